@@ -1,0 +1,68 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash -o pipefail
+BIN := .venv/bin
+PYTHON ?= python3.11
+# What `make serve` serves, comma-separated, or `all`.
+PIPELINES ?= oral_cancer
+# The environment is as new as what it was built from.
+STAMP := .venv/.stamp-$(shell cat pyproject.toml constraints.txt client/pyproject.toml | sha256sum | cut -c1-16)
+
+.PHONY: help
+help: ## Lists the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMP):
+	@echo "setup: building .venv from pinned requirements (1 to 3 minutes)"
+	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found: install Python 3.11 with its venv module, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==26.3
+	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --group all --editable client
+	@# The oldest ONNX Runtime that artefacts must load in: the stock Triton container's.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .cache/onnxruntime-1.19 onnxruntime==1.19.2
+	@$(BIN)/python -m pip check
+	@rm -f .venv/.stamp-* && touch $@
+
+.PHONY: setup
+setup: $(STAMP) ## Builds .venv from the pinned requirements, once
+
+.PHONY: demo
+demo: setup ## Makes and exports demo weights where there are none (they mean nothing clinically)
+	@$(BIN)/python -m export --demo --if-missing
+
+.PHONY: serve
+serve: setup ## Serves PIPELINES on http://127.0.0.1:8080; makes demo weights first where there are none
+	@test "$(PIPELINES)" != oral_cancer || $(BIN)/python -m export --demo --if-missing
+	@exec $(BIN)/python -m server --gateway --pipelines "$(PIPELINES)"
+
+.PHONY: configs
+configs: setup ## Writes model_repository/*/config.pbtxt anew from pipelines/*.yaml
+	@$(BIN)/python -m export --configs
+
+.PHONY: lint
+lint: setup ## Formatting, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/mypy --strict client/src
+	@$(BIN)/lint-imports
+
+.PHONY: format
+format: setup ## Formats the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: test
+test: setup ## All tests, on a real tritonserver and a real gateway
+	@$(BIN)/python -m pytest
+
+.PHONY: test-quick
+test-quick: setup ## The tests that need no running service
+	@$(BIN)/python -m pytest tests/unit tests/contract client/tests
+
+.PHONY: demo-report
+demo-report: setup ## Trains the demo three times and writes its figures to docs/demo.md (slow)
+	@$(BIN)/python -m export.demo.report
+
+.PHONY: clean
+clean: ## Removes the environment, caches and run-time files; model versions stay
+	@rm -rf .venv .cache .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

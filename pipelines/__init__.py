@@ -1,0 +1,1 @@
+"""The facts: one YAML a pipeline, its typed reader, and the words that travel between processes."""

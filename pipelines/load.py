@@ -1,0 +1,61 @@
+"""Reads `<pipeline>.yaml`; an error names the file and the key."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pipelines.spec import PipelineSpec
+
+FOLDER = Path(__file__).parent
+
+
+class SpecError(ValueError):
+    """A pipeline's YAML is missing, unreadable, or says something it may not."""
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A loader that refuses a key written twice: YAML would keep the last one in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                line = key_node.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: the key {key_node.value!r} stands twice")
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def available(folder: Path = FOLDER) -> list[str]:
+    """Names of the pipelines in a folder, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load_spec(name: str, folder: Path = FOLDER) -> PipelineSpec:
+    """The facts of one pipeline.
+
+    Raises:
+        SpecError: no such pipeline, no valid YAML, or a key that is wrong, missing or unknown.
+    """
+    path = folder / f"{name}.yaml"
+    if name not in available(folder):
+        known = ", ".join(available(folder)) or "none"
+        raise SpecError(f"no pipeline {name!r} in {folder}; there are: {known}")
+    try:
+        # _UniqueKeys is a SafeLoader.
+        data = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeys)  # noqa: S506
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: not valid YAML: {error}") from None
+    try:
+        spec = PipelineSpec.model_validate(data)
+    except ValidationError as error:
+        problems = [
+            f"{path}: {'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}"
+            for item in error.errors()
+        ]
+        raise SpecError("\n".join(problems)) from None
+    if spec.name != name:
+        raise SpecError(f"{path}: name: is {spec.name!r}, but the file is named {name!r}")
+    return spec

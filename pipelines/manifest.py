@@ -1,0 +1,82 @@
+"""The manifest beside each artefact: written by the export, verified by the launcher."""
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+FILENAME = "manifest.json"
+CLASS_MAP_FILENAME = "class_map.json"
+
+
+class ManifestError(ValueError):
+    """An artefact that nothing vouches for, or that is not what its manifest vouches for."""
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Manifest(BaseModel):
+    """Where an artefact comes from and what was checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pipeline: str
+    member: str
+    version: int
+    artefact: str
+    """File name of the artefact, in the manifest's folder."""
+    artefact_sha256: str
+    class_map_sha256: str
+    checkpoint_sha256: str
+    member_hash: str
+    """`PipelineSpec.member_hash` at the time of the export."""
+    weights: Literal["trained", "demo"]
+    parity_error: float
+    """Largest absolute difference of logits, torch against the artefact."""
+    opset: int | None
+    """ONNX operator set; None for TorchScript."""
+    libraries: dict[str, str]
+    created: datetime
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The manifest of a version's folder.
+
+        Raises:
+            ManifestError: there is none, or it cannot be read.
+        """
+        path = folder / FILENAME
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise ManifestError(f"{folder}: no {FILENAME}: export the model again") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"])) or "the file"
+            raise ManifestError(f"{path}: {key}: {first['msg']}: export it again") from None
+
+    def verify(self, folder: Path) -> None:
+        """Compares the files of a version's folder with what this manifest vouches for.
+
+        Raises:
+            ManifestError: a file is missing or its SHA-256 is another one.
+        """
+        vouched = {
+            self.artefact: self.artefact_sha256,
+            CLASS_MAP_FILENAME: self.class_map_sha256,
+        }
+        for name, expected in vouched.items():
+            path = folder / name
+            if not path.is_file():
+                raise ManifestError(f"{path}: missing: export the model again")
+            if (found := sha256_of(path)) != expected:
+                raise ManifestError(
+                    f"{path}: corrupt or replaced: SHA-256 {found[:12]}..., "
+                    f"its manifest says {expected[:12]}...: export the model again"
+                )

@@ -1,0 +1,95 @@
+"""Names and refusals that travel between processes: tensors, model names, error codes.
+
+Read by the exporters, by the backends inside Triton and by the gateway. It imports nothing
+outside the standard library, so that a backend's process stays small.
+"""
+
+import re
+from enum import StrEnum
+
+ENCODED_IMAGE = "image"
+"""Input of every ensemble: BYTES [1], one encoded image (JPEG, PNG, ...)."""
+PIXELS = "pixels"
+"""What decode hands to the members: UINT8 [H, W, 3], RGB, after EXIF orientation and resize."""
+MEMBER_INPUT = "INPUT__0"
+"""A member's input: UINT8 [N, H, W, 3]. The name is the one Triton's PyTorch backend demands."""
+MEMBER_OUTPUT = "OUTPUT__0"
+"""A member's output: FP32 [N, K] logits, or [N, 1] for a single logit."""
+
+
+class Output(StrEnum):
+    """Outputs of a classification ensemble, for one image (see the contract in docs/)."""
+
+    PROBABILITIES = "probabilities"  # FP32 [K], weighted mean
+    MEMBER_PROBABILITIES = "member_probabilities"  # FP32 [M, K], in the members' order
+    MEMBER_PREDICTION = "member_prediction"  # INT32 [M], by the same rule as `prediction`
+    PREDICTION = "prediction"  # INT32 [1], index into the classes
+    CONFIDENCE = "confidence"  # FP32 [1], p[prediction]
+    DISAGREEMENT = "disagreement"  # FP32 [1], total variation in [0, 1]
+    ENTROPY = "entropy"  # FP32 [1], divided by log K, in [0, 1]
+    THRESHOLD = "threshold"  # FP32 [1], the one that decided; NaN where none did
+    UNCERTAINTY_LEVEL = "uncertainty_level"  # INT32 [1], 0 low, 1 medium, 2 high
+    RELEASE = "release"  # BYTES [1]
+
+
+class Parameter(StrEnum):
+    """Request parameters that a caller may send; others are refused."""
+
+    THRESHOLD = "threshold"
+    TOP_K = "top_k"
+    MEMBER = "member"
+
+
+class Delta(StrEnum):
+    """Config parameters that the launcher adds to the committed config when it loads a model."""
+
+    ARTEFACTS = "artefacts"  # JSON {member: {version, sha256, weights}} of an ensemble
+    RELEASE = "release"  # of a decision: the spec's release and a hash of what it serves
+    SHA256 = "sha256"  # of a member's artefact
+    GENERATION = "generation"  # changes when a dead backend process is replaced
+
+
+PIPELINE_PARAMETER = "pipeline"
+"""Parameter of an ensemble's config that holds the whole spec as JSON."""
+
+
+class Refusal(StrEnum):
+    """Why a backend refuses one request. A closed set: the gateway maps each to a status."""
+
+    IMAGE_EMPTY = "image_empty"
+    IMAGE_FORMAT = "image_format"
+    IMAGE_TOO_LARGE = "image_too_large"
+    IMAGE_UNDECODABLE = "image_undecodable"
+    PARAMETER_UNKNOWN = "parameter_unknown"
+    PARAMETER_INVALID = "parameter_invalid"
+    MEMBER_UNKNOWN = "member_unknown"
+    MODEL_OUTPUT = "model_output"  # a member's numbers are not finite: never an answer
+
+
+_REFUSAL = re.compile(r"\[(" + "|".join(Refusal) + r")\] ([^\n]*)")
+
+
+def refusal(code: Refusal, message: str) -> str:
+    """The error message of a refused request: the code in brackets, then text for a person."""
+    return f"[{code}] {message}"
+
+
+def parse_refusal(message: str) -> tuple[Refusal, str] | None:
+    """Finds code and text in an error message that Triton may have wrapped; None if not ours."""
+    found = _REFUSAL.search(message)
+    return (Refusal(found[1]), found[2]) if found else None
+
+
+def member_model(pipeline: str, member: str) -> str:
+    """Triton's name of a member's model."""
+    return f"{pipeline}_{member}"
+
+
+def decode_model(pipeline: str) -> str:
+    """Triton's name of a pipeline's decode step."""
+    return f"{pipeline}_decode"
+
+
+def decision_model(pipeline: str) -> str:
+    """Triton's name of a pipeline's decision step."""
+    return f"{pipeline}_decision"
