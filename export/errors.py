@@ -1,0 +1,33 @@
+"""What can go wrong in an export; each message names the input and the remedy.
+
+ExportError
+├── CheckpointError     a checkpoint cannot be read, or does not fit the architecture
+├── ConversionError     a model cannot be written in the format asked for
+├── ParityError         an artefact does not give its checkpoint's logits
+├── RepositoryError     a version is there already
+└── UnknownMemberError  a checkpoint for a member that the pipeline does not have
+"""
+
+
+class ExportError(Exception):
+    """Base of all errors of an export."""
+
+
+class CheckpointError(ExportError):
+    """A checkpoint that cannot be read, is not safe to read, or does not fit."""
+
+
+class ConversionError(ExportError):
+    """A model could not be written in the format asked for."""
+
+
+class ParityError(ExportError):
+    """An artefact's logits lie too far from its checkpoint's, or there is nothing to compare."""
+
+
+class RepositoryError(ExportError):
+    """A version that is there already."""
+
+
+class UnknownMemberError(ExportError):
+    """A checkpoint was given for a member that the pipeline does not have."""

@@ -1,0 +1,108 @@
+"""The layout of a Triton model repository on disk: versions appear whole, or not at all."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from export.errors import RepositoryError
+from export.triton_config import FILENAME, as_text, configs
+from pipelines import wire
+from pipelines.spec import PipelineSpec
+
+STAGING_PREFIX = ".staging-"
+
+
+class ModelRepository:
+    """A folder that Triton reads: `<model>/config.pbtxt` and `<model>/<version>/<artefact>`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write_configs(self, spec: PipelineSpec, source: str) -> list[Path]:
+        """Writes the configs of a pipeline's models; returns those that changed."""
+        changed = []
+        for name, config in configs(spec).items():
+            path = self.root / name / FILENAME
+            text = as_text(config, source)
+            if path.is_file() and path.read_text("utf-8") == text:
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_whole(path, text)
+            changed.append(path)
+        for step in (wire.decode_model, wire.decision_model):
+            _keep_empty_version(self.root / step(spec.name))
+        _keep_empty_version(self.root / spec.name)
+        return changed
+
+    def versions(self, model: str) -> list[int]:
+        """The versions of a model, ascending."""
+        folders = (self.root / model).glob("[0-9]*")
+        return sorted(int(path.name) for path in folders if path.name.isdigit())
+
+    def next_version(self, models: list[str]) -> int:
+        """The first version that none of the models has, and none has a later one."""
+        return (
+            max((self.versions(model)[-1] for model in models if self.versions(model)), default=0)
+            + 1
+        )
+
+    def require_free(self, model: str, version: int) -> None:
+        """Checks that a version can still be published.
+
+        Raises:
+            RepositoryError: it is there already.
+        """
+        if version in self.versions(model):
+            raise RepositoryError(
+                f"{self.root / model / str(version)}: this version exists and is never "
+                f"overwritten; leave --version out to get {self.next_version([model])}"
+            )
+
+    @contextlib.contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A folder on the repository's file system, removed at the end whatever happens."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=self.root))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, staged: Path, model: str, version: int) -> Path:
+        """Moves a complete version from staging to its place, in one step.
+
+        Raises:
+            RepositoryError: the version appeared meanwhile.
+        """
+        target = self.root / model / str(version)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for path in staged.iterdir():
+            _flush(path)
+        try:
+            staged.rename(target)
+        except OSError:
+            self.require_free(model, version)
+            raise
+        return target
+
+
+def _keep_empty_version(model: Path) -> None:
+    """Triton demands a version folder also of a model that has no artefact."""
+    version = model / "1"
+    version.mkdir(parents=True, exist_ok=True)
+    # Neither git nor an object store keeps an empty folder.
+    (version / ".gitkeep").touch()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, "utf-8")
+    beside.rename(path)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,78 @@
+"""One service for the whole run: starting Triton is dear, and several at once starve each other."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+import yaml
+
+from pipelines.load import FOLDER, load_spec
+from pipelines.spec import PipelineSpec
+from tests import checkpoints, photos, plain_recipe
+from tests.integration.service import ROOT, Service, running
+
+
+@dataclass(frozen=True)
+class Model:
+    """A pipeline's facts, its checkpoints and the repository exported from them."""
+
+    spec: PipelineSpec
+    specs: Path
+    files: list[bytes]
+    checkpoints: dict[str, Path]
+    repository: Path
+    opinions: list[plain_recipe.Opinion]
+
+
+def tight_facts() -> dict[str, Any]:
+    """A pipeline of one slow member with a short queue, to see it full and timed out."""
+    facts: dict[str, Any] = yaml.safe_load((FOLDER / "oral_cancer.yaml").read_text("utf-8"))
+    del facts["members"]["regnet"]
+    serving = {"max_batch": 1, "queue_delay_us": 0, "queue_size": 3, "queue_timeout_ms": 150}
+    return facts | {"name": "tight", "serving": serving}
+
+
+@pytest.fixture(scope="session")
+def oral_cancer(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """Fifty photos, checkpoints whose members oppose each other on some, and their export."""
+    folder = tmp_path_factory.mktemp("oral_cancer")
+    spec = load_spec("oral_cancer")
+    files = photos.album(50)
+    torch.set_num_threads(2)
+    paths = checkpoints.make(spec, files, folder)
+    specs = folder / "specs"
+    specs.mkdir()
+    shutil.copy(FOLDER / "oral_cancer.yaml", specs)
+    (specs / "tight.yaml").write_text(yaml.safe_dump(tight_facts(), sort_keys=False), "utf-8")
+    repository = folder / "model_repository"
+    places = ["--specs", str(specs), "--repository", str(repository)]
+    for name, members in (("oral_cancer", list(paths)), ("tight", ["vgg16"])):
+        given = [f"--checkpoint={member}={paths[member]}" for member in members]
+        command = [sys.executable, "-m", "export", name, *given, *places]
+        subprocess.run(command, cwd=ROOT, check=True, timeout=600)
+    members = plain_recipe.load_members(spec, paths)
+    opinions = [plain_recipe.opinion(file, spec, members) for file in files]
+    return Model(spec, specs, files, paths, repository, opinions)
+
+
+@pytest.fixture(scope="session")
+def service(oral_cancer: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    places = ("--specs", str(oral_cancer.specs), "--pipelines", "all")
+    with running(oral_cancer.repository, folder, *places) as service:
+        yield service
+
+
+@pytest.fixture
+def http(service: Service) -> Iterator[httpx.Client]:
+    """A client of the gateway; the service is ready before the test begins."""
+    service.wait_ready()
+    with httpx.Client(base_url=service.url, timeout=120) as client:
+        yield client

@@ -1,0 +1,171 @@
+"""Starting and stopping: refusals by name, drains, and nothing left behind."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.integration.service import ROOT, environment, free_ports, running
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, not written
+
+
+def regions() -> set[str]:
+    return {path.name for path in SHARED_MEMORY.iterdir()}
+
+
+def family(pid: int) -> list[psutil.Process]:
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def gone(processes: list[psutil.Process], seconds: float = 10) -> bool:
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_stop_drains_and_leaves_nothing(oral_cancer, service, tmp_path, number):
+    others = regions()
+    with running(oral_cancer.repository, tmp_path) as stopped:
+        processes = family(stopped.process.pid)
+        assert any(process.name() == "tritonserver" for process in processes)
+        assert regions() > others
+        answers: list[httpx.Response] = []
+
+        def ask() -> None:
+            url = f"{stopped.url}/api/v1/predict"
+            answers.append(httpx.post(url, files={"file": oral_cancer.files[0]}, timeout=60))
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        stopped.process.send_signal(number)
+        for thread in threads:
+            thread.join()
+        assert stopped.process.wait(60) == 0, stopped.tail()
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert gone(processes)
+    assert regions() == others
+    assert service.ready(), "the other service was touched"
+
+
+def test_a_killed_launcher_takes_its_processes_with_it(oral_cancer, service, tmp_path):
+    with running(oral_cancer.repository, tmp_path) as killed:
+        processes = family(killed.process.pid)
+        killed.process.kill()
+        killed.process.wait(10)
+    assert gone(processes, 30)
+    assert service.ready(), "the other service was touched"
+
+
+def copy_of(oral_cancer, folder: Path) -> Path:
+    return Path(shutil.copytree(oral_cancer.repository, folder / "model_repository"))
+
+
+def flip_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def test_a_corrupt_artefact_is_reported_by_name_and_the_others_serve(oral_cancer, tmp_path):
+    repository = copy_of(oral_cancer, tmp_path)
+    corrupt = repository / "oral_cancer_regnet" / "1" / "model.pt"
+    flip_a_byte(corrupt)
+    places = ("--specs", str(oral_cancer.specs), "--pipelines", "all")
+    with running(repository, tmp_path, *places) as service:
+        log = service.log.read_text("utf-8")
+        assert str(corrupt) in log
+        assert "export" in log
+        photo = {"files": {"file": oral_cancer.files[0]}}
+        url = f"{service.url}/api/v1"
+        answer = httpx.post(f"{url}/pipelines/tight/predict", timeout=60, **photo)
+        assert answer.status_code == 200
+        assert httpx.post(f"{url}/predict", timeout=60, **photo).status_code in {404, 503}
+
+
+def launch(repository: Path, *arguments: str, ports: list[int] | None = None):
+    return subprocess.run(
+        [sys.executable, "-m", "server", "--repository", str(repository), *arguments],
+        cwd=ROOT,
+        env=environment(ports or free_ports(5)),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_an_unvouched_artefact_is_not_served(oral_cancer, tmp_path):
+    repository = copy_of(oral_cancer, tmp_path)
+    (repository / "oral_cancer_vgg16" / "1" / "manifest.json").unlink()
+    ended = launch(repository)
+    assert ended.returncode == 1
+    assert "oral_cancer_vgg16/1" in ended.stderr
+    assert "manifest.json" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_corrupt_newest_version_is_refused_although_an_older_one_is_whole(oral_cancer, tmp_path):
+    repository = copy_of(oral_cancer, tmp_path)
+    versions = repository / "oral_cancer_regnet"
+    shutil.copytree(versions / "1", versions / "2")
+    ended = launch(repository)
+    assert ended.returncode == 1
+    assert "oral_cancer_regnet/2" in ended.stderr
+
+
+def test_swapped_classes_after_the_export_are_refused(oral_cancer, tmp_path):
+    text = (oral_cancer.specs / "oral_cancer.yaml").read_text("utf-8")
+    swapped = text.replace("[healthy, cancer]", "[cancer, healthy]")
+    swapped = swapped.replace("positive: cancer", "positive: healthy")
+    assert swapped != text
+    (tmp_path / "oral_cancer.yaml").write_text(swapped, "utf-8")
+    ended = launch(oral_cancer.repository, "--specs", str(tmp_path))
+    assert ended.returncode == 1
+    assert "export" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_empty_repository_names_the_remedy(tmp_path):
+    ended = launch(tmp_path)
+    assert ended.returncode == 1
+    assert "python -m export" in ended.stderr
+
+
+def test_a_taken_port_is_named_before_anything_starts(oral_cancer, service):
+    ports = [service.gateway, service.triton_http, service.triton_grpc,
+             service.triton_metrics, service.server_metrics]  # fmt: skip
+    ended = launch(oral_cancer.repository, ports=ports)
+    assert ended.returncode == 1
+    assert str(service.triton_grpc) in ended.stderr
+    assert "TRITON_GRPC_PORT" in ended.stderr
+    assert service.ready()
+
+
+def test_triton_listens_on_loopback_only(service):
+    service.wait_ready()
+    ours = {process.pid for process in family(service.process.pid)}
+    listening = [
+        connection
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.pid in ours
+    ]
+    ports = {connection.laddr.port for connection in listening}
+    assert {service.gateway, service.triton_http, service.triton_grpc} <= ports
+    assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}
+
+
+def test_the_environment_of_the_tests_is_left_alone():
+    assert "TRITON_GRPC_PORT" not in os.environ

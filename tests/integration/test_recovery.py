@@ -1,0 +1,139 @@
+"""Killed processes come back in time; each failed request is a clean 503; no answer is wrong."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+
+import httpx
+import psutil
+import pytest
+
+STUB_SECONDS = 15
+SERVER_SECONDS = 30
+
+
+@dataclass
+class Load:
+    """Three callers that ask without pause, and what they were told."""
+
+    url: str
+    files: list[bytes]
+    answers: list[tuple[float, int, httpx.Response]] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+
+    def __enter__(self):
+        self.stop = threading.Event()
+        self.threads = [threading.Thread(target=self.ask, args=(n,)) for n in range(3)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(60)
+
+    def ask(self, number: int) -> None:
+        with httpx.Client(base_url=self.url, timeout=60) as client:
+            while not self.stop.is_set():
+                index = number = (number + 3) % len(self.files)
+                try:
+                    answer = client.post("/api/v1/predict", files={"file": self.files[index]})
+                except httpx.HTTPError as error:
+                    self.errors.append(error)
+                    continue
+                self.answers.append((time.monotonic(), index, answer))
+                if answer.status_code == 503:
+                    self.stop.wait(0.2)
+
+    def good_after(self, moment: float) -> float | None:
+        """When the first good answer came after a moment, in seconds."""
+        return next((t - moment for t, _, a in self.answers if t > moment and a.is_success), None)
+
+
+def triton_process(service) -> psutil.Process:
+    children = psutil.Process(service.process.pid).children(recursive=True)
+    return next(child for child in children if child.name() == "tritonserver")
+
+
+def stubs(service, model: str) -> list[psutil.Process]:
+    children = triton_process(service).children(recursive=True)
+    return [
+        child
+        for child in children
+        if "triton_python_backend_stub" in child.name() or "python_backend_stub" in child.name()
+        if any(model in argument for argument in child.cmdline())
+    ]
+
+
+def check_answers(load: Load, oral_cancer) -> None:
+    assert not load.errors, f"the gateway itself failed: {load.errors[:3]}"
+    statuses = {answer.status_code for _, _, answer in load.answers}
+    assert statuses <= {200, 503}
+    for _, index, answer in load.answers:
+        if answer.status_code == 200:
+            found = list(answer.json()["probabilities"].values())
+            expected = oral_cancer.opinions[index].probabilities
+            assert found == pytest.approx(expected, abs=1e-4)
+        else:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["code"] == "unavailable"
+            assert int(answer.headers["retry-after"]) >= 1
+
+
+def wait_until_answered(load: Load, moment: float, seconds: float) -> None:
+    give_up = moment + seconds
+    while load.good_after(moment) is None and time.monotonic() < give_up:
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("step", ["vgg16", "regnet", "decode", "decision"])
+def test_a_killed_stub_is_healed(oral_cancer, service, step):
+    service.wait_ready()
+    model = f"oral_cancer_{step}"
+    before = service.metrics(service.server_metrics)
+    with Load(service.url, oral_cancer.files) as load:
+        time.sleep(1)
+        (stub,) = stubs(service, model)
+        stub.kill()
+        killed = time.monotonic()
+        # Answers that were on their way may still come from before the kill took effect.
+        time.sleep(0.5)
+        wait_until_answered(load, killed + 0.5, STUB_SECONDS)
+        assert load.good_after(killed + 0.5) is not None, service.tail()
+        time.sleep(2)
+        assert stubs(service, model), "answered, but by no stub of this model"
+    check_answers(load, oral_cancer)
+    name = f'server_stub_restarts_total{{model="{model}"}}'
+    after = service.metrics(service.server_metrics)
+    assert after[name] == before.get(name, 0) + 1
+
+
+def test_a_killed_tritonserver_comes_back(oral_cancer, service):
+    service.wait_ready()
+    before = service.metrics(service.server_metrics)["server_restarts_total"]
+    with Load(service.url, oral_cancer.files) as load:
+        time.sleep(1)
+        killed_process = triton_process(service)
+        killed_process.kill()
+        killed = time.monotonic()
+        time.sleep(1)
+        wait_until_answered(load, killed + 1, SERVER_SECONDS)
+        assert load.good_after(killed + 1) is not None, service.tail()
+    check_answers(load, oral_cancer)
+    assert any(answer.status_code == 503 for _, _, answer in load.answers)
+    assert service.metrics(service.server_metrics)["server_restarts_total"] == before + 1
+    assert triton_process(service).pid != killed_process.pid
+
+
+def test_a_stub_that_hangs_is_replaced(oral_cancer, service, http):
+    (stub,) = stubs(service, "oral_cancer_regnet")
+    os.kill(stub.pid, signal.SIGSTOP)
+    give_up = time.monotonic() + 120
+    while psutil.pid_exists(stub.pid) and time.monotonic() < give_up:
+        time.sleep(0.5)
+    assert not psutil.pid_exists(stub.pid) or stub.status() == psutil.STATUS_ZOMBIE
+    service.wait_ready(60)
+    assert http.post("/api/v1/predict", files={"file": oral_cancer.files[0]}).status_code == 200

@@ -1,0 +1,194 @@
+"""The statuses of the contract that need a busy, slow or absent Triton; bad_input has the rest."""
+
+import contextlib
+import hashlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import tritonclient.grpc as grpcclient
+from tritonclient.utils import InferenceServerException
+
+from tests.integration.service import ROOT, environment, free_ports
+from tests.integration.triton import infer_together
+
+PREDICT = "/api/v1/predict"
+
+
+@contextlib.contextmanager
+def gateway(triton_grpc: int, **settings: str) -> Iterator[httpx.Client]:
+    """A second gateway with other settings, before a Triton that may be there or not."""
+    port, *others = free_ports(4)
+    ports = [port, others[0], triton_grpc, *others[1:]]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway"],
+        cwd=ROOT,
+        env=environment(ports, **settings),
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+    drain = threading.Thread(target=process.stderr.read)
+    drain.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            give_up = time.monotonic() + 30
+            while True:
+                with contextlib.suppress(httpx.HTTPError):
+                    if client.get("/healthz").status_code == 200:
+                        break
+                assert process.poll() is None, "the gateway ended"
+                assert time.monotonic() < give_up, "the gateway did not start"
+                time.sleep(0.1)
+            yield client
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        drain.join(10)
+        process.stderr.close()
+
+
+def post_together(client: httpx.Client, count: int, file: bytes, path: str = PREDICT):
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        answers.append(httpx.post(f"{client.base_url}{path}", files={"file": file}, timeout=120))
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == code
+    if status in {429, 503}:
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_over_the_concurrency_limit_the_gateway_answers_429(oral_cancer, service):
+    service.wait_ready()
+    with gateway(service.triton_grpc, GATEWAY_MAX_IN_FLIGHT="2") as client:
+        wait_ready(client)
+        answers = post_together(client, 12, oral_cancer.files[0])
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert refused
+        assert len(refused) < 12
+        for answer in refused:
+            assert_problem(answer, 429, "busy")
+        assert client.post(PREDICT, files={"file": oral_cancer.files[0]}).status_code == 200
+
+
+def test_an_absent_triton_is_503_and_not_ready(oral_cancer):
+    (nobody,) = free_ports(1)
+    with gateway(nobody) as client:
+        assert_problem(
+            client.post(PREDICT, files={"file": oral_cancer.files[0]}), 503, "unavailable"
+        )
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/healthz").status_code == 200
+
+
+def test_a_deadline_that_passes_is_504(oral_cancer, service):
+    service.wait_ready()
+    with gateway(service.triton_grpc, GATEWAY_DEADLINE_SECONDS="0.05") as client:
+        time.sleep(1)
+        answer = client.post(PREDICT, files={"file": oral_cancer.files[0]})
+        assert_problem(answer, 504, "deadline")
+
+
+def test_a_full_queue_of_triton_is_429_and_its_timeout_504(oral_cancer, service, http):
+    wait_ready(http, "tight")
+    with grpcclient.InferenceServerClient(service.grpc) as triton:
+        outcomes = infer_together(triton, "tight", [(oral_cancer.files[0], {})] * 16)
+    messages = {str(item) for item in outcomes if isinstance(item, InferenceServerException)}
+    assert any("maximum queue size" in message for message in messages), messages
+    assert any("timeout" in message.lower() for message in messages), messages
+
+    answers = post_together(http, 16, oral_cancer.files[0], "/api/v1/pipelines/tight/predict")
+    statuses = {answer.status_code for answer in answers}
+    assert statuses == {200, 429, 504}, statuses
+    for answer in answers:
+        if answer.status_code == 429:
+            assert_problem(answer, 429, "busy")
+        if answer.status_code == 504:
+            assert_problem(answer, 504, "deadline")
+
+
+def test_a_caller_who_hangs_up_is_cancelled_in_triton(oral_cancer, service, http):
+    def cancelled() -> float:
+        samples = service.metrics(service.triton_metrics)
+        return sum(
+            value
+            for name, value in samples.items()
+            if name.startswith("nv_inference_request_failure") and 'reason="CANCELED"' in name
+        )
+
+    before = cancelled()
+    body = oral_cancer.files[0]
+    head = (
+        f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    for _ in range(8):
+        with socket.create_connection(("127.0.0.1", service.gateway)) as connection:
+            connection.sendall(head.encode() + body)
+            time.sleep(0.05)
+    give_up = time.monotonic() + 15
+    while cancelled() == before and time.monotonic() < give_up:
+        time.sleep(0.2)
+    assert cancelled() > before
+    assert http.post(PREDICT, files={"file": body}).status_code == 200
+
+
+def test_keys_are_asked_for_where_they_are_configured(oral_cancer, service, tmp_path):
+    service.wait_ready()
+    keys = tmp_path / "keys"
+    keys.write_text(f"clinic:{hashlib.sha256(b'secret').hexdigest()}\n")
+    with gateway(service.triton_grpc, GATEWAY_API_KEYS_FILE=str(keys)) as client:
+        wait_ready(client)
+        post = {"files": {"file": oral_cancer.files[0]}}
+        assert_problem(client.post(PREDICT, **post), 401, "unauthorized")
+        wrong = client.post(PREDICT, headers={"X-API-Key": "guess"}, **post)
+        assert_problem(wrong, 401, "unauthorized")
+        assert client.post(PREDICT, headers={"X-API-Key": "secret"}, **post).status_code == 200
+        assert client.get("/healthz").status_code == 200
+
+
+def test_a_bind_beyond_loopback_is_refused_without_keys():
+    ended = subprocess.run(
+        [sys.executable, "-m", "gateway"],
+        cwd=ROOT,
+        env=environment(free_ports(5), GATEWAY_HOST="0.0.0.0"),  # noqa: S104 - to be refused
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.returncode == 1
+    assert "GATEWAY_API_KEYS_FILE" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def wait_ready(client: httpx.Client, pipeline: str = "oral_cancer") -> None:
+    give_up = time.monotonic() + 60
+    while client.get(f"/readyz?pipeline={pipeline}").status_code != 200:
+        assert time.monotonic() < give_up, client.get("/readyz").text
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("name", ["gateway_requests_total", "gateway_stage_seconds_bucket"])
+def test_metrics_name_no_unknown_pipeline(http, name):
+    http.post("/api/v1/pipelines/jane-doe/predict", files={"file": b"x"})
+    text = http.get("/metrics").text
+    assert name in text
+    assert "jane-doe" not in text

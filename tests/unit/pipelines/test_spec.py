@@ -1,0 +1,126 @@
+"""The typed facts of a pipeline."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.load import FOLDER, SpecError, available, load_spec
+
+
+@pytest.fixture
+def facts():
+    return yaml.safe_load((FOLDER / "oral_cancer.yaml").read_text("utf-8"))
+
+
+def load(folder: Path, data, name="oral_cancer"):
+    text = data if isinstance(data, str) else yaml.safe_dump(data, sort_keys=False)
+    (folder / f"{name}.yaml").write_text(text, "utf-8")
+    return load_spec(name, folder)
+
+
+@pytest.mark.parametrize("name", available())
+def test_every_shipped_pipeline_loads(name):
+    assert load_spec(name).name == name
+
+
+def test_the_positive_class_of_oral_cancer_is_cancer():
+    spec = load_spec("oral_cancer")
+    assert spec.classes == ("healthy", "cancer")
+    assert spec.positive == "cancer"
+    assert spec.class_map() == {"0": "healthy", "1": "cancer"}
+
+
+def test_weights_are_normalised_to_one(facts, tmp_path):
+    facts["members"]["vgg16"]["weight"] = 3
+    facts["members"]["regnet"]["weight"] = 1
+    assert load(tmp_path, facts).weights == (0.75, 0.25)
+
+
+def set_key(data, path, value):
+    *parents, last = path.split(".")
+    for key in parents:
+        data = data[key]
+    data[last] = value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("positive", "healthy", "second of the classes"),
+        ("positive", None, "both or neither"),
+        ("classes", ["healthy", "healthy"], "twice"),
+        ("classes", ["healthy", "cancer", "unsure"], "two classes"),
+        ("threshold.default", 0.01, "minimum <= default <= maximum"),
+        ("threshold.default", float("nan"), "threshold.default"),
+        ("threshold.maximum", 7, "threshold.maximum"),
+        ("members", {}, "members"),
+        ("members.vgg16.weight", 0, "members.vgg16.weight"),
+        ("members.vgg16.format", "keras", "members.vgg16.format"),
+        ("members.vgg16.colour", "red", "members.vgg16.colour"),
+        ("preprocessing.std", [0.2, 0.2, 0], "preprocessing.std"),
+        ("preprocessing.interpolation", "area", "preprocessing.interpolation"),
+        ("uncertainty.low.recommendation", "", "uncertainty.low.recommendation"),
+        ("summary_aliases", {"found": "tumour"}, "summary_aliases.found"),
+        ("serving.max_batch", 0, "serving.max_batch"),
+        ("name", "other", "the file is named 'oral_cancer'"),
+        ("release", "two words", "release"),
+    ],
+)
+def test_a_wrong_value_names_file_and_key(facts, tmp_path, key, value, complaint):
+    set_key(facts, key, value)
+    with pytest.raises(SpecError) as raised:
+        load(tmp_path, facts)
+    assert str(tmp_path / "oral_cancer.yaml") in str(raised.value)
+    assert complaint in str(raised.value)
+
+
+def test_a_missing_key_is_named(facts, tmp_path):
+    del facts["preprocessing"]["mean"]
+    with pytest.raises(SpecError, match=r"preprocessing\.mean: Field required"):
+        load(tmp_path, facts)
+
+
+def test_a_member_may_not_take_the_name_of_a_step(facts, tmp_path):
+    facts["members"]["decode"] = facts["members"].pop("vgg16")
+    with pytest.raises(SpecError, match=r"members\.decode"):
+        load(tmp_path, facts)
+
+
+def test_a_key_written_twice_is_refused(tmp_path):
+    text = (FOLDER / "oral_cancer.yaml").read_text("utf-8") + "\nrelease: '2'\n"
+    with pytest.raises(SpecError, match="'release' stands twice"):
+        load(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["a: [", "just words", ""])
+def test_a_file_that_is_no_mapping_is_refused_by_name(tmp_path, text):
+    with pytest.raises(SpecError, match=r"oral_cancer\.yaml"):
+        load(tmp_path, text)
+
+
+def test_an_unknown_pipeline_lists_the_known_ones():
+    with pytest.raises(SpecError, match=r"there are: .*oral_cancer"):
+        load_spec("../oral_cancer")
+
+
+def test_swapped_classes_give_another_member_hash_and_a_threshold_does_not(facts, tmp_path):
+    before = load(tmp_path, facts)
+    facts["threshold"]["default"] = 0.4
+    assert load(tmp_path, facts).member_hash("vgg16") == before.member_hash("vgg16")
+    facts["classes"], facts["positive"] = ["cancer", "healthy"], "healthy"
+    facts["summary_aliases"] = {}
+    assert load(tmp_path, facts).member_hash("vgg16") != before.member_hash("vgg16")
+
+
+def test_a_release_id_changes_with_facts_and_with_weights(facts, tmp_path):
+    before = load(tmp_path, facts)
+    facts["threshold"]["default"] = 0.4
+    after = load(tmp_path, facts)
+    ids = {
+        before.release_id({"vgg16": "a"}),
+        before.release_id({"vgg16": "b"}),
+        after.release_id({"vgg16": "a"}),
+    }
+    assert len(ids) == 3
+    assert all(identifier.startswith("1-") for identifier in ids)
