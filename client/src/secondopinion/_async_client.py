@@ -1,0 +1,101 @@
+"""The asyncio client: the same questions, the same exchange, an awaiting loop."""
+
+import asyncio
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import httpx
+
+from secondopinion import _calls
+from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction
+from secondopinion._calls import Call, Choices
+from secondopinion._catalogue import Pipeline, Pipelines
+from secondopinion._connection import ANSWER_SECONDS, connection
+from secondopinion._images import Image
+from secondopinion._request import Request
+from secondopinion._retries import Reply, Retries, Wait, exchange
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """As `Client`, for asyncio: every method is awaited, and many may be at once.
+
+    Files are read in a thread, and only when their request starts.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float = ANSWER_SECONDS,
+        retries: Retries | None = None,
+    ) -> None:
+        self._http = httpx.AsyncClient(**connection(url, api_key, timeout))
+        self._retries = retries or Retries()
+
+    async def predict(self, image: Image, **choices: Unpack[Choices]) -> Prediction:
+        """See `Client.predict`."""
+        return await self._ask(_calls.predict(image, **choices))
+
+    async def predict_advanced(
+        self, image: Image, **choices: Unpack[Choices]
+    ) -> AdvancedPrediction:
+        """See `Client.predict_advanced`."""
+        return await self._ask(_calls.predict_advanced(image, **choices))
+
+    async def predict_batch(
+        self, images: Iterable[Image], **choices: Unpack[Choices]
+    ) -> BatchResult:
+        """See `Client.predict_batch`."""
+        return await self._ask(_calls.predict_batch(images, **choices))
+
+    async def pipelines(self) -> Pipelines:
+        """See `Client.pipelines`."""
+        return await self._ask(_calls.pipelines())
+
+    async def pipeline(self, name: str) -> Pipeline:
+        """See `Client.pipeline`."""
+        return await self._ask(_calls.pipeline(name))
+
+    async def ready(self, pipeline: str | None = None) -> bool:
+        """See `Client.ready`."""
+        return await self._ask(_calls.ready(pipeline))
+
+    async def aclose(self) -> None:
+        """Closes the connections; leaving the `async with` block does it too."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _ask(self, call: Call[T]) -> T:
+        request = await asyncio.to_thread(call.build)
+        steps = exchange(request, Retries(attempts=1) if call.once else self._retries)
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Wait):
+                    await asyncio.sleep(step.seconds)
+                    step = next(steps)
+                else:
+                    step = steps.send(await self._send(step))
+        except StopIteration as end:
+            response: httpx.Response = end.value
+        return call.read(response)
+
+    async def _send(self, request: Request) -> Reply:
+        try:
+            return await self._http.request(**request.as_keywords())
+        except httpx.RequestError as error:
+            return error

@@ -1,0 +1,145 @@
+"""Every question to the service, free of transport: what to send, and how to read the answer."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypedDict, TypeVar, Unpack
+from urllib.parse import quote
+
+import httpx
+
+from secondopinion import _images, _reading, _reading_batch, _reading_catalogue
+from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction
+from secondopinion._catalogue import Pipeline, Pipelines
+from secondopinion._errors import problem_error
+from secondopinion._images import Image
+from secondopinion._request import Request
+
+T = TypeVar("T")
+
+
+class Choices(TypedDict, total=False):
+    """What a caller may choose for one request; None leaves the choice to the pipeline.
+
+    Attributes:
+        pipeline: Name of the pipeline; None asks the service's default.
+        threshold: Score from which a binary pipeline says positive, within the pipeline's bounds.
+        top_k: How many classes a multi-class pipeline names, 1 or more.
+        member: Asks this member alone.
+    """
+
+    pipeline: str | None
+    threshold: float | None
+    top_k: int | None
+    member: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Generic[T]):
+    """One question.
+
+    Attributes:
+        build: Makes the request. Reads files, so it may block; called once, before all attempts.
+        read: Turns the last response, whatever its status, into the answer or an exception.
+        once: Whether to send it a single time, without retries.
+    """
+
+    build: Callable[[], Request]
+    read: Callable[[httpx.Response], T]
+    once: bool = False
+
+
+def predict(image: Image, **choices: Unpack[Choices]) -> Call[Prediction]:
+    """Asks for a prediction."""
+    return Call(
+        build=partial(_one_image, image, *_target("predict", **choices)),
+        read=_reading.prediction,
+    )
+
+
+def predict_advanced(image: Image, **choices: Unpack[Choices]) -> Call[AdvancedPrediction]:
+    """Asks for a prediction with its uncertainty and each member's opinion."""
+    return Call(
+        build=partial(_one_image, image, *_target("predict/advanced", **choices)),
+        read=_reading.advanced,
+    )
+
+
+def predict_batch(images: Iterable[Image], **choices: Unpack[Choices]) -> Call[BatchResult]:
+    """Asks about several images in one request."""
+    if isinstance(images, str | bytes | bytearray | memoryview):
+        raise TypeError("images: a list of images was expected; use predict() for a single one")
+    listed = list(images)
+    if not listed:
+        raise ValueError("images: none were given")
+    names = [_images.name(image, index) for index, image in enumerate(listed)]
+    return Call(
+        build=partial(_many_images, listed, *_target("predict/batch", **choices)),
+        read=partial(_reading_batch.batch, names=names),
+    )
+
+
+def pipelines() -> Call[Pipelines]:
+    """Asks what the service offers."""
+    return Call(
+        build=partial(Request, method="GET", path="/api/v1/pipelines"),
+        read=_reading_catalogue.pipelines,
+    )
+
+
+def pipeline(name: str) -> Call[Pipeline]:
+    """Asks about one pipeline."""
+    return Call(
+        build=partial(Request, method="GET", path=f"/api/v1/pipelines/{quote(name, safe='')}"),
+        read=_reading_catalogue.pipeline,
+    )
+
+
+def ready(pipeline: str | None) -> Call[bool]:
+    """Asks whether a prediction would be answered now; hence no retries."""
+    query = {} if pipeline is None else {"pipeline": pipeline}
+    return Call(
+        build=partial(Request, method="GET", path="/readyz", query=query),
+        read=_read_ready,
+        once=True,
+    )
+
+
+def _read_ready(response: httpx.Response) -> bool:
+    if response.status_code not in {httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE}:
+        raise problem_error(response)
+    return response.is_success
+
+
+def _target(
+    question: str,
+    *,
+    pipeline: str | None = None,
+    threshold: float | None = None,
+    top_k: int | None = None,
+    member: str | None = None,
+) -> tuple[str, dict[str, str]]:
+    """Path and query; a keyword that is none of these is a TypeError here."""
+    under = "" if pipeline is None else f"pipelines/{quote(pipeline, safe='')}/"
+    chosen = {"threshold": threshold, "top_k": top_k, "member": member}
+    query = {name: str(value) for name, value in chosen.items() if value is not None}
+    return f"/api/v1/{under}{question}", query
+
+
+def _one_image(image: Image, path: str, query: dict[str, str]) -> Request:
+    # Raw bytes and not multipart: file names of photos often hold a patient's name.
+    return Request(
+        method="POST",
+        path=path,
+        query=query,
+        content=_images.read(image),
+        content_type="application/octet-stream",
+    )
+
+
+def _many_images(images: list[Image], path: str, query: dict[str, str]) -> Request:
+    # Neutral names for the same reason; the caller's are put back when the answer is read.
+    files = [
+        ("files", (f"image-{index}", _images.read(image))) for index, image in enumerate(images)
+    ]
+    return Request(method="POST", path=path, query=query, files=files)

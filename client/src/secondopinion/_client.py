@@ -1,0 +1,117 @@
+"""The blocking client: one loop that does what the exchange says."""
+
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import httpx
+
+from secondopinion import _calls
+from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction
+from secondopinion._calls import Call, Choices
+from secondopinion._catalogue import Pipeline, Pipelines
+from secondopinion._connection import ANSWER_SECONDS, connection
+from secondopinion._images import Image
+from secondopinion._request import Request
+from secondopinion._retries import Reply, Retries, Wait, exchange
+
+T = TypeVar("T")
+
+
+class Client:
+    """Asks a Second Opinion service, and waits for the answers. Threads may share it.
+
+    Every method raises a SecondOpinionError where there is no answer (its module draws the tree),
+    and OSError where an image cannot be read.
+
+    Args:
+        url: Base URL; else the environment's SECONDOPINION_URL, else http://127.0.0.1:8080.
+        api_key: Sent as X-API-Key; else the environment's SECONDOPINION_API_KEY, else none.
+        timeout: Seconds to wait for an answer to one attempt.
+        retries: How patiently to ask again when the service is busy or down.
+
+    Raises:
+        ValueError: The URL or the key is malformed.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float = ANSWER_SECONDS,
+        retries: Retries | None = None,
+    ) -> None:
+        self._http = httpx.Client(**connection(url, api_key, timeout))
+        self._retries = retries or Retries()
+
+    def predict(self, image: Image, **choices: Unpack[Choices]) -> Prediction:
+        """Asks for a prediction.
+
+        Args:
+            image: A path, the encoded bytes, or a file opened in binary mode.
+            choices: `pipeline`, `threshold`, `top_k`, `member`; see `Choices`.
+        """
+        return self._ask(_calls.predict(image, **choices))
+
+    def predict_advanced(self, image: Image, **choices: Unpack[Choices]) -> AdvancedPrediction:
+        """As `predict`, with the uncertainty and each member's opinion."""
+        return self._ask(_calls.predict_advanced(image, **choices))
+
+    def predict_batch(self, images: Iterable[Image], **choices: Unpack[Choices]) -> BatchResult:
+        """Asks about several images in one request, which holds all of them in memory.
+
+        A bad image has its `error` in its place, also where none is good.
+
+        Raises:
+            ValueError: There are no images.
+        """
+        return self._ask(_calls.predict_batch(images, **choices))
+
+    def pipelines(self) -> Pipelines:
+        """What the service offers."""
+        return self._ask(_calls.pipelines())
+
+    def pipeline(self, name: str) -> Pipeline:
+        """One pipeline's classes, members, threshold and limits."""
+        return self._ask(_calls.pipeline(name))
+
+    def ready(self, pipeline: str | None = None) -> bool:
+        """Whether this pipeline (None: at least one) answers now. Asks once, without retries."""
+        return self._ask(_calls.ready(pipeline))
+
+    def close(self) -> None:
+        """Closes the connections; leaving the `with` block does it too."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(self, call: Call[T]) -> T:
+        steps = exchange(call.build(), Retries(attempts=1) if call.once else self._retries)
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Wait):
+                    time.sleep(step.seconds)
+                    step = next(steps)
+                else:
+                    step = steps.send(self._send(step))
+        except StopIteration as end:
+            response: httpx.Response = end.value
+        return call.read(response)
+
+    def _send(self, request: Request) -> Reply:
+        try:
+            return self._http.request(**request.as_keywords())
+        except httpx.RequestError as error:
+            return error

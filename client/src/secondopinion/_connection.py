@@ -1,0 +1,62 @@
+"""Where the service is and how to talk to it, from arguments and the environment."""
+
+import os
+from importlib.metadata import version
+from ipaddress import ip_address
+from typing import TypedDict
+
+import httpx
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+URL_VARIABLE = "SECONDOPINION_URL"
+KEY_VARIABLE = "SECONDOPINION_API_KEY"
+ANSWER_SECONDS = 75.0  # a prediction may take 60 s, and its upload some more
+CONNECT_SECONDS = 5.0
+
+__version__ = version("secondopinion")
+
+
+class Connection(TypedDict):
+    """What both of httpx's clients are made with."""
+
+    base_url: str
+    headers: dict[str, str]
+    timeout: httpx.Timeout
+    trust_env: bool
+
+
+def connection(url: str | None, api_key: str | None, timeout: float) -> Connection:
+    """Settles what is asked and how.
+
+    Raises:
+        ValueError: The URL is none, or the key cannot be sent in a header.
+    """
+    base = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    try:
+        parsed = httpx.URL(base)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{base!r} is no URL: {error}") from error
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise ValueError(f"{base!r} is no URL of a service; write it like {DEFAULT_URL}")
+    headers = {"User-Agent": f"secondopinion/{__version__}", "Accept": "application/json"}
+    key = api_key or os.environ.get(KEY_VARIABLE)
+    if key:
+        # Said here, without the key: httpx would fail later and quote it.
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError("the API key holds characters that no HTTP header can carry")
+        headers["X-API-Key"] = key
+    return {
+        "base_url": base,
+        "headers": headers,
+        # No limit on waiting for a free connection: that wait is the caller's own concurrency.
+        "timeout": httpx.Timeout(timeout, connect=CONNECT_SECONDS, pool=None),
+        # A proxy named in the environment can never reach this machine's own loopback.
+        "trust_env": not _is_loopback(parsed.host),
+    }
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

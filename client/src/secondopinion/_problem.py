@@ -1,0 +1,110 @@
+"""What the service, or something in front of it, says when it does not answer (RFC 9457)."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import httpx
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Why there is no answer.
+
+    Attributes:
+        status: HTTP status, 300 to 599.
+        code: One word of the service's closed set (`image_undecodable`, `busy`, ...); None where
+            something else answered, such as a proxy.
+        title: What went wrong, in a few words.
+        detail: The input it concerns, and the remedy.
+        request_id: To find the request in the service's logs; None where none was given.
+        retry_after: Seconds to wait before asking again; None where none were named.
+    """
+
+    status: int
+    code: str | None
+    title: str
+    detail: str
+    request_id: str | None = None
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        """The detail, then in brackets what to quote when reporting it."""
+        known = [f"{self.status} {self.code}" if self.code else f"status {self.status}"]
+        if self.request_id:
+            known.append(f"request {self.request_id}")
+        return f"{self.detail or self.title} ({', '.join(known)})"
+
+
+def problem_of(response: httpx.Response) -> Problem:
+    """Reads an error answer; a body that is no problem document never raises."""
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    header_id = response.headers.get("X-Request-ID")
+    if isinstance(document, dict) and isinstance(document.get("code"), str):
+        return problem_from(
+            document,
+            status=response.status_code,
+            request_id=header_id,
+            retry_after=retry_after(response),
+        )
+    kind = response.headers.get("Content-Type", "no content type")
+    return Problem(
+        status=response.status_code,
+        code=None,
+        title=_phrase(response.status_code),
+        detail=f"{_phrase(response.status_code)}, and no problem document ({kind}): is a proxy "
+        "answering in place of the service?",
+        request_id=header_id,
+        retry_after=retry_after(response),
+    )
+
+
+def problem_from(
+    document: dict[str, object],
+    *,
+    status: int | None = None,
+    request_id: str | None = None,
+    retry_after: float | None = None,
+) -> Problem:
+    """Reads a problem document; what HTTP itself said goes before the document's `status`."""
+
+    def text(key: str) -> str | None:
+        value = document.get(key)
+        return value if isinstance(value, str) else None
+
+    if status is None:
+        said = document.get("status")
+        status = said if isinstance(said, int) else 0
+    return Problem(
+        status=status,
+        code=text("code"),
+        title=text("title") or _phrase(status),
+        detail=text("detail") or "",
+        request_id=text("request_id") or request_id,
+        retry_after=retry_after,
+    )
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds that `Retry-After` asks to wait (a number or an HTTP date), never negative."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"

@@ -1,0 +1,41 @@
+"""What is sent: one HTTP request, as data."""
+
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+Files = list[tuple[str, tuple[str, bytes]]]
+
+
+class Keywords(TypedDict):
+    """Arguments of `httpx.Client.request`."""
+
+    method: str
+    url: str
+    params: dict[str, str]
+    content: bytes | None
+    files: Files | None
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to send, once per attempt."""
+
+    method: str
+    path: str
+    query: dict[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    content_type: str | None = None
+    files: Files | None = None
+
+    def as_keywords(self) -> Keywords:
+        """The same, as both of httpx's clients take it."""
+        return {
+            "method": self.method,
+            "url": self.path,
+            "params": self.query,
+            "content": self.content,
+            "files": self.files,
+            # A multipart body brings its own content type, with its boundary.
+            "headers": {"Content-Type": self.content_type} if self.content_type else {},
+        }

@@ -1,0 +1,91 @@
+"""One request and its repetitions, free of transport: a generator says what to do next."""
+
+import random
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import httpx
+
+from secondopinion._errors import transport_error
+from secondopinion._problem import retry_after
+from secondopinion._request import Request
+
+_WORTH_REPEATING = {429, 503}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retries:
+    """How patiently a request is repeated.
+
+    Repeated are answers of 429 and 503, and connections that could not be made: in each case the
+    service has done nothing. Never repeated is what was sent and got no answer.
+
+    Attributes:
+        attempts: Requests sent at most, the first included; 1 turns retries off.
+        total_seconds: No attempt starts later than this after the first.
+        first_delay: Upper limit of the first wait, in seconds; it doubles with each attempt. The
+            wait is drawn evenly between 0 and the limit, so that callers refused together do not
+            come back together. `Retry-After` takes its place where the service sends one.
+        longest_delay: Where the doubling ends, in seconds.
+    """
+
+    attempts: int = 6
+    total_seconds: float = 60.0
+    first_delay: float = 0.5
+    longest_delay: float = 8.0
+
+    def __post_init__(self) -> None:
+        """Refuses settings under which nothing would be sent."""
+        if self.attempts < 1:
+            raise ValueError(f"attempts: {self.attempts}; at least 1 is needed to ask at all")
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Do nothing for a while."""
+
+    seconds: float
+
+
+Reply = httpx.Response | httpx.RequestError
+Exchange = Generator[Request | Wait, Reply, httpx.Response]
+
+
+def exchange(
+    request: Request,
+    retries: Retries,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    chance: Callable[[], float] = random.random,
+) -> Exchange:
+    """Yields what to do until there is an answer to keep, whatever its status.
+
+    Send back the response or the error for a `Request`; for a `Wait` just go on.
+
+    Raises:
+        TransportError: The last attempt got no answer.
+    """
+    end = clock() + retries.total_seconds
+    for attempt in range(1, retries.attempts + 1):
+        reply = yield request
+        limit = min(retries.longest_delay, retries.first_delay * 2 ** (attempt - 1))
+        wait = _asked_wait(reply)
+        seconds = chance() * limit if wait is None else wait
+        last = attempt == retries.attempts or clock() + seconds > end
+        if last or not _repeatable(reply):
+            break
+        yield Wait(seconds)
+    if isinstance(reply, httpx.RequestError):
+        raise transport_error(reply) from reply
+    return reply
+
+
+def _repeatable(reply: Reply) -> bool:
+    if isinstance(reply, httpx.Response):
+        return reply.status_code in _WORTH_REPEATING
+    return isinstance(reply, httpx.ConnectError | httpx.ConnectTimeout)
+
+
+def _asked_wait(reply: Reply) -> float | None:
+    return retry_after(reply) if isinstance(reply, httpx.Response) else None

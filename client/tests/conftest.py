@@ -1,0 +1,68 @@
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+import uvicorn
+from secondopinion import AsyncClient, Client, Retries
+
+from client.tests.service import Service, create_app
+
+QUICK = Retries(attempts=4, total_seconds=20, first_delay=0.01, longest_delay=0.02)
+
+
+@pytest.fixture(scope="session")
+def running_service():
+    service = Service()
+    # The socket is bound here, so no other process can take the port before the server has it.
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        service.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(
+            create_app(service), log_level="error", lifespan="off", ws="none", loop="asyncio"
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        end = time.monotonic() + 20
+        while not server.started:
+            assert time.monotonic() < end, "the test service did not start"
+            time.sleep(0.01)
+        yield service
+        server.should_exit = True
+        thread.join(timeout=20)
+
+
+@pytest.fixture
+def service(running_service, monkeypatch):
+    running_service.reset()
+    for name in ("SECONDOPINION_URL", "SECONDOPINION_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    return running_service
+
+
+@pytest.fixture(params=["sync", "async"])
+def ask(request, service):
+    """Calls a method of either client by name, so that both pass the same tests."""
+
+    def ask_sync(method, *args, options=None, **kwargs):
+        with Client(**({"url": service.url, "retries": QUICK} | (options or {}))) as client:
+            return getattr(client, method)(*args, **kwargs)
+
+    async def ask_async(method, *args, options=None, **kwargs):
+        settings = {"url": service.url, "retries": QUICK} | (options or {})
+        async with AsyncClient(**settings) as client:
+            return await getattr(client, method)(*args, **kwargs)
+
+    if request.param == "sync":
+        return ask_sync
+    return lambda *args, **kwargs: asyncio.run(ask_async(*args, **kwargs))
+
+
+@pytest.fixture
+def closed_url():
+    """An address on which nobody listens: its port is held, but never listened on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"

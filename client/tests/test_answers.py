@@ -1,0 +1,168 @@
+import inspect
+import io
+
+import pytest
+from secondopinion import AsyncClient, Client, Member, UnexpectedAnswerError
+
+from client.tests.service import JSONResponse
+
+GOOD = b"cancer 0.95"
+
+
+def test_a_prediction_carries_what_the_service_said(ask):
+    answer = ask("predict", GOOD)
+    assert answer.prediction == "cancer"
+    assert answer.confidence == 0.95
+    assert answer.probabilities == {"cancer": 0.95, "healthy": 0.05}
+    assert answer.threshold == 0.5
+    assert answer.pipeline == "oral_cancer"
+    assert answer.members["vgg16"] == Member(version="1", sha256="aa11")
+    assert not answer.demo
+
+
+def test_fields_of_a_newer_service_are_kept_in_raw(ask):
+    assert ask("predict", GOOD).raw["from_a_newer_service"] == {"unknown": [1, 2, 3]}
+
+
+def test_demo_weights_are_recognised(ask, service):
+    service.demo = True
+    assert ask("predict", GOOD).demo
+
+
+def test_an_advanced_prediction_adds_uncertainty_and_each_members_opinion(ask):
+    answer = ask("predict_advanced", GOOD)
+    assert answer.uncertainty.level == "low"
+    assert answer.uncertainty.disagreement == 0.04
+    assert answer.models["regnet"].prediction == "cancer"
+    assert answer.models["regnet"].weight == 0.5
+    assert answer.members["regnet"].sha256 == "bb22"
+
+
+def test_choices_become_path_and_query(ask, service):
+    ask("predict", GOOD, pipeline="oral_cancer", threshold=0.4, top_k=2, member="vgg16")
+    (seen,) = service.asked
+    assert seen.path == "/api/v1/pipelines/oral_cancer/predict"
+    assert seen.query == {"threshold": "0.4", "top_k": "2", "member": "vgg16"}
+
+
+def test_one_member_can_be_asked_alone(ask):
+    answer = ask("predict", GOOD, member="vgg16")
+    assert answer.member == "vgg16"
+    assert list(answer.members) == ["vgg16"]
+
+
+def test_a_misspelt_choice_is_a_type_error_before_anything_is_sent(ask, service):
+    with pytest.raises(TypeError, match="treshold"):
+        ask("predict", GOOD, treshold=0.4)
+    assert not service.seen
+
+
+@pytest.mark.parametrize("kind", ["path", "str", "bytes", "bytearray", "file", "stream"])
+def test_an_image_may_be_a_path_bytes_or_a_binary_file(ask, service, tmp_path, kind):
+    path = tmp_path / "Jane Doe.jpg"
+    path.write_bytes(GOOD)
+    with path.open("rb") as opened:
+        image = {
+            "path": path,
+            "str": str(path),
+            "bytes": GOOD,
+            "bytearray": bytearray(GOOD),
+            "file": opened,
+            "stream": io.BytesIO(GOOD),
+        }[kind]
+        assert ask("predict", image).prediction == "cancer"
+    (seen,) = service.asked
+    assert seen.body == GOOD
+
+
+def test_file_names_never_leave_the_machine(ask, service, tmp_path):
+    path = tmp_path / "Jane Doe.jpg"
+    path.write_bytes(GOOD)
+    ask("predict", path)
+    assert ask("predict_batch", [path]).results[0].filename == str(path)
+    for seen in service.asked:
+        assert b"Jane" not in seen.body
+        assert "Jane" not in str(seen.headers)
+
+
+def test_a_missing_file_is_an_os_error_before_anything_is_sent(ask, service, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        ask("predict", tmp_path / "none.jpg")
+    assert not service.seen
+
+
+def test_a_file_opened_as_text_is_refused(ask):
+    with pytest.raises(TypeError, match="binary"):
+        ask("predict", io.StringIO("text"))
+
+
+def test_a_batch_keeps_the_order_and_gives_a_bad_image_its_own_error(ask):
+    result = ask("predict_batch", [GOOD, b"bad", b"healthy 0.85"])
+    assert [item.prediction for item in result.results] == ["cancer", None, "healthy"]
+    assert [item.filename for item in result.results] == ["image 0", "image 1", "image 2"]
+    assert result.results[1].error.code == "image_undecodable"
+    assert result.results[0].uncertainty.level == "low"
+    assert (result.summary.total, result.summary.failed) == (3, 1)
+    assert result.summary.counts == {"healthy": 1, "cancer": 1}
+    assert result.summary.average_confidence == pytest.approx(0.9)
+
+
+def test_a_batch_without_one_good_image_is_still_a_result(ask):
+    result = ask("predict_batch", [b"bad 1", b"bad 2"])
+    assert [item.error.status for item in result.results] == [422, 422]
+    assert result.summary.average_confidence is None
+    assert result.pipeline is None
+
+
+@pytest.mark.parametrize(("images", "error"), [([], ValueError), ("a.jpg", TypeError)])
+def test_a_batch_of_nothing_or_of_a_single_string_is_refused(ask, images, error):
+    with pytest.raises(error, match="images"):
+        ask("predict_batch", images)
+
+
+def test_the_pipelines_are_listed_and_described(ask):
+    offered = ask("pipelines")
+    assert offered.default == "oral_cancer"
+    (pipeline,) = offered
+    assert pipeline == ask("pipeline", "oral_cancer")
+    assert pipeline.classes == ("healthy", "cancer")
+    assert pipeline.threshold.maximum == 0.95
+    assert pipeline.limits.bytes == 10485760
+    assert pipeline.members["vgg16"].format == "onnx"
+
+
+def test_readiness_is_asked_once_and_is_no_error(ask, service):
+    assert ask("ready") is True
+    service.ready = False
+    assert ask("ready", "oral_cancer") is False
+    assert [seen.query for seen in service.seen] == [{}, {"pipeline": "oral_cancer"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"confidence": "high"}, "confidence"), ({"prediction": None}, "prediction")],
+)
+def test_an_answer_of_another_shape_names_the_field(ask, service, change, named):
+    good = {"request_id": "1", "pipeline": "p", "release": "1", "prediction": "a", "confidence": 1}
+    service.replies.append(JSONResponse(good | change))
+    with pytest.raises(UnexpectedAnswerError, match=named):
+        ask("predict", GOOD)
+
+
+def test_a_batch_that_lacks_an_image_is_not_taken(ask, service):
+    summary = {"total": 1, "failed": 0}
+    service.replies.append(JSONResponse({"results": [], "summary": summary}))
+    with pytest.raises(UnexpectedAnswerError, match="0 for 1"):
+        ask("predict_batch", [GOOD])
+
+
+def test_both_clients_offer_the_same_methods():
+    def methods(kind):
+        found = {
+            name: inspect.signature(function)
+            for name, function in vars(kind).items()
+            if not name.startswith("_")
+        }
+        return {name: found[name] for name in found if name not in {"close", "aclose"}}
+
+    assert methods(Client) == methods(AsyncClient)

@@ -1,0 +1,56 @@
+import asyncio
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from secondopinion import UnreachableError
+from secondopinion._asking import ask_all
+
+PHOTOS = [Path(f"{index}.jpg") for index in range(20)]
+
+
+def test_the_bytes_of_photos_that_failed_are_not_kept():
+    async def fail(photo):
+        content = bytearray(1_000_000)
+        raise OSError(str(photo)) from ValueError(content)
+
+    outcomes = []
+    tracemalloc.start()
+    asyncio.run(ask_all(fail, PHOTOS, 4, outcomes.append))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(outcomes) == len(PHOTOS)
+    assert kept < 2_000_000
+
+
+def test_a_photo_is_taken_up_only_when_a_place_is_free():
+    taken, done = [], []
+
+    def photos():
+        for photo in PHOTOS:
+            taken.append(photo)
+            yield photo
+
+    async def fail(photo):
+        assert len(taken) - len(done) <= 3
+        await asyncio.sleep(0)
+        done.append(photo)
+        raise OSError("none")
+
+    asyncio.run(ask_all(fail, photos(), 3, lambda outcome: None))
+    assert len(done) == len(PHOTOS)
+
+
+def test_an_unreachable_service_ends_the_run_and_what_was_done_is_delivered():
+    async def ask(photo):
+        if photo == PHOTOS[1]:
+            await asyncio.sleep(0.05)
+            raise UnreachableError("gone", "http://127.0.0.1:9")
+        if photo == PHOTOS[3]:
+            await asyncio.sleep(5)
+        raise OSError(str(photo))
+
+    delivered = []
+    with pytest.raises(UnreachableError):
+        asyncio.run(ask_all(ask, PHOTOS[:4], 3, delivered.append))
+    assert [outcome.file for outcome in delivered] == [PHOTOS[0], PHOTOS[2]]

@@ -1,0 +1,116 @@
+"""The command as a process of its own: signals, pipes and terminals."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "secondopinion", "predict"]
+
+
+@pytest.fixture
+def environment(service):
+    return os.environ | {"SECONDOPINION_URL": service.url, "PYTHONWARNINGS": "error"}
+
+
+def start(words, environment, **kwargs):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | kwargs
+    return subprocess.Popen([*COMMAND, *map(str, words)], env=environment, **pipes)
+
+
+def wait_until(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "it did not happen within 20 s"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def half_slow(tmp_path):
+    """Photos that are answered at once, and after each one that takes long."""
+    photos = {"a": "cancer 0.95", "b": "slow 3", "c": "healthy 0.91", "d": "slow 3"}
+    for name, content in photos.items():
+        (tmp_path / f"{name}.jpg").write_text(content)
+    return tmp_path
+
+
+@pytest.mark.parametrize("words", [["--json"], []])
+def test_ctrl_c_keeps_what_was_answered_and_leaves_no_traceback(
+    half_slow, environment, service, words
+):
+    process = start([half_slow, *words], environment)
+    wait_until(lambda: len(service.asked) == 4)
+    time.sleep(0.8)  # both answers that come at once have arrived
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = (stream.decode() for stream in process.communicate(timeout=20))
+    assert process.returncode == 130
+    assert time.monotonic() - began < 2
+    answered = [name for name in "abcd" if f"{name}.jpg" in out]
+    assert answered == ["a", "c"]
+    assert "Traceback" not in err
+    assert "2 answered, 0 failed, 2 left out" in err
+    wait_until(lambda: service.in_flight == 0)
+
+
+def test_the_exit_code_tells_all_some_and_nothing(half_slow, environment, closed_url):
+    def code(*words):
+        process = start(words, environment)
+        process.communicate(timeout=20)
+        return process.returncode
+
+    (half_slow / "bad.jpg").write_text("bad")
+    assert code(half_slow / "a.jpg") == 0
+    assert code(half_slow / "a.jpg", half_slow / "bad.jpg") == 1
+    assert code(half_slow / "a.jpg", "--url", closed_url) == 2
+    assert code(half_slow / "none.jpg") == 2
+
+
+def test_a_reader_that_leaves_early_causes_no_traceback(tmp_path, environment):
+    for index in range(50):
+        (tmp_path / f"{index:02}.jpg").write_text("slow 0.02")
+    process = start([tmp_path, "--json"], environment)
+    assert json.loads(process.stdout.readline())["file"].endswith("00.jpg")
+    process.stdout.close()
+    err = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(timeout=20) == 1
+    assert "Traceback" not in err
+
+
+def on_a_terminal(words, environment, **kwargs):
+    """Runs with standard error on a terminal; returns what was drawn there, and the output."""
+    ours, theirs = pty.openpty()
+    process = start(words, environment | {"TERM": "xterm"}, stderr=theirs, **kwargs)
+    os.close(theirs)
+    out, _ = process.communicate(timeout=20)
+    drawn = b""
+    # Linux reports the other side's end as an input/output error.
+    try:
+        while chunk := os.read(ours, 65536):
+            drawn += chunk
+    except OSError:
+        pass
+    os.close(ours)
+    return drawn.decode(), out.decode()
+
+
+def test_a_bar_is_drawn_on_a_terminal_and_the_lines_still_go_to_standard_output(
+    half_slow, environment
+):
+    for name in "bd":
+        (half_slow / f"{name}.jpg").write_text("slow 0.3")
+    drawn, out = on_a_terminal([half_slow, "--json"], environment)
+    assert "/4" in drawn
+    assert [json.loads(line)["file"][-5] for line in out.splitlines()] == list("abcd")
+
+
+def test_no_bar_is_drawn_for_a_single_photo(half_slow, environment):
+    drawn, out = on_a_terminal([half_slow / "a.jpg"], environment)
+    assert "1/1" not in drawn
+    assert "cancer" in out
