@@ -3,6 +3,7 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+
 class Ports(BaseSettings):
     """TCP ports, from the environment: GATEWAY_PORT, TRITON_HTTP_PORT and so on."""
 

@@ -117,9 +117,7 @@ class Uncertainty(_Facts):
     @property
     def levels(self) -> tuple[tuple[str, str], ...]:
         """Name and recommendation of each level, by its number."""
-        return tuple(
-            (name, getattr(self, name).recommendation) for name in type(self).model_fields
-        )
+        return tuple((name, getattr(self, name).recommendation) for name in type(self).model_fields)
 
 
 class Parity(_Facts):

@@ -7,7 +7,7 @@ import tritonclient.grpc as grpcclient
 
 from export.triton_config import configs
 from pipelines import wire
-from server import loader
+from server.delta import without_delta
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def live(oral_cancer, service):
 
 def test_live_configs_minus_the_delta_equal_the_committed_ones(oral_cancer, live):
     for name, committed in configs(oral_cancer.spec).items():
-        assert loader.without_delta(live[name], committed) == committed
+        assert without_delta(live[name], committed) == committed
 
 
 def test_the_delta_says_which_artefacts_serve(oral_cancer, live):

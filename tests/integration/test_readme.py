@@ -33,8 +33,9 @@ def test_the_first_prediction_has_the_shape_that_the_readme_prints(http):
 @pytest.mark.parametrize("settings", [Settings, Ports], ids=lambda kind: kind.__module__)
 def test_every_setting_is_documented(settings: type[BaseSettings]):
     prefix = settings.model_config.get("env_prefix", "")
-    for name in settings.model_fields:
-        assert f"`{(prefix + name).upper()}`" in README
+    for name in settings.model_fields.keys() - {"ports"}:
+        default = settings.model_fields[name].default
+        assert f"| `{(prefix + name).upper()}` | {'' if default is None else default} |" in README
 
 
 def test_every_target_of_make_that_the_readme_names_exists():

@@ -174,7 +174,7 @@ def test_a_bind_beyond_loopback_is_refused_without_keys():
         text=True,
         timeout=30,
     )
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "GATEWAY_API_KEYS_FILE" in ended.stderr
     assert "Traceback" not in ended.stderr
 
