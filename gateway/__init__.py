@@ -1,0 +1,1 @@
+"""The HTTP door: takes encoded images, asks Triton over gRPC, renders what Triton decided."""

@@ -1,0 +1,83 @@
+"""`python -m gateway`: serves, or makes the line of an API key."""
+
+import argparse
+import getpass
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+from prometheus_client import disable_created_metrics
+from pydantic import ValidationError
+
+from gateway import logs
+from gateway.app import create_app
+from gateway.keys import KeysError, hash_key
+from gateway.settings import Settings
+
+
+class _Server(uvicorn.Server):
+    """Tells readiness probes, as soon as it is to stop, that it takes nothing new."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.config.app.state.readiness.draining = True  # type: ignore[union-attr]
+        super().handle_exit(sig, frame)
+
+
+def main() -> int:
+    """Runs until it is told to stop; 2 where it may not start as configured."""
+    parser = argparse.ArgumentParser(prog="python -m gateway", description=__doc__)
+    parser.add_argument(
+        "--hash-key",
+        metavar="NAME",
+        help="read an API key from the terminal or stdin and print its line for the keys file",
+    )
+    name = parser.parse_args().hash_key
+    try:
+        if name is not None:
+            key = getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()
+            sys.stdout.write(hash_key(name, key.strip()) + "\n")
+            return 0
+        settings = Settings()
+        app = create_app(settings)
+    except ValidationError as error:
+        for item in error.errors():
+            sys.stderr.write(f"gateway: {_told(error.title, item['loc'], item['msg'])}\n")
+        return 2
+    except KeysError as error:
+        sys.stderr.write(f"gateway: {error}\n")
+        return 2
+    logs.configure()
+    # Series of creation times double what a scrape brings.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.ports.gateway_port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+    # uvicorn raises the signal that ended it once more; to have drained is a success.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    with suppress(KeyboardInterrupt):
+        _Server(config).run()
+    return 0
+
+
+def _told(model: str, location: tuple[int | str, ...], message: str) -> str:
+    """A wrong setting by the name of its environment variable."""
+    text = message.removeprefix("Value error, ")
+    if not location:
+        return text
+    prefix = "GATEWAY_" if model == Settings.__name__ else ""
+    return f"{prefix}{str(location[0]).upper()}: {text}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Who is let in by an API key."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import APIKeyHeader
+
+from gateway.errors import Code, RefusedError
+from gateway.exchange import exchange_of
+from gateway.keys import Keys
+from gateway.metrics import NO_PIPELINE, Metrics
+
+_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False)
+
+
+class Access:
+    """A dependency of routes: lets in who has a key, or everyone where no keys are configured."""
+
+    def __init__(self, keys: Keys | None, metrics: Metrics) -> None:
+        self._keys = keys
+        self._metrics = metrics
+
+    async def __call__(
+        self, request: Request, key: Annotated[str | None, Depends(_HEADER)]
+    ) -> None:
+        """Notes the caller's name for the log.
+
+        Raises:
+            RefusedError: with `unauthorized`.
+        """
+        if self._keys is None:
+            return
+        owner = None if key is None else self._keys.owner(key)
+        if owner is None:
+            self._metrics.refused.labels(NO_PIPELINE, "api_key").inc()
+            raise RefusedError(
+                Code.UNAUTHORIZED, "X-API-Key: missing or not known. Ask the operator for a key."
+            )
+        exchange_of(request.scope).facts["caller"] = owner

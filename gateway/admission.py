@@ -1,0 +1,44 @@
+"""Who is let in: a limit on requests and on the bytes they bring, before a body is read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.errors import Code, RefusedError
+from gateway.metrics import Metrics
+
+
+class Admission:
+    """Counts what is in flight; refuses at once rather than let memory or a queue grow."""
+
+    def __init__(self, requests: int, size: int, metrics: Metrics) -> None:
+        self._free_requests = requests
+        self._free_bytes = size
+        self._metrics = metrics
+
+    @contextmanager
+    def admit(self, pipeline: str, size: int) -> Iterator[None]:
+        """Holds a place, and `size` bytes, for one request.
+
+        Raises:
+            RefusedError: with code `busy` where there is no place.
+        """
+        if self._free_requests < 1:
+            raise self._busy(pipeline, "requests")
+        if self._free_bytes < size:
+            raise self._busy(pipeline, "bytes")
+        gauge = self._metrics.in_flight.labels(pipeline)
+        self._free_requests -= 1
+        self._free_bytes -= size
+        gauge.inc()
+        try:
+            yield
+        finally:
+            self._free_requests += 1
+            self._free_bytes += size
+            gauge.dec()
+
+    def _busy(self, pipeline: str, reason: str) -> RefusedError:
+        self._metrics.refused.labels(pipeline, reason).inc()
+        return RefusedError(
+            Code.BUSY, f"request: too many {reason} are in flight. Wait as Retry-After says."
+        )

@@ -1,0 +1,94 @@
+"""Why a request gets no answer: a closed set of codes, and the one table to HTTP."""
+
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any
+
+
+class Code(StrEnum):
+    """Every reason there is; `wire.Refusal` is a part of it."""
+
+    MALFORMED_BODY = "malformed_body"
+    UNAUTHORIZED = "unauthorized"
+    NOT_FOUND = "not_found"
+    PIPELINE_UNKNOWN = "pipeline_unknown"
+    MEMBER_UNKNOWN = "member_unknown"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    BODY_TOO_LARGE = "body_too_large"
+    IMAGE_TOO_LARGE = "image_too_large"
+    TOO_MANY_FILES = "too_many_files"
+    CONTENT_TYPE_UNSUPPORTED = "content_type_unsupported"
+    IMAGE_FORMAT = "image_format"
+    FIELD_MISSING = "field_missing"
+    IMAGE_EMPTY = "image_empty"
+    IMAGE_UNDECODABLE = "image_undecodable"
+    PARAMETER_INVALID = "parameter_invalid"
+    PARAMETER_UNKNOWN = "parameter_unknown"
+    BUSY = "busy"
+    INTERNAL = "internal"
+    MODEL_OUTPUT = "model_output"
+    UNAVAILABLE = "unavailable"
+    DEADLINE = "deadline"
+
+
+class RefusedError(Exception):
+    """A request, or one image of a batch, that gets no answer.
+
+    `detail` names the input and the remedy and never holds anything that the caller sent.
+    """
+
+    def __init__(self, code: Code, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+class CallerGoneError(Exception):
+    """The caller hung up: nobody is left to answer."""
+
+
+_TABLE: dict[Code, tuple[HTTPStatus, str]] = {
+    Code.MALFORMED_BODY: (HTTPStatus.BAD_REQUEST, "The body cannot be read"),
+    Code.UNAUTHORIZED: (HTTPStatus.UNAUTHORIZED, "An API key is needed"),
+    Code.NOT_FOUND: (HTTPStatus.NOT_FOUND, "There is no such route"),
+    Code.PIPELINE_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such pipeline"),
+    Code.MEMBER_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such member"),
+    Code.METHOD_NOT_ALLOWED: (HTTPStatus.METHOD_NOT_ALLOWED, "The route has no such method"),
+    Code.BODY_TOO_LARGE: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large"),
+    Code.IMAGE_TOO_LARGE: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The image has too many pixels"),
+    Code.TOO_MANY_FILES: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "There are too many files"),
+    Code.CONTENT_TYPE_UNSUPPORTED: (
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "The content type is not supported",
+    ),
+    Code.IMAGE_FORMAT: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "It is no image format that is read"),
+    Code.FIELD_MISSING: (HTTPStatus.UNPROCESSABLE_ENTITY, "A field is missing"),
+    Code.IMAGE_EMPTY: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image is empty"),
+    Code.IMAGE_UNDECODABLE: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image cannot be decoded"),
+    Code.PARAMETER_INVALID: (HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is not allowed"),
+    Code.PARAMETER_UNKNOWN: (HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is unknown"),
+    Code.BUSY: (HTTPStatus.TOO_MANY_REQUESTS, "The service is busy"),
+    Code.INTERNAL: (HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed"),
+    Code.MODEL_OUTPUT: (HTTPStatus.INTERNAL_SERVER_ERROR, "A model gave no usable number"),
+    Code.UNAVAILABLE: (HTTPStatus.SERVICE_UNAVAILABLE, "The models are unavailable"),
+    Code.DEADLINE: (HTTPStatus.GATEWAY_TIMEOUT, "The deadline passed"),
+}
+RETRY_AFTER_SECONDS: dict[Code, int] = {Code.BUSY: 1, Code.UNAVAILABLE: 2}
+"""When a caller may try again, for the codes where trying again helps."""
+
+
+def status_of(code: Code) -> int:
+    """The HTTP status of a code."""
+    return int(_TABLE[code][0])
+
+
+def problem(code: Code, detail: str) -> dict[str, Any]:
+    """The problem document (RFC 9457) of a refusal, but for the request's id."""
+    status, title = _TABLE[code]
+    return {
+        "type": f"urn:second-opinion:problem:{code}",
+        "title": title,
+        "status": int(status),
+        "code": str(code),
+        "detail": detail,
+    }

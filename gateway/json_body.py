@@ -1,0 +1,88 @@
+"""Images inside JSON: base64, or a data URL."""
+
+import binascii
+import re
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.errors import Code, RefusedError
+
+_DATA_URL = re.compile(r"data:[^,]{0,200};base64,")
+
+
+class ImageBody(BaseModel):
+    """One image."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    image: str = Field(description="The encoded image in base64; a data: URL is taken too.")
+
+
+class NamedImage(ImageBody):
+    """One image of a batch."""
+
+    filename: str | None = Field(
+        default=None, max_length=1024, description="Comes back with the image's answer."
+    )
+
+
+class ImagesBody(BaseModel):
+    """Many images."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    images: list[NamedImage]
+
+
+Body = TypeVar("Body", ImageBody, ImagesBody)
+
+
+def parse(model: type[Body], data: bytearray) -> Body:
+    """A JSON body of the given shape.
+
+    Raises:
+        RefusedError: it is no JSON, or of another shape.
+    """
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    kind, path = first["type"], _path(first["loc"])
+    if kind == "json_invalid":
+        raise RefusedError(Code.MALFORMED_BODY, "body: it is no valid JSON. Send a JSON object.")
+    if kind == "missing":
+        raise RefusedError(Code.FIELD_MISSING, f"{path}: missing. Send the image in base64.")
+    if kind == "extra_forbidden":
+        # Its name is the caller's and is not repeated.
+        raise RefusedError(
+            Code.PARAMETER_UNKNOWN,
+            f"{_path(first['loc'][:-1])}: it has a key that is not known. "
+            "Leave it; parameters go into the query string.",
+        )
+    raise RefusedError(
+        Code.MALFORMED_BODY, f"{path}: it has the wrong type. See /docs for the shape."
+    )
+
+
+def image_bytes(text: str, where: str) -> bytes:
+    """The bytes that base64 means; line breaks are let pass.
+
+    Raises:
+        RefusedError: it is no base64.
+    """
+    header = _DATA_URL.match(text)
+    encoded = text[header.end() :] if header else text
+    try:
+        return binascii.a2b_base64("".join(encoded.split()), strict_mode=True)
+    except ValueError:
+        raise RefusedError(
+            Code.MALFORMED_BODY, f"{where}: it is no valid base64. Encode the file's bytes anew."
+        ) from None
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for step in location:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text.removeprefix(".") or "body"

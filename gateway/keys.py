@@ -1,0 +1,74 @@
+"""API keys: kept as SHA-256 only, compared in constant time."""
+
+import hashlib
+import hmac
+import re
+from pathlib import Path
+
+SHORTEST = 16
+_LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
+
+
+class KeysError(ValueError):
+    """The file of keys, or a key for it, cannot be used; the text says why."""
+
+
+def hash_key(name: str, key: str) -> str:
+    """The line of the keys file for a key.
+
+    Raises:
+        KeysError: the name has other characters than `A-Za-z0-9._-`, or the key is too short
+            to withstand guessing.
+    """
+    if len(key) < SHORTEST:
+        raise KeysError(f"the key has {len(key)} characters: take {SHORTEST} or more, at random")
+    line = f"{name}:{_digest(key)}"
+    if not _LINE.fullmatch(line):
+        raise KeysError("the name may have 1 to 64 characters out of A-Za-z0-9._-")
+    return line
+
+
+class Keys:
+    """Who may call."""
+
+    def __init__(self, digests: dict[str, str]) -> None:
+        self._digests = digests
+
+    @classmethod
+    def read(cls, path: Path) -> "Keys":
+        """Reads lines `name:sha256`; empty lines and those that start with # are skipped.
+
+        Raises:
+            KeysError: no such file, a line of another form, a name twice, or no key at all.
+        """
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise KeysError(f"{path}: cannot be read: {type(error).__name__}") from None
+        digests: dict[str, str] = {}
+        for number, line in enumerate(lines, start=1):
+            text = line.strip()
+            if not text or text.startswith("#"):
+                continue
+            found = _LINE.fullmatch(text)
+            if not found:
+                raise KeysError(f"{path}:{number}: is not name:sha256 in lower-case hexadecimal")
+            if found[1] in digests:
+                raise KeysError(f"{path}:{number}: the name {found[1]} stands twice")
+            digests[found[1]] = found[2]
+        if not digests:
+            raise KeysError(f"{path}: has no key: python -m gateway --hash-key NAME >> {path}")
+        return cls(digests)
+
+    def owner(self, key: str) -> str | None:
+        """The name that a key belongs to; None if it is none of them."""
+        digest, owner = _digest(key), None
+        for name, known in self._digests.items():
+            # No early exit: the time taken must not tell which key came close.
+            if hmac.compare_digest(digest, known):
+                owner = name
+        return owner
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()

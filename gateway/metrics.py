@@ -1,0 +1,81 @@
+"""What the gateway counts. Names are API; labels are bounded, and nothing a caller sent is one."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+NO_PIPELINE = "none"
+"""Label of a request that named no known pipeline."""
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_STAGE_SECONDS = (0.0005, 0.001, 0.0025, *_SECONDS)
+_BYTES = tuple(1024 * 4**power for power in range(8))
+_UNIT = tuple(tenth / 20 for tenth in range(1, 21))
+
+
+class Metrics:
+    """One registry for one application, so that two of them in a process do not collide."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "gateway_requests_total",
+            "Requests by outcome: ok, gone (the caller hung up) or a problem's code.",
+            ("pipeline", "route", "outcome"),
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "gateway_request_seconds",
+            "Time from a prediction's headers to its answer.",
+            ("pipeline",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.stage_seconds = Histogram(
+            "gateway_stage_seconds",
+            "Time of each stage: receive (the body), queue (a place in Triton), infer, render.",
+            ("pipeline", "stage"),
+            buckets=_STAGE_SECONDS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "gateway_requests_in_flight",
+            "Requests that hold a place.",
+            ("pipeline",),
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "gateway_requests_refused_total",
+            "Refusals by reason: requests or bytes (in flight), triton_queue, api_key.",
+            ("pipeline", "reason"),
+            registry=self.registry,
+        )
+        self.image_bytes = Histogram(
+            "gateway_image_bytes",
+            "Size of the encoded images that went to Triton.",
+            buckets=_BYTES,
+            registry=self.registry,
+        )
+        self.images = Counter(
+            "gateway_images_total",
+            "Images that went to Triton, by the format of their first bytes.",
+            ("format",),
+            registry=self.registry,
+        )
+        self.confidence = Histogram(
+            "prediction_confidence",
+            "Probability of the predicted class.",
+            ("pipeline", "release", "class"),
+            buckets=_UNIT,
+            registry=self.registry,
+        )
+        self.disagreement = Histogram(
+            "prediction_disagreement",
+            "Largest distance between two members' probabilities.",
+            ("pipeline", "release"),
+            buckets=_UNIT,
+            registry=self.registry,
+        )
+        self.uncertainty = Counter(
+            "prediction_uncertainty_total",
+            "Answers by uncertainty level.",
+            ("pipeline", "release", "level"),
+            registry=self.registry,
+        )

@@ -1,0 +1,82 @@
+"""What an operator may set, from the environment: `GATEWAY_*`, and the ports."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipelines.ports import Ports
+
+MIB = 1024 * 1024
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server bound to `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Settings(BaseSettings):
+    """Passed in to whatever needs it; refuses what would be unsafe."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_prefix="GATEWAY_", env_ignore_empty=True, extra="ignore"
+    )
+
+    host: str = "127.0.0.1"
+    """Address to bind."""
+    ports: Ports = Field(default_factory=Ports)
+    """GATEWAY_PORT, and TRITON_GRPC_PORT to call."""
+    triton_host: str = "127.0.0.1"
+    default_pipeline: str = "oral_cancer"
+    """The pipeline of the routes that name none."""
+    api_keys_file: Path | None = None
+    """Lines `name:sha256`; without it every caller is let in."""
+    deadline_seconds: float = Field(default=60, gt=0, le=3600)
+    """Of one request, from its first byte on."""
+    max_in_flight: int = Field(default=128, ge=1)
+    """Requests that may hold an image at a time; more are refused."""
+    max_in_flight_bytes: int = Field(default=512 * MIB, ge=1)
+    """Sum of the bodies of those requests, as sent; in memory they take up to three times that."""
+    batch_files: int = Field(default=100, ge=1, le=10_000)
+    batch_bytes: int = Field(default=128 * MIB, ge=1)
+    batch_concurrency: int = Field(default=16, ge=1)
+    """Images of one batch that are in Triton at a time."""
+    cancel_in_triton: bool = False
+    """Whether Triton, too, gives up what nobody waits for: see `gateway.passage`."""
+    readiness_interval_seconds: float = Field(default=5, gt=0)
+    """How long a successful inference vouches for its pipeline."""
+    shutdown_seconds: int = Field(default=30, ge=0)
+    """How long requests in flight may take to finish after SIGTERM."""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine reaches the gateway."""
+        return is_loopback(self.host)
+
+    @property
+    def triton_address(self) -> str:
+        """Host and port of Triton's gRPC service."""
+        host = f"[{self.triton_host}]" if ":" in self.triton_host else self.triton_host
+        return f"{host}:{self.ports.triton_grpc_port}"
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        if not self.loopback and self.api_keys_file is None:
+            raise ValueError(
+                f"GATEWAY_HOST={self.host} is reachable from other machines, but no API keys are "
+                "configured. Write keys with `python -m gateway --hash-key NAME >> FILE` and set "
+                "GATEWAY_API_KEYS_FILE=FILE, or bind to 127.0.0.1"
+            )
+        if self.batch_bytes > self.max_in_flight_bytes:
+            raise ValueError(
+                "GATEWAY_BATCH_BYTES is larger than GATEWAY_MAX_IN_FLIGHT_BYTES: "
+                "the largest batch could never be let in"
+            )
+        return self

@@ -1,0 +1,45 @@
+"""The one place that reads Triton's errors."""
+
+from gateway.errors import Code, RefusedError
+from pipelines import wire
+
+_AGAIN = "Try again after the seconds in Retry-After."
+_ABSENT = "pipeline: its models cannot be reached. " + _AGAIN
+_DIED = "pipeline: a process that runs its models died and is being replaced. " + _AGAIN
+_FULL = "request: the queue for the models is full. " + _AGAIN
+LATE = "request: the models did not answer in time. Send it again, or fewer at a time."
+_FAILED = "request: the models failed on it. Report the request_id to the service's operator."
+
+_BY_MESSAGE = (
+    ("exceeds maximum queue size", Code.BUSY, _FULL),
+    ("request timeout expired", Code.DEADLINE, LATE),
+    # "Stub process 'x_0_0' is not healthy." comes as INTERNAL.
+    ("stub process", Code.UNAVAILABLE, _DIED),
+    # A Triton that dies amid a call: UNKNOWN or INTERNAL.
+    ("stream removed", Code.UNAVAILABLE, _ABSENT),
+    ("rst_stream", Code.UNAVAILABLE, _ABSENT),
+)
+_BY_STATUS = {
+    "DEADLINE_EXCEEDED": (Code.DEADLINE, LATE),
+    "UNAVAILABLE": (Code.UNAVAILABLE, _ABSENT),
+    # Only models that Triton has listed are asked: this one is being loaded anew, or draining.
+    "NOT_FOUND": (Code.UNAVAILABLE, _ABSENT),
+    # The gateway's own cancellations never come here; this one is the server's.
+    "CANCELLED": (Code.UNAVAILABLE, _ABSENT),
+}
+
+
+def translate(status: str, message: str) -> RefusedError:
+    """What an error of Triton's means: by its message first, as UNAVAILABLE says many things.
+
+    Args:
+        status: name of the gRPC status code.
+        message: what Triton, or gRPC, says.
+    """
+    if ours := wire.parse_refusal(message):
+        return RefusedError(Code(ours[0]), ours[1])
+    lowered = message.lower()
+    for words, code, detail in _BY_MESSAGE:
+        if words in lowered:
+            return RefusedError(code, detail)
+    return RefusedError(*_BY_STATUS.get(status, (Code.INTERNAL, _FAILED)))

@@ -1,0 +1,149 @@
+"""The only module that speaks gRPC to Triton."""
+
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import grpc
+import numpy as np
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from gateway.translation import translate
+from pipelines import wire
+
+Message = Any
+"""A protobuf message of Triton's; its classes have no types."""
+Method = Callable[..., Awaitable[Message]]
+
+_CHANNEL_OPTIONS = (
+    # What may be sent is limited where it comes in.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # A Triton that comes back is found at once, not after gRPC's backoff of up to 2 minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.min_reconnect_backoff_ms", 2000),
+    # Only while calls wait: Triton ends connections that are pinged while idle.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # Triton is private: an http_proxy of the environment is not on the way to it.
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_GRACE_SECONDS = 5.0
+
+
+class Outputs:
+    """The tensors of one answer, by name, flattened in row-major order."""
+
+    def __init__(self, response: Message) -> None:
+        self._raw: dict[str, bytes] = dict(
+            zip((out.name for out in response.outputs), response.raw_output_contents, strict=True)
+        )
+
+    def floats(self, name: str) -> list[float]:
+        """FP32 numbers, each as the shortest decimal that means it: 0.37, not 0.3700000047."""
+        return [float(str(number)) for number in np.frombuffer(self._raw[name], "<f4")]
+
+    def ints(self, name: str) -> list[int]:
+        """INT32 numbers."""
+        return [int(number) for number in np.frombuffer(self._raw[name], "<i4")]
+
+    def text(self, name: str) -> str:
+        """The first element of a BYTES tensor."""
+        raw = self._raw[name]
+        (size,) = struct.unpack_from("<I", raw)
+        return raw[4 : 4 + size].decode()
+
+
+class Triton:
+    """A channel to one Triton; it reconnects by itself."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def open(self) -> None:
+        """Begins to connect; a channel belongs to the event loop that it is made in."""
+        self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        # Takes a message already serialised: else gRPC would keep both forms of each image.
+        self._model_infer = self._channel.unary_unary(
+            "/inference.GRPCInferenceService/ModelInfer",
+            response_deserializer=service_pb2.ModelInferResponse.FromString,
+        )
+
+    async def close(self) -> None:
+        """Ends the channel; what is under way may still finish for a moment."""
+        await self._channel.close(grace=_GRACE_SECONDS)
+
+    async def models(self, seconds: float) -> dict[str, bool]:
+        """The models of the repository, and whether each is ready.
+
+        Raises:
+            RefusedError: Triton did not answer within `seconds`.
+        """
+        request = service_pb2.RepositoryIndexRequest()
+        index = await self._call(self._stub.RepositoryIndex, request, seconds)
+        states: dict[str, bool] = {}
+        for model in index.models:
+            states[model.name] = states.get(model.name, False) or model.state == "READY"
+        return states
+
+    async def ensemble_parameters(self, model: str, seconds: float) -> dict[str, str] | None:
+        """The parameters in a model's config; None if it is no ensemble.
+
+        Raises:
+            RefusedError: Triton did not answer within `seconds`, or no longer has the model.
+        """
+        request = service_pb2.ModelConfigRequest(name=model)
+        config = (await self._call(self._stub.ModelConfig, request, seconds)).config
+        if not config.HasField("ensemble_scheduling"):
+            return None
+        return {key: item.string_value for key, item in config.parameters.items()}
+
+    async def infer(
+        self,
+        model: str,
+        image: bytes,
+        parameters: Mapping[str, str],
+        *,
+        queue: float,
+        answer: float,
+    ) -> Outputs:
+        """Asks an ensemble about one encoded image. Cancelling the task cancels in Triton.
+
+        Args:
+            model: the ensemble.
+            image: the encoded image.
+            parameters: the caller's choices.
+            queue: seconds that it may spend waiting in Triton.
+            answer: seconds that the answer may take in all; then the call is cancelled.
+
+        Raises:
+            RefusedError: whatever kept Triton from answering.
+        """
+        request = _infer_request(model, image, parameters, queue)
+        return Outputs(await self._call(self._model_infer, request, answer))
+
+    async def _call(self, method: Method, request: Message | bytes, seconds: float) -> Message:
+        try:
+            return await method(request, timeout=seconds)
+        except grpc.aio.AioRpcError as error:
+            raise translate(error.code().name, error.details() or "") from None
+
+
+def _infer_request(model: str, image: bytes, parameters: Mapping[str, str], queue: float) -> bytes:
+    """A serialised ModelInferRequest; a BYTES tensor has each element's length before it."""
+    tensor = service_pb2.ModelInferRequest.InferInputTensor(
+        name=wire.ENCODED_IMAGE, datatype="BYTES", shape=(1, 1)
+    )
+    request = service_pb2.ModelInferRequest(
+        model_name=model,
+        inputs=(tensor,),
+        raw_input_contents=(struct.pack("<I", len(image)) + image,),
+    )
+    for name, value in parameters.items():
+        request.parameters[name].string_param = value
+    request.parameters["timeout"].int64_param = max(1, int(queue * 1_000_000))
+    serialised: bytes = request.SerializeToString()
+    return serialised

@@ -1,0 +1,47 @@
+import pytest
+from httpx import ASGITransport, AsyncClient
+
+from gateway.app import create_app
+from gateway.settings import Settings
+from pipelines.ports import Ports
+from tests.unit.gateway.toy_triton import ToyTriton, running
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture
+async def triton():
+    async with running(ToyTriton()) as toy:
+        yield toy
+
+
+@pytest.fixture
+async def start(triton):
+    """Starts applications, by default until the first probe is over; gives a client for each."""
+    opened = []
+
+    async def starter(*, settled=True, **settings):
+        ports = Ports(triton_grpc_port=triton.port)
+        app = create_app(Settings(ports=ports, readiness_interval_seconds=60, **settings))
+        lifespan = app.router.lifespan_context(app)
+        await lifespan.__aenter__()
+        client = AsyncClient(transport=ASGITransport(app), base_url="http://gateway")
+        opened.append((client, lifespan))
+        if settled:
+            await triton.probed()
+        return client
+
+    yield starter
+    # First, so that work that never ends keeps nobody waiting.
+    await triton.stop()
+    for client, lifespan in opened:
+        await client.aclose()
+        await lifespan.__aexit__(None, None, None)
+
+
+@pytest.fixture
+async def client(start):
+    return await start()

@@ -1,0 +1,70 @@
+import asyncio
+
+import pytest
+
+from gateway.keys import hash_key
+from tests.unit.gateway.samples import (
+    JPEG,
+    RAW,
+    assert_problem,
+)
+from tests.unit.gateway.toy_triton import SPEC, forever
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_images_of_many_requests_wait_for_a_place_in_triton(client, triton):
+    async def slowly(_image, _parameters):
+        await asyncio.sleep(0.02)
+
+    triton.rules.append(slowly)
+    sent = (client.post("/api/v1/predict", content=JPEG, headers=RAW) for _ in range(100))
+    assert {response.status_code for response in await asyncio.gather(*sent)} == {200}
+    assert triton.most == 2 * SPEC.serving.max_batch
+
+
+async def test_requests_beyond_the_limit_are_refused_at_once(start, triton):
+    client = await start(max_in_flight=1, deadline_seconds=0.5)
+    triton.rules.append(forever)
+    first = asyncio.create_task(client.post("/api/v1/predict", content=JPEG, headers=RAW))
+    await asyncio.sleep(0.1)
+    response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
+    assert_problem(response, 429, "busy")
+    assert_problem(await first, 504, "deadline")
+
+
+async def test_a_body_that_comes_too_slowly_meets_the_deadline(start):
+    async def slowly():
+        yield b"\xff\xd8\xff"
+        await asyncio.sleep(3600)
+
+    client = await start(deadline_seconds=0.1, max_in_flight=1)
+    for _ in range(2):
+        response = await client.post("/api/v1/predict", content=slowly(), headers=RAW)
+        assert_problem(response, 504, "deadline")
+
+
+@pytest.mark.parametrize("cancel", [True, False])
+async def test_work_past_its_deadline_is_cancelled_in_triton_where_that_is_safe(
+    start, triton, cancel
+):
+    client = await start(deadline_seconds=0.2, cancel_in_triton=cancel)
+    triton.rules.append(forever)
+    response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
+    assert_problem(response, 504, "deadline")
+    await asyncio.sleep(0.2)
+    assert triton.cancelled == int(cancel)
+
+
+async def test_a_key_is_asked_for_where_keys_are_configured(start, tmp_path):
+    key = "correct-horse-battery"
+    path = tmp_path / "keys"
+    path.write_text(hash_key("clinic", key), "utf-8")
+    client = await start(api_keys_file=path, host="0.0.0.0")  # noqa: S104
+    for target in ("/api/v1/pipelines", "/metrics"):
+        assert_problem(await client.get(target), 401, "unauthorized")
+        assert_problem(await client.get(target, headers={"X-API-Key": "no"}), 401, "unauthorized")
+        assert (await client.get(target, headers={"X-API-Key": key})).status_code == 200
+    response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
+    assert_problem(response, 401, "unauthorized")
+    assert (await client.get("/healthz")).status_code == 200

@@ -1,0 +1,36 @@
+import pytest
+from pydantic import ValidationError
+
+from gateway.settings import Settings, is_loopback
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_a_loopback_bind_needs_no_keys(host):
+    assert Settings(host=host).loopback
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "gateway.example", ""])  # noqa: S104
+def test_a_bind_beyond_loopback_without_keys_is_refused_with_the_remedy(host):
+    assert not is_loopback(host)
+    with pytest.raises(ValidationError, match="GATEWAY_API_KEYS_FILE=FILE"):
+        Settings(host=host)
+
+
+def test_a_bind_beyond_loopback_is_allowed_with_keys(tmp_path):
+    assert not Settings(host="0.0.0.0", api_keys_file=tmp_path / "keys").loopback  # noqa: S104
+
+
+def test_a_batch_that_could_never_be_let_in_is_refused():
+    with pytest.raises(ValidationError, match="GATEWAY_BATCH_BYTES"):
+        Settings(batch_bytes=2000, max_in_flight_bytes=1000)
+
+
+def test_settings_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("GATEWAY_DEADLINE_SECONDS", "2.5")
+    monkeypatch.setenv("GATEWAY_TRITON_HOST", "::1")
+    monkeypatch.setenv("GATEWAY_PORT", "18080")
+    monkeypatch.setenv("TRITON_GRPC_PORT", "18001")
+    settings = Settings()
+    assert settings.deadline_seconds == 2.5
+    assert settings.ports.gateway_port == 18080
+    assert settings.triton_address == "[::1]:18001"

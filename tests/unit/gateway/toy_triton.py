@@ -1,0 +1,139 @@
+"""A gRPC server that speaks Triton's protocol and answers as a test tells it to."""
+
+import asyncio
+import json
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import grpc
+import numpy as np
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc import service_pb2_grpc
+
+from pipelines.load import load_spec
+from pipelines.spec import PipelineSpec
+from pipelines.wire import PIPELINE_PARAMETER, Output
+
+ARTEFACTS = {
+    "vgg16": {"version": "1", "sha256": "a" * 64, "weights": "demo"},
+    "regnet": {"version": "2", "sha256": "b" * 64, "weights": "trained"},
+}
+SPEC = load_spec("oral_cancer")
+
+Rule = Callable[[bytes, dict[str, str]], Awaitable[None]]
+"""Takes an image and the request's parameters; raises `Failure` where there is no answer."""
+
+
+def release_of(spec: PipelineSpec) -> str:
+    return spec.release_id({name: item["sha256"] for name, item in ARTEFACTS.items()})
+
+
+class Failure(Exception):  # noqa: N818
+    """What Triton answers instead."""
+
+    def __init__(self, status: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """One ensemble; `rules` are applied to each inference in order."""
+
+    def __init__(self) -> None:
+        self.spec = SPEC
+        self.answered_by = SPEC
+        self.ready = True
+        self.rules: list[Rule] = []
+        self.failures: list[Failure] = []
+        """Each is given once, before anything else."""
+        self.seen: list[dict[str, str]] = []
+        self.cancelled = 0
+        self.now = self.most = 0
+        self.port = 0
+
+    async def probed(self):
+        """Waits until the gateway's first probe is answered, then forgets it."""
+        async with asyncio.timeout(5):
+            while not self.seen or self.now:  # noqa: ASYNC110 - gRPC sets no event
+                await asyncio.sleep(0.005)
+        self.seen.clear()
+        self.most = 0
+
+    async def RepositoryIndex(self, _request, _context):  # noqa: N802
+        index = pb.RepositoryIndexResponse()
+        index.models.add(name=self.spec.name, state="READY" if self.ready else "UNAVAILABLE")
+        index.models.add(name="oral_cancer_vgg16", state="READY")
+        return index
+
+    async def ModelConfig(self, request, _context):  # noqa: N802
+        response = pb.ModelConfigResponse()
+        if request.name == self.spec.name:
+            response.config.ensemble_scheduling.step.add(model_name="x")
+            parameters = response.config.parameters
+            parameters[PIPELINE_PARAMETER].string_value = self.spec.model_dump_json()
+            parameters["artefacts"].string_value = json.dumps(ARTEFACTS)
+        return response
+
+    async def ModelInfer(self, request, context):  # noqa: N802
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            return await self._answer(request)
+        except Failure as failure:
+            await context.abort(failure.status, failure.message)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.now -= 1
+
+    async def _answer(self, request):
+        parameters = {key: item.string_param for key, item in request.parameters.items()}
+        self.seen.append(parameters)
+        if self.failures:
+            raise self.failures.pop(0)
+        image = request.raw_input_contents[0][4:]
+        for rule in self.rules:
+            await rule(image, parameters)
+        return _response(self.answered_by, float(parameters.get("threshold", 0.5)))
+
+
+def _response(spec: PipelineSpec, threshold: float):
+    release = release_of(spec).encode()
+    tensors = {
+        Output.PROBABILITIES: np.array([0.37, 0.63], np.float32),
+        Output.MEMBER_PROBABILITIES: np.array([[0.7, 0.3], [0.15, 0.85]], np.float32),
+        Output.MEMBER_PREDICTION: np.array([0, 1], np.int32),
+        Output.PREDICTION: np.array([1], np.int32),
+        Output.CONFIDENCE: np.array([0.63], np.float32),
+        Output.DISAGREEMENT: np.array([0.55], np.float32),
+        Output.ENTROPY: np.array([0.9506721], np.float32),
+        Output.THRESHOLD: np.array([threshold], np.float32),
+        Output.UNCERTAINTY_LEVEL: np.array([2], np.int32),
+    }
+    response = pb.ModelInferResponse()
+    for name, tensor in tensors.items():
+        response.outputs.add(name=name)
+        response.raw_output_contents.append(tensor.tobytes())
+    response.outputs.add(name=Output.RELEASE)
+    response.raw_output_contents.append(struct.pack("<I", len(release)) + release)
+    return response
+
+
+@asynccontextmanager
+async def running(toy: ToyTriton) -> AsyncIterator[ToyTriton]:
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(toy, server)
+    toy.port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    toy.stop = partial(server.stop, grace=0)
+    try:
+        yield toy
+    finally:
+        await toy.stop()
+
+
+async def forever(_image, _parameters):
+    await asyncio.sleep(3600)
