@@ -62,8 +62,7 @@ def _decision(spec: PipelineSpec) -> pb.ModelConfig:
     config = _step(
         spec, wire.decision_model(spec.name), "weighted_ensemble", spec.serving.decision.instances
     )
-    for name in spec.members:
-        config.input.add(name=f"logits_{name}", data_type=pb.TYPE_FP32, dims=[len(spec.classes)])
+    config.input.add(name=wire.PIXELS, data_type=pb.TYPE_UINT8, dims=_pixel_dims(spec))
     _add_outputs(config, spec)
     decision = {
         "classes": spec.classes,
@@ -78,6 +77,8 @@ def _decision(spec: PipelineSpec) -> pb.ModelConfig:
         ),
     }
     _set(config, "decision", json.dumps(decision))
+    models = {name: wire.member_model(spec.name, name) for name in spec.members}
+    _set(config, "models", json.dumps(models))
     _set(config, wire.Delta.RELEASE, spec.release)
     return config
 
@@ -94,17 +95,10 @@ def _ensemble(spec: PipelineSpec) -> pb.ModelConfig:
         {wire.ENCODED_IMAGE: wire.ENCODED_IMAGE},
         {wire.PIXELS: wire.PIXELS},
     )
-    for name in spec.members:
-        _add_step(
-            config,
-            wire.member_model(spec.name, name),
-            {wire.MEMBER_INPUT: wire.PIXELS},
-            {wire.MEMBER_OUTPUT: f"logits_{name}"},
-        )
     _add_step(
         config,
         wire.decision_model(spec.name),
-        _same(f"logits_{name}" for name in spec.members),
+        _same([wire.PIXELS]),
         _same(Output),
     )
     _set(config, wire.PIPELINE_PARAMETER, spec.model_dump_json())

@@ -14,7 +14,6 @@ from gateway.dataplane import Dataplane
 from gateway.keys import Keys
 from gateway.metrics import Metrics
 from gateway.middleware import ExchangeMiddleware
-from gateway.passage import Passage
 from gateway.predictions import Predictions
 from gateway.readiness import Readiness
 from gateway.routes import pipeline_routes, prediction_routes
@@ -33,10 +32,9 @@ def create_app(settings: Settings) -> FastAPI:
     metrics = Metrics()
     triton = Triton(settings.triton_address)
     catalog = Catalog(triton)
-    passage = Passage(triton, cancel=settings.cancel_in_triton)
-    readiness = Readiness(passage, catalog, settings.readiness_interval_seconds)
+    readiness = Readiness(triton, catalog, settings.readiness_interval_seconds)
     admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes, metrics)
-    dataplane = Dataplane(passage, catalog, readiness, metrics, settings.batch_concurrency)
+    dataplane = Dataplane(triton, catalog, readiness, metrics, settings.batch_concurrency)
     predictions = Predictions(settings, catalog, admission, dataplane)
 
     @asynccontextmanager

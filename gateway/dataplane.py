@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 
 from gateway.body import Image
@@ -11,11 +12,10 @@ from gateway.deadline import Deadline
 from gateway.errors import Code, RefusedError
 from gateway.metrics import Metrics
 from gateway.opinion import Opinion
-from gateway.passage import Passage
 from gateway.readiness import Readiness
 from gateway.signatures import image_format
 from gateway.translation import LATE
-from gateway.triton import Outputs
+from gateway.triton import Outputs, Triton
 from pipelines.wire import Output
 
 _RETRY_PAUSE = 0.2
@@ -33,13 +33,13 @@ class Dataplane:
 
     def __init__(
         self,
-        passage: Passage,
+        triton: Triton,
         catalog: Catalog,
         readiness: Readiness,
         metrics: Metrics,
         batch_concurrency: int,
     ) -> None:
-        self._passage = passage
+        self._triton = triton
         self._catalog = catalog
         self._readiness = readiness
         self._metrics = metrics
@@ -54,9 +54,10 @@ class Dataplane:
             RefusedError: why there is none.
         """
         self._check(image)
+        start = time.perf_counter()
         try:
-            outputs = await self._ask(pipeline, image.data, choices, deadline)
             async with deadline.enforce(LATE):
+                outputs = await self._ask(pipeline.name, image.data, choices, deadline)
                 release = outputs.text(Output.RELEASE)
                 facts = await self._catalog.at_release(pipeline.name, release)
         except RefusedError as refusal:
@@ -66,6 +67,8 @@ class Dataplane:
             if refusal.code in _OF_THE_IMAGE:
                 raise RefusedError(refusal.code, f"{image.where}: {refusal.detail}") from None
             raise
+        finally:
+            self._took(pipeline, "infer", start)
         opinion = Opinion.read(outputs, facts)
         self._readiness.saw(pipeline.name, None)
         if choices.member is None:
@@ -79,7 +82,9 @@ class Dataplane:
         places = asyncio.Semaphore(self._batch_concurrency)
 
         async def one(image: Image) -> Opinion | RefusedError:
+            start = time.perf_counter()
             async with places:
+                self._took(pipeline, "queue", start)
                 try:
                     return await self._patiently(pipeline, image, choices, deadline)
                 except RefusedError as refusal:
@@ -105,21 +110,16 @@ class Dataplane:
             await asyncio.sleep(pause)
             backoff = min(2 * backoff, _LONGEST_BACKOFF)
 
-    async def _ask(
-        self, pipeline: Pipeline, data: bytes, choices: Choices, deadline: Deadline
-    ) -> Outputs:
-        def took(stage: str, seconds: float) -> None:
-            self._metrics.stage_seconds.labels(pipeline.name, stage).observe(seconds)
-
+    async def _ask(self, model: str, data: bytes, choices: Choices, deadline: Deadline) -> Outputs:
         parameters = choices.parameters
         try:
-            return await self._passage.infer(pipeline, data, parameters, deadline, took)
+            return await self._triton.infer(model, data, parameters, deadline.remaining())
         except RefusedError as refusal:
             if refusal.code is not Code.UNAVAILABLE:
                 raise
         # Safe, as an inference changes nothing; once, as more of them would be a stampede.
-        await asyncio.sleep(min(_RETRY_PAUSE, deadline.remaining()))
-        return await self._passage.infer(pipeline, data, parameters, deadline, took)
+        await asyncio.sleep(_RETRY_PAUSE)
+        return await self._triton.infer(model, data, parameters, deadline.remaining())
 
     def _check(self, image: Image) -> None:
         if image.refusal:
@@ -136,6 +136,10 @@ class Dataplane:
             )
         self._metrics.images.labels(found).inc()
         self._metrics.image_bytes.observe(len(image.data))
+
+    def _took(self, pipeline: Pipeline, stage: str, start: float) -> None:
+        seconds = time.perf_counter() - start
+        self._metrics.stage_seconds.labels(pipeline.name, stage).observe(seconds)
 
     def _count(self, opinion: Opinion) -> None:
         name, release = opinion.pipeline.name, opinion.pipeline.release

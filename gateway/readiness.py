@@ -7,10 +7,9 @@ import time
 import structlog
 
 from gateway.catalog import Catalog, Pipeline
-from gateway.deadline import Deadline
 from gateway.errors import Code, RefusedError
-from gateway.passage import Passage
 from gateway.trace import where
+from gateway.triton import Triton
 
 log = structlog.get_logger("gateway")
 
@@ -25,8 +24,8 @@ _ALIVE = {None, Code.BUSY, Code.DEADLINE}
 class Readiness:
     """Watches all pipelines; a probe runs only where no traffic vouched for one lately."""
 
-    def __init__(self, passage: Passage, catalog: Catalog, interval: float) -> None:
-        self._passage = passage
+    def __init__(self, triton: Triton, catalog: Catalog, interval: float) -> None:
+        self._triton = triton
         self._catalog = catalog
         self._interval = interval
         self._ready: dict[str, bool] = {}
@@ -76,9 +75,8 @@ class Readiness:
 
     async def _probe(self, pipeline: Pipeline) -> None:
         name, code = pipeline.name, None
-        deadline = Deadline.after(max(self._interval, _SOON))
         try:
-            await self._passage.infer(pipeline, _PROBE, {}, deadline)
+            await self._triton.infer(name, _PROBE, {}, max(self._interval, _SOON))
         except RefusedError as refusal:
             code = refusal.code
         ready = code in _ALIVE

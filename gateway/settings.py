@@ -48,8 +48,6 @@ class Settings(BaseSettings):
     batch_bytes: int = Field(default=128 * MIB, ge=1)
     batch_concurrency: int = Field(default=16, ge=1)
     """Images of one batch that are in Triton at a time."""
-    cancel_in_triton: bool = False
-    """Whether Triton, too, gives up what nobody waits for: see `gateway.passage`."""
     readiness_interval_seconds: float = Field(default=5, gt=0)
     """How long a successful inference vouches for its pipeline."""
     shutdown_seconds: int = Field(default=30, ge=0)

@@ -102,13 +102,7 @@ class Triton:
         return {key: item.string_value for key, item in config.parameters.items()}
 
     async def infer(
-        self,
-        model: str,
-        image: bytes,
-        parameters: Mapping[str, str],
-        *,
-        queue: float,
-        answer: float,
+        self, model: str, image: bytes, parameters: Mapping[str, str], seconds: float
     ) -> Outputs:
         """Asks an ensemble about one encoded image. Cancelling the task cancels in Triton.
 
@@ -116,14 +110,13 @@ class Triton:
             model: the ensemble.
             image: the encoded image.
             parameters: the caller's choices.
-            queue: seconds that it may spend waiting in Triton.
-            answer: seconds that the answer may take in all; then the call is cancelled.
+            seconds: how long the answer may take, in Triton's queues too; then it is cancelled.
 
         Raises:
             RefusedError: whatever kept Triton from answering.
         """
-        request = _infer_request(model, image, parameters, queue)
-        return Outputs(await self._call(self._model_infer, request, answer))
+        request = _infer_request(model, image, parameters, seconds)
+        return Outputs(await self._call(self._model_infer, request, seconds))
 
     async def _call(self, method: Method, request: Message | bytes, seconds: float) -> Message:
         try:
@@ -132,7 +125,9 @@ class Triton:
             raise translate(error.code().name, error.details() or "") from None
 
 
-def _infer_request(model: str, image: bytes, parameters: Mapping[str, str], queue: float) -> bytes:
+def _infer_request(
+    model: str, image: bytes, parameters: Mapping[str, str], seconds: float
+) -> bytes:
     """A serialised ModelInferRequest; a BYTES tensor has each element's length before it."""
     tensor = service_pb2.ModelInferRequest.InferInputTensor(
         name=wire.ENCODED_IMAGE, datatype="BYTES", shape=(1, 1)
@@ -144,6 +139,6 @@ def _infer_request(model: str, image: bytes, parameters: Mapping[str, str], queu
     )
     for name, value in parameters.items():
         request.parameters[name].string_param = value
-    request.parameters["timeout"].int64_param = max(1, int(queue * 1_000_000))
+    request.parameters["timeout"].int64_param = max(1, int(seconds * 1_000_000))
     serialised: bytes = request.SerializeToString()
     return serialised

@@ -134,9 +134,9 @@ class Decode(_Facts):
 
 
 class Decision(_Facts):
-    """Processes of the decision step."""
+    """Processes of the decision step, which asks the members and waits for them."""
 
-    instances: int = Field(default=1, ge=1, le=64)
+    instances: int = Field(default=2, ge=1, le=64)
 
 
 class Serving(_Facts):

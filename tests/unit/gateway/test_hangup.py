@@ -54,7 +54,7 @@ async def in_flight(port):
 @pytest.mark.parametrize("sent", [REQUEST + JPEG, REQUEST + JPEG[:5]])
 async def test_a_caller_who_hangs_up_frees_the_place(serve, triton, sent):
     triton.rules.append(forever)
-    port = await serve(cancel_in_triton=True)
+    port = await serve()
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(sent)
     await asyncio.sleep(0.2)

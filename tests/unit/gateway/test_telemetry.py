@@ -59,6 +59,8 @@ async def test_the_metrics_have_their_names_and_bounded_labels(client, triton):
         f'prediction_uncertainty_total{{level="high",{labels}}} 1.0',
     ):
         assert line in text
+    await client.post("/api/v1/predict/batch", files=[("files", JPEG)])
+    text = (await client.get("/metrics")).text
     for stage in ("receive", "queue", "infer", "render"):
         assert f'gateway_stage_seconds_count{{pipeline="oral_cancer",stage="{stage}"}}' in text
     assert "Jane" not in text

@@ -1,0 +1,1 @@
+"""Runs Triton: its backends, the launcher, and the supervisor that heals it."""

@@ -1,0 +1,75 @@
+"""`python -m server`: starts Triton, loads what is vouched for, and keeps it serving."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from pipelines.load import FOLDER, SpecError, available
+from pipelines.ports import Ports
+from server.errors import ServerError
+from server.installation import ROOT
+from server.launcher import Options, launch
+from server.report import Report
+
+_ALL = "all"
+
+
+def main(
+    pipelines: Annotated[
+        list[str],
+        typer.Option(help="Name to serve; again for more, or several with commas; or 'all'."),
+    ] = [_ALL],  # noqa: B006 - typer copies it
+    gateway: Annotated[
+        bool, typer.Option("--gateway", help="Also run the HTTP gateway, and supervise it.")
+    ] = False,
+    repository: Annotated[
+        Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
+    ] = ROOT / "model_repository",
+    specs: Annotated[
+        Path, typer.Option(help="Folder of the pipelines' YAML.", exists=True, file_okay=False)
+    ] = FOLDER,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder for Triton's log and backends; default: .run/<gRPC port>."),
+    ] = None,
+) -> None:
+    """Runs Triton on loopback, loads the pipelines, and heals what dies, until Ctrl-C or SIGTERM.
+
+    Ports come from the environment: TRITON_HTTP_PORT (8000), TRITON_GRPC_PORT (8001),
+    TRITON_METRICS_PORT (8002), SERVER_METRICS_PORT (8003) and, with --gateway, GATEWAY_PORT (8080).
+
+    The first Ctrl-C or SIGTERM lets requests in flight finish; a second Ctrl-C does not wait.
+    """
+    report = Report()
+    try:
+        ports = Ports()
+        options = Options(
+            pipelines=names(pipelines, specs),
+            gateway=gateway,
+            repository=repository.absolute(),
+            specs=specs,
+            runtime=(run_dir or ROOT / ".run" / str(ports.triton_grpc_port)).absolute(),
+            ports=ports,
+        )
+        launch(options, report)
+    except ValidationError as error:
+        for item in error.errors():
+            report.say(f"error: {str(item['loc'][0]).upper()}: {item['msg']}")
+        raise typer.Exit(1) from None
+    except (ServerError, SpecError) as error:
+        for line in str(error).splitlines():
+            report.say(f"error: {line}")
+        raise typer.Exit(1) from None
+
+
+def names(asked: list[str], specs: Path) -> list[str]:
+    """The pipelines to serve, each once, from words that may hold commas or spaces."""
+    words = [word for item in asked for word in re.split(r"[,\s]+", item) if word]
+    return available(specs) if _ALL in words or not words else list(dict.fromkeys(words))
+
+
+if __name__ == "__main__":
+    typer.run(main)

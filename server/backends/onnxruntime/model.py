@@ -1,0 +1,104 @@
+"""Triton backend `onnxruntime`, for the embedded Triton, which lacks the native one.
+
+Honours what the native backend documents and this project's configs use:
+`default_model_filename`, `max_batch_size: 0`, `optimization.graph.level`, instance kinds and the
+parameters `intra_op_thread_count`, `inter_op_thread_count`, `execution_mode`.
+https://github.com/triton-inference-server/onnxruntime_backend#model-config-options
+"""
+
+import json
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+_LEVELS = {
+    -1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    0: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    2: onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+
+# pb_utils.InferenceRequest and InferenceResponse, which exist inside Triton only.
+Request: TypeAlias = Any
+Response: TypeAlias = Any
+
+
+class TritonPythonModel:
+    """One instance: one session, one forward pass for each batch that Triton forms."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Opens the artefact; raises what ONNX Runtime says where it cannot."""
+        config = json.loads(args["model_config"])
+        folder = Path(args["model_repository"], args["model_version"])
+        self._name = args["model_name"]
+        self._inputs = [item["name"] for item in config["input"]]
+        self._outputs = [item["name"] for item in config["output"]]
+        self._batched = config["max_batch_size"] > 0
+        providers: list[Any] = ["CPUExecutionProvider"]
+        if on_gpu := args["model_instance_kind"] == "GPU":
+            device = {"device_id": args["model_instance_device_id"]}
+            providers.insert(0, ("CUDAExecutionProvider", device))
+        self._session = onnxruntime.InferenceSession(
+            folder / (config["default_model_filename"] or "model.onnx"),
+            _session_options(config),
+            providers,
+        )
+        if on_gpu and "CUDAExecutionProvider" not in self._session.get_providers():
+            # ONNX Runtime would go on, on the CPU, with a warning only.
+            raise pb_utils.TritonModelException(f"{self._name}: KIND_GPU, but CUDA does not start")
+
+    def execute(self, requests: list[Request]) -> list[Response]:
+        """One forward pass over all requests; the outputs are dealt out in their order."""
+        if not self._batched:
+            return [answer for request in requests for answer in self._run([request])]
+        return self._run(requests)
+
+    def _run(self, requests: list[Request]) -> list[Response]:
+        try:
+            parts = {
+                name: [
+                    pb_utils.get_input_tensor_by_name(request, name).as_numpy()
+                    for request in requests
+                ]
+                for name in self._inputs
+            }
+            feed = {
+                name: tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
+                for name, tensors in parts.items()
+            }
+            outputs: list[NDArray[Any]] = self._session.run(self._outputs, feed)
+        except Exception as error:  # noqa: BLE001 - whatever it is, callers get no traceback
+            pb_utils.Logger.log_error(f"{self._name}: {error}")
+            message = f"{self._name}: the forward pass failed; the server's log says why"
+            failure = pb_utils.TritonError(message, pb_utils.TritonError.INTERNAL)
+            return [pb_utils.InferenceResponse(error=failure) for _ in requests]
+        if not self._batched:
+            return [self._answer(outputs)]
+        ends = np.cumsum([len(tensor) for tensor in parts[self._inputs[0]]])[:-1]
+        dealt = zip(*(np.split(output, ends) for output in outputs), strict=True)
+        return [self._answer(list(tensors)) for tensors in dealt]
+
+    def _answer(self, tensors: list[NDArray[Any]]) -> Response:
+        named = zip(self._outputs, tensors, strict=True)
+        return pb_utils.InferenceResponse([pb_utils.Tensor(*item) for item in named])
+
+
+def _session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
+    parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+    graph = config.get("optimization", {}).get("graph", {})
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = _LEVELS[int(graph.get("level", 0))]
+    options.intra_op_num_threads = int(parameters.get("intra_op_thread_count", "0"))
+    options.inter_op_num_threads = int(parameters.get("inter_op_thread_count", "0"))
+    if parameters.get("execution_mode", "0") == "1":
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
+    # Threads that spin between requests take the cores from the other backends.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # The arena would keep the memory of the largest batch for ever, in each process.
+    options.enable_cpu_mem_arena = False
+    return options

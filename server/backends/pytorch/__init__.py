@@ -1,0 +1,1 @@
+"""Stands in for the native PyTorch backend where Triton ships without it."""

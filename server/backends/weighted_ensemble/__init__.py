@@ -1,0 +1,1 @@
+"""The members' logits to one decision, its confidence and its uncertainty."""

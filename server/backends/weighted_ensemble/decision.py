@@ -1,0 +1,228 @@
+"""The mathematics of the decision: logits of several members to one answer. Pure numpy.
+
+Everything is computed in float64 and answered in FP32. Where a number is compared with a bound
+(threshold, bands), both are first rounded to FP32, so that the answered numbers reproduce the
+decision: `probabilities[positive] >= threshold` holds in the answer exactly if it was decided.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.wire import Refusal
+from server.backends.refusal import RefusedError
+from server.backends.weighted_ensemble.choice import Choice
+
+Float64 = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int32 = NDArray[np.int32]
+HIGH = 2
+
+
+@dataclass(frozen=True)
+class Band:
+    """An uncertainty level that holds up to a disagreement and down to a margin."""
+
+    disagreement_at_most: float
+    margin_at_least: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a pipeline's YAML says about its decision."""
+
+    classes: tuple[str, ...]
+    positive: int | None
+    """Index of the positive class; None where there is none, and the largest probability wins."""
+    threshold: float | None
+    members: tuple[str, ...]
+    weights: tuple[float, ...]
+    """Of the members in their order; their sum is 1."""
+    low: Band
+    medium: Band
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads the config parameter `decision`.
+
+        Raises:
+            KeyError, TypeError, ValueError: a fact is missing, unknown or contradicts another.
+        """
+        data = json.loads(text)
+        classes, positive = tuple(data["classes"]), data["positive"]
+        facts = cls(
+            classes=classes,
+            positive=None if positive is None else classes.index(positive),
+            threshold=None if positive is None else float(data["threshold"]["default"]),
+            members=tuple(data["members"]),
+            weights=tuple(map(float, data["weights"])),
+            low=_band(data["uncertainty"]["low"]),
+            medium=_band(data["uncertainty"]["medium"]),
+        )
+        if len(facts.weights) != len(facts.members) or not np.isclose(sum(facts.weights), 1):
+            raise ValueError("weights: one for each member, and 1 in all")
+        return facts
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Decisions on N images: K classes, M members."""
+
+    probabilities: Float32
+    """[N, K], the weighted mean."""
+    member_probabilities: Float32
+    """[N, M, K], in the members' order."""
+    member_prediction: Int32
+    """[N, M], by the same rule and threshold as `prediction`."""
+    prediction: Int32
+    """[N], index into the classes."""
+    confidence: Float32
+    """[N], the probability of the predicted class."""
+    disagreement: Float32
+    """[N], in [0, 1]."""
+    entropy: Float32
+    """[N], in [0, 1]."""
+    threshold: Float32
+    """[N], the one that decided; NaN where none did."""
+    uncertainty_level: Int32
+    """[N], 0 low, 1 medium, 2 high."""
+
+
+def decide(logits: Sequence[NDArray[np.floating[Any]]], facts: Facts, choice: Choice) -> Answer:
+    """Decides on N images.
+
+    Args:
+        logits: for each member in order, [N, K] or, of a binary pipeline, [N, 1].
+        facts: the pipeline's.
+        choice: the request's threshold and member, where it chose.
+
+    Raises:
+        RefusedError: a member's logits are not finite or not of a shape that fits.
+    """
+    members = np.stack(
+        [
+            probabilities(numbers, len(facts.classes), member)
+            for numbers, member in zip(logits, facts.members, strict=True)
+        ],
+        axis=1,
+    )
+    weights = np.array(facts.weights)
+    if choice.member is not None:
+        weights = np.eye(len(facts.members))[choice.member]
+    heard = members[:, weights > 0]
+    mean = np.einsum("m,nmk->nk", weights, members)
+
+    threshold = facts.threshold if choice.threshold is None else choice.threshold
+    prediction = predict(mean, facts.positive, threshold)
+    member_prediction = predict(members, facts.positive, threshold)
+    heard_prediction = member_prediction[:, weights > 0]
+    disagreement = largest_distance(heard)
+    level = uncertainty_level(
+        disagreement,
+        margin(mean, facts.positive, threshold),
+        opposed=heard_prediction.min(axis=1) != heard_prediction.max(axis=1),
+        bands=(facts.low, facts.medium),
+    )
+    answered = mean.astype(np.float32)
+    return Answer(
+        probabilities=answered,
+        member_probabilities=members.astype(np.float32),
+        member_prediction=member_prediction,
+        prediction=prediction,
+        confidence=np.take_along_axis(answered, prediction[:, None], axis=1)[:, 0],
+        disagreement=disagreement.astype(np.float32),
+        entropy=normalised_entropy(mean).astype(np.float32),
+        threshold=np.full(len(mean), np.nan if threshold is None else threshold, np.float32),
+        uncertainty_level=level,
+    )
+
+
+def probabilities(numbers: NDArray[np.floating[Any]], classes: int, member: str) -> Float64:
+    """One member's logits [N, K] or [N, 1] as probabilities [N, K] in class order.
+
+    K logits: softmax, exp(z_i) / sum_j exp(z_j), with the largest logit subtracted first so that
+    nothing overflows. One logit z: the logistic function p = 1 / (1 + exp(-z)) as [1 - p, p],
+    which is the softmax of [0, z].
+    Source: Bishop, Pattern Recognition and Machine Learning, 2006, equations 4.59 and 4.62.
+
+    Raises:
+        RefusedError: the logits are not finite, or their number fits no rule.
+    """
+    logits = np.asarray(numbers, dtype=np.float64)
+    if not np.isfinite(logits).all():
+        raise RefusedError(
+            Refusal.MODEL_OUTPUT,
+            f"{member} gave a number that is not finite, so there is no answer. "
+            "Try another image and report this one.",
+        )
+    if logits.shape[1] == 1 and classes == 2:  # noqa: PLR2004 - binary
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    if logits.shape[1] != classes:
+        raise RefusedError(
+            Refusal.MODEL_OUTPUT,
+            f"{member} gave {logits.shape[1]} numbers for {classes} classes: export it again.",
+        )
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def predict(p: Float64, positive: int | None, threshold: float | None) -> Int32:
+    """Index of the predicted class from probabilities [..., K].
+
+    Binary: the positive class if its probability reaches the threshold. Else the largest; of
+    equal ones the first. By the probabilities as they are answered, in FP32.
+    """
+    answered = p.astype(np.float32)
+    if positive is None or threshold is None:
+        return np.asarray(np.argmax(answered, axis=-1), dtype=np.int32)
+    reached = answered[..., positive] >= np.float32(threshold)
+    return np.asarray(np.where(reached, positive, 1 - positive), dtype=np.int32)
+
+
+def largest_distance(members: Float64) -> Float64:
+    """The largest total-variation distance between any two of M members, [N, M, K] to [N].
+
+    TV(p, q) = 1/2 sum_k |p_k - q_k|, in [0, 1]; one member has none to differ from: 0.
+    Source: Levin, Peres and Wilmer, Markov Chains and Mixing Times, 2009, proposition 4.2.
+    """
+    differences = members[:, :, None, :] - members[:, None, :, :]
+    return np.asarray(np.abs(differences).sum(axis=-1).max(axis=(1, 2)) / 2)
+
+
+def normalised_entropy(p: Float64) -> Float64:
+    """Shannon's entropy -sum_k p_k log p_k of [N, K], divided by its maximum log K; 0 log 0 = 0.
+
+    Source: Shannon, A Mathematical Theory of Communication, 1948, section 6.
+    """
+    # The log of 1 stands in where p is 0: its product with 0 is the limit that is meant.
+    terms = p * np.log(np.where(p > 0, p, 1.0))
+    entropy = -terms.sum(axis=1) / np.log(p.shape[1])
+    return np.asarray(np.clip(entropy, 0.0, 1.0))
+
+
+def margin(p: Float64, positive: int | None, threshold: float | None) -> Float64:
+    """How far [N, K] is from another decision: |p[positive] - threshold|, or top-1 minus top-2."""
+    if positive is None or threshold is None:
+        ordered = np.sort(p, axis=1)
+        return np.asarray(ordered[:, -1] - ordered[:, -2])
+    return np.asarray(np.abs(p[:, positive] - threshold))
+
+
+def uncertainty_level(
+    disagreement: Float64, margins: Float64, *, opposed: NDArray[np.bool_], bands: tuple[Band, Band]
+) -> Int32:
+    """The first level (0 low, 1 medium) whose band holds, else 2; `opposed` [N] is never low."""
+    low, medium = (
+        (disagreement.astype(np.float32) <= np.float32(band.disagreement_at_most))
+        & (margins.astype(np.float32) >= np.float32(band.margin_at_least))
+        for band in bands
+    )
+    return np.asarray(np.select([low & ~opposed, medium], [0, 1], HIGH), dtype=np.int32)
+
+
+def _band(data: dict[str, Any]) -> Band:
+    return Band(float(data["disagreement_at_most"]), float(data["margin_at_least"]))

@@ -1,0 +1,73 @@
+"""What the launcher adds to a committed config when it loads a model, and its removal.
+
+The committed `config.pbtxt` holds facts; which artefact, which release and which generation of
+backend processes is decided at load time. Only the additions listed here are ever made.
+"""
+
+from collections.abc import Mapping
+
+from google.protobuf.message import Message
+from tritonclient.grpc import model_config_pb2 as pb
+
+from pipelines.wire import Delta
+
+# What Triton writes into a live config where the file is silent.
+_FILLED_IN = ("platform", "runtime", "version_policy", "model_transaction_policy")
+_FILLED_IN_PART: dict[str, tuple[str, ...]] = {
+    "dynamic_batching": ("preferred_batch_size",),
+    "optimization": ("input_pinned_memory", "output_pinned_memory"),
+}
+_FILLED_IN_GROUP = ("name", "kind", "gpus")
+
+
+def with_delta(
+    committed: pb.ModelConfig, parameters: Mapping[Delta, str], version: int | None
+) -> pb.ModelConfig:
+    """The config to load: the committed one, with parameters and, of a member, one version."""
+    config = pb.ModelConfig()
+    config.CopyFrom(committed)
+    for key, value in parameters.items():
+        config.parameters[key].string_value = value
+    if version is not None:
+        config.version_policy.specific.versions[:] = [version]
+    return config
+
+
+def without_delta(live: pb.ModelConfig, committed: pb.ModelConfig) -> pb.ModelConfig:
+    """A live config less what launcher and Triton added: equal to the file that it came from.
+
+    Args:
+        live: from Triton's model-config API.
+        committed: the parsed `config.pbtxt`; what it says itself is left to be compared.
+    """
+    config = without_defaults(live, committed)
+    if not committed.HasField("version_policy"):
+        config.ClearField("version_policy")
+    for key in Delta:
+        config.parameters.pop(key, None)
+        if key in committed.parameters:
+            config.parameters[key].CopyFrom(committed.parameters[key])
+    return config
+
+
+def without_defaults(live: pb.ModelConfig, sent: pb.ModelConfig) -> pb.ModelConfig:
+    """A live config less the fields that Triton fills in where the sent one is silent."""
+    config = pb.ModelConfig()
+    config.CopyFrom(live)
+    _clear(config, sent, _FILLED_IN)
+    for part, names in _FILLED_IN_PART.items():
+        # To touch a part that is absent would make it present.
+        if config.HasField(part):
+            _clear(getattr(config, part), getattr(sent, part), names)
+            if not sent.HasField(part) and not getattr(config, part).ListFields():
+                config.ClearField(part)
+    for group, sent_group in zip(config.instance_group, sent.instance_group, strict=False):
+        _clear(group, sent_group, _FILLED_IN_GROUP)
+    return config
+
+
+def _clear(config: Message, sent: Message, names: tuple[str, ...]) -> None:
+    said = {field.name for field, _ in sent.ListFields()}
+    for name in names:
+        if name not in said:
+            config.ClearField(name)

@@ -1,0 +1,122 @@
+"""The order of things: check, start, load, announce, watch, stop."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.load import SpecError, load_spec
+from pipelines.ports import Ports
+from server import leftovers, preflight
+from server.errors import PreflightError, RefusedPipelineError, UnhealthyError
+from server.gateway_process import GatewayProcess
+from server.installation import Installation
+from server.metrics import Metrics
+from server.release import Release, vouch
+from server.report import Report
+from server.service import Service
+from server.shutdown import Shutdown
+from server.supervisor import Supervisor
+from server.triton_process import TritonFiles, TritonProcess
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to serve, from where."""
+
+    pipelines: list[str]
+    gateway: bool
+    repository: Path
+    specs: Path
+    runtime: Path
+    """Folder for Triton's log and backend directory."""
+    ports: Ports
+
+
+def launch(options: Options, report: Report) -> None:
+    """Serves until SIGTERM or Ctrl-C.
+
+    Raises:
+        ServerError: nothing can be served; the message has the remedy.
+    """
+    shutdown = Shutdown()
+    releases, refused = vouched(options)
+    for problem in refused:
+        report.say(f"NOT SERVED  {problem}")
+    if not releases:
+        raise UnhealthyError("no pipeline can be served; the remedies are above")
+    installation = Installation.find()
+    ports = options.ports
+    with ExitStack() as stack:
+        stack.enter_context(preflight.lock(ports.triton_grpc_port))
+        files = _files(options)
+        # Before the preflight: what is left over may still hold our ports.
+        if cleared := leftovers.clear(leftovers.region_prefix(ports.triton_grpc_port)):
+            report.say(f"triton: {cleared}")
+        with report.busy("preflight: checking this machine"):
+            preflight.check(installation, _needed(options), options.runtime)
+        installation.lay_out_backends(files.backends)
+        metrics = Metrics().serve(ports.server_metrics_port)
+        triton = TritonProcess(installation, files, ports, report.say)
+        service = Service(triton, releases, report, shutdown.requested)
+        stack.callback(_stop, report, "triton", lambda: service.stop(hurry=shutdown.hurried))
+        gateway = GatewayProcess(ports.gateway_port) if options.gateway else None
+        if gateway:
+            stack.callback(_stop, report, "gateway", lambda: gateway.stop(hurry=shutdown.hurried))
+            gateway.start()
+        service.start()
+        if gateway:
+            with report.busy("gateway: waiting until it is ready"):
+                gateway.wait_until_ready(shutdown.requested)
+        if not shutdown.requested():
+            addresses = _addresses(ports, files, gateway, service.served[0])
+            report.banner(service.served, [*refused, *service.refused.values()], addresses)
+            Supervisor(service, gateway, report, metrics, shutdown).run()
+    report.say("stopped")
+
+
+def vouched(options: Options) -> tuple[list[Release], list[str]]:
+    """The pipelines that can be served, and why each other one cannot."""
+    releases, refused = [], []
+    for name in options.pipelines:
+        try:
+            releases.append(vouch(load_spec(name, options.specs), options.repository))
+        except (RefusedPipelineError, SpecError) as error:
+            refused.append(str(error))
+    return releases, refused
+
+
+def _needed(options: Options) -> list[tuple[str, int]]:
+    ports = {name.upper(): port for name, port in options.ports.model_dump().items()}
+    if not options.gateway:
+        del ports["GATEWAY_PORT"]
+    return list(ports.items())
+
+
+def _files(options: Options) -> TritonFiles:
+    log = options.runtime / "triton.log"
+    try:
+        options.runtime.mkdir(parents=True, exist_ok=True)
+        if log.exists():
+            log.replace(options.runtime / "triton.log.1")
+    except OSError as error:
+        raise PreflightError(f"{options.runtime}: {error.strerror}: choose a --run-dir") from None
+    return TritonFiles(options.repository, options.runtime / "backends", log)
+
+
+def _addresses(
+    ports: Ports, files: TritonFiles, gateway: GatewayProcess | None, first: Release
+) -> list[str]:
+    lines = [
+        f"Triton   gRPC 127.0.0.1:{ports.triton_grpc_port} (loopback only), log {files.log}",
+        f"metrics  http://127.0.0.1:{ports.server_metrics_port}/metrics",
+    ]
+    if gateway:
+        path = f"{gateway.url}/api/v1/pipelines/{first.spec.name}/predict"
+        lines += [f"gateway  {gateway.url}", f"try      curl -F file=@photo.jpg {path}"]
+    return lines
+
+
+def _stop(report: Report, what: str, stop: Callable[[], None]) -> None:
+    with report.busy(f"{what}: stopping (requests in flight may finish)"):
+        stop()

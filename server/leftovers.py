@@ -1,0 +1,53 @@
+"""What a Triton that died leaves behind: backend processes and shared memory, ours by prefix."""
+
+from pathlib import Path
+
+import psutil
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Triton keeps its regions
+
+
+def region_prefix(grpc_port: int) -> str:
+    """Start of the name of every shared-memory region of one Triton; nobody else's has it."""
+    return f"second_opinion_{grpc_port}_"
+
+
+def processes(prefix: str) -> list[psutil.Process]:
+    """Processes of Triton and its backends that were started with a region prefix."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            name, words = process.name(), process.cmdline()
+        except psutil.Error:
+            continue
+        if name.startswith("triton") and any(prefix in word for word in words):
+            found.append(process)
+    return found
+
+
+def clear(prefix: str) -> str | None:
+    """Ends processes and removes regions of a prefix; says what there was, None for nothing.
+
+    Only for a prefix whose lock is held, and while its Triton is stopped.
+    """
+    orphans = processes(prefix)
+    for process in orphans:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(orphans, timeout=5)
+    remains = regions(prefix)
+    for region in remains:
+        region.unlink(missing_ok=True)
+    if not orphans and not remains:
+        return None
+    return (
+        f"cleared what a server before left behind: {len(orphans)} processes, "
+        f"{len(remains)} regions of shared memory"
+    )
+
+
+def regions(prefix: str) -> list[Path]:
+    """Shared-memory regions of a prefix."""
+    return sorted(SHARED_MEMORY.glob(f"{prefix}*"))

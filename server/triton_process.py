@@ -1,0 +1,177 @@
+"""One tritonserver: started with flags that keep it private, watched, stopped without leftovers."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import tritonclient.grpc as triton
+
+from pipelines.ports import Ports
+from server import leftovers, stubs
+from server.errors import StartError
+from server.installation import Installation
+from server.stubs import Stub
+
+HOST = "127.0.0.1"
+EXIT_TIMEOUT_SECONDS = 5
+_START_TIMEOUT_SECONDS = 60
+_FAREWELL_SECONDS = 1
+# Boost's lock in shared memory fails now and then on a starved machine.
+_TRANSIENT = "boost::interprocess::lock_exception"
+_LOG_TAIL_LINES = 15
+
+
+@dataclass(frozen=True)
+class TritonFiles:
+    """What one Triton reads and writes."""
+
+    repository: Path
+    backends: Path
+    log: Path
+
+
+class TritonProcess:
+    """The server process and its backends' processes (`stubs`)."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        files: TritonFiles,
+        ports: Ports,
+        say: Callable[[str], None],
+    ) -> None:
+        self._installation = installation
+        self._files = files
+        self._ports = ports
+        self._say = say
+        self.address = f"{HOST}:{ports.triton_grpc_port}"
+        self.metrics_address = (HOST, ports.triton_metrics_port)
+        self.prefix = leftovers.region_prefix(ports.triton_grpc_port)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Of the running server."""
+        return self._process.pid if self._process else None
+
+    def alive(self) -> bool:
+        """Whether the server process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, stopping: Callable[[], bool]) -> None:
+        """Starts the server and waits until it is live; no model is loaded yet.
+
+        Raises:
+            StartError: it ended or did not come up; the message has the end of its log.
+        """
+        if cleared := leftovers.clear(self.prefix):
+            self._say(f"triton: {cleared}")
+        self._log_start = self._files.log.stat().st_size if self._files.log.exists() else 0
+        tether = [sys.executable, "-I", "-S", str(Path(__file__).parent / "tether.py")]
+        with self._files.log.open("ab") as log:
+            # In a session of its own, Ctrl-C in the terminal reaches the launcher alone.
+            self._process = subprocess.Popen(
+                [*tether, str(os.getpid()), *self._command()],
+                env=self._installation.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        with triton.InferenceServerClient(self.address) as client:
+            while not stopping():
+                if not self.alive():
+                    raise StartError(
+                        f"triton ended with code {self._process.returncode}{self._tail()}"
+                    )
+                if _live(client):
+                    return
+                if time.monotonic() > deadline:
+                    raise StartError(
+                        f"triton is not live after {_START_TIMEOUT_SECONDS} s{self._tail()}"
+                    )
+                time.sleep(0.1)
+
+    def failed_transiently(self) -> bool:
+        """Whether the log of the last start has the one failure that is worth another start."""
+        return _TRANSIENT in self._log_since(self._log_start)
+
+    def stop(self, *, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Lets requests in flight finish, then ends the server and removes what is left of it."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + EXIT_TIMEOUT_SECONDS + 3
+            while self.alive() and time.monotonic() < deadline and not hurry():
+                # A model whose process was once replaced is never done unloading. But without
+                # backend processes there is nothing in flight, and nothing to wait for.
+                if not self.stubs():
+                    deadline = min(deadline, time.monotonic() + _FAREWELL_SECONDS)
+                time.sleep(0.05)
+            self.kill()
+        leftovers.clear(self.prefix)
+
+    def kill(self) -> None:
+        """Ends the server at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stubs(self) -> dict[int, Stub]:
+        """The live backend processes by process id."""
+        return stubs.living(self._process.pid) if self._process else {}
+
+    def dead_stubs(self) -> set[int]:
+        """Process ids of backend processes that ended, or were ended."""
+        return stubs.dead(self._process.pid) if self._process else set()
+
+    def frozen(self) -> bool:
+        """Whether the server process is stopped by a signal."""
+        try:
+            return self.alive() and psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return False
+
+    def _command(self) -> list[str]:
+        ports = self._ports
+        return [
+            str(self._installation.binary),
+            f"--model-repository={self._files.repository}",
+            f"--backend-directory={self._files.backends}",
+            "--model-control-mode=explicit",
+            "--disable-auto-complete-config",
+            "--strict-readiness=false",
+            f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
+            f"--http-address={HOST}",
+            f"--http-port={ports.triton_http_port}",
+            f"--grpc-address={HOST}",
+            f"--grpc-port={ports.triton_grpc_port}",
+            f"--metrics-address={HOST}",
+            f"--metrics-port={ports.triton_metrics_port}",
+            "--metrics-config=summary_latencies=true",
+            f"--backend-config=python,shm-region-prefix-name={self.prefix}",
+        ]
+
+    def _log_since(self, offset: int) -> str:
+        with self._files.log.open("rb") as log:
+            log.seek(offset)
+            return log.read().decode(errors="replace")
+
+    def _tail(self) -> str:
+        lines = self._log_since(self._log_start).splitlines()[-_LOG_TAIL_LINES:]
+        return "\n".join([f"; the end of {self._files.log}:", *(f"  {line}" for line in lines)])
+
+
+def _live(client: triton.InferenceServerClient) -> bool:
+    try:
+        return bool(client.is_server_live(client_timeout=1))
+    except triton.InferenceServerException:
+        return False

@@ -1,0 +1,224 @@
+"""The decision's mathematics, against the formulas written out one image at a time."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from pipelines.wire import Refusal
+from server.backends.refusal import RefusedError
+from server.backends.weighted_ensemble.choice import Choice
+from server.backends.weighted_ensemble.decision import (
+    Band,
+    Facts,
+    decide,
+    largest_distance,
+    normalised_entropy,
+    predict,
+    probabilities,
+    uncertainty_level,
+)
+
+BANDS = (Band(0.15, 0.20), Band(0.35, 0.10))
+
+
+def facts(classes=2, members=2, weights=None, threshold=0.5):
+    binary = threshold is not None
+    return Facts(
+        classes=tuple("abcdef"[:classes]),
+        positive=1 if binary else None,
+        threshold=threshold,
+        members=tuple(f"m{index}" for index in range(members)),
+        weights=tuple(weights or [1 / members] * members),
+        low=BANDS[0],
+        medium=BANDS[1],
+    )
+
+
+def logits_of(p):
+    """Logits of a binary member whose positive class has probability p."""
+    return np.array([[0.0, math.log(p / (1 - p))]], dtype=np.float64)
+
+
+def test_equals_the_plain_recipe_for_random_logits():
+    rng = np.random.default_rng(1)
+    some = facts(classes=4, members=3, weights=[0.2, 0.3, 0.5], threshold=None)
+    logits = [rng.normal(0, 5, (7, 4)).astype(np.float32) for _ in range(3)]
+
+    answer = decide(logits, some, Choice())
+
+    for image in range(7):
+        p = []
+        for member in logits:
+            powers = [math.exp(float(z)) for z in member[image]]
+            p.append([power / sum(powers) for power in powers])
+        mean = [sum(w * q[k] for w, q in zip(some.weights, p, strict=True)) for k in range(4)]
+        distances = [sum(abs(a - b) for a, b in zip(x, y, strict=True)) / 2 for x in p for y in p]
+        entropy = -sum(q * math.log(q) for q in mean) / math.log(4)
+        assert answer.probabilities[image] == pytest.approx(mean, abs=1e-6)
+        assert answer.member_probabilities[image] == pytest.approx(np.array(p), abs=1e-6)
+        assert answer.prediction[image] == mean.index(max(mean))
+        assert answer.confidence[image] == pytest.approx(max(mean), abs=1e-6)
+        assert answer.disagreement[image] == pytest.approx(max(distances), abs=1e-6)
+        assert answer.entropy[image] == pytest.approx(entropy, abs=1e-6)
+        assert np.isnan(answer.threshold[image])
+
+
+def test_answers_have_the_shapes_and_types_of_the_contract():
+    answer = decide([np.zeros((5, 2)), np.ones((5, 1))], facts(), Choice())
+    shapes = {name: (value.shape, value.dtype.name) for name, value in vars(answer).items()}
+    assert shapes == {
+        "probabilities": ((5, 2), "float32"),
+        "member_probabilities": ((5, 2, 2), "float32"),
+        "member_prediction": ((5, 2), "int32"),
+        "prediction": ((5,), "int32"),
+        "confidence": ((5,), "float32"),
+        "disagreement": ((5,), "float32"),
+        "entropy": ((5,), "float32"),
+        "threshold": ((5,), "float32"),
+        "uncertainty_level": ((5,), "int32"),
+    }
+
+
+def test_a_batch_answers_as_its_images_one_by_one():
+    rng = np.random.default_rng(2)
+    logits = [rng.normal(0, 3, (9, 2)), rng.normal(0, 3, (9, 1))]
+    together = decide(logits, facts(), Choice())
+    for image in range(9):
+        alone = decide([member[image : image + 1] for member in logits], facts(), Choice())
+        for name, value in vars(together).items():
+            np.testing.assert_array_equal(value[image], getattr(alone, name)[0])
+
+
+def test_one_logit_is_the_softmax_of_zero_and_itself():
+    z = np.array([[-700.0], [-3.0], [0.0], [2.5], [700.0]])
+    pairs = np.concatenate([np.zeros_like(z), z], axis=1)
+    np.testing.assert_array_equal(probabilities(z, 2, "m"), probabilities(pairs, 2, "m"))
+    assert probabilities(z, 2, "m")[2] == pytest.approx([0.5, 0.5])
+
+
+def test_huge_logits_neither_overflow_nor_lose_their_sum():
+    p = probabilities(np.array([[1e4, -1e4, 1e4]]), 3, "m")
+    assert p[0] == pytest.approx([0.5, 0.0, 0.5])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_not_finite_is_refused_and_its_member_named(bad):
+    with pytest.raises(RefusedError, match="m1 gave") as caught:
+        decide([np.zeros((2, 2)), np.array([[0, 0], [bad, 0]])], facts(), Choice(member=0))
+    assert caught.value.code is Refusal.MODEL_OUTPUT
+
+
+def test_a_wrong_number_of_logits_is_refused():
+    with pytest.raises(RefusedError, match="m0 gave 3 numbers for 2 classes"):
+        decide([np.zeros((1, 3)), np.zeros((1, 2))], facts(), Choice())
+
+
+def test_reaching_the_threshold_exactly_is_positive():
+    p = np.array([[0.5, 0.5], [0.500001, 0.499999]])
+    assert predict(p, 1, 0.5).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.37, 0.7, 0.9, 0.95])
+def test_the_answered_fp32_numbers_reproduce_the_decision_at_the_threshold(threshold):
+    around = threshold + np.linspace(-1e-7, 1e-7, 41)
+    logits = np.concatenate([logits_of(p) for p in around])
+    answer = decide([logits], facts(members=1), Choice(threshold=threshold))
+    reached = answer.probabilities[:, 1] >= answer.threshold
+    np.testing.assert_array_equal(answer.prediction, reached.astype(int))
+    np.testing.assert_array_equal(answer.member_prediction[:, 0], answer.prediction)
+
+
+def test_a_requests_threshold_decides_and_is_answered():
+    logits = [logits_of(0.6), logits_of(0.6)]
+    assert decide(logits, facts(), Choice()).prediction == [1]
+    strict = decide(logits, facts(), Choice(threshold=0.7))
+    assert strict.prediction == [0]
+    assert strict.threshold == np.float32(0.7)
+    assert strict.confidence == pytest.approx(0.4)
+
+
+def test_of_equal_classes_the_first_wins():
+    p = np.array([[0.2, 0.4, 0.4], [1 / 3, 1 / 3, 1 / 3]])
+    assert predict(p, None, None).tolist() == [1, 0]
+
+
+def test_one_member_disagrees_with_nobody():
+    answer = decide([logits_of(0.9)], facts(members=1), Choice())
+    assert answer.disagreement == [0]
+    assert answer.probabilities[0] == pytest.approx([0.1, 0.9])
+
+
+def test_two_binary_members_disagree_by_the_difference_of_their_probabilities():
+    answer = decide([logits_of(0.9), logits_of(0.3)], facts(weights=[0.25, 0.75]), Choice())
+    assert answer.disagreement[0] == pytest.approx(0.6)
+    assert answer.probabilities[0, 1] == pytest.approx(0.25 * 0.9 + 0.75 * 0.3)
+
+
+def test_disagreement_is_that_of_the_farthest_pair():
+    members = np.array([[[0.5, 0.5, 0.0], [0.5, 0.4, 0.1], [0.0, 0.0, 1.0]]])
+    assert largest_distance(members) == pytest.approx([1.0])
+
+
+def test_entropy_is_one_for_an_even_and_zero_for_a_certain_answer():
+    p = np.array([[0.25] * 4, [1.0, 0.0, 0.0, 0.0]])
+    assert normalised_entropy(p) == pytest.approx([1.0, 0.0])
+
+
+def test_one_chosen_member_decides_alone():
+    logits = [logits_of(0.9), logits_of(0.1)]
+    both = decide(logits, facts(), Choice())
+    alone = decide(logits, facts(), Choice(member=1))
+    assert alone.probabilities[0, 1] == pytest.approx(0.1)
+    assert alone.prediction == [0]
+    assert alone.disagreement == [0]
+    assert alone.uncertainty_level == [0]
+    np.testing.assert_array_equal(alone.member_probabilities, both.member_probabilities)
+
+
+@pytest.mark.parametrize(
+    ("disagreement", "margin", "opposed", "level"),
+    [
+        (0.15, 0.20, False, 0),  # on both bounds
+        (0.1500001, 0.20, False, 1),
+        (0.15, 0.1999999, False, 1),
+        (0.05, 0.30, True, 1),  # never low
+        (0.35, 0.10, False, 1),
+        (0.36, 0.30, False, 2),
+        (0.10, 0.09, False, 2),
+        (0.60, 0.30, True, 2),
+    ],
+)
+def test_the_level_is_the_first_whose_band_holds(disagreement, margin, opposed, level):
+    levels = uncertainty_level(
+        np.array([disagreement]), np.array([margin]), opposed=np.array([opposed]), bands=BANDS
+    )
+    assert levels.tolist() == [level]
+
+
+def test_members_on_different_sides_of_the_threshold_are_never_low():
+    # 0.72 and 0.68 agree closely and are far from nothing but the threshold of 0.7.
+    wide = Facts(("a", "b"), 1, 0.7, ("m0", "m1"), (0.5, 0.5), Band(1.0, 0.0), Band(1.0, 0.0))
+    assert decide([logits_of(0.72), logits_of(0.68)], wide, Choice()).uncertainty_level == [1]
+    assert decide([logits_of(0.72), logits_of(0.78)], wide, Choice()).uncertainty_level == [0]
+
+
+def test_facts_are_read_from_the_configs_json():
+    text = json.dumps(
+        {
+            "classes": ["healthy", "cancer"],
+            "positive": "cancer",
+            "threshold": {"default": 0.4, "minimum": 0.1, "maximum": 0.9},
+            "members": ["vgg16", "regnet"],
+            "weights": [0.4, 0.6],
+            "uncertainty": {
+                "low": {"disagreement_at_most": 0.15, "margin_at_least": 0.2},
+                "medium": {"disagreement_at_most": 0.35, "margin_at_least": 0.1},
+            },
+        }
+    )
+    read = Facts.from_json(text)
+    assert (read.positive, read.threshold, read.weights, read.low) == (1, 0.4, (0.4, 0.6), BANDS[0])
+    with pytest.raises(ValueError, match="weights"):
+        Facts.from_json(text.replace("0.6", "0.7"))

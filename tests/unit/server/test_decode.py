@@ -1,0 +1,265 @@
+"""Decoding of real bytes: what Pillow does, bit for bit, and every refusal."""
+
+import struct
+import zlib
+from contextlib import suppress
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageOps
+
+from pipelines.wire import Refusal
+from server.backends.image_decode.decode import Recipe, decode
+from server.backends.refusal import RefusedError
+
+RECIPE = Recipe(
+    height=24,
+    width=32,
+    resize="stretch",
+    interpolation=Image.Resampling.BILINEAR,
+    max_bytes=100_000,
+    max_pixels=10_000,
+)
+
+
+def picture(mode="RGB", size=(50, 37)):
+    rng = np.random.default_rng(3)
+    noise = Image.fromarray(rng.integers(0, 256, (9, 12, 4), dtype=np.uint8), "RGBA")
+    return noise.resize(size, Image.Resampling.BICUBIC).convert(mode)
+
+
+def encoded(image, kind, **options):
+    file = BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def plain(data, recipe=RECIPE):
+    """The training recipe."""
+    upright = ImageOps.exif_transpose(Image.open(BytesIO(data)))
+    rgb = upright.convert("RGB")
+    return np.asarray(rgb.resize((recipe.width, recipe.height), recipe.interpolation))
+
+
+def png(width, height, depth, colour, rows):
+    def chunk(name, data):
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def refused(data, recipe=RECIPE):
+    with pytest.raises(RefusedError) as error:
+        decode(data, recipe)
+    return error.value
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "options"),
+    [
+        ("JPEG", "RGB", {"quality": 90}),
+        ("JPEG", "RGB", {"progressive": True}),
+        ("JPEG", "L", {}),
+        ("JPEG", "CMYK", {}),
+        ("PNG", "RGB", {}),
+        ("PNG", "RGBA", {}),
+        ("PNG", "LA", {}),
+        ("PNG", "L", {}),
+        ("PNG", "1", {}),
+        ("PNG", "P", {}),
+        ("PNG", "P", {"transparency": 3}),
+        ("WEBP", "RGB", {}),
+        ("WEBP", "RGBA", {"lossless": True}),
+        ("BMP", "RGB", {}),
+        ("BMP", "P", {}),
+        ("TIFF", "RGB", {}),
+        ("TIFF", "RGB", {"compression": "tiff_lzw"}),
+        ("TIFF", "CMYK", {}),
+        ("TIFF", "LAB", {}),
+    ],
+)
+def test_every_format_and_mode_decodes_as_in_training(kind, mode, options):
+    source = picture("RGB").convert(mode) if mode != "LAB" else _lab()
+    data = encoded(source, kind, **options)
+    if mode == "LAB":
+        assert decode(data, RECIPE).shape == (24, 32, 3)
+        return
+    pixels = decode(data, RECIPE)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (24, 32, 3)
+    np.testing.assert_array_equal(pixels, plain(data))
+
+
+def _lab():
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    return ImageCms.profileToProfile(picture(), srgb, lab, outputMode="LAB")
+
+
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")
+def test_a_palette_with_soft_transparency_keeps_its_colours():
+    data = encoded(picture("P"), "PNG", transparency=bytes(range(256)))
+    np.testing.assert_array_equal(decode(data, RECIPE), plain(data))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_every_exif_orientation_is_applied(kind, orientation):
+    if kind == "TIFF":
+        data = encoded(picture(), kind, tiffinfo={274: orientation})
+    else:
+        exif = Image.Exif()
+        exif[274] = orientation
+        data = encoded(picture(), kind, exif=exif)
+    np.testing.assert_array_equal(decode(data, RECIPE), plain(data))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_exif_that_is_broken_counts_as_none():
+    data = encoded(picture(), "JPEG")
+    broken = b"Exif\0\0II*\0\xff\xff\xff\xff" + b"\x55" * 30
+    segment = b"\xff\xe1" + struct.pack(">H", len(broken) + 2) + broken
+    np.testing.assert_array_equal(decode(data[:2] + segment + data[2:], RECIPE), plain(data))
+
+
+def test_of_several_frames_the_first_counts():
+    frames = [picture(), ImageOps.invert(picture())]
+    for kind in ("TIFF", "WEBP", "MPO", "PNG"):
+        options = {"lossless": True} if kind == "WEBP" else {}
+        data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+        np.testing.assert_array_equal(decode(data, RECIPE), plain(data))
+
+
+def test_16_bit_grey_is_its_high_byte_as_pillow_reads_16_bit_colour():
+    values = np.array([[0, 255, 256, 1000, 32768, 65535]] * 6, dtype=">u2")
+    grey = png(6, 6, 16, 0, b"".join(b"\0" + row.tobytes() for row in values))
+    colour = np.repeat(values[..., None], 3, axis=2)
+    rgb = png(6, 6, 16, 2, b"".join(b"\0" + row.tobytes() for row in colour))
+    np.testing.assert_array_equal(decode(grey, RECIPE), decode(rgb, RECIPE))
+    assert decode(grey, RECIPE)[0, 0, 0] == 0
+    assert 120 < np.median(decode(grey, RECIPE)[:, 24:27]) < 200
+    tiff = encoded(Image.fromarray(values.astype("<u2")), "TIFF")
+    np.testing.assert_array_equal(decode(tiff, RECIPE), decode(grey, RECIPE))
+
+
+@pytest.mark.parametrize(
+    ("values", "white"),
+    [
+        (np.linspace(0, 1, 36, dtype=np.float32), 255),  # a fraction
+        (np.linspace(0, 200, 36, dtype=np.float32), 200),  # a byte
+        (np.linspace(-5, 4000, 36, dtype=np.float32), 255),  # any other range
+        (np.linspace(0, 200, 36).astype(np.int32), 200),
+        (np.linspace(0, 65535, 36).astype(np.int32), 255),
+        (np.linspace(0, 10_000_000, 36).astype(np.int32), 255),
+        (np.zeros(36, dtype=np.float32), 0),
+    ],
+)
+def test_deep_grey_is_scaled_and_not_clipped_to_white(values, white):
+    data = encoded(Image.fromarray(values.reshape(6, 6)), "TIFF")
+    same_size = Recipe(6, 6, "stretch", Image.Resampling.BILINEAR, 10**6, 10**6)
+    pixels = decode(data, same_size)[..., 0].reshape(-1)
+    assert pixels[0] == 0
+    assert pixels[-1] == white
+    assert np.all(np.diff(pixels.astype(int)) >= 0)
+
+
+def test_pixels_that_are_not_finite_are_refused():
+    data = encoded(Image.fromarray(np.full((6, 6), np.nan, dtype=np.float32)), "TIFF")
+    assert refused(data).code is Refusal.IMAGE_UNDECODABLE
+
+
+@pytest.mark.parametrize("size", [(50, 37), (37, 50), (33, 33), (31, 90), (24, 24), (32, 32)])
+@pytest.mark.parametrize("side", [32, 33])
+def test_crop_is_torchvisions_resize_and_centre_crop(size, side):
+    recipe = Recipe(24, side, "crop", Image.Resampling.BICUBIC, 10**6, 10**6)
+    image = picture(size=size)
+    # Resize(side): the long side is truncated. CenterCrop: half a pixel is rounded to even.
+    long = int(side * max(size) / min(size))
+    new = (side, long) if size[0] <= size[1] else (long, side)
+    left, top = round((new[0] - side) / 2), round((new[1] - 24) / 2)
+    training = image.resize(new, Image.Resampling.BICUBIC)
+    training = training.crop((left, top, left + side, top + 24))
+    np.testing.assert_array_equal(decode(encoded(image, "PNG"), recipe), np.asarray(training))
+
+
+def test_nothing_is_refused_as_empty():
+    assert refused(b"").code is Refusal.IMAGE_EMPTY
+
+
+def test_too_many_bytes_are_refused_whatever_they_are():
+    error = refused(b"x" * 100_001)
+    assert error.code is Refusal.IMAGE_TOO_LARGE
+    assert "100001 bytes" in error.text
+
+
+@pytest.mark.parametrize(
+    "data", [b"hello, I am a photo", b"GIF89a" + b"\0" * 50, b"%PDF-1.7", b"\0" * 500]
+)
+def test_what_is_no_image_of_a_known_format_is_refused_as_such(data):
+    assert refused(data).code is Refusal.IMAGE_FORMAT
+
+
+def test_a_gif_is_not_read():
+    assert refused(encoded(picture("P"), "GIF")).code is Refusal.IMAGE_FORMAT
+
+
+def test_a_decompression_bomb_is_refused_by_its_header():
+    bomb = png(30_000, 30_000, 8, 2, b"")
+    assert refused(bomb).code is Refusal.IMAGE_TOO_LARGE
+    assert refused(png(101, 100, 8, 2, b"")).code is Refusal.IMAGE_TOO_LARGE
+
+
+def test_a_tiff_with_monstrous_tiles_is_refused_by_its_header():
+    tags = [(256, 4), (257, 4), (258, 8), (259, 1), (262, 1), (277, 1),
+            (322, 60_000), (323, 60_000), (324, 8), (325, 16)]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + b"\0" * 40
+    assert refused(data).code is Refusal.IMAGE_TOO_LARGE
+
+
+def test_a_crop_that_would_enlarge_beyond_the_limit_is_refused():
+    recipe = Recipe(24, 32, "crop", Image.Resampling.BILINEAR, 10**6, 10_000)
+    assert refused(encoded(picture(size=(1, 5000)), "PNG"), recipe).code is Refusal.IMAGE_TOO_LARGE
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
+def test_a_truncated_image_is_refused(kind, kept):
+    data = encoded(picture(), kind)
+    assert refused(data[: int(len(data) * kept)]).code is Refusal.IMAGE_UNDECODABLE
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+def test_bytes_gone_wrong_are_an_image_or_a_refusal_and_nothing_else(kind):
+    rng = np.random.default_rng(4)
+    data = np.frombuffer(encoded(picture(), kind), dtype=np.uint8)
+    for _ in range(150):
+        broken = data.copy()
+        broken[rng.integers(0, len(data), 8)] = rng.integers(0, 256, 8)
+        with suppress(RefusedError):
+            assert decode(broken.tobytes(), RECIPE).shape == (24, 32, 3)
+
+
+def test_a_refusal_tells_nothing_of_the_content():
+    exif = Image.Exif()
+    exif[270] = "Jane Doe"
+    data = encoded(picture(), "JPEG", exif=exif)
+    assert "Jane" not in refused(data[:-200]).text
+
+
+def test_the_recipe_is_read_from_the_configs_json():
+    preprocessing = (
+        '{"profile":"exact","height":224,"width":200,"resize":"crop","interpolation":"lanczos"}'
+    )
+    recipe = Recipe.from_json(preprocessing, '{"bytes":1024,"pixels":99}')
+    assert recipe == Recipe(224, 200, "crop", Image.Resampling.LANCZOS, 1024, 99)
+    with pytest.raises(ValueError, match="no such profile"):
+        Recipe.from_json(preprocessing.replace("exact", "fast"), "{}")
