@@ -121,12 +121,15 @@ def _members_without_version(spec: PipelineSpec, target: ModelRepository) -> lis
 
 
 def _demo(spec: PipelineSpec, target: ModelRepository, version: int | None, seed: int) -> None:
-    from export.demo.training import train  # noqa: PLC0415 - torch: keep --help quick
+    from export.demo.progress import shown_on  # noqa: PLC0415 - torch: keep --help quick
+    from export.demo.training import train  # noqa: PLC0415
 
     screen.print("Making demo weights from drawings: they mean nothing clinically.", style="yellow")
     with tempfile.TemporaryDirectory() as folder:
-        files = train(spec, Path(folder), seed, screen)
-        _export(spec, files, target, version, None)
+        with shown_on(screen) as on_progress:
+            report = train(spec, Path(folder), seed, on_progress)
+        screen.print(report.summary(), highlight=False, soft_wrap=True)
+        _export(spec, report.files, target, version, None)
 
 
 def _export(

@@ -37,7 +37,7 @@ def _load_native() -> bool:
     libraries = [path for folder in folders for path in Path(folder).glob("_C.*")]
     try:
         for library in libraries:
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
     except OSError:
         return False
     return bool(libraries)

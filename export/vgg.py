@@ -51,5 +51,6 @@ def vgg16_small_head(classes: int, *, divisor: int = 1, batch_norm: bool = False
         if isinstance(layer, nn.Conv2d | nn.Linear):
             # Without it the signal fades over 13 convolutions (He et al. 2015).
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     return model

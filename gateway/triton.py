@@ -6,10 +6,14 @@ from typing import Any
 
 import grpc
 import numpy as np
+import structlog
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from gateway.errors import Code
 from gateway.translation import translate
 from pipelines import wire
+
+log = structlog.get_logger("gateway")
 
 Message = Any
 """A protobuf message of Triton's; its classes have no types."""
@@ -122,7 +126,11 @@ class Triton:
         try:
             return await method(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
-            raise translate(error.code().name, error.details() or "") from None
+            refusal = translate(error.code().name, error.details() or "")
+            if refusal.code is Code.INTERNAL:
+                # The caller is told that it failed; the operator, in Triton's words, why.
+                log.error("triton failed", status=error.code().name, message=error.details())  # noqa: TRY400
+            raise refusal from None
 
 
 def _infer_request(

@@ -1,1 +1,1 @@
-"""Demo weights from procedurally drawn images: something to try the service with, nothing clinical."""
+"""Demo weights from procedurally drawn images: to try the service with, nothing clinical."""
