@@ -1,5 +1,6 @@
 """Killed processes come back in time; each failed request is a clean 503; no answer is wrong."""
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
@@ -59,13 +60,14 @@ def triton_process(service) -> psutil.Process:
 
 def stubs(service, model: str) -> list[psutil.Process]:
     children = triton_process(service).children(recursive=True)
-    return [
-        child
-        for child in children
+    found = []
+    for child in children:
         # A process that ended has no command line, though Triton keeps its entry.
-        if (words := child.cmdline()) and words[0].endswith("triton_python_backend_stub")
-        if Path(words[1]).parents[1].name == model
-    ]
+        with contextlib.suppress(psutil.Error):
+            words = child.cmdline()
+            if words and words[0].endswith("triton_python_backend_stub"):
+                found += [child] if Path(words[1]).parents[1].name == model else []
+    return found
 
 
 def check_answers(load: Load, oral_cancer) -> None:
@@ -89,11 +91,17 @@ def wait_until_answered(load: Load, moment: float, seconds: float) -> None:
         time.sleep(0.1)
 
 
+def restarts(service, model: str) -> float:
+    """How often the launcher has replaced a process of a model."""
+    name = f'server_stub_restarts_total{{model="{model}"}}'
+    return service.metrics(service.server_metrics).get(name, 0)
+
+
 @pytest.mark.parametrize("step", ["vgg16", "regnet", "decode", "decision"])
 def test_a_killed_stub_is_healed(oral_cancer, service, step):
     service.wait_ready()
     model = f"oral_cancer_{step}"
-    before = service.metrics(service.server_metrics)
+    before = restarts(service, model)
     with Load(service.url, oral_cancer.files) as load:
         time.sleep(1)
         stubs(service, model)[0].kill()
@@ -102,12 +110,12 @@ def test_a_killed_stub_is_healed(oral_cancer, service, step):
         time.sleep(0.5)
         wait_until_answered(load, killed + 0.5, STUB_SECONDS)
         assert load.good_after(killed + 0.5) is not None, service.tail()
-        time.sleep(2)
-        assert stubs(service, model), "answered, but by no stub of this model"
+        # A step of several processes answers at once; the dead one is replaced all the same.
+        while restarts(service, model) == before and time.monotonic() < killed + STUB_SECONDS:
+            time.sleep(0.2)
+        assert restarts(service, model) == before + 1
+        time.sleep(1)
     check_answers(load, oral_cancer)
-    name = f'server_stub_restarts_total{{model="{model}"}}'
-    after = service.metrics(service.server_metrics)
-    assert after[name] == before.get(name, 0) + 1
 
 
 def test_a_killed_tritonserver_comes_back(oral_cancer, service):
@@ -134,5 +142,8 @@ def test_a_stub_that_hangs_is_replaced(oral_cancer, service, http):
     while stub in stubs(service, "oral_cancer_regnet"):
         assert time.monotonic() < give_up, service.tail()
         time.sleep(0.5)
-    service.wait_ready(60)
-    assert http.post("/api/v1/predict", files={"file": oral_cancer.files[0]}).status_code == 200
+    photo = {"file": oral_cancer.files[0]}
+    while (answer := http.post("/api/v1/predict", files=photo)).status_code != 200:
+        assert answer.status_code == 503, answer.text
+        assert time.monotonic() < give_up, service.tail()
+        time.sleep(0.5)

@@ -74,8 +74,9 @@ class TritonPythonModel:
         except Exception as error:  # noqa: BLE001 - whatever it is, callers get no traceback
             pb_utils.Logger.log_error(f"{self._name}: {error}")
             message = f"{self._name}: the forward pass failed; the server's log says why"
-            failure = pb_utils.TritonError(message, pb_utils.TritonError.INTERNAL)
-            return [pb_utils.InferenceResponse(error=failure) for _ in requests]
+            # One for each: Triton crashes on an error that several responses share.
+            errors = [pb_utils.TritonError(message) for _ in requests]
+            return [pb_utils.InferenceResponse(error=error) for error in errors]
         if not self._batched:
             return [self._answer(outputs)]
         ends = np.cumsum([len(tensor) for tensor in parts[self._inputs[0]]])[:-1]

@@ -83,11 +83,11 @@ class TritonPythonModel:
             replies = await asyncio.gather(*(_ask(model, batch) for model in self._models))
         except pb_utils.TritonModelException as error:
             # A model that is not loaded; Triton's words for it are the caller's, too.
-            failure = pb_utils.TritonError(str(error), pb_utils.TritonError.UNAVAILABLE)
-            return [pb_utils.InferenceResponse(error=failure) for _ in requests]
+            return _failed(str(error), pb_utils.TritonError.UNAVAILABLE, len(requests))
         for reply in replies:
             if reply.has_error():
-                return [pb_utils.InferenceResponse(error=reply.error()) for _ in requests]
+                error = reply.error()
+                return _failed(error.message(), error.code(), len(requests))
         ends = np.cumsum([len(images) for images in pixels])[:-1]
         logits = [
             np.split(pb_utils.get_output_tensor_by_name(reply, wire.MEMBER_OUTPUT).as_numpy(), ends)
@@ -133,6 +133,13 @@ async def _ask(model: str, pixels: NDArray[np.uint8]) -> Response:
         inputs=[pb_utils.Tensor(wire.MEMBER_INPUT, pixels)],
     )
     return await request.async_exec()
+
+
+def _failed(message: str, code: int, count: int) -> list[Response]:
+    # An error of its own for each response: Triton crashes on one that several share, or that
+    # came with another response.
+    errors = (pb_utils.TritonError(message, code) for _ in range(count))
+    return [pb_utils.InferenceResponse(error=error) for error in errors]
 
 
 def _refused(error: RefusedError) -> Response:
