@@ -13,7 +13,8 @@ from server.errors import StartError
 from server.installation import ROOT
 
 HOST = "127.0.0.1"
-_DRAIN_SECONDS = 20
+# Longer than the gateway takes by its own default (GATEWAY_SHUTDOWN_SECONDS).
+_DRAIN_SECONDS = 35
 _READY_SECONDS = 60
 
 

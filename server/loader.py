@@ -33,9 +33,6 @@ class Loader:
             RefusedPipelineError: Triton refuses the model.
         """
         self._generations[model] += 1
-        # Triton wants a version folder even of a model without files; git keeps no empty ones.
-        if not any((release.repository / model).glob("[0-9]*")):
-            (release.repository / model / "1").mkdir()
         config = json_format.MessageToJson(
             release.loadable(model, self._generations[model]), preserving_proto_field_name=True
         )
