@@ -166,6 +166,8 @@ def _kind(request: Request) -> Kind:
             "Content-Encoding: compressed bodies are not read. Send the body as it is.",
         )
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not media_type:
+        raise RefusedError(Code.FIELD_MISSING, "file: nothing was sent. Send an image.")
     if media_type in {Kind.FORM, Kind.JSON}:
         return Kind(media_type)
     if media_type == Kind.RAW or media_type.startswith("image/"):

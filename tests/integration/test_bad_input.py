@@ -49,7 +49,7 @@ BAD = {
         {"content": GOOD + bytes(11 << 20), "headers": {"content-type": "image/jpeg"}},
         413, "body_too_large"),
     "a wrong field name": (PREDICT, {"files": {"photo": GOOD}}, 422, "field_missing"),
-    "no file": (PREDICT, {}, None, None),
+    "no file": (PREDICT, {}, 422, "field_missing"),
     "no file in the form": (PREDICT, {"files": {"other": (None, "text")}}, 422, "field_missing"),
     "broken multipart": (
         PREDICT,
