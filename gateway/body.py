@@ -166,13 +166,18 @@ def _kind(request: Request) -> Kind:
             "Content-Encoding: compressed bodies are not read. Send the body as it is.",
         )
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not media_type:
+    if not media_type and _empty(request):
         raise RefusedError(Code.FIELD_MISSING, "file: nothing was sent. Send an image.")
     if media_type in {Kind.FORM, Kind.JSON}:
         return Kind(media_type)
     if media_type == Kind.RAW or media_type.startswith("image/"):
         return Kind.RAW
     raise _unsupported("Send multipart/form-data, application/json, image/* or octet-stream.")
+
+
+def _empty(request: Request) -> bool:
+    length = request.headers.get("content-length", "0")
+    return length == "0" and "transfer-encoding" not in request.headers
 
 
 def _unsupported(remedy: str) -> RefusedError:

@@ -86,8 +86,8 @@ class TritonPythonModel:
             return _failed(str(error), pb_utils.TritonError.UNAVAILABLE, len(requests))
         for reply in replies:
             if reply.has_error():
-                error = reply.error()
-                return _failed(error.message(), error.code(), len(requests))
+                failure = reply.error()
+                return _failed(failure.message(), failure.code(), len(requests))
         ends = np.cumsum([len(images) for images in pixels])[:-1]
         logits = [
             np.split(pb_utils.get_output_tensor_by_name(reply, wire.MEMBER_OUTPUT).as_numpy(), ends)

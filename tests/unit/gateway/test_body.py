@@ -87,7 +87,7 @@ async def test_a_filename_comes_back_as_it_was_sent():
 @pytest.mark.parametrize(
     ("content_type", "body", "code", "words"),
     [
-        ("", JPEG, Code.CONTENT_TYPE_UNSUPPORTED, "Content-Type"),
+        ("", b"", Code.FIELD_MISSING, "nothing was sent"),
         ("text/plain", JPEG, Code.CONTENT_TYPE_UNSUPPORTED, "Content-Type"),
         ("application/x-www-form-urlencoded", JPEG, Code.CONTENT_TYPE_UNSUPPORTED, "Content-Type"),
         ("multipart/form-data", JPEG, Code.MALFORMED_BODY, "boundary"),
@@ -129,6 +129,11 @@ async def test_a_bad_body_is_refused_with_its_code(content_type, body, code, wor
     refusal = await refusal_of(one(content_type, body))
     assert refusal.code is code
     assert words in refusal.detail
+
+
+async def test_a_body_of_no_type_is_not_guessed():
+    refusal = await refusal_of(one("", JPEG, length=len(JPEG)))
+    assert refusal.code is Code.CONTENT_TYPE_UNSUPPORTED
 
 
 @pytest.mark.parametrize(
