@@ -40,7 +40,7 @@ def test_datasets_of_two_seeds_share_no_drawing():
 
 
 def test_colour_statistics_do_not_tell_the_classes_apart():
-    assert colour_baseline(*dataset(300, 0), *dataset(300, 1)) < 0.65
+    assert colour_baseline(*dataset(200, 0), *dataset(200, 1)) < 0.65
 
 
 def test_the_colour_baseline_finds_colour_where_there_is_some():

@@ -8,7 +8,7 @@ from export.demo import widening
 from export.demo.widening import WideningError, widen
 from export.vgg import vgg16_small_head
 
-IMAGES = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def narrow():
 
 @pytest.fixture
 def wide():
-    return vgg16_small_head(2, divisor=8).eval()
+    return vgg16_small_head(2, divisor=16).eval()
 
 
 def generator():
