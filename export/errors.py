@@ -5,7 +5,10 @@ ExportError
 ├── ConversionError     a model cannot be written in the format asked for
 ├── ParityError         an artefact does not give its checkpoint's logits
 ├── RepositoryError     a version is there already
-└── UnknownMemberError  a checkpoint for a member that the pipeline does not have
+├── UnknownMemberError  a checkpoint for a member that the pipeline does not have
+├── UnknownArchitectureError     (architectures.py) the YAML names one that is not built here
+├── UnsuitablePipelineError      (demo/training.py) the drawings do not fit the pipeline
+└── WideningError                (demo/widening.py) a widened network computes something else
 """
 
 
