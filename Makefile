@@ -3,7 +3,8 @@ SHELL := /bin/bash -o pipefail
 BIN := .venv/bin
 PYTHON ?= python3.11
 # What `make serve` serves, comma-separated, or `all`.
-PIPELINES ?= oral_cancer
+DEMO := oral_cancer
+PIPELINES ?= $(DEMO)
 # The environment is as new as what it was built from.
 STAMP := .venv/.stamp-$(shell cat pyproject.toml constraints.txt client/pyproject.toml | sha256sum | cut -c1-16)
 
@@ -31,7 +32,7 @@ demo: setup ## Makes and exports demo weights where there are none (they mean no
 
 .PHONY: serve
 serve: setup ## Serves PIPELINES on http://127.0.0.1:8080; makes demo weights first where there are none
-	@test "$(PIPELINES)" != oral_cancer || $(BIN)/python -m export --demo --if-missing
+	@test "$(PIPELINES)" != "$(DEMO)" || $(BIN)/python -m export --demo --if-missing
 	@exec $(BIN)/python -m server --gateway --pipelines "$(PIPELINES)"
 
 .PHONY: configs

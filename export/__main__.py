@@ -15,7 +15,6 @@ from pipelines.load import FOLDER, SpecError, available, load_spec
 from pipelines.spec import PipelineSpec
 
 ROOT = Path(__file__).parent.parent
-DEMO_PIPELINE = "oral_cancer"
 screen = Console(stderr=True)
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -73,7 +72,7 @@ def main(  # noqa: PLR0917 - the command line
                 _write_configs(load_spec(name, specs), target, specs)
             return
         _require_one_source(pipeline, checkpoint, demo=demo)
-        spec = load_spec(pipeline or DEMO_PIPELINE, specs)
+        spec = load_spec(pipeline or wire.DEFAULT_PIPELINE, specs)
         _write_configs(spec, target, specs)
         if not demo:
             _export(spec, _checkpoint_files(checkpoint or []), target, version, photos)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.ports import Ports
+from pipelines.wire import DEFAULT_PIPELINE
 
 MIB = 1024 * 1024
 
@@ -34,7 +35,7 @@ class Settings(BaseSettings):
     ports: Ports = Field(default_factory=Ports)
     """GATEWAY_PORT, and TRITON_GRPC_PORT to call."""
     triton_host: str = "127.0.0.1"
-    default_pipeline: str = "oral_cancer"
+    default_pipeline: str = DEFAULT_PIPELINE
     """The pipeline of the routes that name none."""
     api_keys_file: Path | None = None
     """Lines `name:sha256`; without it every caller is let in."""

@@ -49,6 +49,8 @@ class Delta(StrEnum):
     GENERATION = "generation"  # changes when a dead backend process is replaced
 
 
+DEFAULT_PIPELINE = "oral_cancer"
+"""The pipeline of routes and commands that name none."""
 PIPELINE_PARAMETER = "pipeline"
 """Parameter of an ensemble's config that holds the whole spec as JSON."""
 

@@ -1,6 +1,5 @@
 """Checkpoints made for the tests: real architectures, heads fitted so that members disagree."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +63,3 @@ def _fit_head(model: nn.Module, batch: torch.Tensor, targets: torch.Tensor) -> N
         head.weight.copy_(torch.stack([-direction / 2, direction / 2]).float())
         offset = -(centre @ direction) / 2
         head.bias.copy_(torch.stack([-offset, offset]).float())
-
-
-def as_bytes(data: object) -> bytes:
-    """What torch.save writes."""
-    buffer = io.BytesIO()
-    torch.save(data, buffer)
-    return buffer.getvalue()

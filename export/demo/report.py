@@ -15,11 +15,11 @@ from export.demo import drawings, measuring, training, widening
 from export.demo.progress import shown_on
 from pipelines.load import load_spec
 from pipelines.spec import PipelineSpec
+from pipelines.wire import DEFAULT_PIPELINE
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = "python -m export.demo.report"
 SEEDS = (0, 1, 2)
-_PIPELINE = "oral_cancer"
 _SECONDS = "seconds"
 screen = Console(stderr=True)
 
@@ -69,7 +69,7 @@ def main(
 
     Takes some minutes for each seed.
     """
-    spec = load_spec(_PIPELINE)
+    spec = load_spec(DEFAULT_PIPELINE)
     columns = [_column(spec, seed) for seed in SEEDS]
     negative, positive = spec.classes
     output.write_text(

@@ -15,6 +15,8 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from server.backends.failure import failed
+
 _LEVELS = {
     -1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     0: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -74,9 +76,7 @@ class TritonPythonModel:
         except Exception as error:  # noqa: BLE001 - whatever it is, callers get no traceback
             pb_utils.Logger.log_error(f"{self._name}: {error}")
             message = f"{self._name}: the forward pass failed; the server's log says why"
-            # One for each: Triton crashes on an error that several responses share.
-            errors = [pb_utils.TritonError(message) for _ in requests]
-            return [pb_utils.InferenceResponse(error=error) for error in errors]
+            return failed(message, pb_utils.TritonError.INTERNAL, len(requests))
         if not self._batched:
             return [self._answer(outputs)]
         ends = np.cumsum([len(tensor) for tensor in parts[self._inputs[0]]])[:-1]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipelines import wire
 from pipelines.wire import Delta, Output, Refusal
+from server.backends.failure import failed
 from server.backends.refusal import RefusedError
 from server.backends.weighted_ensemble.choice import Choice, Choices, parse
 from server.backends.weighted_ensemble.decision import Answer, Facts, decide
@@ -83,11 +84,11 @@ class TritonPythonModel:
             replies = await asyncio.gather(*(_ask(model, batch) for model in self._models))
         except pb_utils.TritonModelException as error:
             # A model that is not loaded; Triton's words for it are the caller's, too.
-            return _failed(str(error), pb_utils.TritonError.UNAVAILABLE, len(requests))
+            return failed(str(error), pb_utils.TritonError.UNAVAILABLE, len(requests))
         for reply in replies:
             if reply.has_error():
                 failure = reply.error()
-                return _failed(failure.message(), failure.code(), len(requests))
+                return failed(failure.message(), failure.code(), len(requests))
         ends = np.cumsum([len(images) for images in pixels])[:-1]
         logits = [
             np.split(pb_utils.get_output_tensor_by_name(reply, wire.MEMBER_OUTPUT).as_numpy(), ends)
@@ -133,13 +134,6 @@ async def _ask(model: str, pixels: NDArray[np.uint8]) -> Response:
         inputs=[pb_utils.Tensor(wire.MEMBER_INPUT, pixels)],
     )
     return await request.async_exec()
-
-
-def _failed(message: str, code: int, count: int) -> list[Response]:
-    # An error of its own for each response: Triton crashes on one that several share, or that
-    # came with another response.
-    errors = (pb_utils.TritonError(message, code) for _ in range(count))
-    return [pb_utils.InferenceResponse(error=error) for error in errors]
 
 
 def _refused(error: RefusedError) -> Response:
