@@ -2,9 +2,8 @@
 SHELL := /bin/bash -o pipefail
 BIN := .venv/bin
 PYTHON ?= python3.11
-# What `make serve` serves, comma-separated, or `all`.
-DEMO := oral_cancer
-PIPELINES ?= $(DEMO)
+# What `make serve` serves and `make demo` makes weights for, comma-separated, or `all`.
+PIPELINES ?= oral_cancer
 # The environment is as new as what it was built from.
 STAMP := .venv/.stamp-$(shell cat pyproject.toml constraints.txt client/pyproject.toml | sha256sum | cut -c1-16)
 
@@ -17,7 +16,7 @@ $(STAMP):
 	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found: install Python 3.11 with its venv module, or say make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==26.3
-	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --group all --editable client
+	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --group all --editable "client[parquet]"
 	@# The oldest ONNX Runtime that artefacts must load in: the stock Triton container's.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .cache/onnxruntime-1.19 onnxruntime==1.19.2
 	@$(BIN)/python -m pip check
@@ -27,12 +26,13 @@ $(STAMP):
 setup: $(STAMP) ## Builds .venv from the pinned requirements, once
 
 .PHONY: demo
-demo: setup ## Makes and exports demo weights where there are none (they mean nothing clinically)
-	@$(BIN)/python -m export --demo --if-missing
+demo: setup ## Makes and exports demo weights of PIPELINES where there are none (they mean nothing clinically)
+	@$(BIN)/python -m export "$(PIPELINES)" --demo --if-missing
 
 .PHONY: serve
 serve: setup ## Serves PIPELINES on http://127.0.0.1:8080; makes demo weights first where there are none
-	@test "$(PIPELINES)" != "$(DEMO)" || $(BIN)/python -m export --demo --if-missing
+	@# What has no weights all the same is named below, and the others are served.
+	-@$(BIN)/python -m export "$(PIPELINES)" --demo --if-missing
 	@exec $(BIN)/python -m server --gateway --pipelines "$(PIPELINES)"
 
 .PHONY: configs
@@ -63,6 +63,10 @@ test-quick: setup ## The tests that need no running service
 .PHONY: demo-report
 demo-report: setup ## Trains the demo three times and writes its figures to docs/demo.md (slow)
 	@$(BIN)/python -m export.demo.report
+
+.PHONY: models-report
+models-report: setup ## Measures size, CPU time and accuracy of all exported members into docs/models.md (slow)
+	@$(BIN)/python -m export.models_report
 
 .PHONY: clean
 clean: ## Removes the environment, caches and run-time files; model versions stay

@@ -1,7 +1,8 @@
-"""The architectures that a pipeline's YAML may name, without weights."""
+"""The classifiers that a pipeline's YAML may name, without weights."""
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from export.errors import ExportError
@@ -16,31 +17,48 @@ class UnknownArchitectureError(ExportError):
     """A name that is not in `ARCHITECTURES`."""
 
 
-def _vgg16_small_head(classes: int) -> nn.Module:
+def _vgg16_small_head(logits: int) -> nn.Module:
     from export.vgg import vgg16_small_head  # noqa: PLC0415 - torch: keep --help quick
 
-    return vgg16_small_head(classes)
+    return vgg16_small_head(logits)
 
 
-def _regnety_002(classes: int) -> nn.Module:
-    return _timm("regnety_002", classes)
+def _mlp_150528(logits: int) -> nn.Module:
+    from export.mlp import mlp_150528  # noqa: PLC0415 - torch: keep --help quick
+
+    return mlp_150528(logits)
 
 
-def _regnety_320(classes: int) -> nn.Module:
-    return _timm("regnety_320", classes)
+def of_timm(name: str, logits: int, **widths: int) -> nn.Module:
+    """A model of timm with random weights, in other widths where given, as `embed_dim`."""
+    from export.torchvision_ops import ensure_declared  # noqa: PLC0415 - torch: keep --help quick
+
+    ensure_declared()
+    import timm  # noqa: PLC0415 - it imports torchvision, which needs the line above
+
+    model: nn.Module = timm.create_model(name, pretrained=False, num_classes=logits, **widths)
+    return model
 
 
+_OF_TIMM = (
+    "efficientnet_b0",
+    "mobilenetv3_small_100",
+    "regnety_002",
+    "regnety_320",
+    "vit_base_patch16_224",
+)
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
+    "mlp_150528": _mlp_150528,
     "vgg16_small_head": _vgg16_small_head,
-    "regnety_002": _regnety_002,
-    "regnety_320": _regnety_320,
+    **{name: functools.partial(of_timm, name) for name in _OF_TIMM},
 }
 
 
-def build(name: str, classes: int) -> nn.Module:
-    """An architecture with random weights; nothing is downloaded.
+def build(name: str, logits: int) -> nn.Module:
+    """A classifier with random weights; nothing is downloaded.
 
-    The model takes normalised FP32 [N, 3, H, W] and returns logits FP32 [N, classes].
+    The model takes normalised FP32 [N, 3, H, W] and returns FP32 [N, logits].
+    `vit_base_patch16_224` and `mlp_150528` want H = W = 224; the others take any size from 32 on.
 
     Raises:
         UnknownArchitectureError: no such name; the message lists the known ones.
@@ -50,14 +68,4 @@ def build(name: str, classes: int) -> nn.Module:
             f"no architecture {name!r}; the known ones are: {', '.join(sorted(ARCHITECTURES))}. "
             "Correct `architecture` in the YAML, or add a builder to export/architectures.py"
         )
-    return ARCHITECTURES[name](classes)
-
-
-def _timm(name: str, classes: int) -> nn.Module:
-    from export.torchvision_ops import ensure_declared  # noqa: PLC0415 - torch: keep --help quick
-
-    ensure_declared()
-    import timm  # noqa: PLC0415 - it imports torchvision, which needs the line above
-
-    model: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes)
-    return model
+    return ARCHITECTURES[name](logits)

@@ -2,12 +2,15 @@
 
 ExportError
 ├── CheckpointError     a checkpoint cannot be read, or does not fit the architecture
-├── ConversionError     a model cannot be written in the format asked for
-├── ParityError         an artefact does not give its checkpoint's logits
+├── ConversionError     a model cannot be written in the format asked for, or quantised
+├── ParityError         an artefact does not give its checkpoint's numbers
 ├── RepositoryError     a version is there already
 ├── UnknownMemberError  a checkpoint for a member that the pipeline does not have
+├── ClassMapError                (class_map.py) a class map says other classes than the YAML
+├── EvidenceError                (labelled_photos.py) no photos that could judge an INT8 member
+├── GateError                    (gate.py) an INT8 member decides otherwise than its original
 ├── UnknownArchitectureError     (architectures.py) the YAML names one that is not built here
-├── UnsuitablePipelineError      (demo/training.py) the drawings do not fit the pipeline
+├── UnsuitablePipelineError      (demo/subject.py) the drawings do not fit the pipeline
 └── WideningError                (demo/widening.py) a widened network computes something else
 """
 
@@ -25,7 +28,7 @@ class ConversionError(ExportError):
 
 
 class ParityError(ExportError):
-    """An artefact's logits lie too far from its checkpoint's, or there is nothing to compare."""
+    """An artefact's numbers lie too far from its checkpoint's, or there is nothing to compare."""
 
 
 class RepositoryError(ExportError):
@@ -33,4 +36,4 @@ class RepositoryError(ExportError):
 
 
 class UnknownMemberError(ExportError):
-    """A checkpoint was given for a member that the pipeline does not have."""
+    """A checkpoint was given for a member that the pipeline does not have, or that takes none."""

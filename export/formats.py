@@ -1,10 +1,6 @@
 """Writes a served member as ONNX or TorchScript, and runs what was written."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +8,13 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from export.errors import ConversionError
 from export.graph import ServedMember
+from export.quiet import quiet
 from pipelines import wire
-from pipelines.spec import Format
+from pipelines.member import Format
 
 OPSET = 20
 """Newest ONNX operator set that ONNX Runtime 1.19 (Triton 24.10's) takes with IR 10."""
@@ -31,15 +29,14 @@ def write(member: ServedMember, height: int, width: int, format_: Format, path: 
     Raises:
         ConversionError: the exporter failed, or fixed the batch dimension.
     """
-    # Two images: an exporter takes a batch of one for a constant.
-    example = torch.zeros((2, height, width, 3), dtype=torch.uint8)
+    if format_ is Format.ONNX:
+        return write_onnx(member, (height, width), [wire.MEMBER_OUTPUT], path)
     try:
-        if format_ is Format.ONNX:
-            return _write_onnx(member, example, path)
-        _write_torchscript(member, example, path)
-    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConversionError(f"cannot be written as {format_}: {reason}") from error
+        with quiet(), torch.inference_mode():
+            traced = torch.jit.trace(member, _example(height, width))  # type: ignore[no-untyped-call]
+            torch.jit.save(torch.jit.freeze(traced), path)
+    except RuntimeError as error:
+        raise _failed(format_, error) from error
     return None
 
 
@@ -53,7 +50,7 @@ def open_artefact(path: Path, format_: Format) -> Run:
             return np.asarray(outputs[0], dtype=np.float32)
 
         return run_onnx
-    with _quiet():
+    with quiet():
         module = torch.jit.load(path)  # type: ignore[no-untyped-call]
 
     def run_torchscript(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -64,45 +61,51 @@ def open_artefact(path: Path, format_: Format) -> Run:
     return run_torchscript
 
 
-def _write_onnx(member: ServedMember, example: torch.Tensor, path: Path) -> int:
-    with _quiet():
-        program = torch.onnx.export(
-            member,
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            external_data=False,
-            input_names=[wire.MEMBER_INPUT],
-            output_names=[wire.MEMBER_OUTPUT],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )
-        if program is None:
-            raise ConversionError("the exporter returned nothing")
-        program.save(path)
+def write_onnx(served: nn.Module, size: tuple[int, int], outputs: Sequence[str], path: Path) -> int:
+    """Writes a module of UINT8 pixels [N, height, width, 3] as one ONNX file; returns its opset.
+
+    Args:
+        served: in eval mode; gives as many tensors [N, ...] as `outputs` has names.
+        size: height and width.
+        outputs: names, in order.
+        path: the file to write.
+
+    Raises:
+        ConversionError: the exporter failed, or fixed the batch dimension.
+    """
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                served,
+                (_example(*size),),
+                dynamo=True,
+                opset_version=OPSET,
+                external_data=False,
+                input_names=[wire.MEMBER_INPUT],
+                output_names=list(outputs),
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )
+            if program is None:
+                raise ConversionError("the exporter returned nothing")
+            program.save(path)
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+        raise _failed(Format.ONNX, error) from error
     model = onnx.load(path)
-    batch = model.graph.input[0].type.tensor_type.shape.dim[0]
-    if not batch.dim_param:
-        raise ConversionError(f"the exporter fixed the batch to {batch.dim_value}")
+    for tensor in (*model.graph.input, *model.graph.output):
+        batch = tensor.type.tensor_type.shape.dim[0]
+        if not batch.dim_param:
+            raise ConversionError(f"the exporter fixed the batch to {batch.dim_value}")
     opset: int = model.opset_import[0].version
     if opset > OPSET:
         raise ConversionError(f"the exporter wrote opset {opset}, newer than {OPSET}")
     return opset
 
 
-def _write_torchscript(member: ServedMember, example: torch.Tensor, path: Path) -> None:
-    with _quiet(), torch.inference_mode():
-        traced = torch.jit.freeze(torch.jit.trace(member, example))  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, path)
+def _example(height: int, width: int) -> torch.Tensor:
+    # Two images: an exporter takes a batch of one for a constant.
+    return torch.zeros((2, height, width, 3), dtype=torch.uint8)
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences the exporters' progress prints and deprecations: their results are checked."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
+def _failed(format_: Format, error: Exception) -> ConversionError:
+    reason = str(error).strip().splitlines()[0]
+    return ConversionError(f"cannot be written as {format_}: {reason}")

@@ -1,36 +1,43 @@
-"""The parity gate: an artefact must give its checkpoint's logits."""
+"""The parity gate: an artefact must give its checkpoint's logits; of a detector see there."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from export import object_drawings, photos
 from export.demo.drawings import draw
 from export.errors import ParityError
 from export.formats import Run
 from export.graph import ServedMember
+from pipelines.spec import PipelineSpec, Task
 
 BATCHES = (1, 3)
 _SEED = 20
 _MOST_PHOTOS = 32
+# Width and height of the drawings where images keep their sizes: wide, tall, square, small.
+_SIZES = ((640, 480), (300, 500), (416, 416), (160, 120))
 
 
-def measure(member: ServedMember, run: Run, photos: NDArray[np.uint8]) -> float:
+def measure(member: ServedMember, run: Run, compared: Sequence[NDArray[np.uint8]]) -> float:
     """The largest absolute difference of logits, torch against the artefact.
 
     Args:
         member: the model in torch, in eval mode.
         run: the artefact.
-        photos: UINT8 [P, H, W, 3]; random pixels are tried beside them.
+        compared: UINT8 [H, W, 3] each, all of one size; random pixels are tried beside them.
+
+    Raises:
+        ParityError: the artefact's output has another shape.
     """
-    shape = (max(BATCHES), *photos.shape[1:])
+    shape = (max(BATCHES), *compared[0].shape)
     noise = np.random.default_rng(_SEED).integers(0, 256, shape, dtype=np.uint8)
     worst = 0.0
-    for pixels in _batches(np.concatenate([photos, noise])):
+    for pixels in _batches(np.concatenate([np.stack(compared), noise])):
         with torch.inference_mode():
             expected = member(torch.from_numpy(pixels)).numpy()
         found = run(pixels)
@@ -42,28 +49,27 @@ def measure(member: ServedMember, run: Run, photos: NDArray[np.uint8]) -> float:
     return worst
 
 
-def photos(folder: Path | None, height: int, width: int) -> NDArray[np.uint8]:
-    """Photos to compare on, UINT8 [P, height, width, 3]: a folder's, or drawings of our own.
+def photos_to_compare(folder: Path | None, spec: PipelineSpec) -> list[NDArray[np.uint8]]:
+    """Photos as members see them, UINT8 [H, W, 3] each: a folder's, or drawings of our own.
 
     Raises:
         ParityError: the folder holds no image that can be read.
     """
+    preprocessing = spec.preprocessing
     if folder is None:
-        drawn = [draw(seed % 2 == 1, seed, width, height) for seed in range(4)]
-        return np.stack([np.asarray(image) for image in drawn])
-    opened = (_open(path, height, width) for path in sorted(folder.iterdir()))
-    read = list(itertools.islice((image for image in opened if image), _MOST_PHOTOS))
+        drawn = [_drawn(spec.task, number, *size) for number, size in enumerate(_SIZES)]
+        return [np.array(photos.to_size(image, preprocessing)) for image in drawn]
+    readable = photos.readable(photos.files_below(folder), preprocessing)
+    read = [pixels for _, pixels in itertools.islice(readable, _MOST_PHOTOS)]
     if not read:
         raise ParityError(f"{folder}: no image in it can be read")
-    return np.stack([np.asarray(image) for image in read])
+    return read
 
 
-def _open(path: Path, height: int, width: int) -> Image.Image | None:
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB").resize((width, height))
-    except (UnidentifiedImageError, OSError):
-        return None
+def _drawn(task: Task, number: int, width: int, height: int) -> Image.Image:
+    if task is Task.CLASSIFICATION:
+        return draw(number % 2 == 1, number, width, height)
+    return object_drawings.draw(task, number, width, height).image
 
 
 def _batches(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

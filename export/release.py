@@ -1,34 +1,50 @@
-"""Exports checkpoints into a model repository: convert, gate, then publish."""
+"""Exports checkpoints into a model repository: convert, quantise, gate, then publish."""
 
-import dataclasses
 import importlib.metadata
 import json
-from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from export import architectures, checkpoint, formats, parity
-from export.errors import ParityError, UnknownMemberError
-from export.graph import ServedMember
+from export import conversion, formats, gate, parity, timing
+from export.conversion import Converted, OnStep
+from export.errors import UnknownMemberError
+from export.labelled_photos import Evidence, EvidenceError
+from export.quantisation import quantise
+from export.quantised_members import quantised_from, require_evidence
 from export.repository import ModelRepository
 from pipelines import wire
-from pipelines.manifest import CLASS_MAP_FILENAME, FILENAME, Manifest, sha256_of
+from pipelines.manifest import CLASS_MAP_FILENAME, FILENAME, GateFigures, Manifest, sha256_of
+from pipelines.member import Format, Method
 from pipelines.spec import PipelineSpec
 
-_LIBRARIES = ("torch", "timm", "onnx", "onnxscript", "onnxruntime-gpu", "safetensors")
+_LIBRARIES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "onnx",
+    "onnxscript",
+    "onnxruntime-gpu",
+    "safetensors",
+)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Exported:
     """One published version of a member."""
 
     member: str
     folder: Path
-    bytes: int
     manifest: Manifest
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A member's artefact in staging, and what was found out about it."""
+
+    converted: Converted
+    gate: GateFigures | None = None
 
 
 def export(
@@ -38,97 +54,132 @@ def export(
     *,
     version: int | None = None,
     photos: Path | None = None,
-    on_step: Callable[[str], None] = lambda _: None,
+    evidence: Evidence | None = None,
+    on_step: OnStep = lambda _: None,
 ) -> list[Exported]:
     """Publishes one version of each member that a checkpoint is given for.
 
-    Nothing is published before all members are converted and have passed the parity gate.
+    Members that are quantised from one of them come with it. Nothing is published before all are
+    made and have passed their gates.
+
+    Args:
+        spec: the pipeline.
+        checkpoints: file or folder by member.
+        repository: where to publish.
+        version: its number; the next free one if left out.
+        photos: a folder of photos to compare artefact and checkpoint on; else drawings.
+        evidence: what quantised members are made and judged with.
+        on_step: told what is being done.
 
     Raises:
         ExportError: one of its kinds (export/errors.py).
     """
-    if unknown := checkpoints.keys() - spec.members.keys():
-        raise UnknownMemberError(
-            f"{spec.name} has no member {unknown.pop()!r}; its members are: "
-            + ", ".join(spec.members)
-        )
-    models = {name: wire.member_model(spec.name, name) for name in checkpoints}
+    _require_known(spec, checkpoints)
+    derived = quantised_from(spec, checkpoints)
+    if derived:
+        require_evidence(spec, derived, evidence)
+    models = {name: wire.member_model(spec.name, name) for name in [*checkpoints, *derived]}
     number = version or repository.next_version(list(models.values()))
     for model in models.values():
         repository.require_free(model, number)
-    shape = spec.preprocessing
-    compared = parity.photos(photos, shape.height, shape.width)
+    compared = parity.photos_to_compare(photos, spec)
     with repository.staging() as staging:
-        manifests = {
-            name: _convert(
-                spec,
-                name,
-                path,
-                version=number,
-                folder=staging / name,
-                photos=compared,
-                on_step=on_step,
+        made: dict[str, _Made] = {}
+        for name in models:
+            (staging / name).mkdir()
+        for name, path in checkpoints.items():
+            converted = conversion.convert(
+                spec, name, path, folder=staging / name, compared=compared, on_step=on_step
             )
-            for name, path in checkpoints.items()
+            made[name] = _Made(converted)
+        for name in derived:
+            made[name] = _quantised(
+                spec, name, made, folder=staging / name, evidence=evidence, on_step=on_step
+            )
+        on_step(f"{spec.name}: measuring CPU time")
+        cpu_ms = timing.cpu_ms(
+            {
+                name: (each.converted.artefact, spec.members[name].format)
+                for name, each in made.items()
+            },
+            compared[0],
+            batched=spec.preprocessing.size is not None,
+        )
+        manifests = {
+            name: _vouch(spec, name, number, each, cpu_ms[name]) for name, each in made.items()
         }
         return [
-            Exported(
-                member=name,
-                bytes=(staging / name / manifest.artefact).stat().st_size,
-                folder=repository.publish(staging / name, models[name], number),
-                manifest=manifest,
-            )
+            Exported(name, repository.publish(staging / name, models[name], number), manifest)
             for name, manifest in manifests.items()
         ]
 
 
-def _convert(
+def _require_known(spec: PipelineSpec, checkpoints: dict[str, Path]) -> None:
+    for name in checkpoints:
+        if name not in spec.members:
+            raise UnknownMemberError(
+                f"{spec.name} has no member {name!r}; its members are: " + ", ".join(spec.members)
+            )
+        if quantisation := spec.members[name].quantisation:
+            raise UnknownMemberError(
+                f"{name} takes no checkpoint of its own: it is made from that of "
+                f"{quantisation.of}. Give --checkpoint {quantisation.of}=FILE"
+            )
+
+
+def _quantised(
     spec: PipelineSpec,
     name: str,
-    path: Path,
+    made: dict[str, _Made],
     *,
-    version: int,
     folder: Path,
-    photos: NDArray[np.uint8],
-    on_step: Callable[[str], None],
-) -> Manifest:
-    """Writes one member's artefact, class map and manifest into a staging folder."""
-    member = spec.members[name]
-    shape = spec.preprocessing
-    on_step(f"{name}: reading {path.name}")
-    source = checkpoint.read(path)
-    model = architectures.build(member.architecture, len(spec.classes))
-    source.load_into(model, spec.classes)
-    served = ServedMember(model, shape).eval()
+    evidence: Evidence | None,
+    on_step: OnStep,
+) -> _Made:
+    quantisation = spec.members[name].quantisation
+    if quantisation is None or evidence is None:
+        raise EvidenceError(f"{name}: nothing to quantise it from")
+    original = made[quantisation.of].converted
+    on_step(f"{name}: quantising {quantisation.of}")
+    artefact = folder / Format.ONNX.filename
+    static = quantisation.method is Method.STATIC
+    if not static:
+        evidence = replace(evidence, calibration=evidence.calibration[:0])
+    quantise(original.artefact, artefact, quantisation.method, evidence.calibration)
 
-    on_step(f"{name}: writing {member.architecture} as {member.format}")
-    folder.mkdir()
-    artefact = folder / member.format.filename
-    opset = formats.write(served, shape.height, shape.width, member.format, artefact)
+    on_step(f"{name}: judging it on {len(evidence.labels)} labelled images")
+    figures, error = gate.measure(
+        formats.open_artefact(original.artefact, Format.ONNX),
+        formats.open_artefact(artefact, Format.ONNX),
+        evidence,
+        spec,
+    )
+    gate.require(figures, name, spec)
+    return _Made(replace(original, artefact=artefact, error=error), figures)
 
-    on_step(f"{name}: comparing with the checkpoint")
-    error = parity.measure(served, formats.open_artefact(artefact, member.format), photos)
-    if error > spec.parity.tolerance:
-        raise ParityError(
-            f"{name}: the {member.format} artefact's logits differ from the checkpoint's by "
-            f"{error:.2e}, more than parity.tolerance {spec.parity.tolerance:.0e}: "
-            "nothing was written. Try the other format, or find the operation that differs"
-        )
 
+def _vouch(spec: PipelineSpec, name: str, version: int, made: _Made, cpu_ms: float) -> Manifest:
+    """Writes a member's class map and manifest beside its artefact."""
+    converted = made.converted
+    folder = converted.artefact.parent
     class_map = folder / CLASS_MAP_FILENAME
     class_map.write_text(json.dumps(spec.class_map(), indent=2) + "\n", "utf-8")
     manifest = Manifest(
         pipeline=spec.name,
         member=name,
         version=version,
-        artefact=artefact.name,
-        artefact_sha256=sha256_of(artefact),
+        artefact=converted.artefact.name,
+        artefact_sha256=sha256_of(converted.artefact),
         class_map_sha256=sha256_of(class_map),
-        checkpoint_sha256=source.sha256,
+        checkpoint_sha256=converted.checkpoint_sha256,
         member_hash=spec.member_hash(name),
-        weights=source.weights,
-        parity_error=error,
-        opset=opset,
+        weights=converted.weights,
+        parity_error=converted.error,
+        parity_boxes=converted.error_boxes,
+        gate=made.gate,
+        bytes=converted.artefact.stat().st_size,
+        cpu_ms=cpu_ms,
+        opset=converted.opset,
         libraries={library: importlib.metadata.version(library) for library in _LIBRARIES},
         created=datetime.now(UTC),
     )

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from export import tensors
+from export.tensors import Tensor
 from pipelines import wire
-from pipelines.spec import Format, PipelineSpec
-from pipelines.wire import Output
+from pipelines.member import Format
+from pipelines.spec import PipelineSpec, Task
 
 FILENAME = "config.pbtxt"
 
@@ -34,10 +36,10 @@ def _decode(spec: PipelineSpec) -> pb.ModelConfig:
     config = _step(
         spec, wire.decode_model(spec.name), "image_decode", spec.serving.decode.instances
     )
-    config.input.add(name=wire.ENCODED_IMAGE, data_type=pb.TYPE_STRING, dims=[1])
-    config.output.add(name=wire.PIXELS, data_type=pb.TYPE_UINT8, dims=_pixel_dims(spec))
-    _set(config, "preprocessing", spec.preprocessing.model_dump_json())
-    _set(config, "limits", spec.limits.model_dump_json())
+    _take(config, [tensors.ENCODED])
+    _give(config, tensors.decoded(spec))
+    _set(config, "preprocessing", spec.preprocessing.model_dump_json(exclude_none=True))
+    _set(config, "limits", spec.limits.model_dump_json(exclude_none=True))
     _set(config, "threads", str(spec.serving.decode.threads))
     return config
 
@@ -52,31 +54,41 @@ def _member(spec: PipelineSpec, name: str) -> pb.ModelConfig:
         spec.serving.queue_delay_us,
     )
     config.default_model_filename = member.format.filename
-    config.input.add(name=wire.MEMBER_INPUT, data_type=pb.TYPE_UINT8, dims=_pixel_dims(spec))
-    config.output.add(name=wire.MEMBER_OUTPUT, data_type=pb.TYPE_FP32, dims=[len(spec.classes)])
+    _take(config, [tensors.member_input(spec)])
+    _give(config, tensors.member_outputs(spec, name))
+    if spec.preprocessing.size is None:
+        # Its graph takes one image of any size and adds the batch dimension itself.
+        config.max_batch_size = 0
+        config.ClearField("dynamic_batching")
     _set(config, _THREADS[member.format], str(member.threads))
     return config
 
 
 def _decision(spec: PipelineSpec) -> pb.ModelConfig:
-    config = _step(
-        spec, wire.decision_model(spec.name), "weighted_ensemble", spec.serving.decision.instances
-    )
-    config.input.add(name=wire.PIXELS, data_type=pb.TYPE_UINT8, dims=_pixel_dims(spec))
-    _add_outputs(config, spec)
-    decision = {
+    classification = spec.task is Task.CLASSIFICATION
+    backend = "weighted_ensemble" if classification else "detection"
+    config = _step(spec, wire.decision_model(spec.name), backend, spec.serving.decision.instances)
+    _take(config, tensors.decided_on(spec))
+    _give(config, tensors.answered(spec))
+    facts: dict[str, object] = {
         "classes": spec.classes,
         "positive": spec.positive,
         "threshold": spec.threshold and spec.threshold.model_dump(),
         "members": list(spec.members),
         "weights": spec.weights,
-        "uncertainty": spec.uncertainty.model_dump(
+        "uncertainty": spec.uncertainty
+        and spec.uncertainty.model_dump(
             include={
                 level: {"disagreement_at_most", "margin_at_least"} for level in ("low", "medium")
             }
         ),
     }
-    _set(config, "decision", json.dumps(decision))
+    if not classification:
+        facts |= {
+            "masks": spec.task is Task.SEGMENTATION,
+            "members_batched": spec.preprocessing.size is not None,
+        }
+    _set(config, "decision", json.dumps(facts))
     models = {name: wire.member_model(spec.name, name) for name in spec.members}
     _set(config, "models", json.dumps(models))
     _set(config, wire.Delta.RELEASE, spec.release)
@@ -87,20 +99,16 @@ def _ensemble(spec: PipelineSpec) -> pb.ModelConfig:
     config = pb.ModelConfig(
         name=spec.name, platform="ensemble", max_batch_size=spec.serving.max_batch
     )
-    config.input.add(name=wire.ENCODED_IMAGE, data_type=pb.TYPE_STRING, dims=[1])
-    _add_outputs(config, spec)
-    _add_step(
-        config,
-        wire.decode_model(spec.name),
-        {wire.ENCODED_IMAGE: wire.ENCODED_IMAGE},
-        {wire.PIXELS: wire.PIXELS},
-    )
-    _add_step(
-        config,
-        wire.decision_model(spec.name),
-        _same([wire.PIXELS]),
-        _same(Output),
-    )
+    _take(config, [tensors.ENCODED])
+    _give(config, tensors.answered(spec))
+    steps = [
+        (wire.decode_model(spec.name), [tensors.ENCODED], tensors.decoded(spec)),
+        (wire.decision_model(spec.name), tensors.decided_on(spec), tensors.answered(spec)),
+    ]
+    for model, inputs, outputs in steps:
+        config.ensemble_scheduling.step.add(
+            model_name=model, model_version=-1, input_map=_same(inputs), output_map=_same(outputs)
+        )
     _set(config, wire.PIPELINE_PARAMETER, spec.model_dump_json())
     return config
 
@@ -125,39 +133,18 @@ def _step(
     return config
 
 
-def _add_outputs(config: pb.ModelConfig, spec: PipelineSpec) -> None:
-    classes, members = len(spec.classes), len(spec.members)
-    shapes = {
-        Output.PROBABILITIES: (pb.TYPE_FP32, [classes]),
-        Output.MEMBER_PROBABILITIES: (pb.TYPE_FP32, [members, classes]),
-        Output.MEMBER_PREDICTION: (pb.TYPE_INT32, [members]),
-        Output.PREDICTION: (pb.TYPE_INT32, [1]),
-        Output.CONFIDENCE: (pb.TYPE_FP32, [1]),
-        Output.DISAGREEMENT: (pb.TYPE_FP32, [1]),
-        Output.ENTROPY: (pb.TYPE_FP32, [1]),
-        Output.THRESHOLD: (pb.TYPE_FP32, [1]),
-        Output.UNCERTAINTY_LEVEL: (pb.TYPE_INT32, [1]),
-        Output.RELEASE: (pb.TYPE_STRING, [1]),
-    }
-    for name in Output:
-        data_type, dims = shapes[name]
+def _take(config: pb.ModelConfig, inputs: Iterable[Tensor]) -> None:
+    for name, data_type, dims in inputs:
+        config.input.add(name=name, data_type=data_type, dims=dims)
+
+
+def _give(config: pb.ModelConfig, outputs: Iterable[Tensor]) -> None:
+    for name, data_type, dims in outputs:
         config.output.add(name=name, data_type=data_type, dims=dims)
 
 
-def _add_step(
-    config: pb.ModelConfig, model: str, inputs: dict[str, str], outputs: dict[str, str]
-) -> None:
-    config.ensemble_scheduling.step.add(
-        model_name=model, model_version=-1, input_map=inputs, output_map=outputs
-    )
-
-
-def _same(names: Iterable[str]) -> dict[str, str]:
-    return {str(name): str(name) for name in names}
-
-
-def _pixel_dims(spec: PipelineSpec) -> list[int]:
-    return [spec.preprocessing.height, spec.preprocessing.width, 3]
+def _same(named: Iterable[Tensor]) -> dict[str, str]:
+    return {str(name): str(name) for name, _, _ in named}
 
 
 def _set(config: pb.ModelConfig, key: str, value: str) -> None:

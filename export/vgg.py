@@ -11,14 +11,14 @@ HIDDEN = 256
 _DROPOUT = 0.2
 
 
-def vgg16_small_head(classes: int, *, divisor: int = 1, batch_norm: bool = False) -> nn.Sequential:
-    """VGG16's convolutions, a global average pool, then 512-256-classes.
+def vgg16_small_head(logits: int, *, divisor: int = 1, batch_norm: bool = False) -> nn.Sequential:
+    """VGG16's convolutions, a global average pool, then 512-256-logits.
 
-    Takes FP32 [N, 3, H, W], each side 32 or more; returns logits FP32 [N, classes]. The keys of
+    Takes FP32 [N, 3, H, W], each side 32 or more; returns FP32 [N, logits]. The keys of
     the state dict are those of torchvision's and timm's VGG16 for `features`.
 
     Args:
-        classes: number of logits.
+        logits: how many numbers it gives for an image.
         divisor: divides every width, the head's as well.
         batch_norm: puts a batch normalisation behind each convolution, as for training from
             nothing; the keys of `features` are then those of VGG16-BN.
@@ -43,7 +43,7 @@ def vgg16_small_head(classes: int, *, divisor: int = 1, batch_norm: bool = False
                 nn.Linear(channels, hidden),
                 nn.ReLU(inplace=True),
                 nn.Dropout(_DROPOUT),
-                nn.Linear(hidden, classes),
+                nn.Linear(hidden, logits),
             ),
         )
     )

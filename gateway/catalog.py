@@ -66,6 +66,15 @@ class Pipeline:
         return self.spec.name
 
     @property
+    def weights(self) -> dict[str, float]:
+        """Each member's share of the weighted mean; 0 for an alternative."""
+        return dict(zip(self.spec.members, self.spec.weights, strict=True))
+
+    def heard(self, member: str | None) -> tuple[str, ...]:
+        """The members that answer a request that names one, or none."""
+        return self.spec.asked if member is None else (member,)
+
+    @property
     def demo(self) -> bool:
         """Whether a member's weights are for demonstration only."""
         return any(artefact.weights == "demo" for artefact in self.artefacts.values())

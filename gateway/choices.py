@@ -48,6 +48,10 @@ class Choices:
             )
         return cls(parameters)
 
+    def asking(self, parameters: Iterable[Parameter]) -> Self:
+        """These, and what is switched on where the caller does not say."""
+        return type(self)({str(name): "true" for name in parameters} | self.parameters)
+
     @property
     def member(self) -> str | None:
         """The one member to hear, if one was chosen."""

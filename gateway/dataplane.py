@@ -1,4 +1,4 @@
-"""Predicts: from encoded images to opinions or refusals, whatever the transport."""
+"""Predicts: from encoded images to findings or refusals, whatever the transport."""
 
 import asyncio
 import random
@@ -10,12 +10,15 @@ from gateway.catalog import Catalog, Pipeline
 from gateway.choices import Choices
 from gateway.deadline import Deadline
 from gateway.errors import Code, RefusedError
+from gateway.finding import Finding
+from gateway.kinds import kind_of
 from gateway.metrics import Metrics
 from gateway.opinion import Opinion
+from gateway.outputs import Outputs
 from gateway.readiness import Readiness
 from gateway.signatures import image_format
 from gateway.translation import LATE
-from gateway.triton import Outputs, Triton
+from gateway.triton import Triton
 from pipelines.wire import Output
 
 _RETRY_PAUSE = 0.2
@@ -25,6 +28,8 @@ _OF_THE_IMAGE = {
     Code.IMAGE_FORMAT,
     Code.IMAGE_TOO_LARGE,
     Code.IMAGE_UNDECODABLE,
+    Code.IMAGE_SHAPE,
+    Code.IMAGES_MANY,
 }
 
 
@@ -47,8 +52,8 @@ class Dataplane:
 
     async def predict(
         self, pipeline: Pipeline, image: Image, choices: Choices, deadline: Deadline
-    ) -> Opinion:
-        """An opinion on one image.
+    ) -> Finding:
+        """What is found in one image.
 
         Raises:
             RefusedError: why there is none.
@@ -69,19 +74,19 @@ class Dataplane:
             raise
         finally:
             self._took(pipeline, "infer", start)
-        opinion = Opinion.read(outputs, facts)
+        finding: Finding = kind_of(facts).read(outputs, facts, choices.member)
         self._readiness.saw(pipeline.name, None)
         if choices.member is None:
-            self._count(opinion)
-        return opinion
+            self._count(finding)
+        return finding
 
     async def predict_many(
         self, pipeline: Pipeline, images: Sequence[Image], choices: Choices, deadline: Deadline
-    ) -> list[Opinion | RefusedError]:
-        """An opinion or a refusal for each image, in their order, all by one release."""
+    ) -> list[Finding | RefusedError]:
+        """A finding or a refusal for each image, in their order, all by one release."""
         places = asyncio.Semaphore(self._batch_concurrency)
 
-        async def one(image: Image) -> Opinion | RefusedError:
+        async def one(image: Image) -> Finding | RefusedError:
             start = time.perf_counter()
             async with places:
                 self._took(pipeline, "queue", start)
@@ -96,7 +101,7 @@ class Dataplane:
 
     async def _patiently(
         self, pipeline: Pipeline, image: Image, choices: Choices, deadline: Deadline
-    ) -> Opinion:
+    ) -> Finding:
         """As `predict`, but a full queue is waited for: the rest of the batch fills it too."""
         backoff = _FIRST_BACKOFF
         while True:
@@ -141,21 +146,21 @@ class Dataplane:
         seconds = time.perf_counter() - start
         self._metrics.stage_seconds.labels(pipeline.name, stage).observe(seconds)
 
-    def _count(self, opinion: Opinion) -> None:
-        name, release = opinion.pipeline.name, opinion.pipeline.release
-        self._metrics.confidence.labels(name, release, opinion.predicted_class).observe(
-            opinion.confidence
-        )
-        self._metrics.disagreement.labels(name, release).observe(opinion.disagreement)
-        self._metrics.uncertainty.labels(name, release, opinion.level[0]).inc()
+    def _count(self, finding: Finding) -> None:
+        name, release = finding.pipeline.name, finding.pipeline.release
+        for label, confidence in finding.named:
+            self._metrics.confidence.labels(name, release, label).observe(confidence)
+        if isinstance(finding, Opinion):
+            self._metrics.disagreement.labels(name, release).observe(finding.disagreement)
+            self._metrics.uncertainty.labels(name, release, finding.level[0]).inc()
 
 
-def _of_one_release(results: list[Opinion | RefusedError]) -> list[Opinion | RefusedError]:
+def _of_one_release(results: list[Finding | RefusedError]) -> list[Finding | RefusedError]:
     """Refuses what a release decided that was replaced while the batch ran."""
-    opinions = [result for result in results if isinstance(result, Opinion)]
-    if not opinions:
+    findings = [result for result in results if not isinstance(result, RefusedError)]
+    if not findings:
         return results
-    release = opinions[-1].pipeline.release
+    release = findings[-1].pipeline.release
     replaced = RefusedError(
         Code.UNAVAILABLE, "pipeline: its release was replaced meanwhile. Send the image again."
     )

@@ -22,6 +22,8 @@ class Code(StrEnum):
     FIELD_MISSING = "field_missing"
     IMAGE_EMPTY = "image_empty"
     IMAGE_UNDECODABLE = "image_undecodable"
+    IMAGE_SHAPE = "image_shape"
+    IMAGES_MANY = "images_many"
     PARAMETER_INVALID = "parameter_invalid"
     PARAMETER_UNKNOWN = "parameter_unknown"
     BUSY = "busy"
@@ -65,6 +67,8 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.FIELD_MISSING: (HTTPStatus.UNPROCESSABLE_ENTITY, "A field is missing"),
     Code.IMAGE_EMPTY: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image is empty"),
     Code.IMAGE_UNDECODABLE: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image cannot be decoded"),
+    Code.IMAGE_SHAPE: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image is too long and narrow"),
+    Code.IMAGES_MANY: (HTTPStatus.UNPROCESSABLE_ENTITY, "There is more than one image"),
     Code.PARAMETER_INVALID: (HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is not allowed"),
     Code.PARAMETER_UNKNOWN: (HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is unknown"),
     Code.BUSY: (HTTPStatus.TOO_MANY_REQUESTS, "The service is busy"),

@@ -61,7 +61,7 @@ class Metrics:
         )
         self.confidence = Histogram(
             "prediction_confidence",
-            "Probability of the predicted class.",
+            "Probability of the predicted class; of detections, each one's score.",
             ("pipeline", "release", "class"),
             buckets=_UNIT,
             registry=self.registry,

@@ -11,13 +11,14 @@ _PARAMETERS = [
     {
         "name": "threshold",
         "in": "query",
-        "description": "Binary pipelines: decide at another threshold, within the bounds.",
+        "description": "Binary classification, detection, segmentation: another threshold, "
+        "within the pipeline's bounds.",
         "schema": {"type": "number"},
     },
     {
         "name": "top_k",
         "in": "query",
-        "description": "Multi-class pipelines: show the most probable classes only.",
+        "description": "Multi-class classification: show the most probable classes only.",
         "schema": {"type": "integer", "minimum": 1},
     },
     {
@@ -25,6 +26,18 @@ _PARAMETERS = [
         "in": "query",
         "description": "Hear one member alone.",
         "schema": {"type": "string"},
+    },
+    {
+        "name": "visualization",
+        "in": "query",
+        "description": "Detection, segmentation, one image: draw what was found.",
+        "schema": {"type": "boolean"},
+    },
+    {
+        "name": "polygons",
+        "in": "query",
+        "description": "Segmentation: outline the masks.",
+        "schema": {"type": "boolean"},
     },
 ]
 

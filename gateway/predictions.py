@@ -1,13 +1,13 @@
 """The routes that take images: from HTTP to the dataplane and back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from gateway import render
 from gateway.admission import Admission
+from gateway.answer import AnswerResponse
 from gateway.body import Body, Image
 from gateway.catalog import Catalog, Pipeline
 from gateway.choices import Choices
@@ -15,13 +15,16 @@ from gateway.dataplane import Dataplane
 from gateway.deadline import Deadline
 from gateway.errors import Code, RefusedError, status_of
 from gateway.exchange import exchange_of
+from gateway.finding import Finding
 from gateway.hangup import unless_gone
-from gateway.opinion import Opinion
+from gateway.kinds import Form, kind_of
 from gateway.problems import problem_response
+from gateway.render.batch import batch
+from gateway.render.frame import Json
 from gateway.settings import Settings
 from gateway.signatures import image_format
+from pipelines.wire import Parameter
 
-Shape = Callable[[Opinion, Choices], render.Json]
 _SLOW = "body: it came too slowly. Send a smaller one, or over a faster line."
 
 
@@ -34,8 +37,8 @@ class Predictions:
     admission: Admission
     dataplane: Dataplane
 
-    async def one(self, request: Request, name: str, shape: Shape) -> Response:
-        """An answer about one image, in one of the shapes of `render`.
+    async def one(self, request: Request, name: str, form: Form) -> Response:
+        """An answer about one image, in the given form.
 
         Raises:
             RefusedError: why there is none.
@@ -44,6 +47,7 @@ class Predictions:
         exchange = exchange_of(request.scope)
         deadline = Deadline.after(self.settings.deadline_seconds)
         pipeline, choices = await self._begin(request, name)
+        choices = choices.asking(kind_of(pipeline).views[form].asks)
         body = Body.of_one(request, pipeline.spec.limits.bytes)
         with self.admission.admit(pipeline.name, body.size):
             with exchange.stage("receive"):
@@ -51,11 +55,12 @@ class Predictions:
                     image = await body.image()
             exchange.facts |= {"bytes": len(image.data), "format": image_format(image.data)}
             with exchange.stage("infer"):
-                opinion = await unless_gone(
+                finding = await unless_gone(
                     request.receive, self.dataplane.predict(pipeline, image, choices, deadline)
                 )
         with exchange.stage("render"):
-            return _answer(request, shape(opinion, choices))
+            view = kind_of(finding.pipeline).views[form]
+            return _answer(request, view.render(finding, choices))
 
     async def many(self, request: Request, name: str) -> Response:
         """An answer about a batch; a problem where no image of it was answered.
@@ -67,6 +72,12 @@ class Predictions:
         exchange = exchange_of(request.scope)
         deadline = Deadline.after(self.settings.deadline_seconds)
         pipeline, choices = await self._begin(request, name)
+        if choices.parameters.get(Parameter.VISUALIZATION, "false") != "false":
+            # A hundred pictures in one answer would be no answer.
+            raise RefusedError(
+                Code.PARAMETER_INVALID,
+                "visualization: a batch has none. Leave it out, or send one image at a time.",
+            )
         body = Body.of_many(request, pipeline.spec.limits.bytes, self.settings.batch_bytes)
         with self.admission.admit(pipeline.name, body.size):
             with exchange.stage("receive"):
@@ -91,20 +102,20 @@ class Predictions:
         return pipeline, Choices.read(request.query_params.multi_items(), pipeline.spec)
 
 
-def _answer(request: Request, answer: render.Json) -> Response:
+def _answer(request: Request, answer: Json) -> Response:
     exchange = exchange_of(request.scope)
     took = {"processing_time_ms": round(exchange.elapsed() * 1000, 1)}
-    return JSONResponse({"request_id": exchange.request_id} | answer | took)
+    return AnswerResponse({"request_id": exchange.request_id} | answer | took)
 
 
 def _batch_answer(
     request: Request,
     images: Sequence[Image],
-    results: Sequence[Opinion | RefusedError],
+    results: Sequence[Finding | RefusedError],
     pipeline: Pipeline,
     choices: Choices,
 ) -> Response:
-    answer = render.batch(images, results, pipeline, choices)
+    answer = batch(images, results, pipeline, choices)
     refusals = [result for result in results if isinstance(result, RefusedError)]
     exchange_of(request.scope).facts["failed"] = len(refusals)
     if len(refusals) < len(results):

@@ -5,33 +5,41 @@ from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from gateway import render, schemas
+from gateway import schemas
 from gateway.access import Access
 from gateway.catalog import Catalog
 from gateway.exchange import exchange_of
+from gateway.kinds import Form
 from gateway.openapi import MANY_IMAGES, ONE_IMAGE, PROBLEMS
 from gateway.predictions import Predictions
 from gateway.readiness import Readiness
+from gateway.render.description import described
 
 Answer = Callable[[Request, str], Awaitable[Response]]
 """What answers a request about the pipeline of a name."""
+
+# The pipeline's task decides which of the shapes it is.
+_BASIC = schemas.Prediction | schemas.DetectionPrediction
+_ADVANCED = schemas.AdvancedPrediction | schemas.DetectionPrediction
+_FLAT = schemas.FlatPrediction | schemas.DetectionPrediction
+_BATCH = schemas.BatchPrediction | schemas.BatchDetectionPrediction
 
 
 def prediction_routes(predictions: Predictions, default: str, access: Access) -> APIRouter:
     """`predict` and its kin, for the default pipeline and for any."""
     router = APIRouter(tags=["predictions"], dependencies=[Depends(access)], responses=PROBLEMS)
-    basic: Answer = partial(predictions.one, shape=render.basic)
-    advanced: Answer = partial(predictions.one, shape=render.advanced)
-    flat: Answer = partial(predictions.one, shape=render.flat)
+
+    def one(form: Form) -> Answer:
+        return partial(predictions.one, form=form)
 
     def add(
         path: str,
         endpoint: Callable[..., Awaitable[Response]],
-        shape: type[BaseModel],
-        body: dict[str, Any],
+        shapes: object,
+        summary: str,
+        body: dict[str, Any] = ONE_IMAGE,
         *,
         shown: bool = True,
     ) -> None:
@@ -39,23 +47,24 @@ def prediction_routes(predictions: Predictions, default: str, access: Access) ->
             path,
             endpoint,
             methods=["POST"],
-            summary=shape.__doc__,
+            summary=summary,
             response_model=None,
-            responses={200: {"model": shape}},
+            responses={200: {"model": shapes}},
             openapi_extra=body,
             include_in_schema=shown,
         )
 
-    for path, answer, shape, body in (
-        ("predict", basic, schemas.Prediction, ONE_IMAGE),
-        ("predict/advanced", advanced, schemas.AdvancedPrediction, ONE_IMAGE),
-        ("predict/batch", predictions.many, schemas.BatchPrediction, MANY_IMAGES),
+    many = "What each image shows, or its error, and a summary."
+    for path, answer, shapes, summary, body in (
+        (Form.BASIC, one(Form.BASIC), _BASIC, "What an image shows.", ONE_IMAGE),
+        (Form.ADVANCED, one(Form.ADVANCED), _ADVANCED, "The same in detail.", ONE_IMAGE),
+        ("predict/batch", predictions.many, _BATCH, many, MANY_IMAGES),
     ):
-        add(f"/api/v1/{path}", _of(default, path, answer), shape, body)
-        add(f"/api/v1/pipelines/{{name}}/{path}", _of_any(path, answer), shape, body)
+        add(f"/api/v1/{path}", _of(default, path, answer), shapes, summary, body)
+        add(f"/api/v1/pipelines/{{name}}/{path}", _of_any(path, answer), shapes, summary, body)
+    flat = _of(default, Form.FLAT, one(Form.FLAT))
     for path in ("/predict", "/predict/"):
-        shown = path == "/predict"
-        add(path, _of(default, "flat", flat), schemas.FlatPrediction, ONE_IMAGE, shown=shown)
+        add(path, flat, _FLAT, "The shape of older systems.", shown=path == "/predict")
     return router
 
 
@@ -75,7 +84,7 @@ def pipeline_routes(
             # An empty list would say that there are none; this says why none is known.
             await catalog.find(default)
         entries = [
-            render.described(pipeline, ready=readiness.ready(pipeline.name))
+            described(pipeline, ready=readiness.ready(pipeline.name))
             for pipeline in catalog.pipelines()
         ]
         return JSONResponse({"default": default, "pipelines": entries})
@@ -87,7 +96,7 @@ def pipeline_routes(
         """One pipeline's facts."""
         exchange_of(request.scope).route = "pipeline"
         pipeline = await catalog.find(name)
-        return JSONResponse(render.described(pipeline, ready=readiness.ready(name)))
+        return JSONResponse(described(pipeline, ready=readiness.ready(name)))
 
     return router
 

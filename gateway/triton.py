@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
-import numpy as np
 import structlog
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from gateway.errors import Code
+from gateway.outputs import Outputs
 from gateway.translation import translate
 from pipelines import wire
 
@@ -35,29 +35,6 @@ _CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 _GRACE_SECONDS = 5.0
-
-
-class Outputs:
-    """The tensors of one answer, by name, flattened in row-major order."""
-
-    def __init__(self, response: Message) -> None:
-        self._raw: dict[str, bytes] = dict(
-            zip((out.name for out in response.outputs), response.raw_output_contents, strict=True)
-        )
-
-    def floats(self, name: str) -> list[float]:
-        """FP32 numbers, each as the shortest decimal that means it: 0.37, not 0.3700000047."""
-        return [float(str(number)) for number in np.frombuffer(self._raw[name], "<f4")]
-
-    def ints(self, name: str) -> list[int]:
-        """INT32 numbers."""
-        return [int(number) for number in np.frombuffer(self._raw[name], "<i4")]
-
-    def text(self, name: str) -> str:
-        """The first element of a BYTES tensor."""
-        raw = self._raw[name]
-        (size,) = struct.unpack_from("<I", raw)
-        return raw[4 : 4 + size].decode()
 
 
 class Triton:
@@ -120,7 +97,9 @@ class Triton:
             RefusedError: whatever kept Triton from answering.
         """
         request = _infer_request(model, image, parameters, seconds)
-        return Outputs(await self._call(self._model_infer, request, seconds))
+        response = await self._call(self._model_infer, request, seconds)
+        names = (output.name for output in response.outputs)
+        return Outputs(dict(zip(names, response.raw_output_contents, strict=True)))
 
     async def _call(self, method: Method, request: Message | bytes, seconds: float) -> Message:
         try:

@@ -1,14 +1,16 @@
 """Reads `<pipeline>.yaml`; an error names the file and the key."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
+from pipelines.fact import Facts
 from pipelines.spec import PipelineSpec
 
 FOLDER = Path(__file__).parent
+SomeFacts = TypeVar("SomeFacts", bound=Facts)
 
 
 class SpecError(ValueError):
@@ -43,19 +45,28 @@ def load_spec(name: str, folder: Path = FOLDER) -> PipelineSpec:
     if name not in available(folder):
         known = ", ".join(available(folder)) or "none"
         raise SpecError(f"no pipeline {name!r} in {folder}; there are: {known}")
+    spec = read_facts(path, PipelineSpec)
+    if spec.name != name:
+        raise SpecError(f"{path}: name: is {spec.name!r}, but the file is named {name!r}")
+    return spec
+
+
+def read_facts(path: Path, kind: type[SomeFacts]) -> SomeFacts:
+    """Facts of a kind from a YAML file.
+
+    Raises:
+        SpecError: no valid YAML, or a key that is wrong, missing, unknown or written twice.
+    """
     try:
         # _UniqueKeys is a SafeLoader.
         data = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeys)  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: not valid YAML: {error}") from None
     try:
-        spec = PipelineSpec.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
         problems = [
             f"{path}: {'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}"
             for item in error.errors()
         ]
         raise SpecError("\n".join(problems)) from None
-    if spec.name != name:
-        raise SpecError(f"{path}: name: is {spec.name!r}, but the file is named {name!r}")
-    return spec

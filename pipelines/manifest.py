@@ -21,6 +21,26 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class GateFigures(BaseModel):
+    """How a quantised member compared with its FP32 original on labelled images.
+
+    Shares in [0, 1]; sensitivity is the positive class's or, of several classes, the mean of
+    theirs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: int
+    calibration_images: int
+    """Images that gave the ranges of activations; 0 where each batch gives its own."""
+    agreement: float
+    """Of images on which both decide alike."""
+    accuracy: float
+    accuracy_fp32: float
+    sensitivity: float
+    sensitivity_fp32: float
+
+
 class Manifest(BaseModel):
     """Where an artefact comes from and what was checked."""
 
@@ -38,7 +58,17 @@ class Manifest(BaseModel):
     """`PipelineSpec.member_hash` at the time of the export."""
     weights: Literal["trained", "demo"]
     parity_error: float
-    """Largest absolute difference of logits, torch against the artefact."""
+    """Largest absolute difference of logits, torch against the artefact; of a detector, of scores
+    and mask probabilities; of a quantised member, from its FP32 original on the gate's images."""
+    parity_boxes: float | None = None
+    """Of a detector: the largest difference of a box's coordinates, in pixels of its input."""
+    gate: GateFigures | None = None
+    """Of a quantised member."""
+    bytes: int | None = None
+    """Size of the artefact; None in manifests of before it was noted, as is the next."""
+    cpu_ms: float | None = None
+    """CPU milliseconds an image, one thread and one image at a time, where it was exported; the
+    members of one export were measured in turns, so they compare with each other only."""
     opset: int | None
     """ONNX operator set; None for TorchScript."""
     libraries: dict[str, str]

@@ -3,53 +3,31 @@
 import hashlib
 import json
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Rgb = tuple[Positive, Positive, Positive]
+from pipelines.fact import Facts, Label, Name, Positive, Probability
+from pipelines.member import Format, Member
+from pipelines.preprocessing import Limits, Preprocessing, Resize
+from pipelines.serving import Serving
+from pipelines.uncertainty import Uncertainty
+
 RESERVED_MEMBER_NAMES = {"decode", "decision"}
-
-
-class _Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+# What a quantised member has from its original.
+_SAME = ("architecture", "format", "one_logit")
 
 
 class Task(StrEnum):
     """The kind of answer a pipeline gives."""
 
-    CLASSIFICATION = "classification"
+    CLASSIFICATION = "classification"  # one class for the whole image
+    DETECTION = "detection"  # boxes
+    SEGMENTATION = "segmentation"  # boxes, and the outline of what is in each
 
 
-class Format(StrEnum):
-    """An artefact's format; each has its Triton backend and its file name."""
-
-    ONNX = "onnx"
-    TORCHSCRIPT = "torchscript"
-
-    @property
-    def backend(self) -> str:
-        """Triton's backend for this format."""
-        return {Format.ONNX: "onnxruntime", Format.TORCHSCRIPT: "pytorch"}[self]
-
-    @property
-    def filename(self) -> str:
-        """The file name that the backend looks for in a version's folder."""
-        return {Format.ONNX: "model.onnx", Format.TORCHSCRIPT: "model.pt"}[self]
-
-
-class Resize(StrEnum):
-    """How an image of any size becomes height x width."""
-
-    STRETCH = "stretch"  # both sides to the target, the aspect not kept
-    CROP = "crop"  # the short side to the target's larger one, then the centre
-
-
-class Threshold(_Facts):
-    """The probability of the positive class from which on it is the answer."""
+class Threshold(Facts):
+    """The score from which on it counts: of the positive class, or of a detection."""
 
     default: Probability
     minimum: Probability
@@ -62,118 +40,104 @@ class Threshold(_Facts):
         return self
 
 
-class Member(_Facts):
-    """One model of a pipeline."""
-
-    architecture: Name
-    format: Format
-    weight: Positive = 1.0
-    """Relative weight in the ensemble's mean; the weights are normalised to 1 where used."""
-    instances: int = Field(default=1, ge=1, le=64)
-    threads: int = Field(default=1, ge=1, le=256)
-
-
-class Preprocessing(_Facts):
-    """From an image to what the model sees, as in training."""
-
-    profile: Literal["exact"]
-    height: int = Field(ge=1, le=4096)
-    width: int = Field(ge=1, le=4096)
-    resize: Resize
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"]
-    mean: Rgb
-    """Of RGB pixels in [0, 1], subtracted before the division by `std`."""
-    std: Rgb
-
-
-class Limits(_Facts):
-    """What one encoded image may weigh and measure."""
-
-    bytes: int = Field(ge=1024)
-    pixels: int = Field(ge=1)
-
-
-class Band(_Facts):
-    """An uncertainty level that holds up to a disagreement and down to a margin."""
-
-    disagreement_at_most: Probability
-    margin_at_least: Probability
-    recommendation: str = Field(min_length=1)
-
-
-class LastBand(_Facts):
-    """The level that holds where no other does."""
-
-    recommendation: str = Field(min_length=1)
-
-
-class Uncertainty(_Facts):
-    """The bands of the levels 0 (low), 1 (medium) and 2 (high)."""
-
-    low: Band
-    medium: Band
-    high: LastBand
-
-    @property
-    def levels(self) -> tuple[tuple[str, str], ...]:
-        """Name and recommendation of each level, by its number."""
-        return tuple((name, getattr(self, name).recommendation) for name in type(self).model_fields)
-
-
-class Parity(_Facts):
-    """How far an artefact's logits may lie from its checkpoint's."""
+class Parity(Facts):
+    """How far an artefact's numbers may lie from its checkpoint's."""
 
     tolerance: Positive
+    """Of logits; of a detector, of scores and mask probabilities."""
+    boxes: Positive | None = None
+    """Of a detector's boxes, in pixels of its input."""
 
 
-class Decode(_Facts):
-    """Processes of the decode step, and the threads of each that decode a batch side by side."""
+class QuantisationGate(Facts):
+    """What a quantised member must keep of its FP32 original, on images calibration never saw."""
 
-    instances: int = Field(default=1, ge=1, le=64)
-    threads: int = Field(default=1, ge=1, le=256)
-
-
-class Decision(_Facts):
-    """Processes of the decision step, which asks the members and waits for them."""
-
-    instances: int = Field(default=2, ge=1, le=64)
+    agreement_at_least: Probability = 0.98
+    accuracy_drop_at_most: Probability = 0.01
+    sensitivity_drop_at_most: Probability = 0.01
+    """Of the positive class; of several classes, of the mean of their sensitivities."""
+    images_at_least: int = Field(default=500, ge=1)
 
 
-class Serving(_Facts):
-    """Batching and queueing in Triton."""
-
-    max_batch: int = Field(ge=1, le=1024)
-    queue_delay_us: int = Field(ge=0)
-    """How long a request may wait for others to share its batch, in microseconds."""
-    queue_size: int = Field(ge=1)
-    """Requests that may wait for one model; more are refused."""
-    queue_timeout_ms: int = Field(ge=1)
-    decode: Decode = Decode()
-    decision: Decision = Decision()
-
-
-class PipelineSpec(_Facts):
+class PipelineSpec(Facts):
     """All facts of one pipeline."""
 
     name: Name
     title: str = Field(min_length=1)
     task: Task
     release: str = Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)
-    classes: tuple[Name, ...] = Field(min_length=2)
-    positive: Name | None = None
+    classes: tuple[Label, ...] = Field(min_length=1)
+    positive: Label | None = None
     threshold: Threshold | None = None
     members: dict[Name, Member] = Field(min_length=1)
     preprocessing: Preprocessing
     limits: Limits
-    uncertainty: Uncertainty
+    uncertainty: Uncertainty | None = None
     parity: Parity
+    quantisation_gate: QuantisationGate = QuantisationGate()
     serving: Serving
-    summary_aliases: dict[Name, Name] = {}
+    summary_aliases: dict[Name, Label] = Field(default={})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _same_checkpoint_same_facts(cls, data: object) -> object:
+        """A quantised member is what the member it is made of is."""
+        if not isinstance(data, dict) or not isinstance(members := data.get("members"), dict):
+            return data
+        filled = {name: _inheriting(member, members) for name, member in members.items()}
+        return {**data, "members": filled}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes: a name stands twice")
+        for alias, target in self.summary_aliases.items():
+            if target not in self.classes:
+                raise ValueError(f"summary_aliases.{alias}: {target!r} is no class")
+        self._check_members()
+        if self.task is Task.CLASSIFICATION:
+            self._check_classification()
+        else:
+            self._check_detection()
+        return self
+
+    def _check_members(self) -> None:
+        if taken := RESERVED_MEMBER_NAMES & set(self.members):
+            raise ValueError(f"members.{taken.pop()}: the name is taken by a step")
+        if not any(member.weight for member in self.members.values()):
+            raise ValueError("members: one at least needs a weight above 0")
+        for name, member in self.members.items():
+            if member.quantisation is None:
+                continue
+            original = self.members.get(member.quantisation.of)
+            if original is None or original.quantisation is not None:
+                raise ValueError(
+                    f"members.{name}.quantisation.of: {member.quantisation.of!r} is no FP32 member"
+                )
+            if (member.architecture, member.format) != (original.architecture, Format.ONNX):
+                raise ValueError(f"members.{name}: only the ONNX of the same architecture fits")
+
+    def _check_detection(self) -> None:
+        if self.threshold is None:
+            raise ValueError("threshold: a detector needs the score from which a detection counts")
+        if self.positive is not None or self.uncertainty is not None:
+            raise ValueError("positive and uncertainty: only a classification has them")
+        if len(self.asked) != 1:
+            raise ValueError("members: one detector answers; others need weight 0")
+        if self.parity.boxes is None:
+            raise ValueError("parity.boxes: needed for a detector")
+        if self.task is Task.SEGMENTATION and self.serving.max_batch != 1:
+            raise ValueError("serving.max_batch: is 1 where images keep their sizes")
+
+    def _check_classification(self) -> None:
+        if len(self.classes) < 2:  # noqa: PLR2004 - there is nothing to decide
+            raise ValueError("classes: a classification needs two or more")
+        if self.uncertainty is None:
+            raise ValueError("uncertainty: a classification needs its bands")
+        if self.preprocessing.size is None or self.preprocessing.resize is Resize.LETTERBOX:
+            raise ValueError("preprocessing.resize: a classification needs stretch or crop")
+        if self.positive is None and any(member.one_logit for member in self.members.values()):
+            raise ValueError("one_logit: it is the positive class's, and there is none")
         if (self.positive is None) != (self.threshold is None):
             raise ValueError("positive and threshold: give both or neither")
         if self.positive is not None and len(self.classes) != 2:  # noqa: PLR2004 - binary
@@ -183,18 +147,21 @@ class PipelineSpec(_Facts):
                 f"positive: {self.positive!r} must be the second of the classes "
                 "(order: negative, positive)"
             )
-        for alias, target in self.summary_aliases.items():
-            if target not in self.classes:
-                raise ValueError(f"summary_aliases.{alias}: {target!r} is no class")
-        if taken := RESERVED_MEMBER_NAMES & set(self.members):
-            raise ValueError(f"members.{taken.pop()}: the name is taken by a step")
-        return self
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The members that answer where a request names none; others have weight 0."""
+        return tuple(name for name, member in self.members.items() if member.weight)
 
     @property
     def weights(self) -> tuple[float, ...]:
         """The members' weights in their order, normalised to 1."""
         total = sum(member.weight for member in self.members.values())
         return tuple(member.weight / total for member in self.members.values())
+
+    def logits(self, member: str) -> int:
+        """How many numbers a member of a classification gives for an image."""
+        return 1 if self.members[member].one_logit else len(self.classes)
 
     def class_map(self) -> dict[str, str]:
         """Index (as JSON key) to class name; travels beside each artefact."""
@@ -203,15 +170,21 @@ class PipelineSpec(_Facts):
     def member_hash(self, member: str) -> str:
         """SHA-256 of the facts that are baked into a member's artefact.
 
-        Class order, architecture, format and preprocessing: an artefact made under other ones
-        must not be served. Thresholds, weights and serving may change without a new export.
+        Class order, architecture, format, quantisation and preprocessing: an artefact made under
+        other ones must not be served. Thresholds, weights and serving may change without a new
+        export.
         """
-        baked = {
+        facts = self.members[member]
+        baked: dict[str, object] = {
             "classes": self.classes,
-            "architecture": self.members[member].architecture,
-            "format": self.members[member].format,
-            "preprocessing": self.preprocessing.model_dump(mode="json"),
+            "architecture": facts.architecture,
+            "format": facts.format,
+            "preprocessing": self.preprocessing.model_dump(mode="json", exclude_none=True),
         }
+        if facts.one_logit:
+            baked["one_logit"] = True
+        if facts.quantisation is not None:
+            baked["quantisation"] = facts.quantisation.model_dump(mode="json")
         return hashlib.sha256(json.dumps(baked, sort_keys=True).encode()).hexdigest()
 
     def release_id(self, artefacts: dict[str, str]) -> str:
@@ -223,3 +196,15 @@ class PipelineSpec(_Facts):
         served = {"spec": self.model_dump(mode="json"), "artefacts": artefacts}
         digest = hashlib.sha256(json.dumps(served, sort_keys=True).encode()).hexdigest()
         return f"{self.release}-{digest[:8]}"
+
+
+def _inheriting(member: object, members: dict[str, object]) -> object:
+    if not isinstance(member, dict):
+        return member
+    quantisation = member.get("quantisation")
+    of = quantisation.get("of") if isinstance(quantisation, dict) else None
+    if not isinstance(of, str):
+        return member
+    if not isinstance(original := members.get(of), dict):
+        raise ValueError(f"members: quantisation.of: there is no member {of!r}")  # noqa: TRY004 - pydantic's
+    return {key: original[key] for key in _SAME if key in original} | member

@@ -11,6 +11,10 @@ ENCODED_IMAGE = "image"
 """Input of every ensemble: BYTES [1], one encoded image (JPEG, PNG, ...)."""
 PIXELS = "pixels"
 """What decode hands to the members: UINT8 [H, W, 3], RGB, after EXIF orientation and resize."""
+GEOMETRY = "geometry"
+"""What decode tells a detector's decision: FP64 [6], height and width of the upright image, then
+the affine that was applied: x scale, y scale, left padding, top padding.
+`x_of_pixels = x_of_image * x_scale + left`."""
 MEMBER_INPUT = "INPUT__0"
 """A member's input: UINT8 [N, H, W, 3]. The name is the one Triton's PyTorch backend demands."""
 MEMBER_OUTPUT = "OUTPUT__0"
@@ -21,8 +25,8 @@ class Output(StrEnum):
     """Outputs of a classification ensemble, for one image (see the contract in docs/)."""
 
     PROBABILITIES = "probabilities"  # FP32 [K], weighted mean
-    MEMBER_PROBABILITIES = "member_probabilities"  # FP32 [M, K], in the members' order
-    MEMBER_PREDICTION = "member_prediction"  # INT32 [M], by the same rule as `prediction`
+    MEMBER_PROBABILITIES = "member_probabilities"  # FP32 [M, K], in order; NaN where not asked
+    MEMBER_PREDICTION = "member_prediction"  # INT32 [M], as `prediction`; -1 where not asked
     PREDICTION = "prediction"  # INT32 [1], index into the classes
     CONFIDENCE = "confidence"  # FP32 [1], p[prediction]
     DISAGREEMENT = "disagreement"  # FP32 [1], total variation in [0, 1]
@@ -32,12 +36,46 @@ class Output(StrEnum):
     RELEASE = "release"  # BYTES [1]
 
 
+class Detected(StrEnum):
+    """Outputs of a detection or segmentation ensemble, for one image with n detections.
+
+    Sorted by score, the largest first; n may be 0.
+    """
+
+    BOXES = "boxes"  # FP32 [n, 4]: x1, y1, x2, y2, pixels of the upright image, clipped to it
+    SCORES = "scores"  # FP32 [n], in [0, 1]
+    CLASSES = "classes"  # INT32 [n], index into the classes
+    AREAS = "areas"  # FP32 [n], pixels of the mask, without masks of the box
+    MASKS = "masks"  # BYTES [n], JSON of a COCO RLE; segmentation only
+    POLYGONS = "polygons"  # BYTES [n], JSON [[x, y, x, y, ...], ...] where asked for, else empty
+    IMAGE_SIZE = "image_size"  # INT32 [2], height and width of the upright image
+    THRESHOLD = "threshold"  # FP32 [1], the score from which on detections are answered
+    VISUALIZATION = "visualization"  # BYTES [1], a PNG where asked for, else empty
+    RELEASE = "release"  # BYTES [1]
+
+    @classmethod
+    def of(cls, *, masks: bool) -> list["Detected"]:
+        """The outputs with or without those that only a segmentation has."""
+        return [name for name in cls if masks or name not in {cls.MASKS, cls.POLYGONS}]
+
+
+class DetectorOutput(StrEnum):
+    """Outputs of a detector, for q candidates of one image, in pixels of its input."""
+
+    BOXES = "boxes"  # FP32 [q, 4]: x1, y1, x2, y2
+    SCORES = "scores"  # FP32 [q], in [0, 1]
+    CLASSES = "classes"  # INT64 [q], index into the classes
+    MASKS = "masks"  # FP32 [q, S, S], probabilities over the box; segmentation only
+
+
 class Parameter(StrEnum):
     """Request parameters that a caller may send; others are refused."""
 
     THRESHOLD = "threshold"
     TOP_K = "top_k"
     MEMBER = "member"
+    VISUALIZATION = "visualization"
+    POLYGONS = "polygons"
 
 
 class Delta(StrEnum):
@@ -62,6 +100,8 @@ class Refusal(StrEnum):
     IMAGE_FORMAT = "image_format"
     IMAGE_TOO_LARGE = "image_too_large"
     IMAGE_UNDECODABLE = "image_undecodable"
+    IMAGE_SHAPE = "image_shape"  # too long and narrow
+    IMAGES_MANY = "images_many"  # several in one request to a detector
     PARAMETER_UNKNOWN = "parameter_unknown"
     PARAMETER_INVALID = "parameter_invalid"
     MEMBER_UNKNOWN = "member_unknown"

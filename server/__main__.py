@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from pipelines.load import FOLDER, SpecError, available
+from pipelines.load import FOLDER
 from pipelines.ports import Ports
 from server.errors import ServerError
 from server.installation import ROOT
@@ -41,13 +41,15 @@ def main(
     Ports come from the environment: TRITON_HTTP_PORT (8000), TRITON_GRPC_PORT (8001),
     TRITON_METRICS_PORT (8002), SERVER_METRICS_PORT (8003) and, with --gateway, GATEWAY_PORT (8080).
 
+    A pipeline whose YAML (with 'all') or weights come later is loaded as soon as they are there.
+
     The first Ctrl-C or SIGTERM lets requests in flight finish; a second Ctrl-C does not wait.
     """
     report = Report()
     try:
         ports = Ports()
         options = Options(
-            pipelines=names(pipelines, specs),
+            pipelines=names(pipelines),
             gateway=gateway,
             repository=repository.absolute(),
             specs=specs,
@@ -59,16 +61,16 @@ def main(
         for item in error.errors():
             report.say(f"error: {str(item['loc'][0]).upper()}: {item['msg']}")
         raise typer.Exit(1) from None
-    except (ServerError, SpecError) as error:
+    except ServerError as error:
         for line in str(error).splitlines():
             report.say(f"error: {line}")
         raise typer.Exit(1) from None
 
 
-def names(asked: list[str], specs: Path) -> list[str]:
-    """The pipelines to serve, each once, from words that may hold commas or spaces."""
+def names(asked: list[str]) -> list[str] | None:
+    """The pipelines to serve, each once, from words that may hold commas or spaces; None: all."""
     words = [word for item in asked for word in re.split(r"[,\s]+", item) if word]
-    return available(specs) if _ALL in words or not words else list(dict.fromkeys(words))
+    return None if _ALL in words or not words else list(dict.fromkeys(words))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from server.stall import ModelSample, Stall
 from server.stubs import cpu_seconds
 
 _INTERVAL_SECONDS = 5.0
+_SHARE = 0.05
+"""Of a pipeline's time that probes may take: a slow one is asked less often."""
 _SUSPICIOUS_INTERVAL_SECONDS = 1.0
 _SILENT_SECONDS = 3.0
 _DEADLINE_SECONDS = 60.0
@@ -51,6 +53,13 @@ class Questions:
         self.strikes = 0
         self.stall = Stall()
         self.killed = False
+        self.fastest: float | None = None
+        """Seconds of the quickest answer: what a probe costs where nothing is in its way."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two probes."""
+        return max(_INTERVAL_SECONDS, (self.fastest or 0.0) / _SHARE)
 
     def answered(self) -> list[Finding]:
         """The findings that came in since the last call."""
@@ -117,13 +126,15 @@ class Answers:
             address = self._service.triton.address
             asked = self._pool.submit(probe, address, name, _DEADLINE_SECONDS)
             questions.waiting.append((now, asked))
-            questions.next = now + _INTERVAL_SECONDS
+            questions.next = now + questions.interval
         if questions.silent(now):
             verdicts += self._judge_silence(release, questions, now)
         return verdicts
 
     def _judge(self, name: str, questions: Questions, finding: Finding) -> list[Verdict]:
         health = finding.health
+        if health is Health.ANSWERED:
+            questions.fastest = min(questions.fastest or finding.seconds, finding.seconds)
         if health in {Health.ANSWERED, Health.BUSY, Health.FAILED}:
             questions.calm()
             return [Verdict(Action.NOTE, name, finding.message)] if health is Health.FAILED else []

@@ -5,14 +5,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.load import SpecError, load_spec
 from pipelines.ports import Ports
 from server import leftovers, preflight
-from server.errors import PreflightError, RefusedPipelineError, UnhealthyError
+from server.candidates import Candidates
+from server.errors import PreflightError, UnhealthyError
 from server.gateway_process import GatewayProcess
 from server.installation import Installation
 from server.metrics import Metrics
-from server.release import Release, vouch
+from server.release import Release
 from server.report import Report
 from server.service import Service
 from server.shutdown import Shutdown
@@ -24,7 +24,8 @@ from server.triton_process import TritonFiles, TritonProcess
 class Options:
     """What to serve, from where."""
 
-    pipelines: list[str]
+    pipelines: list[str] | None
+    """Names; None: all there are, and those that appear later."""
     gateway: bool
     repository: Path
     specs: Path
@@ -40,7 +41,8 @@ def launch(options: Options, report: Report) -> None:
         ServerError: nothing can be served; the message has the remedy.
     """
     shutdown = Shutdown()
-    releases, refused = vouched(options)
+    candidates = Candidates(options.specs, options.repository, options.pipelines)
+    releases, refused = candidates.look()
     for problem in refused:
         report.say(f"NOT SERVED  {problem}")
     if not releases:
@@ -71,19 +73,11 @@ def launch(options: Options, report: Report) -> None:
         if not shutdown.requested():
             addresses = _addresses(ports, files, gateway, service.served[0])
             report.banner(service.served, [*refused, *service.refused.values()], addresses)
-            Supervisor(service, gateway, report, metrics, shutdown).run()
+            supervisor = Supervisor(
+                service, gateway, candidates, report=report, metrics=metrics, shutdown=shutdown
+            )
+            supervisor.run()
     report.say("stopped")
-
-
-def vouched(options: Options) -> tuple[list[Release], list[str]]:
-    """The pipelines that can be served, and why each other one cannot."""
-    releases, refused = [], []
-    for name in options.pipelines:
-        try:
-            releases.append(vouch(load_spec(name, options.specs), options.repository))
-        except (RefusedPipelineError, SpecError) as error:
-            refused.append(str(error))
-    return releases, refused
 
 
 def _needed(options: Options) -> list[tuple[str, int]]:

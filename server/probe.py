@@ -1,6 +1,7 @@
 """One real inference through a pipeline, and what its outcome says about Triton's health."""
 
 import re
+import time
 from dataclasses import dataclass
 from enum import Enum, auto
 from io import BytesIO
@@ -37,18 +38,21 @@ class Finding:
     message: str = ""
     instance: str = ""
     """The model instance that Triton blames, where it names one."""
+    seconds: float = 0.0
+    """How long an answer took."""
 
 
 def probe(address: str, pipeline: str, deadline: float) -> Finding:
     """Sends a tiny valid image through a pipeline's ensemble; `deadline` in seconds."""
     image = triton.InferInput(wire.ENCODED_IMAGE, [1, 1], "BYTES")
     image.set_data_from_numpy(np.array([[_PNG]], dtype=object))
+    started = time.monotonic()
     with triton.InferenceServerClient(address) as client:
         try:
             client.infer(pipeline, [image], client_timeout=deadline)
         except triton.InferenceServerException as error:
             return judge(str(error.status()), error.message())
-    return Finding(Health.ANSWERED)
+    return Finding(Health.ANSWERED, seconds=time.monotonic() - started)
 
 
 def judge(status: str, message: str) -> Finding:

@@ -35,7 +35,7 @@ class Service:
         self.served: list[Release] = []
         self.refused: dict[str, str] = {}
         """Why Triton does not serve a release, by pipeline."""
-        self._releases = releases
+        self._releases = list(releases)
         self._report = report
         self._stopping = stopping
         self._loader = Loader(triton.address)
@@ -69,6 +69,15 @@ class Service:
             self.try_to_serve(release)
         if not self.served and not self._stopping():
             raise UnhealthyError("no pipeline can be served: " + "; ".join(self.refused.values()))
+
+    def admit(self, release: Release) -> None:
+        """Serves one release more, while the others go on.
+
+        Raises:
+            UnhealthyError: Triton itself fails.
+        """
+        self._releases.append(release)
+        self.try_to_serve(release)
 
     def try_to_serve(self, release: Release) -> None:
         """Loads a release; where that fails, it is noted in `refused` and the others go on.

@@ -5,6 +5,7 @@ from collections import defaultdict
 
 from server.answers import Action, Answers, Verdict
 from server.backoff import Backoff
+from server.candidates import Candidates
 from server.errors import ServerError, UnhealthyError
 from server.gateway_process import GatewayProcess
 from server.metrics import Metrics
@@ -29,12 +30,15 @@ class Supervisor:
         self,
         service: Service,
         gateway: GatewayProcess | None,
+        candidates: Candidates,
+        *,
         report: Report,
         metrics: Metrics,
         shutdown: Shutdown,
     ) -> None:
         self._service = service
         self._gateway = gateway
+        self._candidates = candidates
         self._report = report
         self._metrics = metrics
         self._shutdown = shutdown
@@ -53,6 +57,7 @@ class Supervisor:
                 for verdict in self._answers.verdicts():
                     self._act_on(verdict)
                 self._retry_refused()
+                self._admit_newcomers()
             except UnhealthyError as error:
                 self._restart(str(error))
         self._answers.close()
@@ -117,6 +122,15 @@ class Supervisor:
         self._failures = 0 if self._service.served else self._failures + 1
         if self._failures >= _PATIENCE:
             raise UnhealthyError("no pipeline is served")
+
+    def _admit_newcomers(self) -> None:
+        releases, problems = self._candidates.look()
+        for problem in problems:
+            self._report.say(f"NOT SERVED  {problem}")
+        for release in releases:
+            self._service.admit(release)
+            if release in self._service.served:
+                self._report.say(f"{release.spec.name}: is served now, release {release.identity}")
 
     def _restart(self, reason: str) -> None:
         while not self._shutdown.requested():

@@ -20,10 +20,15 @@ def pixels(file: bytes, spec: PipelineSpec) -> np.ndarray:
     return np.asarray(upright.resize((shape.width, shape.height), Image.Resampling.BILINEAR))
 
 
+def own_weights(spec: PipelineSpec) -> list[str]:
+    """The members with a checkpoint of their own, which a quantised one has not."""
+    return [name for name, member in spec.members.items() if member.quantisation is None]
+
+
 def load_members(spec: PipelineSpec, checkpoints: dict[str, Path]) -> dict[str, torch.nn.Module]:
     members = {}
     for name, path in checkpoints.items():
-        model = architectures.build(spec.members[name].architecture, len(spec.classes))
+        model = architectures.build(spec.members[name].architecture, spec.logits(name))
         model.load_state_dict(torch.load(path, weights_only=True)["state_dict"])
         members[name] = model.eval()
     return members
@@ -39,24 +44,33 @@ class Opinion:
     @property
     def disagreement(self) -> float:
         first, *others = self.member_probabilities.values()
-        return max(float(0.5 * np.abs(first - other).sum()) for other in others)
+        return max((float(0.5 * np.abs(first - other).sum()) for other in others), default=0.0)
 
     def opposed(self, threshold: float) -> bool:
         return len({bool(p[1] >= threshold) for p in self.member_probabilities.values()}) > 1
 
 
 def opinion(file: bytes, spec: PipelineSpec, members: dict[str, torch.nn.Module]) -> Opinion:
-    """Normalise, softmax, weighted mean."""
+    """Normalise, softmax or logistic function, weighted mean."""
     shape = spec.preprocessing
     image = torch.from_numpy(pixels(file, spec).copy()).permute(2, 0, 1).float() / 255
     mean, std = torch.tensor(shape.mean), torch.tensor(shape.std)
     batch = ((image - mean[:, None, None]) / std[:, None, None])[None]
     with torch.inference_mode():
         each = {
-            name: torch.softmax(model(batch)[0].double(), 0).numpy()
+            name: probabilities_of(model(batch)[0].double().numpy())
             for name, model in members.items()
         }
     weights = {name: spec.members[name].weight for name in each}
     total = sum(weights.values())
     mixed = sum(weights[name] / total * each[name] for name in each)
     return Opinion(each, np.asarray(mixed))
+
+
+def probabilities_of(logits: np.ndarray) -> np.ndarray:
+    """Softmax; of one logit, the logistic function for the second class."""
+    if len(logits) == 1:
+        positive = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        return np.concatenate([1 - positive, positive])
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    return np.asarray(powers / powers.sum())

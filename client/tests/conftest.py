@@ -1,4 +1,5 @@
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -6,6 +7,8 @@ import time
 import pytest
 import uvicorn
 from secondopinion import AsyncClient, Client, Retries
+from secondopinion.command_line import app
+from typer.testing import CliRunner
 
 from client.tests.service import Service, create_app
 
@@ -66,3 +69,17 @@ def closed_url():
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{held.getsockname()[1]}"
+
+
+@pytest.fixture
+def command(service, monkeypatch):
+    """Runs the command against the service; COLUMNS gives rich a width to wrap help at."""
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *words: CliRunner().invoke(
+        app, list(map(str, words)), env={"SECONDOPINION_URL": service.url}
+    )
+
+
+@pytest.fixture
+def environment(service):
+    return os.environ | {"SECONDOPINION_URL": service.url, "PYTHONWARNINGS": "error"}

@@ -123,11 +123,12 @@ def test_a_batch_of_nothing_or_of_a_single_string_is_refused(ask, images, error)
 def test_the_pipelines_are_listed_and_described(ask):
     offered = ask("pipelines")
     assert offered.default == "oral_cancer"
-    (pipeline,) = offered
+    pipeline = next(iter(offered))
     assert pipeline == ask("pipeline", "oral_cancer")
+    assert not pipeline.detects
     assert pipeline.classes == ("healthy", "cancer")
     assert pipeline.threshold.maximum == 0.95
-    assert pipeline.limits.bytes == 10485760
+    assert (pipeline.limits.bytes, pipeline.limits.aspect) == (10485760, 50)
     assert pipeline.members["vgg16"].format == "onnx"
 
 

@@ -4,7 +4,17 @@ from pathlib import Path
 
 import pytest
 from secondopinion import UnreachableError
-from secondopinion._asking import ask_all
+from secondopinion._asking import Outcome, each, in_order, settled
+
+
+def outcomes_of(ask):
+    """Work that keeps the error of one photo, as a run does."""
+
+    async def work(photo):
+        return Outcome(photo, await settled(ask(photo)))
+
+    return work
+
 
 PHOTOS = [Path(f"{index}.jpg") for index in range(20)]
 
@@ -16,7 +26,7 @@ def test_the_bytes_of_photos_that_failed_are_not_kept():
 
     outcomes = []
     tracemalloc.start()
-    asyncio.run(ask_all(fail, PHOTOS, 4, outcomes.append))
+    asyncio.run(in_order(outcomes_of(fail), PHOTOS, 4, outcomes.append))
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(outcomes) == len(PHOTOS)
@@ -37,7 +47,7 @@ def test_a_photo_is_taken_up_only_when_a_place_is_free():
         done.append(photo)
         raise OSError("none")
 
-    asyncio.run(ask_all(fail, photos(), 3, lambda outcome: None))
+    asyncio.run(in_order(outcomes_of(fail), photos(), 3, lambda outcome: None))
     assert len(done) == len(PHOTOS)
 
 
@@ -52,5 +62,16 @@ def test_an_unreachable_service_ends_the_run_and_what_was_done_is_delivered():
 
     delivered = []
     with pytest.raises(UnreachableError):
-        asyncio.run(ask_all(ask, PHOTOS[:4], 3, delivered.append))
+        asyncio.run(in_order(outcomes_of(ask), PHOTOS[:4], 3, delivered.append))
     assert [outcome.file for outcome in delivered] == [PHOTOS[0], PHOTOS[2]]
+
+
+def test_without_an_order_nothing_waits_for_a_slow_one():
+    async def work(photo):
+        await asyncio.sleep(0.1 if photo == PHOTOS[0] else 0)
+        return photo
+
+    delivered = []
+    asyncio.run(each(work, PHOTOS, 2, delivered.append))
+    assert delivered[-1] == PHOTOS[0]
+    assert sorted(delivered) == sorted(PHOTOS)

@@ -2,19 +2,8 @@ import json
 
 import pytest
 from secondopinion import __version__
-from secondopinion.command_line import app
-from typer.testing import CliRunner
 
 from client.tests.service import Response, problem
-
-
-@pytest.fixture
-def command(service, monkeypatch):
-    """Runs the command against the service; COLUMNS gives rich a width to wrap help at."""
-    monkeypatch.setenv("COLUMNS", "200")
-    return lambda *words: CliRunner().invoke(
-        app, list(map(str, words)), env={"SECONDOPINION_URL": service.url}
-    )
 
 
 @pytest.fixture
@@ -140,7 +129,7 @@ def test_a_wrong_parameter_ends_the_run_with_one_message(command, folder, servic
 def test_an_unknown_pipeline_ends_the_run_with_one_message(command, folder):
     result = command("predict", folder, "--pipeline", "nose")
     assert result.exit_code == 2
-    assert result.stderr.count("nose: there is oral_cancer.") == 1
+    assert result.stderr.count("nose: there is oral_cancer,") == 1
 
 
 def test_a_missing_key_says_where_to_put_it(command, folder, service):

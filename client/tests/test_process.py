@@ -4,30 +4,11 @@ import json
 import os
 import pty
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "secondopinion", "predict"]
-
-
-@pytest.fixture
-def environment(service):
-    return os.environ | {"SECONDOPINION_URL": service.url, "PYTHONWARNINGS": "error"}
-
-
-def start(words, environment, **kwargs):
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | kwargs
-    return subprocess.Popen([*COMMAND, *map(str, words)], env=environment, **pipes)
-
-
-def wait_until(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "it did not happen within 20 s"
-        time.sleep(0.02)
+from client.tests.processes import start, wait_until
 
 
 @pytest.fixture

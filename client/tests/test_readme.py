@@ -2,16 +2,26 @@ import re
 from pathlib import Path
 
 import pytest
+from secondopinion._columns import columns
 
 README = Path(__file__).parents[1] / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["sync", "async"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=["sync", "detect", "async"])
 def test_the_examples_of_the_readme_run(example, service, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SECONDOPINION_URL", service.url)
     for name in ("left_cheek", "scan", "a", "b"):
         Path(f"{name}.jpg").write_bytes(b"bad" if name == "scan" else b"cancer 0.95")
+    Path("desk.jpg").write_bytes(b"found circle 0.9")
     exec(example, {})  # noqa: S102
-    assert "cancer" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "cancer" in said or "circle 0.9" in said
+
+
+def test_every_column_of_results_is_in_the_readme():
+    table = README.read_text().split("| column | holds |")[1].split("\n\n")[0]
+    named = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
+    known = {name for cell in named for name in re.findall(r"`(\w+)`", cell)}
+    assert known == set(columns(detects=True)) | set(columns(detects=False))

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Plane = NDArray[np.float32]
+from export.demo.noise import Plane, smooth_noise
 
 # Cells of noise across an image. The fine ones are two to four pixels of a drawing 224 wide.
 _LIGHT, _SHADE, _FLESH, _VESSELS, _GLOSS = 3, 9, 5, 8, 24
@@ -86,9 +86,7 @@ class Canvas:
         return np.asarray(planes, dtype=np.float32)
 
     def _noise(self, cells: int) -> Plane:
-        """Smooth noise of `cells` a side, FP32 [height, width], standard deviation about 0.8."""
-        grid = self._random.standard_normal((cells, cells), np.float32)
-        return np.asarray(Image.fromarray(grid).resize(self._size, Image.Resampling.BICUBIC))
+        return smooth_noise(self._random, cells, self._size)
 
 
 def _per_channel(values: NDArray[np.float64]) -> NDArray[np.float32]:

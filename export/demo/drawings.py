@@ -6,10 +6,7 @@ every drawing's mean and standard deviation per channel come from one distributi
 classes. Some cases are hard on purpose: faint, small lesions, and rough patches on healthy mucosa.
 """
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from export.demo.canvas import Canvas
@@ -20,8 +17,8 @@ HARD_SHARE = 0.1
 _REACH = 0.25
 
 
-def draw(positive: bool, seed: int, width: int = SIDE, height: int = SIDE) -> Image.Image:
-    """One RGB drawing; the same arguments give the same pixels.
+def draw(positive: int, seed: int, width: int = SIDE, height: int = SIDE) -> Image.Image:
+    """One RGB drawing, with a lesion where `positive` is 1; the same arguments, the same pixels.
 
     Forms and texture scale with the image: stretched to 224 x 224, a drawing of another size or
     aspect shows what a drawing of that size shows.
@@ -45,35 +42,10 @@ def draw(positive: bool, seed: int, width: int = SIDE, height: int = SIDE) -> Im
     return canvas.finish()
 
 
-def is_hard(positive: bool, seed: int) -> bool:
+def is_hard(positive: int, seed: int) -> bool:
     """Whether `draw` makes a hard case of these arguments."""
     return bool(_random(positive, seed).random() < HARD_SHARE)
 
 
-def cases(count: int, seed: int) -> list[tuple[bool, int]]:
-    """Arguments for `draw`: as many of each class, in random order."""
-    random = np.random.default_rng(seed)
-    labels = random.permutation(np.arange(count) % 2)
-    seeds = random.integers(2**62, size=count)
-    return [(bool(label), int(number)) for label, number in zip(labels, seeds, strict=True)]
-
-
-def dataset(
-    count: int,
-    seed: int,
-    width: int = SIDE,
-    height: int = SIDE,
-    on_image: Callable[[], None] = lambda: None,
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Drawings UINT8 [count, height, width, 3] and labels INT64 [count], 1 for a lesion."""
-    pixels = np.empty((count, height, width, 3), np.uint8)
-    labels = np.empty(count, np.int64)
-    for index, (positive, number) in enumerate(cases(count, seed)):
-        pixels[index] = np.asarray(draw(positive, number, width, height))
-        labels[index] = positive
-        on_image()
-    return pixels, labels
-
-
-def _random(positive: bool, seed: int) -> np.random.Generator:
+def _random(positive: int, seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, int(positive)])

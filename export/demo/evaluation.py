@@ -7,28 +7,44 @@ import torch
 from numpy.typing import NDArray
 
 from export.graph import ServedMember
+from pipelines.spec import PipelineSpec, Threshold
 
 Floats = NDArray[np.float64]
 _BATCH = 25
 
 
 def probabilities(member: ServedMember, pixels: NDArray[np.uint8]) -> Floats:
-    """The second class's probability, FP64 [N], of pixels UINT8 [N, H, W, 3]."""
+    """Each class's probability, FP64 [N, K], of pixels UINT8 [N, H, W, 3]; K is 2 of one logit."""
     with torch.inference_mode():
         images = torch.from_numpy(pixels)
         starts = range(0, len(images), _BATCH)
-        logits = torch.cat([member(images[start : start + _BATCH]) for start in starts])
-    return logits.double().softmax(dim=1)[:, 1].numpy()
+        logits = torch.cat([member(images[start : start + _BATCH]) for start in starts]).double()
+    if logits.shape[1] > 1:
+        return logits.softmax(dim=1).numpy()
+    return torch.cat([(-logits).sigmoid(), logits.sigmoid()], dim=1).numpy()
 
 
-def accuracy(positive: Floats, labels: NDArray[np.int64], threshold: float) -> float:
-    """Share of labels met where a probability from the threshold on says 1."""
-    return float(((positive >= threshold) == (labels == 1)).mean())
+def decided(answers: Floats, threshold: Threshold | None) -> NDArray[np.int64]:
+    """Class of each row of probabilities [N, K]: where there is a threshold, 1 from it on."""
+    if threshold is None:
+        return np.asarray(answers.argmax(axis=1), np.int64)
+    return (answers[:, 1] >= threshold.default).astype(np.int64)
 
 
-def weighted_mean(members: list[Floats], weights: tuple[float, ...]) -> Floats:
-    """The ensemble's probability, FP64 [N], of its members' and their normalised weights."""
-    return np.asarray(np.average(members, axis=0, weights=weights))
+def accuracy(decisions: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    """Share of labels met."""
+    return float((decisions == labels).mean())
+
+
+def weighted_mean(spec: PipelineSpec, answers: dict[str, Floats]) -> Floats:
+    """The ensemble's probabilities, FP64 [N, K], of those of its trained members.
+
+    A quantised member stands for its original, whose checkpoint it is made of.
+    """
+    members = {name: spec.members[name] for name in spec.asked}
+    originals = [of.quantisation.of if of.quantisation else name for name, of in members.items()]
+    weights = [member.weight for member in members.values()]
+    return np.asarray(np.average([answers[name] for name in originals], axis=0, weights=weights))
 
 
 def colour_baseline(
@@ -45,10 +61,12 @@ def colour_baseline(
     seen, held_out = _statistics(pixels), _statistics(held_out_pixels)
     mean, std = seen.mean(axis=0), seen.std(axis=0)
     seen, held_out = (seen - mean) / std, (held_out - mean) / std
+    one_hot = np.eye(labels.max() + 1)[labels]
     scores = []
     for features in (_linear, _quadratic):
-        weights = np.linalg.lstsq(features(seen), labels * 2.0 - 1, rcond=None)[0]
-        scores.append(accuracy(features(held_out) @ weights, held_out_labels, 0))
+        weights = np.linalg.lstsq(features(seen), one_hot, rcond=None)[0]
+        decisions = (features(held_out) @ weights).argmax(axis=1)
+        scores.append(accuracy(decisions, held_out_labels))
     return max(scores)
 
 

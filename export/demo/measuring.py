@@ -1,58 +1,52 @@
-"""Measures finished demo weights on held-out drawings."""
+"""Measures finished demo weights of a classification on held-out drawings."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from export import architectures, checkpoint
-from export.demo.drawings import cases, dataset, is_hard
-from export.demo.evaluation import accuracy, colour_baseline, probabilities, weighted_mean
-from export.demo.training import DRAWINGS, decision_threshold, held_out_seed, training_seed
+from export.demo.evaluation import (
+    accuracy,
+    colour_baseline,
+    decided,
+    probabilities,
+    weighted_mean,
+)
+from export.demo.subject import subject_for
+from export.demo.training import held_out_seed, trained_members, training_seed
 from export.graph import ServedMember
 from pipelines.spec import PipelineSpec
 
 HELD_OUT = 500
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Shares of `HELD_OUT` drawings, in [0, 1]."""
+def measure(spec: PipelineSpec, files: dict[str, Path], seed: int) -> dict[str, float]:
+    """Loads checkpoints as an export does, and measures them on drawings that no training saw.
 
-    members: dict[str, float]
-    """Each member's accuracy."""
-    ensemble: float
-    """Accuracy of the weighted mean."""
-    hard: float
-    """Accuracy of the weighted mean on the hard cases alone."""
-    ordinary: float
-    """And on all others."""
-    opposed: float
-    """Share on which the members do not all decide alike."""
-    colour: float
-    """Accuracy of six RGB statistics alone."""
-
-
-def measure(spec: PipelineSpec, files: dict[str, Path], seed: int) -> Measured:
-    """Loads checkpoints as an export does, and measures them on drawings that no training saw."""
-    threshold = decision_threshold(spec)
-    unseen, truth = dataset(HELD_OUT, held_out_seed(seed))
-    positive = []
-    for name, member in spec.members.items():
-        model = architectures.build(member.architecture, len(spec.classes))
+    Returns:
+        Shares of `HELD_OUT` drawings, in [0, 1], by what was measured: accuracies of the members,
+        of all of them together (of the hard cases, of the others), of colour statistics alone, and
+        how often the members do not all decide alike.
+    """
+    subject, unseen_seed = subject_for(spec), held_out_seed(seed)
+    height, width = spec.preprocessing.size or (0, 0)
+    unseen, truth = subject.dataset(HELD_OUT, unseen_seed, width, height)
+    answers = {}
+    for name in trained_members(spec):
+        model = architectures.build(spec.members[name].architecture, spec.logits(name))
         checkpoint.read(files[name]).load_into(model, spec.classes)
-        positive.append(probabilities(ServedMember(model, spec.preprocessing).eval(), unseen))
-    mean = weighted_mean(positive, spec.weights)
-    hard = np.array([is_hard(*case) for case in cases(HELD_OUT, held_out_seed(seed))])
-    decisions = np.array(positive) >= threshold
-    return Measured(
-        members={
-            name: accuracy(of, truth, threshold)
-            for name, of in zip(spec.members, positive, strict=True)
-        },
-        ensemble=accuracy(mean, truth, threshold),
-        hard=accuracy(mean[hard], truth[hard], threshold),
-        ordinary=accuracy(mean[~hard], truth[~hard], threshold),
-        opposed=float((decisions != decisions[0]).any(axis=0).mean()),
-        colour=colour_baseline(*dataset(DRAWINGS, training_seed(seed)), unseen, truth),
-    )
+        answers[name] = probabilities(ServedMember(model, spec.preprocessing).eval(), unseen)
+    decisions = {name: decided(of, spec.threshold) for name, of in answers.items()}
+    shares = {f"`{name}`": accuracy(of, truth) for name, of in decisions.items()}
+    together = decided(weighted_mean(spec, answers), spec.threshold)
+    title = "ensemble" if len(spec.asked) > 1 else "release"
+    hard = np.array([subject.is_hard(*case) for case in subject.cases(HELD_OUT, unseen_seed)])
+    shares[title] = accuracy(together, truth)
+    shares[f"{title}, hard cases alone"] = accuracy(together[hard], truth[hard])
+    shares[f"{title}, all others"] = accuracy(together[~hard], truth[~hard])
+    seen = subject.dataset(subject.drawings, training_seed(seed), width, height)
+    shares["six RGB statistics alone"] = colour_baseline(*seen, unseen, truth)
+    if len(decisions) > 1:
+        opposed = np.stack(list(decisions.values()))
+        shares["members opposed"] = float((opposed != opposed[0]).any(axis=0).mean())
+    return shares

@@ -1,7 +1,6 @@
 """Trains demo weights for the members of a pipeline."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,14 @@ from numpy.typing import NDArray
 
 from export import architectures
 from export.demo import fitting
-from export.demo.drawings import dataset
-from export.demo.evaluation import accuracy, probabilities, weighted_mean
+from export.demo.evaluation import Floats, accuracy, decided, probabilities, weighted_mean
+from export.demo.outcome import DemoReport
 from export.demo.progress import OnProgress, Steps
 from export.demo.recipes import recipe_for
-from export.errors import ExportError
+from export.demo.subject import subject_for
 from export.graph import ServedMember
-from pipelines.spec import PipelineSpec
+from pipelines.spec import PipelineSpec, Task
 
-DRAWINGS = 800
 HELD_OUT = 200
 # About how many drawings, and how much of a member's check, take the time of one training step.
 _DRAWINGS_A_STEP = 20
@@ -27,28 +25,29 @@ _STEPS_A_CHECK = 20
 _COMPARED = 4
 
 
-class UnsuitablePipelineError(ExportError):
-    """A pipeline that the drawings do not fit."""
+def train(
+    spec: PipelineSpec,
+    folder: Path,
+    seed: int = 0,
+    on_progress: OnProgress = lambda _doing, _done, _total: None,
+) -> DemoReport:
+    """Writes a checkpoint that calls its weights `demo` for each member, whatever the task.
 
+    An INT8 member has none of its own: it is made of its original's.
 
-@dataclass(frozen=True)
-class DemoReport:
-    """What was made, and how often it is right on drawings not seen in training."""
+    Raises:
+        UnsuitablePipelineError: no drawings fit the pipeline.
+        WideningError: a widened member does not compute what was trained.
+    """
+    if spec.task is Task.DETECTION:
+        from export.demo import yolos_training  # noqa: PLC0415 - loads what only it needs
 
-    files: dict[str, Path]
-    """Each member's checkpoint."""
-    accuracies: dict[str, float]
-    ensemble: float
-    """Accuracy of the members' weighted mean."""
-    held_out: int
-    """Drawings that the accuracies were measured on."""
+        return yolos_training.train(spec, folder, seed, on_progress)
+    if spec.task is Task.SEGMENTATION:
+        from export.demo import mask_rcnn_training  # noqa: PLC0415 - loads what only it needs
 
-    def summary(self) -> str:
-        """One line for a person."""
-        members = ", ".join(f"{name} {value:.3f}" for name, value in self.accuracies.items())
-        return (
-            f"right on {self.held_out} held-out drawings: {members}, ensemble {self.ensemble:.3f}"
-        )
+        return mask_rcnn_training.train(spec, folder, seed, on_progress)
+    return train_classifiers(spec, folder, seed, on_progress)
 
 
 def training_seed(seed: int) -> int:
@@ -61,50 +60,38 @@ def held_out_seed(seed: int) -> int:
     return 2 * seed + 1
 
 
-def decision_threshold(spec: PipelineSpec) -> float:
-    """The default threshold of a pipeline that demo weights can be made for.
-
-    Raises:
-        UnsuitablePipelineError: the pipeline does not tell a positive class from another.
-    """
-    if spec.threshold is None:
-        raise UnsuitablePipelineError(
-            f"{spec.name}: demo weights are made for two classes of which one is `positive`; "
-            "give checkpoints of your own"
-        )
-    return spec.threshold.default
+def trained_members(spec: PipelineSpec) -> list[str]:
+    """The members with a checkpoint of their own."""
+    return [name for name, member in spec.members.items() if member.quantisation is None]
 
 
-def train(
-    spec: PipelineSpec,
-    folder: Path,
-    seed: int = 0,
-    on_progress: OnProgress = lambda _doing, _done, _total: None,
+def train_classifiers(
+    spec: PipelineSpec, folder: Path, seed: int, on_progress: OnProgress
 ) -> DemoReport:
-    """Writes `<member>.pt` for each member: state dict, class order, and `"weights": "demo"`.
+    """`train` for a classification: a state dict and the class order in `<member>.pt`.
 
     The state dict fits the plain architecture, as `architectures.build` makes it.
-
-    Raises:
-        UnsuitablePipelineError: the pipeline does not tell a positive class from another.
-        WideningError: a widened member does not compute what was trained.
     """
-    threshold = decision_threshold(spec)
-    recipes = [recipe_for(member.architecture) for member in spec.members.values()]
-    fits = sum(fitting.steps(DRAWINGS, recipe) + _STEPS_A_CHECK for recipe in recipes)
-    progress = Steps((DRAWINGS + HELD_OUT) / _DRAWINGS_A_STEP + fits, on_progress)
+    subject, members = subject_for(spec), trained_members(spec)
+    recipes = [recipe_for(spec.members[name].architecture) for name in members]
+    fits = sum(fitting.steps(subject.drawings, recipe) + _STEPS_A_CHECK for recipe in recipes)
+    progress = Steps((subject.drawings + HELD_OUT) / _DRAWINGS_A_STEP + fits, on_progress)
 
     def drawn(count: int, drawings_seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        size = spec.preprocessing.width, spec.preprocessing.height
-        return dataset(
-            count, drawings_seed, *size, on_image=lambda: progress.advance(1 / _DRAWINGS_A_STEP)
+        height, width = spec.preprocessing.size or (0, 0)
+        return subject.dataset(
+            count,
+            drawings_seed,
+            width,
+            height,
+            on_image=lambda: progress.advance(1 / _DRAWINGS_A_STEP),
         )
 
     progress.begin("drawing")
-    pixels, labels = map(torch.from_numpy, drawn(DRAWINGS, training_seed(seed)))
+    pixels, labels = map(torch.from_numpy, drawn(subject.drawings, training_seed(seed)))
     unseen, truth = drawn(HELD_OUT, held_out_seed(seed))
-    files, positive = {}, {}
-    for number, name in enumerate(spec.members):
+    files, answers = {}, {}
+    for number, name in enumerate(members):
         progress.begin(f"training {name}")
         files[name] = folder / f"{name}.pt"
         # Members start from different weights and see the drawings in different orders.
@@ -118,15 +105,22 @@ def train(
             on_step=progress.advance,
         )
         progress.begin(f"checking {name}")
-        positive[name] = probabilities(trained, unseen)
+        answers[name] = probabilities(trained, unseen)
         progress.advance(_STEPS_A_CHECK)
-    mean = weighted_mean(list(positive.values()), spec.weights)
-    return DemoReport(
-        files=files,
-        accuracies={name: accuracy(of, truth, threshold) for name, of in positive.items()},
-        ensemble=accuracy(mean, truth, threshold),
-        held_out=HELD_OUT,
-    )
+    return DemoReport(files=files, figures=_accuracies(spec, answers, truth), held_out=HELD_OUT)
+
+
+def _accuracies(
+    spec: PipelineSpec, answers: dict[str, Floats], truth: NDArray[np.int64]
+) -> dict[str, float]:
+    shares = {
+        f"{name} accuracy": accuracy(decided(of, spec.threshold), truth)
+        for name, of in answers.items()
+    }
+    if len(spec.asked) > 1:
+        mean = weighted_mean(spec, answers)
+        shares["ensemble accuracy"] = accuracy(decided(mean, spec.threshold), truth)
+    return shares
 
 
 def _train_member(
@@ -140,15 +134,15 @@ def _train_member(
     on_step: Callable[[], None],
 ) -> ServedMember:
     """Writes a checkpoint; returns the model it was made from, with the same logits."""
-    architecture, classes = spec.members[name].architecture, len(spec.classes)
+    architecture, logits = spec.members[name].architecture, spec.logits(name)
     recipe = recipe_for(architecture)
     generator = torch.Generator().manual_seed(seed)
     # Initial weights and dropout come from torch's own generator: it is left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        trained = ServedMember(recipe.start(classes), spec.preprocessing)
+        trained = ServedMember(recipe.start(logits), spec.preprocessing)
         fitting.fit(trained, pixels, labels, recipe, generator=generator, on_step=on_step)
-        plain = ServedMember(architectures.build(architecture, classes), spec.preprocessing)
+        plain = ServedMember(architectures.build(architecture, logits), spec.preprocessing)
     recipe.finish(trained, plain, pixels[:_COMPARED], generator)
     checkpoint = {
         "state_dict": plain.model.state_dict(),

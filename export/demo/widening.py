@@ -42,12 +42,23 @@ def widen(
         WideningError: the difference is above `TOLERANCE`.
     """
     narrow.eval()
-    wide.eval()
     with torch.no_grad():
         for source, target in zip(_folded(narrow), _folded(wide), strict=True):
-            target.weight.copy_(_spread(source.weight, target.weight.shape, generator))
+            target.weight.copy_(spread(source.weight, target.weight.shape, generator))
             if source.bias is not None and target.bias is not None:
-                target.bias.copy_(source.bias.repeat(len(target.bias) // len(source.bias)))
+                target.bias.copy_(copied(source.bias, target.bias.shape))
+    return compare(narrow, wide, images)
+
+
+def compare(narrow: nn.Module, wide: nn.Module, images: torch.Tensor) -> float:
+    """The largest absolute difference of two networks' logits, both in eval mode from then on.
+
+    Raises:
+        WideningError: the difference is above `TOLERANCE`.
+    """
+    narrow.eval()
+    wide.eval()
+    with torch.no_grad():
         error = float((narrow(images) - wide(images)).abs().max())
     # Asked this way round, NaN does not pass.
     if not error <= TOLERANCE:
@@ -56,6 +67,22 @@ def widen(
             f"{TOLERANCE:.0e}: train with another seed"
         )
     return error
+
+
+def spread(weight: torch.Tensor, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
+    """Weights [O, I, ...] of copied units from weights [o, i, ...]; unit j copies unit j mod o."""
+    copies = shape[1] // weight.shape[1]
+    tail = weight.shape[1:]
+    outgoing = copied(weight, torch.Size([shape[0], *tail]))
+    noise = torch.randn(shape[0], copies, *tail, generator=generator)
+    noise *= _NOISE * weight.std() / copies
+    shares = outgoing.unsqueeze(1) / copies + noise - noise.mean(dim=1, keepdim=True)
+    return shares.reshape(shape)
+
+
+def copied(values: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Values of copied units, in order, again and again until they fill the shape."""
+    return values.repeat([wide // narrow for wide, narrow in zip(shape, values.shape, strict=True)])
 
 
 def _folded(chain: nn.Module) -> list[nn.Conv2d | nn.Linear]:
@@ -67,14 +94,3 @@ def _folded(chain: nn.Module) -> list[nn.Conv2d | nn.Linear]:
         elif isinstance(layer, nn.BatchNorm2d) and isinstance(layers[-1], nn.Conv2d):
             layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
     return layers
-
-
-def _spread(weight: torch.Tensor, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
-    """Weights [O, I, ...] of copied units from weights [o, i, ...]; unit j copies unit j mod i."""
-    copies = shape[1] // weight.shape[1]
-    tail = weight.shape[1:]
-    outgoing = weight.repeat(shape[0] // weight.shape[0], *[1] * len(tail))
-    noise = torch.randn(shape[0], copies, *tail, generator=generator)
-    noise *= _NOISE * weight.std() / copies
-    shares = outgoing.unsqueeze(1) / copies + noise - noise.mean(dim=1, keepdim=True)
-    return shares.reshape(shape)

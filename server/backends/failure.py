@@ -1,14 +1,35 @@
-"""One failure of several requests, as Triton's responses. Only inside Triton: it needs pb_utils."""
+"""Failures of requests as Triton's responses. Only inside Triton: it needs pb_utils."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import triton_python_backend_utils as pb_utils
 
+from pipelines.wire import Refusal
+from server.backends.refusal import RefusedError
 
-def failed(message: str, code: int, count: int) -> list[Any]:
-    """Error responses for `count` requests, each with an error object of its own.
+Response: TypeAlias = Any
+"""pb_utils.InferenceResponse, which exists inside Triton only."""
 
-    Triton crashes on an error that several responses share, or that came with another response.
-    """
-    errors = (pb_utils.TritonError(message, code) for _ in range(count))
-    return [pb_utils.InferenceResponse(error=error) for error in errors]
+
+@dataclass(frozen=True)
+class Failure:
+    """A message and Triton's code for it, of which any number of responses can be made."""
+
+    message: str
+    code: int
+
+    def response(self) -> Response:
+        """An error response, with an error object of its own.
+
+        Triton crashes on an error that several responses share, or that came with another response.
+        """
+        error = pb_utils.TritonError(self.message, self.code)
+        return pb_utils.InferenceResponse(error=error)
+
+
+def refused(error: RefusedError) -> Response:
+    """The response to a request that is refused: a member's fault or the caller's."""
+    codes = pb_utils.TritonError
+    code = codes.INTERNAL if error.code is Refusal.MODEL_OUTPUT else codes.INVALID_ARG
+    return Failure(str(error), code).response()

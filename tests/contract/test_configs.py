@@ -75,3 +75,26 @@ def test_the_whole_spec_travels_in_the_ensemble(name):
 
 def test_a_config_without_batching_still_says_max_batch_size():
     assert "max_batch_size: 0" in as_text(pb.ModelConfig(name="x"), "x.yaml")
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
+def test_a_model_that_takes_no_batches_has_no_batcher(path):
+    config = read(path)
+    assert (config.max_batch_size > 0) or not config.HasField("dynamic_batching")
+
+
+@pytest.mark.parametrize("name", available())
+def test_each_step_of_the_ensemble_is_fed_what_it_takes_in_the_form_it_is_given(name):
+    """Triton compares types and dimensions when it loads the ensemble."""
+    ensemble = read(REPOSITORY / name / FILENAME)
+    forms = {tensor.name: (tensor.data_type, list(tensor.dims)) for tensor in ensemble.input}
+    for step in ensemble.ensemble_scheduling.step:
+        model = read(REPOSITORY / step.model_name / FILENAME)
+        assert set(step.input_map) == {tensor.name for tensor in model.input}
+        assert set(step.output_map) == {tensor.name for tensor in model.output}
+        for tensor in model.input:
+            assert forms[step.input_map[tensor.name]] == (tensor.data_type, list(tensor.dims))
+        for tensor in model.output:
+            forms[step.output_map[tensor.name]] = (tensor.data_type, list(tensor.dims))
+    for tensor in ensemble.output:
+        assert forms[tensor.name] == (tensor.data_type, list(tensor.dims))

@@ -8,9 +8,9 @@ import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException
 
 from pipelines import wire
-from pipelines.wire import Output
 
-Answer = dict[Output, np.ndarray]
+Answer = dict[str, np.ndarray]
+"""Tensors by the names of `wire.Output` or `wire.Detected`."""
 
 
 def infer(
@@ -53,4 +53,4 @@ def _image(files: tuple[bytes, ...] | list[bytes]) -> grpcclient.InferInput:
 
 
 def _answer(result: grpcclient.InferResult) -> Answer:
-    return {name: result.as_numpy(name) for name in Output}
+    return {out.name: result.as_numpy(out.name) for out in result.get_response().outputs}

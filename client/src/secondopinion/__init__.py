@@ -2,19 +2,25 @@
 
 from secondopinion._answers import (
     AdvancedPrediction,
-    BatchItem,
-    BatchResult,
-    BatchSummary,
+    Answer,
     Member,
     Opinion,
     Prediction,
     Uncertainty,
 )
 from secondopinion._async_client import AsyncClient
+from secondopinion._batches import (
+    BatchItem,
+    BatchResult,
+    BatchSummary,
+    DetectionsBatch,
+    DetectionsItem,
+)
 from secondopinion._calls import Choices
 from secondopinion._catalogue import Limits, Pipeline, PipelineMember, Pipelines, Threshold
 from secondopinion._client import Client
 from secondopinion._connection import __version__
+from secondopinion._detections import Box, Detection, Detections, ImageSize, Mask, Metrics
 from secondopinion._errors import (
     AnswerTimeoutError,
     BusyError,
@@ -35,18 +41,27 @@ from secondopinion._retries import Retries
 
 __all__ = [
     "AdvancedPrediction",
+    "Answer",
     "AnswerTimeoutError",
     "AsyncClient",
     "BatchItem",
     "BatchResult",
     "BatchSummary",
+    "Box",
     "BusyError",
     "Choices",
     "Client",
     "DeadlineError",
+    "Detection",
+    "Detections",
+    "DetectionsBatch",
+    "DetectionsItem",
     "Image",
+    "ImageSize",
     "Limits",
+    "Mask",
     "Member",
+    "Metrics",
     "NotFoundError",
     "Opinion",
     "Pipeline",

@@ -4,38 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from secondopinion._problem import Problem
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What every answer of a pipeline carries.
-
-    Attributes:
-        request_id: To find the request in the service's logs.
-        pipeline: Name of the pipeline that answered.
-        release: Which release of its models and settings answered.
-        threshold: Score from which a binary pipeline says positive; None where none decided.
-        preprocessing: Profile, such as `exact`.
-        weights: `demo` where the answer comes from demonstration weights, else None.
-        processing_time_ms: Time inside the service, in milliseconds.
-        raw: The answer as it was received.
-    """
-
-    request_id: str
-    pipeline: str
-    release: str
-    threshold: float | None
-    preprocessing: str | None
-    weights: str | None
-    processing_time_ms: float | None
-    raw: Mapping[str, Any] = field(repr=False, compare=False)
-
-    @property
-    def demo(self) -> bool:
-        """Whether demonstration weights answered: then it says nothing about a patient."""
-        return self.weights == "demo"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
@@ -46,23 +14,54 @@ class Member:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What every answer of a pipeline carries.
+
+    Attributes:
+        request_id: To find the request in the service's logs.
+        pipeline: Name of the pipeline that answered.
+        release: Which release of its models and settings answered.
+        threshold: Score from which a binary pipeline says positive, or from which a detector
+            names what it found; None where none decided.
+        preprocessing: Profile, such as `exact`.
+        weights: `demo` where the answer comes from demonstration weights, else None.
+        processing_time_ms: Time inside the service, in milliseconds.
+        members: The models that were asked, by name.
+        member: Name of the one model that was asked alone, else None.
+        raw: The answer as it was received.
+    """
+
+    request_id: str
+    pipeline: str
+    release: str
+    threshold: float | None
+    preprocessing: str | None
+    weights: str | None
+    processing_time_ms: float | None
+    members: Mapping[str, Member]
+    member: str | None
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def demo(self) -> bool:
+        """Whether demonstration weights answered: then it says nothing about a patient."""
+        return self.weights == "demo"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prediction(Answer):
-    """A pipeline's answer for one image.
+    """A classifier's answer for one image.
 
     Attributes:
         prediction: The class.
         confidence: Weighted probability of that class, 0 to 1. Under a threshold below 0.5 a
             positive answer may have less than 0.5.
         probabilities: Weighted probability of each class, 0 to 1.
-        members: The models that were asked, by name.
-        member: Name of the one model that was asked alone, else None.
     """
 
     prediction: str
     confidence: float
     probabilities: Mapping[str, float]
-    members: Mapping[str, Member]
-    member: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,51 +97,3 @@ class AdvancedPrediction(Prediction):
 
     uncertainty: Uncertainty
     models: Mapping[str, Opinion]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchItem:
-    """One image's place in a batch: an answer, or `error`.
-
-    Attributes:
-        index: Place among the images that were sent, from 0.
-        filename: The path as it was given, else `image INDEX`.
-        error: Why this image has no answer; the other fields are then None or empty.
-    """
-
-    index: int
-    filename: str
-    prediction: str | None
-    confidence: float | None
-    probabilities: Mapping[str, float]
-    uncertainty: Uncertainty | None
-    error: Problem | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchSummary:
-    """Counts over a batch; `average_confidence` is over the answered, None if none was."""
-
-    total: int
-    failed: int
-    counts: Mapping[str, int]
-    average_confidence: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchResult:
-    """Answers in the order of the images.
-
-    Attributes:
-        pipeline: Name of the pipeline; None, as `release`, where no image was answered.
-        raw: The answer as it was received.
-    """
-
-    request_id: str | None
-    pipeline: str | None
-    release: str | None
-    threshold: float | None
-    weights: str | None
-    results: tuple[BatchItem, ...]
-    summary: BatchSummary
-    raw: Mapping[str, Any] = field(repr=False, compare=False)

@@ -1,11 +1,13 @@
-"""Asks about many photos, a few at a time, and hands the outcomes on in the photos' order."""
+"""Asks about many photos, a few at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from secondopinion._answers import Prediction
+from secondopinion._detections import Detections
 from secondopinion._errors import (
     NotFoundError,
     ProblemError,
@@ -14,61 +16,91 @@ from secondopinion._errors import (
     UnreachableError,
 )
 
+Reply = Prediction | Detections
+Failure = SecondOpinionError | OSError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of one photo: an answer, or the reason why there is none."""
 
     file: Path
-    reply: Prediction | SecondOpinionError | OSError
+    reply: Reply | Failure
+    picture: Path | None = None
 
 
-async def ask_all(
-    ask: Callable[[Path], Awaitable[Prediction]],
-    photos: Iterable[Path],
-    concurrency: int,
-    deliver: Callable[[Outcome], None],
-) -> None:
-    """Calls `deliver` once for each photo, in order, as soon as all before it are delivered.
-
-    No photo is opened before one of the `concurrency` places is free. When it is cancelled, what
-    has been answered is still delivered.
+async def settled(asked: Awaitable[T]) -> T | Failure:
+    """The answer, or the error that concerns this photo alone.
 
     Raises:
-        SecondOpinionError: An error that every other photo would meet as well ends the run.
+        SecondOpinionError: An error that every other photo would meet as well.
     """
-    places = enumerate(photos)
-    done: dict[int, Outcome] = {}
-    following = 0
+    try:
+        return await asked
+    except (SecondOpinionError, OSError) as error:
+        if _concerns_every_photo(error):
+            raise
+        # Their frames hold the photo's bytes, and outcomes may be kept until the end of the run.
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        return error
 
-    async def work() -> None:
-        nonlocal following
-        for place, photo in places:
-            done[place] = await _outcome(ask, photo)
-            while following in done:
-                deliver(done.pop(following))
-                following += 1
+
+async def each(
+    work: Callable[[T], Awaitable[R]],
+    things: Iterable[T],
+    concurrency: int,
+    deliver: Callable[[R], None],
+) -> None:
+    """Calls `deliver` with what became of each thing, as soon as it is known.
+
+    No thing is taken up before one of the `concurrency` places is free.
+
+    Raises:
+        Exception: What `work` raises ends the run.
+    """
+    queue = iter(things)
+
+    async def take() -> None:
+        for thing in queue:
+            deliver(await work(thing))
 
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
-                group.create_task(work())
+                group.create_task(take())
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None  # one reason to stop is enough
+
+
+async def in_order(
+    work: Callable[[T], Awaitable[R]],
+    things: Iterable[T],
+    concurrency: int,
+    deliver: Callable[[R], None],
+) -> None:
+    """As `each`, in the order of the things; when it ends early, what is known is delivered."""
+    done: dict[int, R] = {}
+    following = 0
+
+    async def placed(numbered: tuple[int, T]) -> tuple[int, R]:
+        place, thing = numbered
+        return place, await work(thing)
+
+    def keep(known: tuple[int, R]) -> None:
+        nonlocal following
+        done[known[0]] = known[1]
+        while following in done:
+            deliver(done.pop(following))
+            following += 1
+
+    try:
+        await each(placed, enumerate(things), concurrency, keep)
     finally:
         for place in sorted(done):
             deliver(done.pop(place))
-
-
-async def _outcome(ask: Callable[[Path], Awaitable[Prediction]], photo: Path) -> Outcome:
-    try:
-        return Outcome(photo, await ask(photo))
-    except (SecondOpinionError, OSError) as error:
-        if _concerns_every_photo(error):
-            raise
-        # Their frames hold the photo's bytes, and outcomes are kept until the end of the run.
-        error.__traceback__ = error.__cause__ = error.__context__ = None
-        return Outcome(photo, error)
 
 
 def _concerns_every_photo(error: Exception) -> bool:

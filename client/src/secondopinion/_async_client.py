@@ -8,10 +8,12 @@ from typing import Self, TypeVar, Unpack
 import httpx
 
 from secondopinion import _calls
-from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction
+from secondopinion._answers import AdvancedPrediction, Prediction
+from secondopinion._batches import BatchResult, DetectionsBatch
 from secondopinion._calls import Call, Choices
 from secondopinion._catalogue import Pipeline, Pipelines
 from secondopinion._connection import ANSWER_SECONDS, connection
+from secondopinion._detections import Detections
 from secondopinion._images import Image
 from secondopinion._request import Request
 from secondopinion._retries import Reply, Retries, Wait, exchange
@@ -46,11 +48,21 @@ class AsyncClient:
         """See `Client.predict_advanced`."""
         return await self._ask(_calls.predict_advanced(image, **choices))
 
+    async def detect(self, image: Image, **choices: Unpack[Choices]) -> Detections:
+        """See `Client.detect`."""
+        return await self._ask(_calls.detect(image, **choices))
+
     async def predict_batch(
         self, images: Iterable[Image], **choices: Unpack[Choices]
     ) -> BatchResult:
         """See `Client.predict_batch`."""
         return await self._ask(_calls.predict_batch(images, **choices))
+
+    async def detect_batch(
+        self, images: Iterable[Image], **choices: Unpack[Choices]
+    ) -> DetectionsBatch:
+        """See `Client.detect_batch`."""
+        return await self._ask(_calls.detect_batch(images, **choices))
 
     async def pipelines(self) -> Pipelines:
         """See `Client.pipelines`."""

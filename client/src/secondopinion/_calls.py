@@ -8,9 +8,17 @@ from urllib.parse import quote
 
 import httpx
 
-from secondopinion import _images, _reading, _reading_batch, _reading_catalogue
-from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction
+from secondopinion import (
+    _images,
+    _reading,
+    _reading_batch,
+    _reading_catalogue,
+    _reading_detections,
+)
+from secondopinion._answers import AdvancedPrediction, Prediction
+from secondopinion._batches import BatchResult, DetectionsBatch
 from secondopinion._catalogue import Pipeline, Pipelines
+from secondopinion._detections import Detections
 from secondopinion._errors import problem_error
 from secondopinion._images import Image
 from secondopinion._request import Request
@@ -23,15 +31,20 @@ class Choices(TypedDict, total=False):
 
     Attributes:
         pipeline: Name of the pipeline; None asks the service's default.
-        threshold: Score from which a binary pipeline says positive, within the pipeline's bounds.
+        threshold: Score from which a binary pipeline says positive, or from which a detector
+            names what it found, within the pipeline's bounds.
         top_k: How many classes a multi-class pipeline names, 1 or more.
         member: Asks this member alone.
+        visualization: Has a detector draw what it found on the image.
+        polygons: Adds the outlines of the masks, where the pipeline segments.
     """
 
     pipeline: str | None
     threshold: float | None
     top_k: int | None
     member: str | None
+    visualization: bool | None
+    polygons: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,17 +78,39 @@ def predict_advanced(image: Image, **choices: Unpack[Choices]) -> Call[AdvancedP
     )
 
 
+def detect(image: Image, **choices: Unpack[Choices]) -> Call[Detections]:
+    """Asks a detector what it finds."""
+    return Call(
+        build=partial(_one_image, image, *_target("predict", **choices)),
+        read=_reading_detections.detections,
+    )
+
+
 def predict_batch(images: Iterable[Image], **choices: Unpack[Choices]) -> Call[BatchResult]:
-    """Asks about several images in one request."""
+    """Asks a classifier about several images in one request."""
+    return _batch(images, _reading_batch.batch, *_target("predict/batch", **choices))
+
+
+def detect_batch(images: Iterable[Image], **choices: Unpack[Choices]) -> Call[DetectionsBatch]:
+    """Asks a detector about several images in one request."""
+    return _batch(images, _reading_batch.detections_batch, *_target("predict/batch", **choices))
+
+
+def _batch(
+    images: Iterable[Image],
+    read: Callable[[httpx.Response, list[str]], T],
+    path: str,
+    query: dict[str, str],
+) -> Call[T]:
     if isinstance(images, str | bytes | bytearray | memoryview):
-        raise TypeError("images: a list of images was expected; use predict() for a single one")
+        raise TypeError("images: a list of images was expected; a single one needs no batch")
     listed = list(images)
     if not listed:
         raise ValueError("images: none were given")
     names = [_images.name(image, index) for index, image in enumerate(listed)]
     return Call(
-        build=partial(_many_images, listed, *_target("predict/batch", **choices)),
-        read=partial(_reading_batch.batch, names=names),
+        build=partial(_many_images, listed, path, query),
+        read=lambda response: read(response, names),
     )
 
 
@@ -118,12 +153,24 @@ def _target(
     threshold: float | None = None,
     top_k: int | None = None,
     member: str | None = None,
+    visualization: bool | None = None,
+    polygons: bool | None = None,
 ) -> tuple[str, dict[str, str]]:
     """Path and query; a keyword that is none of these is a TypeError here."""
     under = "" if pipeline is None else f"pipelines/{quote(pipeline, safe='')}/"
-    chosen = {"threshold": threshold, "top_k": top_k, "member": member}
+    chosen = {
+        "threshold": threshold,
+        "top_k": top_k,
+        "member": member,
+        "visualization": _word(visualization),
+        "polygons": _word(polygons),
+    }
     query = {name: str(value) for name, value in chosen.items() if value is not None}
     return f"/api/v1/{under}{question}", query
+
+
+def _word(choice: bool | None) -> str | None:
+    return None if choice is None else str(choice).lower()
 
 
 def _one_image(image: Image, path: str, query: dict[str, str]) -> Request:

@@ -8,10 +8,12 @@ from typing import Self, TypeVar, Unpack
 import httpx
 
 from secondopinion import _calls
-from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction
+from secondopinion._answers import AdvancedPrediction, Prediction
+from secondopinion._batches import BatchResult, DetectionsBatch
 from secondopinion._calls import Call, Choices
 from secondopinion._catalogue import Pipeline, Pipelines
 from secondopinion._connection import ANSWER_SECONDS, connection
+from secondopinion._detections import Detections
 from secondopinion._images import Image
 from secondopinion._request import Request
 from secondopinion._retries import Reply, Retries, Wait, exchange
@@ -47,7 +49,7 @@ class Client:
         self._retries = retries or Retries()
 
     def predict(self, image: Image, **choices: Unpack[Choices]) -> Prediction:
-        """Asks for a prediction.
+        """Asks a classifier for a prediction.
 
         Args:
             image: A path, the encoded bytes, or a file opened in binary mode.
@@ -59,8 +61,17 @@ class Client:
         """As `predict`, with the uncertainty and each member's opinion."""
         return self._ask(_calls.predict_advanced(image, **choices))
 
+    def detect(self, image: Image, **choices: Unpack[Choices]) -> Detections:
+        """Asks a detector what it finds, and where; masks too, where the pipeline segments.
+
+        Args:
+            image: As for `predict`.
+            choices: `pipeline`, `threshold`, `member`, `visualization`, `polygons`; see `Choices`.
+        """
+        return self._ask(_calls.detect(image, **choices))
+
     def predict_batch(self, images: Iterable[Image], **choices: Unpack[Choices]) -> BatchResult:
-        """Asks about several images in one request, which holds all of them in memory.
+        """Asks a classifier about several images in one request, which holds all of them in memory.
 
         A bad image has its `error` in its place, also where none is good.
 
@@ -68,6 +79,10 @@ class Client:
             ValueError: There are no images.
         """
         return self._ask(_calls.predict_batch(images, **choices))
+
+    def detect_batch(self, images: Iterable[Image], **choices: Unpack[Choices]) -> DetectionsBatch:
+        """As `predict_batch`, of a detector; a batch has no `visualization`."""
+        return self._ask(_calls.detect_batch(images, **choices))
 
     def pipelines(self) -> Pipelines:
         """What the service offers."""

@@ -52,6 +52,13 @@ class Fields:
             raise self._wrong(key, "a number")
         return value
 
+    def whole(self, key: str) -> int:
+        """A whole number that must be there."""
+        value = self.number(key)
+        if not value.is_integer():
+            raise self._wrong(key, "a whole number")
+        return int(value)
+
     def numbers(self, key: str) -> dict[str, float]:
         """An object of numbers; empty where there is none."""
         inner = self.object_or_none(key)
@@ -76,3 +83,28 @@ class Fields:
         if not isinstance(value, list):
             raise self._wrong(key, "a list")
         return value
+
+    def object_items(self, key: str) -> "list[Fields]":
+        """A list of objects that must be there."""
+        return [Fields(raw, f"{self.where}: `{key}`") for raw in self.items(key)]
+
+    def number_items(self, key: str, count: int | None = None) -> tuple[float, ...]:
+        """A list of numbers, `count` of them where it is given, that must be there."""
+        values = self.items(key)
+        if count is not None and len(values) != count:
+            raise self._wrong(key, f"{count} numbers")
+        return self._numbers(key, values)
+
+    def number_lists_or_none(self, key: str) -> tuple[tuple[float, ...], ...] | None:
+        """A list of lists of numbers."""
+        if self.raw.get(key) is None:
+            return None
+        rows = self.items(key)
+        if not all(isinstance(values, list) for values in rows):
+            raise self._wrong(key, "lists of numbers")
+        return tuple(self._numbers(key, values) for values in rows)
+
+    def _numbers(self, key: str, values: list[Any]) -> tuple[float, ...]:
+        if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+            raise self._wrong(key, "numbers")
+        return tuple(map(float, values))

@@ -33,22 +33,47 @@ def body_of(response: httpx.Response) -> Fields:
 
 def prediction(response: httpx.Response) -> Prediction:
     """Reads the answer of `predict`."""
-    body = body_of(response)
-    return Prediction(members=_members(body), **_common(body))
+    body = _classified(response)
+    return Prediction(**_decision(body), **common(body))
 
 
 def advanced(response: httpx.Response) -> AdvancedPrediction:
-    """Reads the answer of `predict/advanced`, where `models` holds what `members` would."""
-    body = body_of(response)
+    """Reads the answer of `predict/advanced`."""
+    body = _classified(response)
     return AdvancedPrediction(
-        members=_members(body) or {n: _member(m) for n, m in body.objects("models").items()},
         uncertainty=uncertainty(body.object("uncertainty")),
         models={name: _opinion(model) for name, model in body.objects("models").items()},
-        **_common(body),
+        **_decision(body),
+        **common(body),
     )
 
 
-class _Common(TypedDict):
+def _classified(response: httpx.Response) -> Fields:
+    body = body_of(response)
+    if "prediction" not in body.raw and "predictions" in body.raw:
+        raise UnexpectedAnswerError(
+            f"{body.raw.get('pipeline')} answers with detections; ask it with detect()"
+        )
+    return body
+
+
+class _Decision(TypedDict):
+    prediction: str
+    confidence: float
+    probabilities: dict[str, float]
+
+
+def _decision(body: Fields) -> _Decision:
+    return {
+        "prediction": body.text("prediction"),
+        "confidence": body.number("confidence"),
+        "probabilities": body.numbers("probabilities"),
+    }
+
+
+class Common(TypedDict):
+    """The fields of an `Answer`."""
+
     request_id: str
     pipeline: str
     release: str
@@ -56,14 +81,13 @@ class _Common(TypedDict):
     preprocessing: str | None
     weights: str | None
     processing_time_ms: float | None
-    prediction: str
-    confidence: float
-    probabilities: dict[str, float]
+    members: dict[str, Member]
     member: str | None
     raw: dict[str, Any]
 
 
-def _common(body: Fields) -> _Common:
+def common(body: Fields) -> Common:
+    """Reads what every answer carries."""
     return {
         "request_id": body.text("request_id"),
         "pipeline": body.text("pipeline"),
@@ -72,16 +96,15 @@ def _common(body: Fields) -> _Common:
         "preprocessing": body.text_or_none("preprocessing"),
         "weights": body.text_or_none("weights"),
         "processing_time_ms": body.number_or_none("processing_time_ms"),
-        "prediction": body.text("prediction"),
-        "confidence": body.number("confidence"),
-        "probabilities": body.numbers("probabilities"),
+        # The advanced answer of a classifier has them as `models`, with what each one said.
+        "members": _members(body, "members") or _members(body, "models"),
         "member": body.text_or_none("member"),
         "raw": body.raw,
     }
 
 
-def _members(body: Fields) -> dict[str, Member]:
-    return {name: _member(member) for name, member in body.objects("members").items()}
+def _members(body: Fields, key: str) -> dict[str, Member]:
+    return {name: _member(member) for name, member in body.objects(key).items()}
 
 
 def _member(member: Fields) -> Member:

@@ -10,7 +10,7 @@ from secondopinion._reading import body_of
 def pipelines(response: httpx.Response) -> Pipelines:
     """Reads the answer of `GET /api/v1/pipelines`."""
     body = body_of(response)
-    described = [_pipeline(Fields(raw, "pipelines")) for raw in body.items("pipelines")]
+    described = map(_pipeline, body.object_items("pipelines"))
     return Pipelines(default=body.text_or_none("default"), pipelines=tuple(described))
 
 
@@ -48,13 +48,18 @@ def _threshold(fields: Fields) -> Threshold:
 
 
 def _limits(fields: Fields) -> Limits:
-    return Limits(bytes=int(fields.number("bytes")), pixels=int(fields.number("pixels")))
+    return Limits(
+        bytes=fields.whole("bytes"),
+        pixels=fields.whole("pixels"),
+        aspect=fields.number_or_none("aspect"),
+    )
 
 
 def _member(fields: Fields) -> PipelineMember:
     return PipelineMember(
         architecture=fields.text_or_none("architecture"),
         format=fields.text_or_none("format"),
+        precision=fields.text_or_none("precision"),
         weight=fields.number_or_none("weight"),
         version=fields.text_or_none("version"),
         sha256=fields.text_or_none("sha256"),

@@ -1,51 +1,35 @@
 """Two ways to tell what became of the photos: a table for people, JSON lines for programs."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
 from rich.console import Console
 
-from secondopinion._answers import AdvancedPrediction, Prediction
+from secondopinion._answers import AdvancedPrediction, Answer, Prediction
 from secondopinion._asking import Outcome
-from secondopinion._errors import ProblemError, SecondOpinionError, TransportError
+from secondopinion._detections import Detections
+from secondopinion._failures import as_error, reason
 from secondopinion._table import output, printable, show
 
-
-def reason(error: SecondOpinionError | OSError) -> str:
-    """Why there is no answer, in one line."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+_NAMED = 4  # detections that a row names
 
 
 def as_line(outcome: Outcome) -> str:
     """One JSON object: `file`, then the answer as the service sent it, or `error`.
 
-    It is ASCII: file names that are no Unicode, or a terminal that is none, do no harm.
+    In place of a picture stands the path it was written to. The line is ASCII: file names that
+    are no Unicode, or a terminal that is none, do no harm.
     """
     document: dict[str, Any] = {"file": str(outcome.file)}
-    if isinstance(outcome.reply, Prediction):
+    if isinstance(outcome.reply, Answer):
         document |= {key: value for key, value in outcome.reply.raw.items() if key != "file"}
+        if outcome.picture is not None:
+            document["visualization"] = str(outcome.picture)
     else:
-        document["error"] = _as_error(outcome.reply)
+        document["error"] = as_error(outcome.reply)
     return json.dumps(document)
-
-
-def _as_error(error: SecondOpinionError | OSError) -> dict[str, object]:
-    if isinstance(error, ProblemError):
-        problem = error.problem
-        return {
-            "status": problem.status,
-            "code": problem.code,
-            "title": problem.title,
-            "detail": problem.detail,
-            "request_id": problem.request_id,
-        }
-    if isinstance(error, OSError):
-        return {"code": "file_unreadable", "detail": reason(error)}
-    # Codes of this side, which the service has no chance to give.
-    code = "no_answer" if isinstance(error, TransportError) else "answer_unexpected"
-    return {"code": code, "detail": str(error)}
 
 
 def print_line(outcome: Outcome) -> None:
@@ -55,28 +39,33 @@ def print_line(outcome: Outcome) -> None:
 
 def print_table(outcomes: list[Outcome], notes: Console) -> None:
     """Prints a row for each photo, and to `notes` why some have no answer."""
-    answers = [o.reply for o in outcomes if isinstance(o.reply, Prediction)]
-    header = ["file", "prediction", "confidence"]
+    answers = [o.reply for o in outcomes if isinstance(o.reply, Answer)]
     members: list[str] = []
-    if any(isinstance(answer, AdvancedPrediction) for answer in answers):
-        members = _member_names(answers)
-        header += ["uncertainty", "disagreement", *members]
+    if any(isinstance(answer, Detections) for answer in answers):
+        header = ["file", "count", "detections"]
+    else:
+        header = ["file", "prediction", "confidence"]
+        if any(isinstance(answer, AdvancedPrediction) for answer in answers):
+            members = _member_names(answers)
+            header += ["uncertainty", "disagreement", *members]
     rows = [_row(outcome, header, members) for outcome in outcomes]
     if rows:
         show(header, rows, output())
     for outcome in outcomes:
-        if not isinstance(outcome.reply, Prediction):
+        if not isinstance(outcome.reply, Answer):
             said = printable(f"{outcome.file}: {reason(outcome.reply)}", notes)
             notes.print(said, markup=False, soft_wrap=True)
 
 
-def _member_names(answers: Iterable[Prediction]) -> list[str]:
+def _member_names(answers: Iterable[Answer]) -> list[str]:
     named = (a.models for a in answers if isinstance(a, AdvancedPrediction))
     return list(dict.fromkeys(name for models in named for name in models))
 
 
 def _row(outcome: Outcome, header: list[str], members: list[str]) -> list[str]:
     answer = outcome.reply
+    if isinstance(answer, Detections):
+        return [str(outcome.file), str(len(answer.predictions)), _best(answer)]
     if not isinstance(answer, Prediction):
         return [str(outcome.file), "failed", *[""] * (len(header) - 2)]
     row = [str(outcome.file), answer.prediction, f"{answer.confidence:.3f}"]
@@ -86,3 +75,9 @@ def _row(outcome: Outcome, header: list[str], members: list[str]) -> list[str]:
             model = answer.models.get(name)
             row.append(f"{model.prediction} {model.confidence:.3f}" if model else "")
     return row
+
+
+def _best(answer: Detections) -> str:
+    shown: Sequence[str] = [f"{d.class_name} {d.score:.2f}" for d in answer.predictions[:_NAMED]]
+    more = len(answer.predictions) - len(shown)
+    return ", ".join([*shown, f"{more} more"] if more else shown)

@@ -1,25 +1,26 @@
 """Triton backend `image_decode`: BYTES [1] encoded image -> UINT8 [H, W, 3] pixels.
 
+Where the config names the output `wire.GEOMETRY`, that is answered too, and a request holds one
+image: their sizes differ, and so does what is found in them.
+
 Config parameters: `preprocessing` and `limits` (JSON of the spec's), `threads` (images of a batch
 that are decoded side by side). Each request is refused alone, by a code of `wire.Refusal`.
 """
 
 import json
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeAlias
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines import wire
-from server.backends.image_decode.decode import Recipe, decode
+from pipelines.wire import Refusal
+from server.backends.failure import Response, refused
+from server.backends.image_decode.decode import Decoded, decode
+from server.backends.image_decode.recipe import Recipe
 from server.backends.refusal import RefusedError
-
-# pb_utils.InferenceRequest and InferenceResponse, which exist inside Triton only.
-Request: TypeAlias = Any
-Response: TypeAlias = Any
+from server.backends.request import Array, Request, tensor
 
 
 class TritonPythonModel:
@@ -31,6 +32,7 @@ class TritonPythonModel:
         facts = {key: item["string_value"] for key, item in config["parameters"].items()}
         self._recipe = Recipe.from_json(facts["preprocessing"], facts["limits"])
         self._batched = config["max_batch_size"] > 0
+        self._located = any(output["name"] == wire.GEOMETRY for output in config["output"])
         self._pool = ThreadPoolExecutor(int(facts["threads"]))
         # The recipe's own limit is checked instead, before anything is decoded.
         Image.MAX_IMAGE_PIXELS = None
@@ -38,28 +40,44 @@ class TritonPythonModel:
     def execute(self, requests: list[Request]) -> list[Response]:
         """Decodes all images of all requests side by side; answers in the requests' order."""
         started = [self._start(request) for request in requests]
-        return [self._finish(pixels) for pixels in started]
+        return [self._finish(images) for images in started]
 
     def finalize(self) -> None:
         """Ends the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _start(self, request: Request) -> list[Future[NDArray[np.uint8]]]:
-        encoded = pb_utils.get_input_tensor_by_name(request, wire.ENCODED_IMAGE).as_numpy()
-        return [self._pool.submit(decode, data, self._recipe) for data in encoded.reshape(-1)]
+    def _start(self, request: Request) -> list[Future[Decoded]] | Response:
+        encoded = tensor(request, wire.ENCODED_IMAGE).reshape(-1)
+        if self._located and len(encoded) != 1:
+            return refused(
+                RefusedError(
+                    Refusal.IMAGES_MANY,
+                    f"the request has {len(encoded)} images: send one image a request; "
+                    "send several requests at once.",
+                )
+            )
+        return [self._pool.submit(decode, data, self._recipe) for data in encoded]
 
-    def _finish(self, images: list[Future[NDArray[np.uint8]]]) -> Response:
-        pixels = []
+    def _finish(self, images: list[Future[Decoded]] | Response) -> Response:
+        if not isinstance(images, list):
+            return images
+        decoded = []
         for index, image in enumerate(images):
             try:
-                pixels.append(image.result())
+                decoded.append(image.result())
             except RefusedError as error:
-                where = f"image {index}: " if len(images) > 1 else ""
-                message = wire.refusal(error.code, where + error.text)
                 for other in images:
                     other.cancel()
-                return pb_utils.InferenceResponse(
-                    error=pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG)
-                )
-        answer = np.stack(pixels) if self._batched else pixels[0]
-        return pb_utils.InferenceResponse([pb_utils.Tensor(wire.PIXELS, answer)])
+                where = f"image {index}: " if len(images) > 1 else ""
+                return refused(RefusedError(error.code, where + error.text))
+        tensors = {wire.PIXELS: [image.pixels for image in decoded]}
+        if self._located:
+            tensors[wire.GEOMETRY] = [image.geometry.as_array() for image in decoded]
+        return pb_utils.InferenceResponse(
+            [pb_utils.Tensor(name, self._together(parts)) for name, parts in tensors.items()]
+        )
+
+    def _together(self, parts: list[Array]) -> Array:
+        if len(parts) > 1:
+            return np.stack(parts)
+        return parts[0][None] if self._batched else parts[0]

@@ -8,14 +8,15 @@ https://github.com/triton-inference-server/onnxruntime_backend#model-config-opti
 
 import json
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from server.backends.failure import failed
+from server.backends.failure import Failure, Response
+from server.backends.request import Request, tensor
 
 _LEVELS = {
     -1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -23,10 +24,6 @@ _LEVELS = {
     1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     2: onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
-
-# pb_utils.InferenceRequest and InferenceResponse, which exist inside Triton only.
-Request: TypeAlias = Any
-Response: TypeAlias = Any
 
 
 class TritonPythonModel:
@@ -61,13 +58,7 @@ class TritonPythonModel:
 
     def _run(self, requests: list[Request]) -> list[Response]:
         try:
-            parts = {
-                name: [
-                    pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-                    for request in requests
-                ]
-                for name in self._inputs
-            }
+            parts = {name: [tensor(request, name) for request in requests] for name in self._inputs}
             feed = {
                 name: tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
                 for name, tensors in parts.items()
@@ -76,7 +67,8 @@ class TritonPythonModel:
         except Exception as error:  # noqa: BLE001 - whatever it is, callers get no traceback
             pb_utils.Logger.log_error(f"{self._name}: {error}")
             message = f"{self._name}: the forward pass failed; the server's log says why"
-            return failed(message, pb_utils.TritonError.INTERNAL, len(requests))
+            failure = Failure(message, pb_utils.TritonError.INTERNAL)
+            return [failure.response() for _ in requests]
         if not self._batched:
             return [self._answer(outputs)]
         ends = np.cumsum([len(tensor) for tensor in parts[self._inputs[0]]])[:-1]

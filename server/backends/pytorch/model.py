@@ -9,17 +9,14 @@ https://github.com/triton-inference-server/pytorch_backend#parameters
 
 import json
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 import triton_python_backend_utils as pb_utils
 
-from server.backends.failure import failed
-
-# pb_utils.InferenceRequest and InferenceResponse, which exist inside Triton only.
-Request: TypeAlias = Any
-Response: TypeAlias = Any
+from server.backends.failure import Failure, Response
+from server.backends.request import Request, tensor
 
 
 class TritonPythonModel:
@@ -54,13 +51,7 @@ class TritonPythonModel:
 
     def _run(self, requests: list[Request]) -> list[Response]:
         try:
-            parts = [
-                [
-                    pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-                    for request in requests
-                ]
-                for name in self._inputs
-            ]
+            parts = [[tensor(request, name) for request in requests] for name in self._inputs]
             feed = [
                 torch.from_numpy(tensors[0] if len(tensors) == 1 else np.concatenate(tensors))
                 for tensors in parts
@@ -69,7 +60,8 @@ class TritonPythonModel:
         except Exception as error:  # noqa: BLE001 - whatever it is, callers get no traceback
             pb_utils.Logger.log_error(f"{self._name}: {error}")
             message = f"{self._name}: the forward pass failed; the server's log says why"
-            return failed(message, pb_utils.TritonError.INTERNAL, len(requests))
+            failure = Failure(message, pb_utils.TritonError.INTERNAL)
+            return [failure.response() for _ in requests]
         if not self._batched:
             return [self._answer(outputs)]
         ends = np.cumsum([len(tensor) for tensor in parts[0]])[:-1]

@@ -6,7 +6,7 @@ decision: `probabilities[positive] >= threshold` holds in the answer exactly if 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from pipelines.wire import Refusal
 from server.backends.refusal import RefusedError
-from server.backends.weighted_ensemble.choice import Choice
 
 Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 HIGH = 2
+NOT_ASKED = -1
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Facts:
     threshold: float | None
     members: tuple[str, ...]
     weights: tuple[float, ...]
-    """Of the members in their order; their sum is 1."""
+    """Of the members in their order; their sum is 1. Who has 0 answers only when asked alone."""
     low: Band
     medium: Band
 
@@ -67,6 +67,12 @@ class Facts:
             raise ValueError("weights: one for each member, and 1 in all")
         return facts
 
+    def heard(self, member: int | None) -> tuple[int, ...]:
+        """Indices of the members that answer: the one that a request chose, else all of weight."""
+        if member is not None:
+            return (member,)
+        return tuple(index for index, weight in enumerate(self.weights) if weight > 0)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -75,9 +81,9 @@ class Answer:
     probabilities: Float32
     """[N, K], the weighted mean."""
     member_probabilities: Float32
-    """[N, M, K], in the members' order."""
+    """[N, M, K], in the members' order; NaN where a member was not asked."""
     member_prediction: Int32
-    """[N, M], by the same rule and threshold as `prediction`."""
+    """[N, M], by the same rule and threshold as `prediction`; -1 where a member was not asked."""
     prediction: Int32
     """[N], index into the classes."""
     confidence: Float32
@@ -92,45 +98,50 @@ class Answer:
     """[N], 0 low, 1 medium, 2 high."""
 
 
-def decide(logits: Sequence[NDArray[np.floating[Any]]], facts: Facts, choice: Choice) -> Answer:
+def decide(
+    logits: Mapping[int, NDArray[np.floating[Any]]], facts: Facts, threshold: float | None
+) -> Answer:
     """Decides on N images.
 
     Args:
-        logits: for each member in order, [N, K] or, of a binary pipeline, [N, 1].
+        logits: of each member that is heard, by its index: [N, K] or, of a binary pipeline, [N, 1].
+            One that is heard alone has all the weight.
         facts: the pipeline's.
-        choice: the request's threshold and member, where it chose.
+        threshold: the request's, None for the pipeline's.
 
     Raises:
         RefusedError: a member's logits are not finite or not of a shape that fits.
     """
+    classes, heard = len(facts.classes), list(logits)
     members = np.stack(
         [
-            probabilities(numbers, len(facts.classes), member)
-            for numbers, member in zip(logits, facts.members, strict=True)
+            probabilities(numbers, classes, facts.members[index])
+            for index, numbers in logits.items()
         ],
         axis=1,
     )
-    weights = np.array(facts.weights)
-    if choice.member is not None:
-        weights = np.eye(len(facts.members))[choice.member]
-    heard = members[:, weights > 0]
-    mean = np.einsum("m,nmk->nk", weights, members)
+    weights = np.array([facts.weights[index] for index in heard] if len(heard) > 1 else [1.0])
+    mean = np.einsum("m,nmk->nk", weights / weights.sum(), members)
 
-    threshold = facts.threshold if choice.threshold is None else choice.threshold
+    threshold = facts.threshold if threshold is None else threshold
     prediction = predict(mean, facts.positive, threshold)
-    member_prediction = predict(members, facts.positive, threshold)
-    heard_prediction = member_prediction[:, weights > 0]
-    disagreement = largest_distance(heard)
+    predictions = predict(members, facts.positive, threshold)
+    disagreement = largest_distance(members)
     level = uncertainty_level(
         disagreement,
         margin(mean, facts.positive, threshold),
-        opposed=heard_prediction.min(axis=1) != heard_prediction.max(axis=1),
+        opposed=predictions.min(axis=1) != predictions.max(axis=1),
         bands=(facts.low, facts.medium),
     )
+    images = len(mean)
+    member_probabilities = np.full((images, len(facts.members), classes), np.nan, np.float32)
+    member_probabilities[:, heard] = members
+    member_prediction = np.full((images, len(facts.members)), NOT_ASKED, np.int32)
+    member_prediction[:, heard] = predictions
     answered = mean.astype(np.float32)
     return Answer(
         probabilities=answered,
-        member_probabilities=members.astype(np.float32),
+        member_probabilities=member_probabilities,
         member_prediction=member_prediction,
         prediction=prediction,
         confidence=np.take_along_axis(answered, prediction[:, None], axis=1)[:, 0],

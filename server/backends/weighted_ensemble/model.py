@@ -3,33 +3,26 @@
 Input: UINT8 `wire.PIXELS` [H, W, 3]. Outputs: `wire.Output`. Config parameters: `decision` (JSON:
 classes, positive, threshold, members, weights, uncertainty), `models` (JSON: Triton's model of each
 member) and, from the launcher, `release`. Request parameters: `wire.Parameter`; each request of a
-batch keeps its own, and is refused alone.
-
-The members are called from here, all at once, not as parallel steps of Triton's ensemble: those
-crash Triton when a caller cancels (docs/decisions/0006).
+batch keeps its own, and is refused alone. Only members that some request hears are asked
+(docs/decisions/0008).
 """
 
-import asyncio
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from pipelines import wire
-from pipelines.wire import Delta, Output, Refusal
-from server.backends.failure import failed
+from pipelines.wire import Delta, Output
+from server.backends.choice import Choice, Choices
+from server.backends.failure import Failure, Response, refused
+from server.backends.members import Question, Reply, ask
 from server.backends.refusal import RefusedError
-from server.backends.weighted_ensemble.choice import Choice, Choices, parse
+from server.backends.request import Request, chosen, tensor
 from server.backends.weighted_ensemble.decision import Answer, Facts, decide
-
-# pb_utils.InferenceRequest and InferenceResponse, which exist inside Triton only.
-Request: TypeAlias = Any
-Response: TypeAlias = Any
-Logits: TypeAlias = tuple[NDArray[np.float32], ...]
-"""Of each member in order, FP32 [N, K] or [N, 1]."""
 
 
 class TritonPythonModel:
@@ -42,9 +35,9 @@ class TritonPythonModel:
         self._facts = Facts.from_json(parameters["decision"])
         bounds = json.loads(parameters["decision"])["threshold"]
         self._choices = Choices(
-            classes=len(self._facts.classes),
             members=self._facts.members,
             bounds=bounds and (float(bounds["minimum"]), float(bounds["maximum"])),
+            top_k=None if bounds else len(self._facts.classes),
         )
         self._release = parameters[Delta.RELEASE].encode()
         models = json.loads(parameters["models"])
@@ -52,59 +45,42 @@ class TritonPythonModel:
         self._batched = config["max_batch_size"] > 0
 
     async def execute(self, requests: list[Request]) -> list[Response]:
-        """Asks each member once about all images, then decides request by request."""
-        choices = [self._read(request) for request in requests]
-        asked = [
-            request
+        """Asks each member once, about all images that it is heard on; decides one by one."""
+        choices = [chosen(request, self._choices) for request in requests]
+        questions = [
+            question
             for request, choice in zip(requests, choices, strict=True)
             if isinstance(choice, Choice)
+            for question in self._questions(request, choice)
         ]
-        opinions = iter(await self._opinions(asked) if asked else ())
+        replies = iter(await ask(questions, [wire.MEMBER_OUTPUT], batched=True))
         return [
-            self._decide(next(opinions), choice) if isinstance(choice, Choice) else choice
+            self._decide(replies, choice) if isinstance(choice, Choice) else choice
             for choice in choices
         ]
 
-    def _read(self, request: Request) -> Choice | Response:
-        try:
-            return self._choices.read(parse(request.parameters()))
-        except RefusedError as error:
-            return _refused(error)
+    def _questions(self, request: Request, choice: Choice) -> Iterator[Question]:
+        pixels = tensor(request, wire.PIXELS)
+        for member in self._facts.heard(choice.member):
+            yield Question(self._models[member], pixels if self._batched else pixels[None])
 
-    async def _opinions(self, requests: Sequence[Request]) -> Iterable[Logits | Response]:
-        """For each request the members' logits, or the error that they gave."""
-        pixels = [
-            pb_utils.get_input_tensor_by_name(request, wire.PIXELS).as_numpy()
-            for request in requests
-        ]
-        if not self._batched:
-            pixels = [image[None] for image in pixels]
-        batch = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
+    def _decide(self, replies: Iterator[Reply], choice: Choice) -> Response:
+        logits: dict[int, NDArray[np.float32]] = {}
+        failures: list[Failure] = []
+        for member in self._facts.heard(choice.member):
+            reply = next(replies)
+            if isinstance(reply, Failure):
+                failures.append(reply)
+            else:
+                logits[member] = reply[wire.MEMBER_OUTPUT]
+        if failures:
+            return failures[0].response()
         try:
-            replies = await asyncio.gather(*(_ask(model, batch) for model in self._models))
-        except pb_utils.TritonModelException as error:
-            # A model that is not loaded; Triton's words for it are the caller's, too.
-            return failed(str(error), pb_utils.TritonError.UNAVAILABLE, len(requests))
-        for reply in replies:
-            if reply.has_error():
-                failure = reply.error()
-                return failed(failure.message(), failure.code(), len(requests))
-        ends = np.cumsum([len(images) for images in pixels])[:-1]
-        logits = [
-            np.split(pb_utils.get_output_tensor_by_name(reply, wire.MEMBER_OUTPUT).as_numpy(), ends)
-            for reply in replies
-        ]
-        return zip(*logits, strict=True)
-
-    def _decide(self, opinion: Logits | Response, choice: Choice) -> Response:
-        if not isinstance(opinion, tuple):
-            return opinion
-        try:
-            answer = decide(opinion, self._facts, choice)
+            answer = decide(logits, self._facts, choice.threshold)
         except RefusedError as error:
-            return _refused(error)
+            return refused(error)
         return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(name, tensor) for name, tensor in self._tensors(answer)]
+            [pb_utils.Tensor(*named) for named in self._tensors(answer)]
         )
 
     def _tensors(self, answer: Answer) -> list[tuple[str, NDArray[Any]]]:
@@ -122,21 +98,6 @@ class TritonPythonModel:
             Output.RELEASE: np.full((images, 1), self._release, dtype=object),
         }
         return [
-            (str(name), np.ascontiguousarray(tensor if self._batched else tensor[0]))
-            for name, tensor in tensors.items()
+            (str(name), np.ascontiguousarray(array if self._batched else array[0]))
+            for name, array in tensors.items()
         ]
-
-
-async def _ask(model: str, pixels: NDArray[np.uint8]) -> Response:
-    request = pb_utils.InferenceRequest(
-        model_name=model,
-        requested_output_names=[wire.MEMBER_OUTPUT],
-        inputs=[pb_utils.Tensor(wire.MEMBER_INPUT, pixels)],
-    )
-    return await request.async_exec()
-
-
-def _refused(error: RefusedError) -> Response:
-    codes = pb_utils.TritonError
-    code = codes.INTERNAL if error.code is Refusal.MODEL_OUTPUT else codes.INVALID_ARG
-    return pb_utils.InferenceResponse(error=codes(str(error), code))

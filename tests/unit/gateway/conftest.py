@@ -45,3 +45,14 @@ async def start(triton):
 @pytest.fixture
 async def client(start):
     return await start()
+
+
+@pytest.fixture
+def serving(start, triton):
+    """A client of a gateway whose default pipeline is the given one."""
+
+    async def server(spec):
+        triton.serve(spec)
+        return await start(default_pipeline=spec.name)
+
+    return server

@@ -1,6 +1,7 @@
 import pytest
 
 from gateway import schemas
+from pipelines.wire import Parameter
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem
 from tests.unit.gateway.toy_triton import SPEC, release_of
 
@@ -11,7 +12,7 @@ async def test_a_new_release_is_never_answered_with_the_facts_of_the_old_one(cli
     await client.post("/api/v1/predict", content=JPEG, headers=RAW)
     renamed = {"classes": ("benign", "malign"), "positive": "malign", "summary_aliases": {}}
     newer = SPEC.model_copy(update={"release": "2", **renamed})
-    triton.spec = triton.answered_by = newer
+    triton.serve(newer)
     answer = (await client.post("/api/v1/predict", content=JPEG, headers=RAW)).json()
     assert (answer["release"], answer["prediction"]) == (release_of(newer), "malign")
     triton.answered_by = SPEC
@@ -42,11 +43,14 @@ async def test_the_documentation_describes_bodies_parameters_and_answers(client)
         "image/*",
         "application/json",
     }
-    assert [item["name"] for item in operation["parameters"]] == ["threshold", "top_k", "member"]
+    parameters = {"threshold", "top_k", "member", "visualization", "polygons"}
+    assert {item["name"] for item in operation["parameters"]} == parameters == set(Parameter)
     named = document["paths"]["/api/v1/pipelines/{name}/predict"]["post"]["parameters"]
-    assert {item["name"] for item in named} == {"name", "threshold", "top_k", "member"}
-    assert operation["responses"]["200"]["content"]["application/json"]["schema"] == {
-        "$ref": "#/components/schemas/Prediction"
-    }
+    assert {item["name"] for item in named} == {"name", *parameters}
+    shapes = operation["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"]
+    assert [shape["$ref"].rpartition("/")[2] for shape in shapes] == [
+        "Prediction",
+        "DetectionPrediction",
+    ]
     problem = document["components"]["schemas"]["Problem"]
     assert "detail" in problem["properties"]

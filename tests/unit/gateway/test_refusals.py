@@ -48,6 +48,29 @@ async def test_each_failure_of_triton_has_its_status(client, triton, failure, st
     assert response.status_code == 200
 
 
+@pytest.mark.parametrize("code", [Refusal.IMAGE_SHAPE, Refusal.IMAGE_TOO_LARGE])
+async def test_a_refusal_of_the_image_names_where_it_was_sent(client, triton, code):
+    message = refusal(code, "it is too much. Cut it.")
+    triton.failures.append(Failure(grpc.StatusCode.INVALID_ARGUMENT, message))
+    response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
+    assert response.json()["detail"] == "body: it is too much. Cut it."
+
+
+@pytest.mark.parametrize("query", ["top_k=0", "top_k=10000", "top_k=", "top_k=x", "polygons=true"])
+async def test_what_the_models_refuse_is_never_rendered(client, triton, query):
+    async def refuses(_image, parameters):
+        if len(parameters) > 1:
+            message = refusal(Refusal.PARAMETER_INVALID, "it is not allowed. Leave it out.")
+            raise Failure(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+    triton.rules.append(refuses)
+    for path in ("/api/v1/predict", "/api/v1/predict/advanced", "/predict"):
+        response = await client.post(f"{path}?{query}", content=JPEG, headers=RAW)
+        assert_problem(response, 422, "parameter_invalid")
+    response = await client.post(f"/api/v1/predict/batch?{query}", files=[("files", JPEG)])
+    assert_problem(response, 422, "parameter_invalid")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [

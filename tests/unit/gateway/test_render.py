@@ -1,7 +1,7 @@
-from gateway import render
 from gateway.catalog import Artefact, Pipeline
 from gateway.choices import Choices
-from gateway.opinion import Opinion
+from gateway.opinion import MemberOpinion, Opinion
+from gateway.render import classification
 from tests.unit.gateway.toy_triton import SPEC
 
 THREE = SPEC.model_copy(
@@ -16,32 +16,36 @@ ARTEFACT = Artefact(version="1", sha256="c" * 64, weights="trained")
 OPINION = Opinion(
     pipeline=Pipeline(THREE, dict.fromkeys(THREE.members, ARTEFACT), "1-00000000"),
     probabilities=[0.2, 0.5, 0.3],
-    member_probabilities=[[0.1, 0.6, 0.3], [0.4, 0.3, 0.3]],
-    member_prediction=[1, 0],
+    members={
+        "vgg16": MemberOpinion([0.1, 0.6, 0.3], 1),
+        "regnet": MemberOpinion([0.4, 0.3, 0.3], 0),
+    },
     prediction=1,
     confidence=0.5,
     disagreement=0.3,
     entropy=0.9,
     threshold=None,
-    uncertainty_level=1,
+    level=("medium", "Ask."),
 )
 
 
 def test_top_k_shows_the_most_probable_classes_first():
-    answer = render.advanced(OPINION, Choices({"top_k": "2"}))
+    answer = classification.advanced(OPINION, Choices({"top_k": "2"}))
     assert list(answer["probabilities"].items()) == [("grass", 0.5), ("smooth", 0.3)]
     assert list(answer["models"]["regnet"]["probabilities"]) == ["adder", "grass"]
 
 
 def test_all_classes_are_shown_in_their_order_otherwise():
-    assert list(render.basic(OPINION, Choices({}))["probabilities"]) == ["adder", "grass", "smooth"]
+    answer = classification.basic(OPINION, Choices({}))
+    assert list(answer["probabilities"]) == ["adder", "grass", "smooth"]
 
 
 def test_an_answer_says_no_threshold_where_none_decided_and_demo_only_where_it_is():
-    answer = render.basic(OPINION, Choices({}))
+    answer = classification.basic(OPINION, Choices({}))
     assert "threshold" not in answer
     assert "weights" not in answer
 
 
 def test_individual_scores_are_each_members_probability_of_the_predicted_class():
-    assert render.flat(OPINION, Choices({}))["individual_scores"] == {"vgg16": 0.6, "regnet": 0.3}
+    answer = classification.flat(OPINION, Choices({}))
+    assert answer["individual_scores"] == {"vgg16": 0.6, "regnet": 0.3}

@@ -2,32 +2,39 @@
 
 import asyncio
 import json
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
 import grpc
-import numpy as np
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from pipelines.load import load_spec
 from pipelines.spec import PipelineSpec
 from pipelines.wire import PIPELINE_PARAMETER, Output
+from tests.unit.gateway.toy_answers import Tensor, answer_of, encoded
 
-ARTEFACTS = {
-    "vgg16": {"version": "1", "sha256": "a" * 64, "weights": "demo"},
-    "regnet": {"version": "2", "sha256": "b" * 64, "weights": "trained"},
-}
 SPEC = load_spec("oral_cancer")
 
 Rule = Callable[[bytes, dict[str, str]], Awaitable[None]]
 """Takes an image and the request's parameters; raises `Failure` where there is no answer."""
 
 
+def artefacts_of(spec: PipelineSpec) -> dict[str, dict[str, str]]:
+    """The first member's are demo weights."""
+    return {
+        name: {
+            "version": str(index + 1),
+            "sha256": "abcdef"[index] * 64,
+            "weights": "trained" if index else "demo",
+        }
+        for index, name in enumerate(spec.members)
+    }
+
+
 def release_of(spec: PipelineSpec) -> str:
-    return spec.release_id({name: item["sha256"] for name, item in ARTEFACTS.items()})
+    return spec.release_id({name: item["sha256"] for name, item in artefacts_of(spec).items()})
 
 
 class Failure(Exception):  # noqa: N818
@@ -42,8 +49,9 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     """One ensemble; `rules` are applied to each inference in order."""
 
     def __init__(self) -> None:
-        self.spec = SPEC
-        self.answered_by = SPEC
+        self.serve(SPEC)
+        self.altered: dict[str, Tensor] = {}
+        """Outputs that are not as a right answer has them."""
         self.ready = True
         self.rules: list[Rule] = []
         self.failures: list[Failure] = []
@@ -52,6 +60,9 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.cancelled = 0
         self.now = self.most = 0
         self.port = 0
+
+    def serve(self, spec: PipelineSpec) -> None:
+        self.spec = self.answered_by = spec
 
     async def probed(self):
         """Waits until the gateway's first probe is answered, then forgets it."""
@@ -73,7 +84,7 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             response.config.ensemble_scheduling.step.add(model_name="x")
             parameters = response.config.parameters
             parameters[PIPELINE_PARAMETER].string_value = self.spec.model_dump_json()
-            parameters["artefacts"].string_value = json.dumps(ARTEFACTS)
+            parameters["artefacts"].string_value = json.dumps(artefacts_of(self.spec))
         return response
 
     async def ModelInfer(self, request, context):  # noqa: N802
@@ -97,29 +108,16 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         image = request.raw_input_contents[0][4:]
         for rule in self.rules:
             await rule(image, parameters)
-        return _response(self.answered_by, float(parameters.get("threshold", 0.5)))
-
-
-def _response(spec: PipelineSpec, threshold: float):
-    release = release_of(spec).encode()
-    tensors = {
-        Output.PROBABILITIES: np.array([0.37, 0.63], np.float32),
-        Output.MEMBER_PROBABILITIES: np.array([[0.7, 0.3], [0.15, 0.85]], np.float32),
-        Output.MEMBER_PREDICTION: np.array([0, 1], np.int32),
-        Output.PREDICTION: np.array([1], np.int32),
-        Output.CONFIDENCE: np.array([0.63], np.float32),
-        Output.DISAGREEMENT: np.array([0.55], np.float32),
-        Output.ENTROPY: np.array([0.9506721], np.float32),
-        Output.THRESHOLD: np.array([threshold], np.float32),
-        Output.UNCERTAINTY_LEVEL: np.array([2], np.int32),
-    }
-    response = pb.ModelInferResponse()
-    for name, tensor in tensors.items():
-        response.outputs.add(name=name)
-        response.raw_output_contents.append(tensor.tobytes())
-    response.outputs.add(name=Output.RELEASE)
-    response.raw_output_contents.append(struct.pack("<I", len(release)) + release)
-    return response
+        tensors = {
+            **answer_of(self.answered_by, parameters),
+            Output.RELEASE: [release_of(self.answered_by).encode()],
+            **self.altered,
+        }
+        response = pb.ModelInferResponse()
+        for name, tensor in tensors.items():
+            response.outputs.add(name=name)
+            response.raw_output_contents.append(encoded(tensor))
+        return response
 
 
 @asynccontextmanager

@@ -2,12 +2,15 @@
 
 import pytest
 
-from pipelines.wire import Refusal, parse_refusal
+from pipelines.wire import Parameter, Refusal, parse_refusal
+from server.backends.choice import Choice, Choices, parse
 from server.backends.refusal import RefusedError
-from server.backends.weighted_ensemble.choice import Choice, Choices, parse
 
-BINARY = Choices(classes=2, members=("vgg16", "regnet"), bounds=(0.05, 0.95))
-MANY = Choices(classes=5, members=("only",), bounds=None)
+BINARY = Choices(("vgg16", "regnet"), bounds=(0.05, 0.95))
+MANY = Choices(("only",), top_k=5)
+FLAGS = (Parameter.VISUALIZATION, Parameter.POLYGONS)
+MASKS = Choices(("mask_rcnn",), bounds=(0.05, 0.95), flags=FLAGS)
+BOXES = Choices(("yolos",), bounds=(0.05, 0.95), flags=FLAGS[:1])
 
 
 @pytest.mark.parametrize("value", [0.37, "0.37", " 0.37 ", "3.7e-1", ".37"])
@@ -44,6 +47,25 @@ def test_any_other_top_k_is_refused(value):
         MANY.read({"top_k": value})
 
 
+@pytest.mark.parametrize("name", ["visualization", "polygons"])
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (True, True), ("true", True), ("1", True), (1, True), ("True", True), (" TRUE ", True),
+        (False, False), ("false", False), ("0", False), (0, False), ("FALSE", False),
+    ],
+)  # fmt: skip
+def test_a_flag_may_be_a_bool_a_bit_or_its_text(name, value, read):
+    assert getattr(MASKS.read({name: value}), name) is read
+
+
+@pytest.mark.parametrize("value", ["yes", "", 2, -1, 1.0, None, [True], {"true": 1}, "truefalse"])
+def test_any_other_flag_is_refused(value):
+    with pytest.raises(RefusedError, match="visualization must be true or false") as error:
+        BOXES.read({"visualization": value})
+    assert error.value.code is Refusal.PARAMETER_INVALID
+
+
 def test_a_member_is_found_by_name():
     assert BINARY.read({"member": "regnet"}) == Choice(member=1)
 
@@ -56,7 +78,15 @@ def test_an_unknown_member_is_refused_and_the_known_ones_named(value):
 
 
 @pytest.mark.parametrize(
-    ("choices", "name"), [(BINARY, "top_k"), (MANY, "threshold"), (BINARY, "weights")]
+    ("choices", "name"),
+    [
+        (BINARY, "top_k"),
+        (MANY, "threshold"),
+        (BINARY, "weights"),
+        (BINARY, "visualization"),
+        (BOXES, "polygons"),
+        (MASKS, "top_k"),
+    ],
 )
 def test_a_parameter_that_the_pipeline_has_not_is_refused(choices, name):
     with pytest.raises(RefusedError, match="there is no parameter") as error:

@@ -8,7 +8,6 @@ import pytest
 
 from pipelines.wire import Refusal
 from server.backends.refusal import RefusedError
-from server.backends.weighted_ensemble.choice import Choice
 from server.backends.weighted_ensemble.decision import (
     Band,
     Facts,
@@ -36,6 +35,11 @@ def facts(classes=2, members=2, weights=None, threshold=0.5):
     )
 
 
+def every(*logits):
+    """Logits of all members, by index."""
+    return dict(enumerate(logits))
+
+
 def logits_of(p):
     """Logits of a binary member whose positive class has probability p."""
     return np.array([[0.0, math.log(p / (1 - p))]], dtype=np.float64)
@@ -46,7 +50,7 @@ def test_equals_the_plain_recipe_for_random_logits():
     some = facts(classes=4, members=3, weights=[0.2, 0.3, 0.5], threshold=None)
     logits = [rng.normal(0, 5, (7, 4)).astype(np.float32) for _ in range(3)]
 
-    answer = decide(logits, some, Choice())
+    answer = decide(every(*logits), some, None)
 
     for image in range(7):
         p = []
@@ -66,7 +70,7 @@ def test_equals_the_plain_recipe_for_random_logits():
 
 
 def test_answers_have_the_shapes_and_types_of_the_contract():
-    answer = decide([np.zeros((5, 2)), np.ones((5, 1))], facts(), Choice())
+    answer = decide(every(np.zeros((5, 2)), np.ones((5, 1))), facts(), None)
     shapes = {name: (value.shape, value.dtype.name) for name, value in vars(answer).items()}
     assert shapes == {
         "probabilities": ((5, 2), "float32"),
@@ -84,9 +88,10 @@ def test_answers_have_the_shapes_and_types_of_the_contract():
 def test_a_batch_answers_as_its_images_one_by_one():
     rng = np.random.default_rng(2)
     logits = [rng.normal(0, 3, (9, 2)), rng.normal(0, 3, (9, 1))]
-    together = decide(logits, facts(), Choice())
+    together = decide(every(*logits), facts(), None)
     for image in range(9):
-        alone = decide([member[image : image + 1] for member in logits], facts(), Choice())
+        one = every(*(member[image : image + 1] for member in logits))
+        alone = decide(one, facts(), None)
         for name, value in vars(together).items():
             np.testing.assert_array_equal(value[image], getattr(alone, name)[0])
 
@@ -106,13 +111,13 @@ def test_huge_logits_neither_overflow_nor_lose_their_sum():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_number_that_is_not_finite_is_refused_and_its_member_named(bad):
     with pytest.raises(RefusedError, match="m1 gave") as caught:
-        decide([np.zeros((2, 2)), np.array([[0, 0], [bad, 0]])], facts(), Choice(member=0))
+        decide(every(np.zeros((2, 2)), np.array([[0, 0], [bad, 0]])), facts(), None)
     assert caught.value.code is Refusal.MODEL_OUTPUT
 
 
 def test_a_wrong_number_of_logits_is_refused():
     with pytest.raises(RefusedError, match="m0 gave 3 numbers for 2 classes"):
-        decide([np.zeros((1, 3)), np.zeros((1, 2))], facts(), Choice())
+        decide(every(np.zeros((1, 3)), np.zeros((1, 2))), facts(), None)
 
 
 def test_reaching_the_threshold_exactly_is_positive():
@@ -124,16 +129,16 @@ def test_reaching_the_threshold_exactly_is_positive():
 def test_the_answered_fp32_numbers_reproduce_the_decision_at_the_threshold(threshold):
     around = threshold + np.linspace(-1e-7, 1e-7, 41)
     logits = np.concatenate([logits_of(p) for p in around])
-    answer = decide([logits], facts(members=1), Choice(threshold=threshold))
+    answer = decide(every(logits), facts(members=1), threshold)
     reached = answer.probabilities[:, 1] >= answer.threshold
     np.testing.assert_array_equal(answer.prediction, reached.astype(int))
     np.testing.assert_array_equal(answer.member_prediction[:, 0], answer.prediction)
 
 
 def test_a_requests_threshold_decides_and_is_answered():
-    logits = [logits_of(0.6), logits_of(0.6)]
-    assert decide(logits, facts(), Choice()).prediction == [1]
-    strict = decide(logits, facts(), Choice(threshold=0.7))
+    logits = every(logits_of(0.6), logits_of(0.6))
+    assert decide(logits, facts(), None).prediction == [1]
+    strict = decide(logits, facts(), 0.7)
     assert strict.prediction == [0]
     assert strict.threshold == np.float32(0.7)
     assert strict.confidence == pytest.approx(0.4)
@@ -145,13 +150,13 @@ def test_of_equal_classes_the_first_wins():
 
 
 def test_one_member_disagrees_with_nobody():
-    answer = decide([logits_of(0.9)], facts(members=1), Choice())
+    answer = decide(every(logits_of(0.9)), facts(members=1), None)
     assert answer.disagreement == [0]
     assert answer.probabilities[0] == pytest.approx([0.1, 0.9])
 
 
 def test_two_binary_members_disagree_by_the_difference_of_their_probabilities():
-    answer = decide([logits_of(0.9), logits_of(0.3)], facts(weights=[0.25, 0.75]), Choice())
+    answer = decide(every(logits_of(0.9), logits_of(0.3)), facts(weights=[0.25, 0.75]), None)
     assert answer.disagreement[0] == pytest.approx(0.6)
     assert answer.probabilities[0, 1] == pytest.approx(0.25 * 0.9 + 0.75 * 0.3)
 
@@ -166,15 +171,30 @@ def test_entropy_is_one_for_an_even_and_zero_for_a_certain_answer():
     assert normalised_entropy(p) == pytest.approx([1.0, 0.0])
 
 
-def test_one_chosen_member_decides_alone():
-    logits = [logits_of(0.9), logits_of(0.1)]
-    both = decide(logits, facts(), Choice())
-    alone = decide(logits, facts(), Choice(member=1))
+def test_a_member_heard_alone_decides_and_the_others_were_not_asked():
+    alone = decide({1: logits_of(0.1)}, facts(weights=[1.0, 0.0]), None)
     assert alone.probabilities[0, 1] == pytest.approx(0.1)
     assert alone.prediction == [0]
     assert alone.disagreement == [0]
     assert alone.uncertainty_level == [0]
-    np.testing.assert_array_equal(alone.member_probabilities, both.member_probabilities)
+    assert alone.member_prediction.tolist() == [[-1, 0]]
+    assert np.isnan(alone.member_probabilities[0, 0]).all()
+    np.testing.assert_array_equal(alone.member_probabilities[0, 1], alone.probabilities[0])
+
+
+def test_disagreement_and_level_are_of_the_heard_members_only():
+    three = facts(members=3, weights=[0.5, 0.5, 0.0])
+    two = decide({0: logits_of(0.9), 1: logits_of(0.8)}, three, None)
+    assert two.disagreement[0] == pytest.approx(0.1)
+    assert two.uncertainty_level == [0]
+    assert two.member_prediction.tolist() == [[1, 1, -1]]
+
+
+def test_members_of_weight_zero_are_heard_only_when_chosen():
+    three = facts(members=3, weights=[0.25, 0.0, 0.75])
+    assert three.heard(None) == (0, 2)
+    assert three.heard(1) == (1,)
+    assert three.heard(2) == (2,)
 
 
 @pytest.mark.parametrize(
@@ -200,8 +220,8 @@ def test_the_level_is_the_first_whose_band_holds(disagreement, margin, opposed, 
 def test_members_on_different_sides_of_the_threshold_are_never_low():
     # 0.72 and 0.68 agree closely and are far from nothing but the threshold of 0.7.
     wide = Facts(("a", "b"), 1, 0.7, ("m0", "m1"), (0.5, 0.5), Band(1.0, 0.0), Band(1.0, 0.0))
-    assert decide([logits_of(0.72), logits_of(0.68)], wide, Choice()).uncertainty_level == [1]
-    assert decide([logits_of(0.72), logits_of(0.78)], wide, Choice()).uncertainty_level == [0]
+    assert decide(every(logits_of(0.72), logits_of(0.68)), wide, None).uncertainty_level == [1]
+    assert decide(every(logits_of(0.72), logits_of(0.78)), wide, None).uncertainty_level == [0]
 
 
 def test_facts_are_read_from_the_configs_json():

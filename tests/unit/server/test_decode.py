@@ -10,7 +10,9 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from pipelines.wire import Refusal
-from server.backends.image_decode.decode import Recipe, decode
+from server.backends.image_decode.decode import decode
+from server.backends.image_decode.recipe import Recipe
+from server.backends.image_decode.resize import Geometry
 from server.backends.refusal import RefusedError
 
 RECIPE = Recipe(
@@ -91,9 +93,9 @@ def test_every_format_and_mode_decodes_as_in_training(kind, mode, options):
     source = picture("RGB").convert(mode) if mode != "LAB" else _lab()
     data = encoded(source, kind, **options)
     if mode == "LAB":
-        assert decode(data, RECIPE).shape == (24, 32, 3)
+        assert decode(data, RECIPE).pixels.shape == (24, 32, 3)
         return
-    pixels = decode(data, RECIPE)
+    pixels = decode(data, RECIPE).pixels
     assert pixels.dtype == np.uint8
     assert pixels.shape == (24, 32, 3)
     np.testing.assert_array_equal(pixels, plain(data))
@@ -107,7 +109,7 @@ def _lab():
 @pytest.mark.filterwarnings("ignore:Palette images with Transparency")
 def test_a_palette_with_soft_transparency_keeps_its_colours():
     data = encoded(picture("P"), "PNG", transparency=bytes(range(256)))
-    np.testing.assert_array_equal(decode(data, RECIPE), plain(data))
+    np.testing.assert_array_equal(decode(data, RECIPE).pixels, plain(data))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -119,7 +121,7 @@ def test_every_exif_orientation_is_applied(kind, orientation):
         exif = Image.Exif()
         exif[274] = orientation
         data = encoded(picture(), kind, exif=exif)
-    np.testing.assert_array_equal(decode(data, RECIPE), plain(data))
+    np.testing.assert_array_equal(decode(data, RECIPE).pixels, plain(data))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -127,7 +129,7 @@ def test_exif_that_is_broken_counts_as_none():
     data = encoded(picture(), "JPEG")
     broken = b"Exif\0\0II*\0\xff\xff\xff\xff" + b"\x55" * 30
     segment = b"\xff\xe1" + struct.pack(">H", len(broken) + 2) + broken
-    np.testing.assert_array_equal(decode(data[:2] + segment + data[2:], RECIPE), plain(data))
+    np.testing.assert_array_equal(decode(data[:2] + segment + data[2:], RECIPE).pixels, plain(data))
 
 
 def test_of_several_frames_the_first_counts():
@@ -135,7 +137,7 @@ def test_of_several_frames_the_first_counts():
     for kind in ("TIFF", "WEBP", "MPO", "PNG"):
         options = {"lossless": True} if kind == "WEBP" else {}
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
-        np.testing.assert_array_equal(decode(data, RECIPE), plain(data))
+        np.testing.assert_array_equal(decode(data, RECIPE).pixels, plain(data))
 
 
 def test_16_bit_grey_is_its_high_byte_as_pillow_reads_16_bit_colour():
@@ -143,11 +145,11 @@ def test_16_bit_grey_is_its_high_byte_as_pillow_reads_16_bit_colour():
     grey = png(6, 6, 16, 0, b"".join(b"\0" + row.tobytes() for row in values))
     colour = np.repeat(values[..., None], 3, axis=2)
     rgb = png(6, 6, 16, 2, b"".join(b"\0" + row.tobytes() for row in colour))
-    np.testing.assert_array_equal(decode(grey, RECIPE), decode(rgb, RECIPE))
-    assert decode(grey, RECIPE)[0, 0, 0] == 0
-    assert 120 < np.median(decode(grey, RECIPE)[:, 24:27]) < 200
+    np.testing.assert_array_equal(decode(grey, RECIPE).pixels, decode(rgb, RECIPE).pixels)
+    assert decode(grey, RECIPE).pixels[0, 0, 0] == 0
+    assert 120 < np.median(decode(grey, RECIPE).pixels[:, 24:27]) < 200
     tiff = encoded(Image.fromarray(values.astype("<u2")), "TIFF")
-    np.testing.assert_array_equal(decode(tiff, RECIPE), decode(grey, RECIPE))
+    np.testing.assert_array_equal(decode(tiff, RECIPE).pixels, decode(grey, RECIPE).pixels)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_16_bit_grey_is_its_high_byte_as_pillow_reads_16_bit_colour():
 def test_deep_grey_is_scaled_and_not_clipped_to_white(values, white):
     data = encoded(Image.fromarray(values.reshape(6, 6)), "TIFF")
     same_size = Recipe(6, 6, "stretch", Image.Resampling.BILINEAR, 10**6, 10**6)
-    pixels = decode(data, same_size)[..., 0].reshape(-1)
+    pixels = decode(data, same_size).pixels[..., 0].reshape(-1)
     assert pixels[0] == 0
     assert pixels[-1] == white
     assert np.all(np.diff(pixels.astype(int)) >= 0)
@@ -187,7 +189,9 @@ def test_crop_is_torchvisions_resize_and_centre_crop(size, side):
     left, top = round((new[0] - side) / 2), round((new[1] - 24) / 2)
     training = image.resize(new, Image.Resampling.BICUBIC)
     training = training.crop((left, top, left + side, top + 24))
-    np.testing.assert_array_equal(decode(encoded(image, "PNG"), recipe), np.asarray(training))
+    np.testing.assert_array_equal(
+        decode(encoded(image, "PNG"), recipe).pixels, np.asarray(training)
+    )
 
 
 def test_nothing_is_refused_as_empty():
@@ -245,7 +249,7 @@ def test_bytes_gone_wrong_are_an_image_or_a_refusal_and_nothing_else(kind):
         broken = data.copy()
         broken[rng.integers(0, len(data), 8)] = rng.integers(0, 256, 8)
         with suppress(RefusedError):
-            assert decode(broken.tobytes(), RECIPE).shape == (24, 32, 3)
+            assert decode(broken.tobytes(), RECIPE).pixels.shape == (24, 32, 3)
 
 
 def test_a_refusal_tells_nothing_of_the_content():
@@ -253,6 +257,67 @@ def test_a_refusal_tells_nothing_of_the_content():
     exif[270] = "Jane Doe"
     data = encoded(picture(), "JPEG", exif=exif)
     assert "Jane" not in refused(data[:-200]).text
+
+
+LETTERBOX = Recipe(40, 60, "letterbox", Image.Resampling.BILINEAR, 10**6, 10**6, fill=114)
+
+
+@pytest.mark.parametrize(
+    ("size", "inner", "corner"),
+    [
+        ((120, 80), (60, 40), (0, 0)),
+        ((120, 40), (60, 20), (0, 10)),
+        ((33, 90), (15, 40), (22, 0)),  # 14.67 is rounded; half of 45 is rounded down
+        ((30, 20), (60, 40), (0, 0)),  # enlarged
+        ((1, 1), (40, 40), (10, 0)),
+        ((500, 2), (60, 1), (0, 19)),  # 0.24 is one pixel, not none
+    ],
+)
+def test_a_letterbox_holds_the_whole_image_in_the_middle_of_one_grey(size, inner, corner):
+    image = picture(size=size)
+    expected = Image.new("RGB", (60, 40), (114, 114, 114))
+    expected.paste(image.resize(inner, Image.Resampling.BILINEAR), corner)
+    decoded = decode(encoded(image, "PNG"), LETTERBOX)
+    np.testing.assert_array_equal(decoded.pixels, np.asarray(expected))
+    assert decoded.geometry == Geometry(
+        size[1], size[0], inner[0] / size[0], inner[1] / size[1], *corner
+    )
+
+
+def test_an_image_that_is_not_resized_keeps_every_pixel():
+    recipe = Recipe(0, 0, "none", Image.Resampling.NEAREST, 10**6, 10**6)
+    exif = Image.Exif()
+    exif[274] = 6
+    image = picture(size=(50, 37))
+    decoded = decode(encoded(image, "PNG", exif=exif), recipe)
+    np.testing.assert_array_equal(decoded.pixels, np.asarray(image.rotate(-90, expand=True)))
+    assert decoded.geometry == Geometry(50, 37, 1.0, 1.0, 0, 0)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "letterbox", "none"])
+def test_the_geometry_tells_where_a_spot_of_the_image_went(resize):
+    image = Image.new("RGB", (200, 120))
+    image.paste((255, 255, 255), (90, 50, 110, 80))
+    recipe = Recipe(64, 96, resize, Image.Resampling.BILINEAR, 10**6, 10**6)
+    decoded = decode(encoded(image, "PNG"), recipe)
+    where = decoded.geometry
+    rows, columns = np.nonzero(decoded.pixels[..., 0] > 127)
+    expected_x = (where.x_scale * 90 + where.left, where.x_scale * 110 + where.left)
+    expected_y = (where.y_scale * 50 + where.top, where.y_scale * 80 + where.top)
+    assert (columns.min(), columns.max() + 1) == pytest.approx(expected_x, abs=0.6)
+    assert (rows.min(), rows.max() + 1) == pytest.approx(expected_y, abs=0.6)
+    assert Geometry.of(where.as_array()) == where
+
+
+@pytest.mark.parametrize("size", [(101, 10), (10, 101)])
+def test_an_image_that_is_too_narrow_is_refused_and_the_bound_named(size):
+    recipe = Recipe(24, 32, "stretch", Image.Resampling.BILINEAR, 10**6, 10**6, max_aspect=10)
+    error = refused(encoded(picture(size=size), "PNG"), recipe)
+    assert error.code is Refusal.IMAGE_SHAPE
+    assert f"{size[0]} x {size[1]}" in error.text
+    assert "10 times" in error.text
+    at_the_bound = encoded(picture(size=(100, 10)), "PNG")
+    assert decode(at_the_bound, recipe).pixels.shape == (24, 32, 3)
 
 
 def test_the_recipe_is_read_from_the_configs_json():
@@ -263,3 +328,17 @@ def test_the_recipe_is_read_from_the_configs_json():
     assert recipe == Recipe(224, 200, "crop", Image.Resampling.LANCZOS, 1024, 99)
     with pytest.raises(ValueError, match="no such profile"):
         Recipe.from_json(preprocessing.replace("exact", "fast"), "{}")
+
+
+def test_a_recipe_without_a_size_and_one_with_a_border_are_read_too():
+    limits = '{"bytes":1024,"pixels":99,"aspect":10.0}'
+    kept = Recipe.from_json('{"profile":"exact","resize":"none"}', limits)
+    assert kept == Recipe(0, 0, "none", Image.Resampling.NEAREST, 1024, 99, max_aspect=10)
+    nulls = '"height":null,"width":null,"interpolation":null,"fill":null'
+    assert kept == Recipe.from_json(f'{{"profile":"exact","resize":"none",{nulls}}}', limits)
+    boxed = Recipe.from_json(
+        '{"profile":"exact","resize":"letterbox","height":4,"width":6,'
+        '"interpolation":"bilinear","fill":114}',
+        '{"bytes":1024,"pixels":99,"aspect":null}',
+    )
+    assert boxed == Recipe(4, 6, "letterbox", Image.Resampling.BILINEAR, 1024, 99, fill=114)

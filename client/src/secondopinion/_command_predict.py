@@ -1,0 +1,133 @@
+"""The command `secondopinion predict`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from secondopinion._calls import Choices
+from secondopinion._connection import DEFAULT_URL
+from secondopinion._endings import INTERRUPTED, OK, SOME_FAILED, stopped
+from secondopinion._errors import SecondOpinionError
+from secondopinion._offline import Offline, run_offline
+from secondopinion._options import PipelineName, Url
+from secondopinion._photos import find
+from secondopinion._pictures import Pictures
+from secondopinion._question import Question
+from secondopinion._run import run
+
+NOTICE = "No medical device: answers are for research and for learning, never for a diagnosis."
+
+
+def predict(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PHOTO|DIR...", help="Directories are searched recursively."),
+    ],
+    *,
+    url: Url = DEFAULT_URL,
+    pipeline: PipelineName = None,
+    advanced: Annotated[
+        bool, typer.Option("--advanced", help="Adds uncertainty and each member's opinion.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Prints one JSON object per photo and line.")
+    ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Score from which the answer is positive, or a detection counts."),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", min=1, help="Classes a multi-class pipeline names.")
+    ] = None,
+    member: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Asks this member alone.")
+    ] = None,
+    polygons: Annotated[
+        bool, typer.Option("--polygons", help="Adds the outlines of masks to JSON and results.")
+    ] = False,
+    visualization: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Writes each photo with its detections drawn there."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Writes a row for each photo of one DIR to FILE.csv, .jsonl or .parquet; the "
+            "same command goes on where it was stopped.",
+        ),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="With --out: asks about all photos anew.")
+    ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed/--keep-failed",
+            help="With --out: asks again about photos that failed the last time.",
+        ),
+    ] = True,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=64, help="Photos on their way at the same time.")
+    ] = 4,
+) -> None:
+    """Asks about photos, and prints a table or JSON lines, or writes a file of results.
+
+    Ends with 0 if all were answered, 1 if some failed, 2 if the service cannot be reached or the
+    question is wrong, 130 after Ctrl-C.
+    """
+    _check_out(paths, out, as_json=as_json, restart=restart, retry_failed=retry_failed)
+    try:
+        photos = find(paths)
+    except OSError as error:
+        raise typer.BadParameter(str(error), param_hint="PHOTO|DIR") from error
+    choices: Choices = {
+        "pipeline": pipeline,
+        "threshold": threshold,
+        "top_k": top_k,
+        "member": member,
+        # Only where they are wanted: a pipeline without them refuses their names.
+        "visualization": True if visualization else None,
+        "polygons": True if polygons else None,
+    }
+    question = Question(url=url, advanced=advanced, choices=choices, concurrency=concurrency)
+    notes = Console(stderr=True, highlight=False)
+    try:
+        pictures = None
+        if visualization:
+            searched = [path for path in paths if path.is_dir()]
+            pictures = Pictures(visualization, photos, searched)
+        if out is None:
+            failed = run(question, photos, as_json=as_json, pictures=pictures, notes=notes)
+        else:
+            offline = Offline(
+                question=question,
+                folder=paths[0],
+                photos=photos,
+                pictures=pictures,
+                out=out,
+                restart=restart,
+                retry_failed=retry_failed,
+            )
+            failed = run_offline(offline, notes)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        raise  # nobody reads on; typer ends quietly
+    except (SecondOpinionError, ValueError, OSError) as error:
+        raise stopped(error) from error
+    raise typer.Exit(SOME_FAILED if failed else OK)
+
+
+def _check_out(
+    paths: list[Path], out: Path | None, *, as_json: bool, restart: bool, retry_failed: bool
+) -> None:
+    if out is None:
+        if restart or not retry_failed:
+            raise typer.BadParameter("goes with --out", param_hint="--restart, --keep-failed")
+    elif as_json:
+        raise typer.BadParameter("goes to a file; leave out --json", param_hint="--out")
+    elif len(paths) != 1 or paths[0].is_file():
+        raise typer.BadParameter("takes the photos of one directory", param_hint="--out")

@@ -1,0 +1,23 @@
+"""How a command ends: its exit code, and what it says where it could not go on."""
+
+import typer
+from rich.console import Console
+
+from secondopinion._connection import KEY_VARIABLE, URL_VARIABLE
+from secondopinion._errors import UnauthorizedError, UnreachableError
+from secondopinion._table import printable
+
+OK, SOME_FAILED, STOPPED, INTERRUPTED = 0, 1, 2, 130
+
+
+def stopped(error: Exception) -> typer.Exit:
+    """Says why nothing more can be asked, and what to do about it."""
+    notes = Console(stderr=True, highlight=False)
+    remedy = ""
+    if isinstance(error, UnreachableError):
+        remedy = f"Start the service with `make serve`, or name another: --url or {URL_VARIABLE}."
+    elif isinstance(error, UnauthorizedError):
+        remedy = f"Put a key of this service into {KEY_VARIABLE}."
+    for line in filter(None, (f"secondopinion: {error}", remedy)):
+        notes.print(printable(line, notes), markup=False, soft_wrap=True)
+    return typer.Exit(STOPPED)

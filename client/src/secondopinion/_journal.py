@@ -1,0 +1,147 @@
+"""The journal of an offline run: a line for each photo, appended as soon as it is answered.
+
+The first line says what is asked; each other is a `Record`. A photo's last line counts. A line is
+with the operating system before its place goes to another photo, so a killed process loses no
+answer that it has dealt with; the disk is told once a second. A line that a kill has torn is cut
+off.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from secondopinion._lock import lock
+from secondopinion._record import Record
+
+VERSION = 1
+_SYNC_SECONDS = 1.0
+
+
+class JournalError(ValueError):
+    """The journal cannot be gone on with; the message names the remedy."""
+
+
+class Journal:
+    """A journal that this process alone has open. Use it in a `with` block.
+
+    Attributes:
+        question: What its photos have been asked, as JSON.
+    """
+
+    def __init__(self, path: Path, question: dict[str, Any], *, restart: bool = False) -> None:
+        """Opens the journal, or begins it with this question.
+
+        Args:
+            path: Its file.
+            question: What is to be asked about every photo.
+            restart: Whether to forget what it holds.
+
+        Raises:
+            JournalError: Another run has it open, it is damaged, or it is no journal.
+            OSError: It cannot be read or written.
+        """
+        self._path = path
+        self._offsets: dict[str, int] = {}
+        self._synced = time.monotonic()
+        self._file = path.open("ab", buffering=0)
+        try:
+            self._take()
+            known = None if restart else self._load()
+            self.question = self._begin(question) if known is None else known
+            # Opened after the mending, lest its buffer holds what was cut off.
+            self._reader = path.open("rb")
+        except BaseException:
+            self._file.close()
+            raise
+
+    def record(self, file: str) -> Record | None:
+        """What is known about this photo."""
+        offset = self._offsets.get(file)
+        if offset is None:
+            return None
+        # From the file: the answers of 100,000 photos have no place in memory.
+        self._reader.seek(offset)
+        return Record.from_json(json.loads(self._reader.readline()))
+
+    def append(self, record: Record) -> None:
+        """Adds what became of a photo; it replaces what was known about it.
+
+        Raises:
+            OSError: It cannot be written; the journal is then as before.
+        """
+        self._offsets[record.file] = self._write(record.as_json())
+        if time.monotonic() - self._synced >= _SYNC_SECONDS:
+            os.fsync(self._file.fileno())
+            self._synced = time.monotonic()
+
+    def _take(self) -> None:
+        if not lock(self._file):
+            raise JournalError(f"{self._path}: another run is writing it; wait for its end")
+
+    def _begin(self, question: dict[str, Any]) -> dict[str, Any]:
+        self._file.truncate(0)
+        self._write({"journal": VERSION, "question": question})
+        return question
+
+    def _write(self, document: dict[str, Any]) -> int:
+        start = self._file.seek(0, os.SEEK_END)
+        left = memoryview(json.dumps(document, separators=(",", ":")).encode() + b"\n")
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except BaseException:
+            self._file.truncate(start)
+            raise
+        return start
+
+    def _load(self) -> dict[str, Any] | None:
+        """Finds the records and cuts off a torn last line; None where there is no first one."""
+        question: dict[str, Any] | None = None
+        offset = 0
+        with self._path.open("rb") as reader:
+            size = os.fstat(reader.fileno()).st_size
+            for number, line in enumerate(reader, start=1):
+                end = offset + len(line)
+                document = _json(line)
+                if isinstance(document, dict) and question is None:
+                    question = self._question(document)
+                elif isinstance(document, dict) and isinstance(document.get("file"), str):
+                    self._offsets[document["file"]] = offset
+                elif end == size and not (number == 1 and line.endswith(b"\n")):
+                    self._file.truncate(offset)
+                else:
+                    raise JournalError(
+                        f"{self._path}: line {number} is damaged. Mend the file, or give --restart "
+                        "to ask about all photos anew"
+                    )
+                offset = end
+        return question
+
+    def _question(self, document: dict[str, Any]) -> dict[str, Any]:
+        if document.get("journal") != VERSION or not isinstance(document.get("question"), dict):
+            raise JournalError(f"{self._path}: no journal of this version; name another --out")
+        question: dict[str, Any] = document["question"]
+        return question
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._file, self._reader:
+            os.fsync(self._file.fileno())
+
+
+def _json(line: bytes) -> object:
+    """The line's document; None where it is torn."""
+    try:
+        return json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None

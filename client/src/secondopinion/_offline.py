@@ -1,0 +1,162 @@
+"""A run over a folder into a file of results, which goes on where it was stopped."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from secondopinion import _results
+from secondopinion._asking import each
+from secondopinion._async_client import AsyncClient
+from secondopinion._journal import Journal, JournalError
+from secondopinion._pictures import Pictures
+from secondopinion._progress import note_demo, progress
+from secondopinion._question import Question, Settled
+from secondopinion._reasking import Asker, Photo, below, split
+from secondopinion._record import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offline:
+    """An offline run.
+
+    Attributes:
+        photos: All of the folder's, in the order of the results.
+        out: The file of results; its suffix is the format.
+        restart: Whether to ask about all photos anew.
+        retry_failed: Whether to ask again about photos that failed.
+    """
+
+    question: Question
+    folder: Path
+    photos: list[Path]
+    pictures: Pictures | None
+    out: Path
+    restart: bool
+    retry_failed: bool
+
+    @property
+    def journal(self) -> Path:
+        """Where the answers are before the results are written, and after."""
+        return self.out.with_name(f"{self.out.name}.journal.jsonl")
+
+
+def run_offline(run: Offline, notes: Console) -> int:
+    """Asks about the photos that have no row yet; writes the results however that ends.
+
+    Returns:
+        The number of photos that have no answer.
+
+    Raises:
+        SecondOpinionError: The run ended early, as with KeyboardInterrupt; the results hold what
+            had been answered.
+        ValueError: The question cannot be asked, or not after those that the journal holds.
+        OSError: The journal, the results or a picture cannot be written.
+    """
+    _results.check(run.out)
+    settled = asyncio.run(_settle(run.question))
+    if run.out.exists() and not run.journal.exists() and not run.restart:
+        raise ValueError(
+            f"{run.out}: exists, without its journal {run.journal.name} to go on from. "
+            "Name another --out, or give --restart to replace it"
+        )
+    asked = {
+        **settled.choices,
+        "advanced": settled.advanced,
+        "release": settled.pipeline.release,
+    }
+    with Journal(run.journal, asked, restart=run.restart) as journal:
+        _compare(journal.question, asked, run.journal)
+        if run.restart:
+            run.out.unlink(missing_ok=True)
+        try:
+            _ask(run, settled, journal, notes)
+        finally:
+            failed = _write(run, settled, journal, notes)
+    return failed
+
+
+async def _settle(question: Question) -> Settled:
+    async with AsyncClient(question.url) as client:
+        return await Settled.of(question, client)
+
+
+def _compare(begun: dict[str, Any], asked: dict[str, Any], journal: Path) -> None:
+    changed = [
+        f"{name} {_said(begun.get(name))}, now {_said(asked.get(name))}"
+        for name in sorted(begun.keys() | asked.keys())
+        if begun.get(name) != asked.get(name)
+    ]
+    if changed:
+        raise JournalError(
+            f"{journal}: was begun with {'; '.join(changed)}. Different questions do not mix: ask "
+            "the same, name another --out, or give --restart to ask about all photos anew"
+        )
+
+
+def _said(value: object) -> str:
+    return "by default" if value is None else str(value)
+
+
+def _ask(run: Offline, settled: Settled, journal: Journal, notes: Console) -> None:
+    with progress(len(run.photos), notes) as advance:
+
+        def unknown() -> Iterator[Photo]:
+            photos = split(run.folder, run.photos, journal, retry_failed=run.retry_failed)
+            for photo in photos:
+                if photo is None:
+                    advance()
+                else:
+                    yield photo
+
+        def deliver(record: Record) -> None:
+            journal.append(record)
+            advance()
+
+        async def ask_all() -> None:
+            async with AsyncClient(run.question.url) as client:
+                asker = Asker(settled=settled, client=client, pictures=run.pictures)
+                await each(asker.record, unknown(), run.question.concurrency, deliver)
+
+        asyncio.run(ask_all())
+
+
+@dataclass
+class _Tally:
+    answered: int = 0
+    failed: int = 0
+    demo: bool = False
+
+
+def _write(run: Offline, settled: Settled, journal: Journal, notes: Console) -> int:
+    """Writes a row for each photo that has a record; returns how many of them failed."""
+    tally, releases = _Tally(), Counter[str]()
+
+    def known() -> Iterator[Record]:
+        for photo in run.photos:
+            record = journal.record(below(run.folder, photo))
+            if record is None:
+                continue
+            if record.answer is None:
+                tally.failed += 1
+            else:
+                tally.answered += 1
+                tally.demo = tally.demo or record.answer.get("weights") == "demo"
+                releases[str(record.answer.get("release"))] += 1
+            yield record
+
+    _results.write(run.out, known(), detects=settled.pipeline.detects)
+    if tally.demo:
+        note_demo(notes)
+    if len(releases) > 1:
+        shares = ", ".join(f"{release} ({count})" for release, count in releases.items())
+        notes.print(f"the release changed during the run, see its column: {shares}", markup=False)
+    left = len(run.photos) - tally.answered - tally.failed
+    unasked = f", {left} left out: run it again to go on" if left else ""
+    said = f"{run.out}: {tally.answered} answered, {tally.failed} failed{unasked}"
+    notes.print(said, markup=False, soft_wrap=True)
+    return tally.failed

@@ -1,0 +1,35 @@
+"""What a run shows on standard error: a bar while it lasts, and remarks at its end."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+DEMO_NOTE = (
+    "DEMO WEIGHTS: these answers come from models trained on drawings. "
+    "They show how the service works and say nothing about a patient."
+)
+
+
+@contextmanager
+def progress(total: int, notes: Console, *, wanted: bool = True) -> Iterator[Callable[[], None]]:
+    """Draws a bar on a terminal, for more than one photo; gives what moves it on by one."""
+    bar = Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=notes,
+        transient=True,
+        disable=not (wanted and notes.is_terminal and total > 1),
+        redirect_stdout=False,  # it would send JSON lines to standard error
+    )
+    task = bar.add_task("photos", total=total)
+    with bar:
+        yield lambda: bar.advance(task)
+
+
+def note_demo(notes: Console) -> None:
+    """Says that the answers mean nothing."""
+    notes.print(Panel(DEMO_NOTE, style="bold yellow", expand=False))

@@ -1,0 +1,83 @@
+"""Which photos of an offline run are asked about, and what becomes of one."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from secondopinion._answers import Answer
+from secondopinion._asking import Reply
+from secondopinion._async_client import AsyncClient
+from secondopinion._failures import as_error
+from secondopinion._journal import Journal
+from secondopinion._pictures import Pictures
+from secondopinion._question import Settled
+from secondopinion._record import Content, Record, Stamp
+
+
+class Photo(NamedTuple):
+    """A photo to look at; `known` is its record, where that holds if the content is the same."""
+
+    path: Path
+    name: str
+    known: Record | None
+
+
+def below(folder: Path, photo: Path) -> str:
+    """What a photo is called in the results: its path below the folder, with `/`."""
+    return photo.relative_to(folder).as_posix()
+
+
+def split(
+    folder: Path, photos: list[Path], journal: Journal, *, retry_failed: bool
+) -> Iterator[Photo | None]:
+    """For each photo what to look at, or None where its record holds."""
+    for path in photos:
+        name = below(folder, path)
+        known = journal.record(name)
+        if known is not None and known.error is not None and retry_failed:
+            known = None
+        yield None if known and _untouched(path, known) else Photo(path, name, known)
+
+
+def _untouched(path: Path, known: Record) -> bool:
+    try:
+        return known.stamp == Stamp.of(path.stat())
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Makes the record of a photo."""
+
+    settled: Settled
+    client: AsyncClient
+    pictures: Pictures | None
+
+    async def record(self, photo: Photo) -> Record:
+        """Asks about the photo, unless its content is what the known record is about.
+
+        Raises:
+            SecondOpinionError: Every other photo would meet it as well.
+            OSError: The picture cannot be written.
+        """
+        try:
+            content = await asyncio.to_thread(Content.of, photo.path)
+        except OSError as error:
+            return Record(file=photo.name, stamp=None, sha256=None, error=as_error(error))
+        if photo.known is not None and photo.known.sha256 == content.sha256:
+            # Touched or copied: under its new stamp it is not read again next time.
+            return replace(photo.known, stamp=content.stamp)
+        blank = Record(file=photo.name, stamp=content.stamp, sha256=content.sha256)
+        reply = await self.settled.ask(content.encoded, self.client)
+        if not isinstance(reply, Answer):
+            return replace(blank, error=as_error(reply))
+        return await asyncio.to_thread(self._answered, photo, blank, reply)
+
+    def _answered(self, photo: Photo, blank: Record, reply: Reply) -> Record:
+        raw = {key: value for key, value in reply.raw.items() if key != "visualization"}
+        drawn = getattr(reply, "visualization", None)
+        picture = self.pictures.save(photo.path, drawn) if self.pictures and drawn else None
+        return replace(blank, answer=raw, visualization=str(picture) if picture else None)

@@ -1,0 +1,133 @@
+"""The documents of the tests' service, in the shapes of docs/api.md."""
+
+import base64
+
+PICTURE = b"\x89PNG\r\n\x1a\n a picture"
+MEMBERS = {
+    "oral_cancer": {"vgg16": ("1", "aa11"), "regnet": ("1", "bb22")},
+    "object_detection": {"yolos": ("1", "cc33"), "yolos_int8": ("1", "cc34")},
+    "cervical_lesions": {"mask_rcnn": ("1", "dd44")},
+}
+CLASSES = {
+    "oral_cancer": ["healthy", "cancer"],
+    "object_detection": ["circle", "square"],
+    "cervical_lesions": ["circle", "square"],
+}
+TASKS = {
+    "oral_cancer": "classification",
+    "object_detection": "detection",
+    "cervical_lesions": "segmentation",
+}
+ABOUT = {
+    "vgg16": {
+        "architecture": "vgg16_small_head",
+        "format": "onnx",
+        "precision": "fp32",
+        "weight": 0.4,
+    },
+    "regnet": {"architecture": "regnety_002", "format": "torchscript", "weight": 0.6},
+    "yolos": {"architecture": "yolos", "format": "onnx", "precision": "fp32", "weight": 1},
+    "yolos_int8": {"architecture": "yolos", "format": "onnx", "precision": "int8", "weight": 0},
+    "mask_rcnn": {"architecture": "mask_rcnn", "format": "onnx", "weight": 1},
+}
+
+
+def pipeline(name, release):
+    return {
+        "name": name,
+        "title": "A pipeline of the tests",
+        "task": TASKS[name],
+        "release": release,
+        "ready": True,
+        "classes": CLASSES[name],
+        "positive": "cancer" if name == "oral_cancer" else None,
+        "threshold": {"default": 0.5, "minimum": 0.05, "maximum": 0.95},
+        "members": {member: ABOUT[member] for member in MEMBERS[name]},
+        "preprocessing": "exact",
+        "limits": {"bytes": 10485760, "pixels": 50000000, "aspect": 50},
+        "weights": "demo",
+        "from_a_newer_service": True,
+    }
+
+
+def common(name, release):
+    return {
+        "request_id": "5f0c",
+        "pipeline": name,
+        "release": release,
+        "threshold": 0.5,
+        "preprocessing": "exact",
+        "processing_time_ms": 12.5,
+        "from_a_newer_service": {"unknown": [1, 2, 3]},
+    }
+
+
+def members(name):
+    heard = {n: facts for n, facts in MEMBERS[name].items() if ABOUT[n]["weight"]}
+    return {n: {"version": version, "sha256": sha256} for n, (version, sha256) in heard.items()}
+
+
+def problem(status, code, detail):
+    kind = f"urn:second-opinion:problem:{code}"
+    title = code.replace("_", " ")
+    return {"type": kind, "title": title, "status": status, "code": code, "detail": detail}
+
+
+def opinion(content):
+    label, confidence = content.split()[:2]
+    other = {"cancer": "healthy", "healthy": "cancer"}[label]
+    sure = float(confidence)
+    return {
+        "prediction": label,
+        "confidence": sure,
+        "probabilities": {label: sure, other: round(1 - sure, 6)},
+    }
+
+
+def uncertainty():
+    advice = "Nothing further."
+    return {"level": "low", "disagreement": 0.04, "entropy": 0.29, "recommendation": advice}
+
+
+def detections(content, name, query):
+    """`found circle 0.9 square 0.5` is what it finds, each in a box of its own."""
+    words = content.split()[1:]
+    found = []
+    for place, (label, score) in enumerate(zip(words[::2], words[1::2], strict=True)):
+        box = [10.0 * place, 5.5, 10.0 * place + 8, 15.5]
+        one = {"class": label, "score": float(score), "box": box, "area": 80.0}
+        if TASKS[name] == "segmentation":
+            one["mask"] = {"size": [50, 100], "counts": "PP4k1"}
+            if query.get("polygons") == "true":
+                one["polygons"] = [[0.0, 5.5, 8.0, 5.5, 8.0, 15.5]]
+        found.append(one)
+    answer = {
+        "predictions": found,
+        "image": {"width": 100, "height": 50},
+        "metrics": {
+            "count": len(found),
+            "class_distribution": {
+                label: sum(one["class"] == label for one in found) for label in CLASSES[name]
+            },
+            "scores": [one["score"] for one in found],
+            "areas": [one["area"] for one in found],
+        },
+    }
+    if query.get("visualization") == "true":
+        answer["visualization"] = base64.b64encode(PICTURE).decode()
+    return answer
+
+
+def summary(results, name):
+    """Counts of classes, or of detections, and their mean confidence or score."""
+    answered = [result for result in results if "error" not in result]
+    if TASKS[name] == "classification":
+        named = [(result["prediction"], result["confidence"]) for result in answered]
+    else:
+        named = [(one["class"], one["score"]) for r in answered for one in r["predictions"]]
+    return {
+        "total": len(results),
+        "failed": len(results) - len(answered),
+        "counts": {label: sum(n == label for n, _ in named) for label in CLASSES[name]},
+        "average_confidence": sum(sure for _, sure in named) / len(named) if named else None,
+    }

@@ -1,0 +1,56 @@
+"""Whether a confidence of 0.8 is right in eight of ten cases."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Answers whose confidence lies above `low` and not above `high` (the first: from 0).
+
+    Attributes:
+        confidence: Their mean confidence.
+        accuracy: The share of them that is right.
+    """
+
+    low: float
+    high: float
+    photos: int
+    confidence: float
+    accuracy: float
+
+
+def calibration(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[Bin]:
+    """Sorts answers into `BINS` bins of equal width; empty ones are left out.
+
+    Args:
+        confidence: FP64 [N], of the predicted class, in [0, 1].
+        correct: BOOL [N], whether that class is the true one.
+    """
+    edges = np.linspace(0, 1, BINS + 1)
+    places = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
+    return [
+        Bin(
+            low=float(edges[place]),
+            high=float(edges[place + 1]),
+            photos=int((places == place).sum()),
+            confidence=float(confidence[places == place].mean()),
+            accuracy=float(correct[places == place].mean()),
+        )
+        for place in np.unique(places)
+    ]
+
+
+def expected_calibration_error(bins: list[Bin]) -> float:
+    """The mean distance between confidence and accuracy, each bin weighted by its photos.
+
+    Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, 2017, equation 3.
+    In [0, 1]; 0 is perfect. Of the predicted class, so with a threshold other than 0.5 a
+    confidence may lie below 0.5.
+    """
+    total = sum(each.photos for each in bins)
+    return sum(each.photos * abs(each.accuracy - each.confidence) for each in bins) / total

@@ -1,0 +1,110 @@
+"""From a detector's answers and the labels to its report."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from secondopinion import Detections, Pipeline
+
+from evaluation.asking import Failed, Outcome
+from evaluation.coco_labels import AnnotatedPhoto
+from evaluation.detection import Matches, match, mean_average_precision, rates
+from evaluation.found import objects
+from evaluation.objects import Truth
+from evaluation.origin import answered, origin
+from evaluation.question import Question
+from evaluation.report import DetectedPhoto, DetectionReport, DetectionScores
+
+
+def same_size(
+    photos: Sequence[AnnotatedPhoto], outcomes: Sequence[Outcome[Detections]]
+) -> list[Outcome[Detections]]:
+    """Fails answers whose image has not the size that was labelled: their boxes cannot match."""
+    return [_same_size(photo, outcome) for photo, outcome in zip(photos, outcomes, strict=True)]
+
+
+def report(
+    question: Question,
+    pipeline: Pipeline,
+    photos: Sequence[AnnotatedPhoto],
+    outcomes: Sequence[Outcome[Detections]],
+    *,
+    masks: bool,
+    threshold: float,
+    asked_from: float,
+) -> DetectionReport:
+    """Measures the answers.
+
+    Args:
+        question: What was asked.
+        pipeline: What the service said of the pipeline.
+        photos: In the order of the outcomes.
+        outcomes: Photos without an answer are counted and left out.
+        masks: Whether the pipeline answers masks.
+        threshold: The score from which on hits are counted.
+        asked_from: The score from which on the service was asked to answer.
+
+    Raises:
+        EvaluationError: No photo was answered, or two releases answered.
+    """
+    kept = answered(outcomes)
+    labelled = {photo.file: photo.objects for photo in photos}
+    truth = [labelled[each.file] for each in kept]
+    found = [objects(each.answer) for each in kept]
+    classes = pipeline.classes
+    matches = match(truth, found, classes, threshold)
+    return DetectionReport(
+        **origin(question, pipeline, outcomes, threshold),
+        task="segmentation" if masks else "detection",
+        scores=DetectionScores(
+            boxes=mean_average_precision(truth, found, classes),
+            masks=mean_average_precision(truth, found, classes, "segm") if masks else None,
+            asked_from=asked_from,
+            **_counted(matches),
+        ),
+        answers=[
+            DetectedPhoto(
+                sha256=each.sha256,
+                labels_sha256=_digest(labels),
+                hits=met.hits,
+                false_alarms=met.false_alarms,
+                missed=met.missed,
+            )
+            for each, labels, met in zip(kept, truth, matches, strict=True)
+        ],
+    )
+
+
+def _same_size(photo: AnnotatedPhoto, outcome: Outcome[Detections]) -> Outcome[Detections]:
+    if isinstance(outcome, Failed):
+        return outcome
+    seen = outcome.answer.image
+    if seen == (photo.width, photo.height):
+        return outcome
+    return Failed(
+        outcome.file,
+        f"labelled as {photo.width} x {photo.height}, but upright (by its EXIF orientation) it is "
+        f"{seen.width} x {seen.height}; label the upright photo",
+    )
+
+
+def _counted(matches: Sequence[Matches]) -> dict[str, Any]:
+    hits = sum(each.hits for each in matches)
+    false_alarms = sum(each.false_alarms for each in matches)
+    missed = sum(each.missed for each in matches)
+    ious = [iou for each in matches for iou in each.mask_ious]
+    return {
+        "hits": hits,
+        "false_alarms": false_alarms,
+        "missed": missed,
+        **asdict(rates(hits, false_alarms, missed)),
+        "mask_iou": sum(ious) / len(ious) if ious else None,
+    }
+
+
+def _digest(objects: Sequence[Truth]) -> str:
+    """Knows the labels of a photo again, in whatever order they stand."""
+    lines = sorted(json.dumps(asdict(each), sort_keys=True) for each in objects)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

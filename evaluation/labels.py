@@ -1,0 +1,121 @@
+"""Labelled photos of a classification: a CSV, or a folder for each class."""
+
+import csv
+import mimetypes
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.errors import EvaluationError, some
+
+FILE, LABEL = "file", "label"
+
+
+@dataclass(frozen=True)
+class LabelledPhoto:
+    """A photo and the name of its true class."""
+
+    file: Path
+    label: str
+
+
+def read(labels: Path, classes: Sequence[str]) -> list[LabelledPhoto]:
+    """Reads and checks a label set.
+
+    Args:
+        labels: A CSV with the columns `file` (relative to the CSV) and `label`, others are
+            passed over; or a folder with a sub-folder of photos for each class.
+        classes: The names that a label may be.
+
+    Raises:
+        EvaluationError: Something is missing, unknown, doubled or not readable.
+    """
+    try:
+        photos = _of_folder(labels) if labels.is_dir() else _of_csv(labels)
+    except OSError as error:
+        raise EvaluationError(f"{labels}: {error.strerror}") from error
+    if not photos:
+        raise EvaluationError(f"{labels}: holds no photos; a row or a file for each is needed")
+    check_classes(labels, (photo.label for photo in photos), classes)
+    check_files(labels, [photo.file for photo in photos])
+    return photos
+
+
+def check_classes(labels: Path, used: Iterable[str], classes: Sequence[str]) -> None:
+    """Refuses names that the pipeline does not know.
+
+    Raises:
+        EvaluationError: It names them, and those that the pipeline knows.
+    """
+    if unknown := sorted(set(used) - set(classes)):
+        raise EvaluationError(
+            f"{labels}: the pipeline has no class {some([repr(name) for name in unknown])}; "
+            f"rename it to one of: {', '.join(classes)}"
+        )
+
+
+def check_files(labels: Path, files: Sequence[Path]) -> None:
+    """Refuses photos that are not there or stand twice.
+
+    Raises:
+        EvaluationError: It names them.
+    """
+    if missing := [str(file) for file in files if not file.is_file()]:
+        raise EvaluationError(
+            f"{labels}: {len(missing)} of {len(files)} photos are not there: {some(missing)}; "
+            "restore them or take them out of the labels"
+        )
+    times = Counter(file.resolve() for file in files)
+    doubled = [str(file) for file, count in times.items() if count > 1]
+    if doubled:
+        raise EvaluationError(
+            f"{labels}: named more than once: {some(doubled)}; keep one entry for each photo"
+        )
+
+
+def _of_csv(table: Path) -> list[LabelledPhoto]:
+    with table.open(encoding="utf-8-sig", newline="") as lines:
+        try:
+            return _rows(table, csv.DictReader(lines))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise EvaluationError(f"{table}: is no CSV in UTF-8 ({error})") from error
+
+
+def _rows(table: Path, rows: "csv.DictReader[str]") -> list[LabelledPhoto]:
+    header = rows.fieldnames or []
+    if missing := [name for name in (FILE, LABEL) if name not in header]:
+        raise EvaluationError(
+            f"{table}: has no column {' and no column '.join(missing)}, but: "
+            f"{some(list(header)) or 'nothing'}; the first line names the columns, with commas"
+        )
+    photos = []
+    for row in rows:
+        if not (row[FILE] and row[LABEL]):
+            raise EvaluationError(
+                f"{table}: line {rows.line_num} has no {LABEL if row[FILE] else FILE}"
+            )
+        photos.append(LabelledPhoto(table.parent / row[FILE], row[LABEL]))
+    return photos
+
+
+def _of_folder(folder: Path) -> list[LabelledPhoto]:
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    stray = [entry.name for entry in entries if entry.is_file() and _looks_like_photo(entry)]
+    if stray:
+        raise EvaluationError(
+            f"{folder}: photos outside the classes' folders have no label: {some(stray)}; "
+            "move each into the folder of its class"
+        )
+    # Whatever its suffix: the service judges what is a photo, and what it refuses is reported.
+    return [
+        LabelledPhoto(file, entry.name)
+        for entry in entries
+        if entry.is_dir()
+        for file in sorted(entry.rglob("*"))
+        if file.is_file() and not file.name.startswith(".")
+    ]
+
+
+def _looks_like_photo(file: Path) -> bool:
+    return (mimetypes.guess_type(file.name)[0] or "").startswith("image/")

@@ -1,0 +1,67 @@
+"""What is asked: the pipeline, the labels, and the choices; checked before the first photo."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from secondopinion import Client, Pipeline, Retries, Threshold
+
+from evaluation.errors import EvaluationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What to evaluate.
+
+    Attributes:
+        labels: CSV, folder or COCO instances JSON.
+        images: Folder of a COCO file's photos; None means beside it.
+        url: The service; None leaves it to the client.
+        member: Asks this member alone.
+        threshold: Decides instead of the pipeline's own.
+        concurrency: Photos on their way at the same time.
+    """
+
+    pipeline: str
+    labels: Path
+    images: Path | None = None
+    url: str | None = None
+    member: str | None = None
+    threshold: float | None = None
+    concurrency: int = 4
+
+
+def facts(question: Question) -> Pipeline:
+    """Asks the service what the pipeline is, and whether the question fits it.
+
+    Raises:
+        EvaluationError: The URL, the API key, the member or the threshold is none, or nothing is
+            loaded.
+        SecondOpinionError: The service cannot be reached or has no such pipeline.
+    """
+    try:
+        client = Client(question.url, retries=Retries(attempts=1))
+    except ValueError as error:
+        raise EvaluationError(str(error)) from error
+    with client:
+        pipeline = client.pipeline(question.pipeline)
+    if pipeline.release is None:
+        raise EvaluationError(f"{pipeline.name}: is not loaded yet; wait until it is ready")
+    if question.member is not None and question.member not in pipeline.members:
+        raise EvaluationError(
+            f"--member {question.member}: the members of {pipeline.name} are: "
+            f"{', '.join(pipeline.members)}"
+        )
+    if question.threshold is not None:
+        _check_threshold(pipeline.name, question.threshold, pipeline.threshold)
+    if question.images is not None and pipeline.task == "classification":
+        raise EvaluationError("--images: only a COCO file needs it; leave it out")
+    return pipeline
+
+
+def _check_threshold(pipeline: str, chosen: float, bounds: Threshold | None) -> None:
+    if bounds is None:
+        raise EvaluationError(f"--threshold: {pipeline} has none; leave it out")
+    if not bounds.minimum <= chosen <= bounds.maximum:
+        raise EvaluationError(
+            f"--threshold {chosen:g}: {pipeline} takes {bounds.minimum:g} to {bounds.maximum:g}"
+        )

@@ -1,0 +1,97 @@
+"""A classification report as tables."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from evaluation.report import ClassificationReport, Sweep
+from evaluation.sweep import OperatingPoint
+from evaluation.tables.frame import head, interval, number, table
+
+_SWEPT = ("sensitivity", "specificity", "ppv", "npv", "f1")
+_EVERY = 0.1  # of the sweep's thresholds; the report has them all
+_MOST_CLASSES = 12  # a wider confusion matrix is only readable in the plot
+
+
+def shown(report: ClassificationReport) -> Group:
+    """All that is worth a look; the rest is in the report."""
+    parts: list[RenderableType] = [*head(report), "", _scores(report), "", _levels(report)]
+    if report.positive is None:
+        parts += ["", _recalls(report)]
+    if len(report.classes) <= _MOST_CLASSES:
+        parts += ["", _confusion(report)]
+    if report.sweep is not None:
+        parts += ["", _sweep(report.sweep, report.threshold)]
+    return Group(*parts)
+
+
+def _scores(report: ClassificationReport) -> Table:
+    scores = report.scores
+    rows = table("metric", "value", "95 % interval")
+    rows.add_row("accuracy", number(scores.accuracy), interval(scores.accuracy))
+    rows.add_row("balanced accuracy", number(scores.balanced_accuracy))
+    if report.positive is not None:
+        for name, share in (
+            ("sensitivity", scores.sensitivity),
+            ("specificity", scores.specificity),
+        ):
+            rows.add_row(name, number(share), interval(share))
+    kind = "macro" if report.positive is None else report.positive
+    rows.add_row(f"F1 ({kind})", number(scores.f1))
+    rows.add_row("ROC-AUC", number(scores.roc_auc))
+    rows.add_row("average precision", number(scores.average_precision))
+    rows.add_row("expected calibration error", number(scores.expected_calibration_error))
+    rows.add_row("Brier score", number(scores.brier))
+    return rows
+
+
+def _recalls(report: ClassificationReport) -> Table:
+    rows = table("class", "recall", "95 % interval")
+    for name, share in report.scores.recall.items():
+        rows.add_row(name, number(share), interval(share))
+    return rows
+
+
+def _levels(report: ClassificationReport) -> Table:
+    rows = table("uncertainty", "share of answers", "accuracy", "95 % interval")
+    for each in report.levels:
+        rows.add_row(
+            each.level,
+            number(each.share),
+            number(each.accuracy),
+            interval(each.accuracy),
+        )
+    return rows
+
+
+def _confusion(report: ClassificationReport) -> Table:
+    numbers = [str(place) for place in range(1, len(report.classes) + 1)]
+    rows = table("true class, and the predicted", *numbers)
+    for place, (name, counts) in enumerate(
+        zip(report.classes, report.scores.confusion, strict=True), 1
+    ):
+        rows.add_row(f"{place} {name}", *map(str, counts))
+    return rows
+
+
+def _sweep(sweep: Sweep, decided: float | None) -> Table:
+    rows = table("threshold", "sensitivity", "specificity", "PPV", "NPV", "F1", "")
+    for point in sweep.points:
+        marks = _marks(point, sweep, decided)
+        if marks or _is_multiple(point.threshold):
+            values = [number(getattr(point, name)) for name in _SWEPT]
+            rows.add_row(f"{point.threshold:.2f}", *values, ", ".join(marks))
+    return rows
+
+
+def _marks(point: OperatingPoint, sweep: Sweep, decided: float | None) -> list[str]:
+    marks = ["the pipeline's"] if point.threshold == sweep.default else []
+    if decided is not None and point.threshold == decided != sweep.default:
+        marks.append("this run's")
+    if point == sweep.best:
+        marks.append("best by Youden, on these photos")
+    return marks
+
+
+def _is_multiple(threshold: float) -> bool:
+    steps = threshold / _EVERY
+    return abs(steps - round(steps)) < 1e-6  # noqa: PLR2004 - thresholds have two digits

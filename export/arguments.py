@@ -1,0 +1,44 @@
+"""What the words on the command line mean."""
+
+from pathlib import Path
+
+from pipelines.load import available
+
+ALL = "all"
+
+
+class UsageError(ValueError):
+    """Arguments that do not go together."""
+
+
+def names(argument: str, specs: Path) -> list[str]:
+    """The pipelines of a comma-separated list, or `all` of a folder's."""
+    return available(specs) if argument == ALL else argument.split(",")
+
+
+def only(pipelines: str | None) -> str:
+    """The one pipeline that checkpoints are for.
+
+    Raises:
+        UsageError: none or several.
+    """
+    if pipelines is None or pipelines == ALL or "," in pipelines:
+        raise UsageError("name one pipeline, for instance: python -m export oral_cancer ...")
+    return pipelines
+
+
+def checkpoint_paths(arguments: list[str]) -> dict[str, Path]:
+    """Paths by member, of `MEMBER=PATH` each.
+
+    Raises:
+        UsageError: another form, or a member twice.
+    """
+    files: dict[str, Path] = {}
+    for argument in arguments:
+        member, separator, path = argument.partition("=")
+        if not separator or not path:
+            raise UsageError(f"--checkpoint {argument}: write MEMBER=PATH, e.g. vgg16=vgg16.pt")
+        if member in files:
+            raise UsageError(f"--checkpoint {argument}: {member} is given twice")
+        files[member] = Path(path)
+    return files

@@ -1,0 +1,123 @@
+"""One checkpoint to one artefact that gives the checkpoint's numbers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export import architectures, checkpoint, detector, formats, parity
+from export.errors import ConversionError, ParityError
+from export.graph import ServedMember
+from pipelines.member import Format
+from pipelines.spec import PipelineSpec, Task
+
+OnStep = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """An artefact, where it comes from and how far its numbers lie from there."""
+
+    artefact: Path
+    opset: int | None
+    """ONNX operator set; None for TorchScript."""
+    checkpoint_sha256: str
+    weights: Literal["trained", "demo"]
+    error: float
+    """Largest difference of logits; of a detector, of scores and mask probabilities."""
+    error_boxes: float | None = None
+    """Largest difference of a detector's boxes, in pixels of its input."""
+
+
+def convert(
+    spec: PipelineSpec,
+    name: str,
+    source: Path,
+    *,
+    folder: Path,
+    compared: Sequence[NDArray[np.uint8]],
+    on_step: OnStep,
+) -> Converted:
+    """Writes one member's artefact into a folder and compares it with its checkpoint.
+
+    Args:
+        spec: the pipeline.
+        name: the member.
+        source: its checkpoint: a file, or a folder where the architecture has one.
+        folder: where to write.
+        compared: photos as the member sees them, UINT8 [H, W, 3] each.
+        on_step: told what is being done.
+
+    Raises:
+        ExportError: the checkpoint, the conversion or the comparison failed.
+    """
+    kind = _classifier if spec.task is Task.CLASSIFICATION else _detector
+    on_step(f"{name}: reading {source.name}")
+    return kind(spec, name, source, folder=folder, compared=compared, on_step=on_step)
+
+
+def _classifier(
+    spec: PipelineSpec,
+    name: str,
+    source: Path,
+    *,
+    folder: Path,
+    compared: Sequence[NDArray[np.uint8]],
+    on_step: OnStep,
+) -> Converted:
+    member = spec.members[name]
+    read = checkpoint.read(source)
+    model = architectures.build(member.architecture, spec.logits(name))
+    read.load_into(model, spec.classes)
+    sha256, weights = read.sha256, read.weights
+    # The largest members weigh more than a gigabyte, and the exporter needs several times that.
+    del read
+    served = ServedMember(model, spec.preprocessing).eval()
+
+    on_step(f"{name}: writing {member.architecture} as {member.format}")
+    artefact = folder / member.format.filename
+    height, width = spec.preprocessing.size or (0, 0)
+    opset = formats.write(served, height, width, member.format, artefact)
+
+    on_step(f"{name}: comparing with the checkpoint")
+    error = parity.measure(served, formats.open_artefact(artefact, member.format), compared)
+    if error > spec.parity.tolerance:
+        raise ParityError(
+            f"{name}: the {member.format} artefact's logits differ from the checkpoint's by "
+            f"{error:.2e}, more than parity.tolerance {spec.parity.tolerance:.0e}: "
+            "nothing was written. Try the other format, or find the operation that differs"
+        )
+    return Converted(artefact, opset, sha256, weights, error)
+
+
+def _detector(
+    spec: PipelineSpec,
+    name: str,
+    source: Path,
+    *,
+    folder: Path,
+    compared: Sequence[NDArray[np.uint8]],
+    on_step: OnStep,
+) -> Converted:
+    member = spec.members[name]
+    if member.format is not Format.ONNX:
+        raise ConversionError(f"{name}: detectors are written as onnx: correct `format`")
+    opened = detector.open_detector(member.architecture, source, spec)
+
+    on_step(f"{name}: writing {member.architecture} as {member.format}")
+    artefact = folder / member.format.filename
+    opset = opened.write(artefact)
+
+    on_step(f"{name}: comparing with the checkpoint")
+    found = detector.parity(opened, artefact, compared, spec)
+    boxes = spec.parity.boxes or 0.0
+    if not (found.scores <= spec.parity.tolerance and found.boxes <= boxes):
+        raise ParityError(
+            f"{name}: the artefact differs from its checkpoint by {found.scores:.2e} in scores or "
+            f"masks (parity.tolerance {spec.parity.tolerance:.0e}) and by {found.boxes:.2e} "
+            f"pixels in boxes (parity.boxes {boxes:.0e}): nothing was written"
+        )
+    return Converted(artefact, opset, opened.sha256, opened.weights, found.scores, found.boxes)

@@ -1,0 +1,1 @@
+"""Detectors: each rebuilds its network from a checkpoint and writes the graph that is served."""

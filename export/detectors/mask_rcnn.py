@@ -1,0 +1,75 @@
+"""Opens a Mask R-CNN: a state dict, and `mask_rcnn_config.yaml` beside it."""
+
+import dataclasses
+import hashlib
+import re
+from functools import partial
+from pathlib import Path
+
+from export import checkpoint
+from export.checkpoint import Checkpoint
+from export.detector import Detector
+from export.detectors import mask_rcnn_config
+from export.detectors.detectron2 import REFUSAL, is_detectron2
+from export.detectors.mask_rcnn_config import MaskRcnnConfig, Norm
+from export.detectors.mask_rcnn_graph import ServedMaskRcnn, write
+from export.detectors.mask_rcnn_model import build
+from export.errors import CheckpointError
+from pipelines.manifest import sha256_of
+from pipelines.spec import PipelineSpec
+
+# Names of layers before torchvision 0.13, and now. Its own COCO_V1 weights have the old ones.
+_RENAMED = (
+    (re.compile(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)$"), r"\1.0.\2"),
+    (re.compile(r"^rpn\.head\.conv\.(weight|bias)$"), r"rpn.head.conv.0.0.\1"),
+)
+_OLD_MASK_LAYER = re.compile(r"^roi_heads\.mask_head\.mask_fcn(\d)\.")
+_COUNTER = ".num_batches_tracked"
+
+
+def open_checkpoint(path: Path, spec: PipelineSpec) -> Detector:
+    """Rebuilds a Mask R-CNN from a state dict (bare, or nested) and its configuration.
+
+    Raises:
+        CheckpointError: a file is missing or cannot be read, is Detectron2's, or does not fit the
+            pipeline or its configuration.
+    """
+    source = checkpoint.read(path)
+    if is_detectron2(source.state_dict):
+        raise CheckpointError(f"{path}: {REFUSAL}")
+    beside = path.with_name(mask_rcnn_config.FILENAME)
+    config = mask_rcnn_config.read(beside, spec)
+    source = _as_torchvision_names(source)
+    _require_norm(source, config, beside)
+    model = build(config, spec.preprocessing)
+    source.load_into(model, spec.classes)
+    served = ServedMaskRcnn(model).eval()
+    both = source.sha256 + sha256_of(beside)
+    return Detector(
+        module=served,
+        sha256=hashlib.sha256(both.encode()).hexdigest(),
+        weights=source.weights,
+        write=partial(write, served),
+    )
+
+
+def _as_torchvision_names(source: Checkpoint) -> Checkpoint:
+    return dataclasses.replace(
+        source, state_dict={_renamed(key): value for key, value in source.state_dict.items()}
+    )
+
+
+def _renamed(key: str) -> str:
+    for old, new in _RENAMED:
+        key = old.sub(new, key)
+    return _OLD_MASK_LAYER.sub(lambda layer: f"roi_heads.mask_head.{int(layer[1]) - 1}.0.", key)
+
+
+def _require_norm(source: Checkpoint, config: MaskRcnnConfig, beside: Path) -> None:
+    """The kinds of normalisation differ in their keys: better to say so than to list them."""
+    counts = any(key.endswith(_COUNTER) for key in source.state_dict)
+    if counts != (config.norm is Norm.BATCH):
+        right = Norm.BATCH if counts else Norm.FROZEN_BATCH
+        raise CheckpointError(
+            f"{beside}: norm: is {config.norm}, but {source.path.name} has the keys of {right}"
+        )

@@ -1,0 +1,165 @@
+"""Makes an INT8 artefact of an FP32 one, and asks whether the oldest ONNX Runtime would take it.
+
+A CPU without VNNI adds products of unsigned activations and signed weights in 16 bits, which eight
+bits each would overflow, and what passed the gate here has to hold where it is served: static
+weights are unsigned, and dynamic ones use seven of their eight bits (`reduce_range`).
+https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+Why convolutions are not quantised dynamically: docs/decisions/0007.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from export.errors import ConversionError
+from export.quiet import quiet
+from pipelines import wire
+from pipelines.member import Method
+
+# All else stays in FP32: what lies between convolutions is slower in INT8.
+_STATIC_OPERATORS = ["Conv", "MatMul", "Gemm"]
+_DYNAMIC_OPERATORS = ["MatMul", "Gemm"]
+# Rare extremes would make the steps between the other values too coarse.
+_PERCENTILE = 99.99
+# Calibration keeps the activations of so many images in memory at a time.
+_STRIDE = 8
+
+
+class _Images(CalibrationDataReader):  # type: ignore[misc]
+    """Hands calibration one image after another, `_STRIDE` of them at a time."""
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        # The quantiser demands whole strides; a folder of fewer images is one of its own.
+        self._pixels = pixels[: len(pixels) - len(pixels) % self.stride_of(pixels)]
+        self.set_range(0, len(self._pixels))
+
+    @staticmethod
+    def stride_of(pixels: NDArray[np.uint8]) -> int:
+        return min(_STRIDE, len(pixels))
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        self._left = iter(self._pixels[start_index:end_index])
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        image = next(self._left, None)
+        return None if image is None else {wire.MEMBER_INPUT: image[None]}
+
+
+def quantise(
+    source: Path, target: Path, method: Method, calibration: NDArray[np.uint8] | None = None
+) -> None:
+    """Writes an INT8 artefact; pixels and normalisation inside the graph stay as they are.
+
+    Args:
+        source: the FP32 artefact, ONNX.
+        target: the file to write; absent after an error.
+        method: static or dynamic.
+        calibration: UINT8 [N, H, W, 3], from which static quantisation takes the ranges of
+            activations.
+
+    Raises:
+        ConversionError: the quantiser failed, found nothing to quantise, or fixed the batch.
+    """
+    try:
+        with quiet(), tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            plain = Path(folder, "plain.onnx")
+            _copy_without_shapes(source, plain)
+            if method is Method.DYNAMIC:
+                _dynamic(plain, target)
+            else:
+                _static(plain, target, calibration)
+        _check(target)
+    except ConversionError:
+        target.unlink(missing_ok=True)
+        raise
+    except Exception as error:  # the quantiser raises whatever its graph passes raise
+        target.unlink(missing_ok=True)
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConversionError(f"{source.name} cannot be quantised: {reason}") from error
+
+
+def _static(plain: Path, target: Path, calibration: NDArray[np.uint8] | None) -> None:
+    if calibration is None or not len(calibration):
+        raise ConversionError("static quantisation needs calibration images")
+    # Folds constants and batch normalisations, and notes the shapes that QDQ needs.
+    prepared = plain.with_name("prepared.onnx")
+    quant_pre_process(plain, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared,
+        target,
+        _Images(calibration),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=_STATIC_OPERATORS,
+        nodes_to_exclude=_kept_convolutions(prepared),
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QUInt8,
+        calibrate_method=CalibrationMethod.Percentile,
+        calibration_providers=["CPUExecutionProvider"],
+        extra_options={
+            "CalibPercentile": _PERCENTILE,
+            "CalibStridedMinMax": _Images.stride_of(calibration),
+        },
+    )
+
+
+def _dynamic(plain: Path, target: Path) -> None:
+    quantize_dynamic(
+        plain,
+        target,
+        op_types_to_quantize=_DYNAMIC_OPERATORS,
+        per_channel=True,
+        reduce_range=True,
+        weight_type=QuantType.QInt8,
+    )
+
+
+def _copy_without_shapes(source: Path, target: Path) -> None:
+    """The exporter's own shapes contradict those that the quantiser infers.
+
+    A file, because the quantiser copies a model in memory once more.
+    """
+    model = onnx.load(source)
+    del model.graph.value_info[:]
+    onnx.save(model, target)
+
+
+def _kept_convolutions(path: Path) -> list[str]:
+    """Names of the convolutions that stay in FP32: few weights, much lost, nothing gained.
+
+    The first one sees the pixels; in INT8 it draws the normalisation before it into a layout of
+    channels last, where three channels are slow. Depthwise ones are slower in INT8.
+    """
+    graph = onnx.load(path).graph
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    # Of a weight [out, in / groups, height, width]: a depthwise one has one channel in.
+    channels_in = {item.name: item.dims[1] for item in graph.initializer if len(item.dims) == 4}  # noqa: PLR2004
+    depthwise = [node for node in convolutions if channels_in.get(node.input[1]) == 1]
+    return [node.name for node in [*convolutions[:1], *depthwise]]
+
+
+def _check(path: Path) -> None:
+    graph = onnx.load(path).graph
+    operators = {node.op_type for node in graph.node}
+    if not operators & {"QuantizeLinear", "DynamicQuantizeLinear"}:
+        raise ConversionError(
+            "there is nothing in it to quantise: drop the member, or choose another method"
+        )
+    batch = graph.input[0].type.tensor_type.shape.dim[0]
+    if not batch.dim_param:
+        raise ConversionError(f"the quantiser fixed the batch to {batch.dim_value}")

@@ -1,0 +1,85 @@
+"""Data types and dimensions of the tensors between a pipeline's models, in Triton's words."""
+
+from tritonclient.grpc import model_config_pb2 as pb
+
+from pipelines import wire
+from pipelines.spec import PipelineSpec, Task
+from pipelines.wire import Detected, DetectorOutput, Output
+
+Tensor = tuple[str, int, list[int]]
+"""Name, data type and dimensions without the batch."""
+
+ENCODED: Tensor = (wire.ENCODED_IMAGE, pb.TYPE_STRING, [1])
+_GEOMETRY: Tensor = (wire.GEOMETRY, pb.TYPE_FP64, [6])
+_DETECTED: dict[Detected, tuple[int, list[int]]] = {
+    Detected.BOXES: (pb.TYPE_FP32, [-1, 4]),
+    Detected.SCORES: (pb.TYPE_FP32, [-1]),
+    Detected.CLASSES: (pb.TYPE_INT32, [-1]),
+    Detected.AREAS: (pb.TYPE_FP32, [-1]),
+    Detected.MASKS: (pb.TYPE_STRING, [-1]),
+    Detected.POLYGONS: (pb.TYPE_STRING, [-1]),
+    Detected.IMAGE_SIZE: (pb.TYPE_INT32, [2]),
+    Detected.THRESHOLD: (pb.TYPE_FP32, [1]),
+    Detected.VISUALIZATION: (pb.TYPE_STRING, [1]),
+    Detected.RELEASE: (pb.TYPE_STRING, [1]),
+}
+_DETECTOR: dict[DetectorOutput, tuple[int, list[int]]] = {
+    DetectorOutput.BOXES: (pb.TYPE_FP32, [-1, 4]),
+    DetectorOutput.SCORES: (pb.TYPE_FP32, [-1]),
+    DetectorOutput.CLASSES: (pb.TYPE_INT64, [-1]),
+    DetectorOutput.MASKS: (pb.TYPE_FP32, [-1, -1, -1]),
+}
+
+
+def decoded(spec: PipelineSpec) -> list[Tensor]:
+    """What decode hands on. That geometry is among it tells decode to take one image a request."""
+    pixels: Tensor = (wire.PIXELS, pb.TYPE_UINT8, _pixel_dims(spec))
+    return [pixels] if spec.task is Task.CLASSIFICATION else [pixels, _GEOMETRY]
+
+
+def decided_on(spec: PipelineSpec) -> list[Tensor]:
+    """What the decision takes: what was decoded and, of a detector, the image to draw on."""
+    drawn_on = [] if spec.task is Task.CLASSIFICATION else [ENCODED]
+    return [*decoded(spec), *drawn_on]
+
+
+def member_input(spec: PipelineSpec) -> Tensor:
+    """What a member takes."""
+    return wire.MEMBER_INPUT, pb.TYPE_UINT8, _pixel_dims(spec)
+
+
+def member_outputs(spec: PipelineSpec, member: str) -> list[Tensor]:
+    """What a member gives."""
+    if spec.task is Task.CLASSIFICATION:
+        return [(wire.MEMBER_OUTPUT, pb.TYPE_FP32, [spec.logits(member)])]
+    masks = spec.task is Task.SEGMENTATION
+    return [
+        (name, *_DETECTOR[name])
+        for name in DetectorOutput
+        if masks or name is not DetectorOutput.MASKS
+    ]
+
+
+def answered(spec: PipelineSpec) -> list[Tensor]:
+    """What the ensemble answers, which is what its decision gives."""
+    if spec.task is not Task.CLASSIFICATION:
+        masks = spec.task is Task.SEGMENTATION
+        return [(name, *_DETECTED[name]) for name in Detected.of(masks=masks)]
+    classes, members = len(spec.classes), len(spec.members)
+    shapes = {
+        Output.PROBABILITIES: (pb.TYPE_FP32, [classes]),
+        Output.MEMBER_PROBABILITIES: (pb.TYPE_FP32, [members, classes]),
+        Output.MEMBER_PREDICTION: (pb.TYPE_INT32, [members]),
+        Output.PREDICTION: (pb.TYPE_INT32, [1]),
+        Output.CONFIDENCE: (pb.TYPE_FP32, [1]),
+        Output.DISAGREEMENT: (pb.TYPE_FP32, [1]),
+        Output.ENTROPY: (pb.TYPE_FP32, [1]),
+        Output.THRESHOLD: (pb.TYPE_FP32, [1]),
+        Output.UNCERTAINTY_LEVEL: (pb.TYPE_INT32, [1]),
+        Output.RELEASE: (pb.TYPE_STRING, [1]),
+    }
+    return [(name, *shapes[name]) for name in Output]
+
+
+def _pixel_dims(spec: PipelineSpec) -> list[int]:
+    return [*(spec.preprocessing.size or (-1, -1)), 3]

@@ -1,0 +1,1 @@
+"""Answers as JSON: the shapes of docs/api.md, from findings and facts."""

@@ -1,0 +1,61 @@
+"""From an uploaded image to what a model sees."""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipelines.fact import Facts, Rgb
+
+Side = Annotated[int, Field(ge=1, le=4096)]
+
+
+class Resize(StrEnum):
+    """How an image of any size becomes height x width."""
+
+    STRETCH = "stretch"  # both sides to the target, the aspect not kept
+    CROP = "crop"  # the short side to the target's larger one, then the centre
+    LETTERBOX = "letterbox"  # the whole image fits, centred on a border of one grey
+    NONE = "none"  # kept: the member's graph resizes, as its checkpoint's configuration says
+
+
+class Preprocessing(Facts):
+    """From an image to what the model sees, as in training."""
+
+    profile: Literal["exact"]
+    resize: Resize
+    height: Side | None = None
+    width: Side | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    fill: Annotated[int, Field(ge=0, le=255)] | None = None
+    """Of the border of a letterbox: the value of its red, green and blue."""
+    mean: Rgb
+    """Of RGB pixels in [0, 1], subtracted before the division by `std`."""
+    std: Rgb
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        target = (self.height, self.width, self.interpolation)
+        if self.resize is Resize.NONE and target != (None, None, None):
+            raise ValueError("resize: none takes no height, width or interpolation")
+        if self.resize is not Resize.NONE and None in target:
+            raise ValueError(f"resize: {self.resize} needs height, width and interpolation")
+        if (self.resize is Resize.LETTERBOX) != (self.fill is not None):
+            raise ValueError("fill: belongs to a letterbox, which needs it")
+        return self
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of the pixels; None where images keep their own."""
+        if self.height is None or self.width is None:
+            return None
+        return self.height, self.width
+
+
+class Limits(Facts):
+    """What one encoded image may weigh and measure."""
+
+    bytes: int = Field(ge=1024)
+    pixels: int = Field(ge=1)
+    aspect: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    """Long side divided by the short one, at most; None: any."""

@@ -1,0 +1,31 @@
+"""How a pipeline is served: processes, threads, batches, queues."""
+
+from pydantic import Field
+
+from pipelines.fact import Facts
+
+
+class Decode(Facts):
+    """Processes of the decode step, and the threads of each that decode a batch side by side."""
+
+    instances: int = Field(default=1, ge=1, le=64)
+    threads: int = Field(default=1, ge=1, le=256)
+
+
+class Decision(Facts):
+    """Processes of the decision step, which asks the members and waits for them."""
+
+    instances: int = Field(default=2, ge=1, le=64)
+
+
+class Serving(Facts):
+    """Batching and queueing in Triton."""
+
+    max_batch: int = Field(ge=1, le=1024)
+    queue_delay_us: int = Field(ge=0)
+    """How long a request may wait for others to share its batch, in microseconds."""
+    queue_size: int = Field(ge=1)
+    """Requests that may wait for one model; more are refused."""
+    queue_timeout_ms: int = Field(ge=1)
+    decode: Decode = Decode()
+    decision: Decision = Decision()

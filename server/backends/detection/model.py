@@ -1,0 +1,104 @@
+"""Triton backend `detection`: asks a detector, answers boxes, masks and a picture of them.
+
+Inputs: UINT8 `wire.PIXELS` [H, W, 3], FP64 `wire.GEOMETRY` [6], BYTES `wire.ENCODED_IMAGE` [1], one
+image a request. Outputs: `wire.Detected`. Config parameters: `decision` (JSON: classes, threshold,
+members, weights, masks, members_batched), `models` (JSON: Triton's model of each member) and, from
+the launcher, `release`. Request parameters: `wire.Parameter`; each request of a batch keeps its
+own, and is refused alone. The encoded image is read only where a picture is asked for.
+"""
+
+import json
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from PIL import Image
+
+from pipelines import wire
+from pipelines.wire import Delta, Detected, DetectorOutput, Parameter
+from server.backends.choice import Choice, Choices
+from server.backends.detection.answer import Tensors, located
+from server.backends.detection.candidates import Candidates
+from server.backends.detection.detections import find
+from server.backends.detection.drawing import draw
+from server.backends.detection.facts import Facts
+from server.backends.failure import Failure, Response, refused
+from server.backends.image_decode.resize import Geometry
+from server.backends.members import Question, Reply, ask
+from server.backends.refusal import RefusedError
+from server.backends.request import Array, Request, chosen, tensor
+
+
+class TritonPythonModel:
+    """One instance; it holds facts only, no state between requests."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Reads the facts from the config's parameters."""
+        config = json.loads(args["model_config"])
+        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+        self._name = args["model_name"]
+        self._facts = Facts.from_json(parameters["decision"])
+        flags = (Parameter.VISUALIZATION, Parameter.POLYGONS)
+        self._choices = Choices(
+            members=self._facts.members,
+            bounds=self._facts.bounds,
+            flags=flags if self._facts.masks else flags[:1],
+        )
+        self._release = parameters[Delta.RELEASE].encode()
+        models = json.loads(parameters["models"])
+        self._models = [models[member] for member in self._facts.members]
+        without = set() if self._facts.masks else {DetectorOutput.MASKS}
+        self._outputs = [name for name in DetectorOutput if name not in without]
+        # Decode has checked the size.
+        Image.MAX_IMAGE_PIXELS = None
+
+    async def execute(self, requests: list[Request]) -> list[Response]:
+        """Asks the member about all images, then answers request by request."""
+        choices = [chosen(request, self._choices) for request in requests]
+        asked = [
+            Question(self._models[self._member(choice)], tensor(request, wire.PIXELS))
+            for request, choice in zip(requests, choices, strict=True)
+            if isinstance(choice, Choice)
+        ]
+        batched = self._facts.members_batched
+        replies = iter(await ask(asked, self._outputs, batched=batched))
+        return [
+            self._respond(request, choice, next(replies)) if isinstance(choice, Choice) else choice
+            for request, choice in zip(requests, choices, strict=True)
+        ]
+
+    def _member(self, choice: Choice) -> int:
+        return self._facts.asked if choice.member is None else choice.member
+
+    def _respond(self, request: Request, choice: Choice, reply: Reply) -> Response:
+        if isinstance(reply, Failure):
+            return reply.response()
+        try:
+            tensors = self._answer(request, choice, reply)
+        except RefusedError as error:
+            return refused(error)
+        except Exception as error:  # noqa: BLE001 - the batch's other requests are answered
+            pb_utils.Logger.log_error(f"{self._name}: {type(error).__name__}: {error}")
+            message = f"{self._name}: no answer could be made; the server's log says why"
+            return Failure(message, pb_utils.TritonError.INTERNAL).response()
+        return pb_utils.InferenceResponse(
+            [pb_utils.Tensor(name, array[None]) for name, array in tensors.items()]
+        )
+
+    def _answer(self, request: Request, choice: Choice, outputs: dict[str, Array]) -> Tensors:
+        facts = self._facts
+        geometry = Geometry.of(tensor(request, wire.GEOMETRY)[0])
+        member = facts.members[self._member(choice)]
+        candidates = Candidates.of(outputs, member=member, classes=len(facts.classes))
+        threshold = facts.threshold if choice.threshold is None else choice.threshold
+        found = find(candidates, geometry, threshold)
+        frame = (geometry.height, geometry.width)
+        picture = b""
+        if choice.visualization:
+            encoded = tensor(request, wire.ENCODED_IMAGE)[0, 0]
+            picture = draw(encoded, found, facts.classes)
+        return located(found, frame, polygons=choice.polygons) | {
+            Detected.IMAGE_SIZE: np.array(frame, dtype=np.int32),
+            Detected.THRESHOLD: np.array([threshold], dtype=np.float32),
+            Detected.VISUALIZATION: np.array([picture], dtype=np.object_),
+            Detected.RELEASE: np.array([self._release], dtype=np.object_),
+        }

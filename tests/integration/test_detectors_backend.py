@@ -1,0 +1,252 @@
+"""The detection backend in a real Triton, with tiny members whose answers are known."""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tritonclient.grpc as grpcclient
+from PIL import Image
+from pycocotools import mask as coco
+from tritonclient.utils import InferenceServerException
+
+from export.triton_config import FILENAME, as_text, configs
+from pipelines import wire
+from pipelines.load import load_spec
+from pipelines.ports import Ports
+from server import queues
+from server.installation import Installation
+from server.triton_process import TritonFiles, TritonProcess
+from tests.integration import red_finders
+from tests.integration.service import free_ports
+
+BOXES, MASKS, BINARY = "object_detection", "cervical_lesions", "mhist"
+MEMBERS = {BOXES: red_finders.boxes, MASKS: red_finders.masks, BINARY: red_finders.brightness}
+CALLERS = 23
+BUSY = ("Deadline Exceeded", "Exceeds maximum queue size")
+
+
+@dataclass(frozen=True)
+class Triton:
+    process: TritonProcess
+    client: grpcclient.InferenceServerClient
+
+    def calls(self, model: str) -> int:
+        """How often a model has run."""
+        (stats,) = self.client.get_inference_statistics(model).model_stats
+        return int(stats.execution_count)
+
+
+@pytest.fixture(scope="module")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
+    folder = tmp_path_factory.mktemp("detectors")
+    files = TritonFiles(folder / "repository", folder / "backends", folder / "triton.log")
+    models = [name for pipeline in MEMBERS for name in _lay_out(pipeline, files.repository)]
+    installation = Installation.find()
+    installation.lay_out_backends(files.backends)
+    names = ("gateway", "triton_http", "triton_grpc", "triton_metrics", "server_metrics")
+    ports = Ports(**{f"{name}_port": port for name, port in zip(names, free_ports(5), strict=True)})
+    process = TritonProcess(installation, files, ports, print)
+    process.start(lambda: False)
+    try:
+        with grpcclient.InferenceServerClient(process.address) as client:
+            for model in models:
+                client.load_model(model)
+            yield Triton(process, client)
+    finally:
+        process.stop()
+
+
+def _lay_out(pipeline: str, repository: Path) -> list[str]:
+    spec = load_spec(pipeline)
+    members = {wire.member_model(pipeline, member) for member in spec.members}
+    for name, config in configs(spec).items():
+        folder = repository / name
+        (folder / "1").mkdir(parents=True)
+        (folder / FILENAME).write_text(as_text(config, pipeline), "utf-8")
+        if name in members:
+            onnx.save(MEMBERS[pipeline](), folder / "1" / "model.onnx")
+    return list(configs(spec))
+
+
+def photograph(size: tuple[int, int], red: tuple[int, int, int, int] | None = None) -> bytes:
+    image = Image.new("RGB", size, (90, 120, 100))
+    if red:
+        image.paste((250, 20, 30), red)
+    file = BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def _input(*files: bytes) -> list[grpcclient.InferInput]:
+    tensor = grpcclient.InferInput(wire.ENCODED_IMAGE, [len(files), 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([[file] for file in files], dtype=np.object_))
+    return [tensor]
+
+
+def ask(triton: Triton, pipeline: str, *files: bytes, **parameters: Any) -> dict[str, np.ndarray]:
+    """The tensors of an answer, without the batch dimension of 1."""
+    result = triton.client.infer(pipeline, _input(*files), parameters=parameters or None)
+    return {out.name: result.as_numpy(out.name)[0] for out in result.get_response().outputs}
+
+
+@pytest.mark.parametrize("pipeline", [BOXES, MASKS])
+@pytest.mark.parametrize("size", [(640, 480), (300, 500), (1920, 1080), (41, 400)])
+def test_a_box_is_found_where_it_is_in_the_photograph(triton, pipeline, size):
+    red = (size[0] // 4, size[1] // 3, size[0], size[1] // 2)
+    answer = ask(triton, pipeline, photograph(size, red))
+    # One pixel of what the member saw, at both edges.
+    tolerance = max(1.0, max(size) / 416) if pipeline == BOXES else 0.0
+    assert answer["boxes"] == pytest.approx(np.array([red]), abs=tolerance)
+    assert answer["classes"].tolist() == ([3] if pipeline == BOXES else [2])
+    assert answer["scores"] == pytest.approx([230 / 255], abs=0.05)
+    assert answer["image_size"].tolist() == [size[1], size[0]]
+    assert answer["threshold"] == [0.5]
+    if pipeline == MASKS:
+        runs = json.loads(answer["masks"][0])
+        assert runs["size"] == [size[1], size[0]]
+        assert coco.area(runs) == answer["areas"][0]
+        (x, y, width, height) = coco.toBbox(runs)
+        assert (x, y, x + width, y + height) == pytest.approx(red, abs=3)
+
+
+@pytest.mark.parametrize("pipeline", [BOXES, MASKS])
+def test_no_detection_is_an_answer_with_empty_tensors(triton, pipeline):
+    for size in ((640, 480), (1, 1)):
+        answer = ask(triton, pipeline, photograph(size), visualization="true")
+        assert answer["boxes"].shape == (0, 4)
+        assert answer["scores"].shape == answer["classes"].shape == answer["areas"].shape == (0,)
+        assert answer.get("masks", np.empty(0)).shape == (0,)
+        assert answer["visualization"][0].startswith(b"\x89PNG")
+
+
+def test_the_threshold_keeps_more_or_fewer(triton):
+    file = photograph((640, 480), (100, 100, 300, 300))
+    assert len(ask(triton, BOXES, file, threshold="0.05")["scores"]) == 2
+    assert len(ask(triton, BOXES, file, threshold=0.95)["scores"]) == 0
+
+
+@pytest.mark.parametrize("pipeline", [BOXES, MASKS])
+def test_pictures_and_polygons_come_only_where_asked_for(triton, pipeline):
+    file = photograph((640, 480), (100, 100, 300, 300))
+    plain = ask(triton, pipeline, file, visualization=False)
+    assert plain["visualization"].tolist() == [b""]
+    assert plain.get("polygons", np.array([b""])).tolist() == [b""]
+    drawn = Image.open(BytesIO(ask(triton, pipeline, file, visualization="1")["visualization"][0]))
+    assert drawn.size == (640, 480)
+    if pipeline == MASKS:
+        ((polygon,),) = (
+            json.loads(text) for text in ask(triton, MASKS, file, polygons="true")["polygons"]
+        )
+        assert (min(polygon), max(polygon)) == pytest.approx((100, 300), abs=8)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "parameters", "code"),
+    [
+        (BOXES, {"threshold": "0.01"}, "parameter_invalid"),
+        (BOXES, {"polygons": "true"}, "parameter_unknown"),
+        (MASKS, {"visualization": "perhaps"}, "parameter_invalid"),
+        (MASKS, {"top_k": 1}, "parameter_unknown"),
+        (MASKS, {"member": "yolos"}, "member_unknown"),
+    ],
+)
+def test_a_wrong_parameter_is_refused(triton, pipeline, parameters, code):
+    with pytest.raises(InferenceServerException, match=rf"\[{code}\]"):
+        ask(triton, pipeline, photograph((64, 48)), **parameters)
+
+
+def test_two_images_and_a_strip_are_refused(triton):
+    file = photograph((64, 48))
+    with pytest.raises(InferenceServerException, match=r"\[images_many\].*one image a request"):
+        ask(triton, BOXES, file, file)
+    for pipeline in (BOXES, MASKS):
+        with pytest.raises(InferenceServerException, match=r"\[image_shape\]"):
+            ask(triton, pipeline, photograph((2000, 3)))
+
+
+def test_a_member_that_is_gone_is_an_error_and_no_crash(triton):
+    triton.client.unload_model("cervical_lesions_mask_rcnn")
+    with pytest.raises(InferenceServerException, match="cervical_lesions_mask_rcnn"):
+        ask(triton, MASKS, photograph((64, 48)))
+    triton.client.load_model("cervical_lesions_mask_rcnn")
+    assert ask(triton, MASKS, photograph((64, 48)))["scores"].shape == (0,)
+
+
+def test_a_member_asked_alone_runs_alone_and_an_alternative_only_when_asked(triton):
+    members = ("vit", "mlp", "mlp_int8")
+
+    def calls():
+        return [triton.calls(wire.member_model(BINARY, member)) for member in members]
+
+    before = calls()
+    both = ask(triton, BINARY, photograph((64, 48)))
+    assert np.subtract(calls(), before).tolist() == [1, 1, 0]
+    assert both["member_prediction"].tolist() == [1, 1, -1]
+    alone = ask(triton, BINARY, photograph((64, 48)), member="mlp_int8")
+    assert np.subtract(calls(), before).tolist() == [1, 1, 1]
+    assert alone["member_prediction"].tolist() == [-1, -1, 1]
+    assert np.isnan(alone["member_probabilities"][:2]).all()
+    assert alone["probabilities"] == pytest.approx(alone["member_probabilities"][2])
+
+
+@pytest.mark.parametrize("pipeline", [BOXES, MASKS])
+def test_callers_who_leave_harm_nobody(triton, pipeline):
+    rng = random.Random(1)
+    cases = []
+    for _ in range(12):
+        width, height = rng.randrange(100, 500), rng.randrange(100, 500)
+        red = (rng.randrange(width // 2), rng.randrange(height // 2), width, height)
+        file = photograph((width, height), red)
+        cases.append((file, ask(triton, pipeline, file)["boxes"]))
+    wrong: list[str] = []
+
+    def call(seed: int) -> None:
+        rng = random.Random(seed)
+        with grpcclient.InferenceServerClient(triton.process.address) as client:
+            for _ in range(9):
+                file, expected = rng.choice(cases)
+                left = threading.Event()
+                pending = client.async_infer(
+                    pipeline, _input(file), lambda result, error, left=left: left.set()
+                )
+                left.wait(rng.random() * 0.2)
+                pending.cancel()
+                try:
+                    result = client.infer(
+                        pipeline, _input(file), client_timeout=rng.choice([0.1, 60])
+                    )
+                except InferenceServerException as error:
+                    if not any(text in str(error) for text in BUSY):
+                        wrong.append(str(error))
+                    continue
+                if not np.array_equal(result.as_numpy("boxes")[0], expected):
+                    wrong.append("another image's boxes")
+
+    callers = [threading.Thread(target=call, args=(seed,)) for seed in range(CALLERS)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not wrong
+    assert triton.process.alive()
+    assert not triton.process.dead_stubs()
+    _wait_until_idle(triton, pipeline)
+    for file, expected in cases:
+        np.testing.assert_array_equal(ask(triton, pipeline, file)["boxes"], expected)
+
+
+def _wait_until_idle(triton: Triton, pipeline: str) -> None:
+    """What callers left behind is worked off first."""
+    model, give_up = wire.decision_model(pipeline), time.monotonic() + 60
+    while queues.read(*triton.process.metrics_address)[0][model]:
+        assert time.monotonic() < give_up
+        time.sleep(0.1)

@@ -1,0 +1,95 @@
+"""`python -m export`: which arguments go together, and what is said where they do not."""
+
+import pytest
+from typer.testing import CliRunner
+
+from export.__main__ import app
+from pipelines import wire
+from pipelines.load import available, load_spec
+
+
+@pytest.fixture
+def export(tmp_path):
+    """Runs the command into an empty model repository; gives exit status and what it printed."""
+
+    def run(*arguments):
+        places = ["--repository", str(tmp_path / "repository")]
+        result = CliRunner().invoke(app, [*map(str, arguments), *places])
+        return result.exit_code, result.output
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["oral_cancer"],
+        ["oral_cancer", "--demo", "--checkpoint", "vgg16=a.pt"],
+        ["all", "--checkpoint", "vgg16=a.pt"],
+        ["oral_cancer,mhist", "--checkpoint", "vgg16=a.pt"],
+        ["oral_cancer", "--checkpoint", "vgg16"],
+        ["oral_cancer", "--checkpoint", "vgg16=a.pt", "--checkpoint", "vgg16=b.pt"],
+    ],
+)
+def test_arguments_that_do_not_go_together_are_a_usage_error(export, arguments):
+    status, _ = export(*arguments)
+    assert status == 2
+
+
+def test_an_unknown_pipeline_lists_the_known_ones(export):
+    status, output = export("nothing", "--demo")
+    assert status == 1
+    assert "no pipeline 'nothing'" in output
+    assert "snake_species" in output
+
+
+def test_configs_are_written_for_all_some_or_one(export, tmp_path):
+    for argument, names in {
+        "mhist": ["mhist"],
+        "oral_cancer,snake_species": ["oral_cancer", "snake_species"],
+        "all": available(),
+    }.items():
+        status, output = export(argument, "--configs")
+        assert status == 0
+        for name in names:
+            assert (tmp_path / "repository" / name / "config.pbtxt").is_file()
+            if argument == "all" and name in {"cervical_lesions", "object_detection"}:
+                assert f"{name}/config.pbtxt" in output.replace("\n", "")
+
+
+def test_a_demo_that_is_there_is_not_made_again(export, tmp_path, monkeypatch):
+    names = ["mhist", "snake_species"]
+    for name in names:
+        for member in load_spec(name).members:
+            model = tmp_path / "repository" / wire.member_model(name, member)
+            (model / "1").mkdir(parents=True)
+    monkeypatch.setattr("export.__main__._demo", lambda *_: pytest.fail("made again"))
+    status, _ = export(",".join(names), "--demo", "--if-missing")
+    assert status == 0
+
+
+def test_a_demo_without_its_int8_member_is_made(export, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr("export.__main__._demo", lambda spec, *_: made.append(spec.name))
+    (tmp_path / "repository" / "snake_species_fp32" / "1").mkdir(parents=True)
+    status, _ = export("snake_species", "--demo", "--if-missing")
+    assert status == 0
+    assert made == ["snake_species"]
+
+
+def test_a_class_map_is_compared_before_anything_is_converted(export, tmp_path):
+    path = tmp_path / "class_map.json"
+    path.write_text('{"0": "Naja naja", "1": "Vipera berus"}')
+    status, output = export("snake_species", "--checkpoint", "fp32=absent.pt", "--class-map", path)
+    assert status == 1
+    assert "pipelines/snake_species.yaml" in output
+    assert "- Naja naja\n- Vipera berus" in output
+    assert not (tmp_path / "repository").exists()
+
+
+def test_an_int8_member_without_proof_is_refused_before_its_checkpoint_is_read(export):
+    status, output = export("snake_species", "--checkpoint", "fp32=absent.pt")
+    assert status == 1
+    assert "--calibration DIR" in output
+    assert "--validation DIR" in output

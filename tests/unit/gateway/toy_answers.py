@@ -1,0 +1,75 @@
+"""The tensors that a right answer has, by the pipeline's task."""
+
+import json
+import struct
+
+import numpy as np
+
+from pipelines.spec import PipelineSpec, Task
+from pipelines.wire import Detected, Output
+
+Tensor = np.ndarray | list[bytes]
+
+WIDTH, HEIGHT = 640, 480
+PICTURE = b"\x89PNG\r\n\x1a\npicture"
+MASKS = [{"size": [HEIGHT, WIDTH], "counts": counts} for counts in ("PQ3a1`0", 'X\\`0"2', "Ye2")]
+POLYGONS = [[[10.5, 20.0, 110.0, 20.0, 110.0, 220.5]], [[0.0, 0.0, 8.0, 0.0, 8.0, 9.0]], []]
+
+
+def encoded(tensor: Tensor) -> bytes:
+    if isinstance(tensor, list):
+        return b"".join(struct.pack("<I", len(element)) + element for element in tensor)
+    return tensor.tobytes()
+
+
+def answer_of(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tensor]:
+    if spec.task is Task.CLASSIFICATION:
+        return _opinion(spec, parameters)
+    return _detections(spec, parameters)
+
+
+def _opinion(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tensor]:
+    """Members say 0.3, 0.85 and so on of the second class; others than those asked say nothing."""
+    asked = {parameters["member"]} if "member" in parameters else set(spec.asked)
+    members = np.zeros((len(spec.members), len(spec.classes)), np.float32)
+    members[:, 0] = [0.7, 0.15, 0.6][: len(members)]
+    members[:, 1] = [0.3, 0.85, 0.4][: len(members)]
+    unheard = [name not in asked for name in spec.members]
+    predictions = members.argmax(1).astype(np.int32)
+    members[unheard], predictions[unheard] = np.nan, -1
+    probabilities = np.zeros(len(spec.classes), np.float32)
+    probabilities[:2] = 0.37, 0.63
+    threshold = parameters.get("threshold", 0.5) if spec.threshold else np.nan
+    return {
+        Output.PROBABILITIES: probabilities,
+        Output.MEMBER_PROBABILITIES: members,
+        Output.MEMBER_PREDICTION: predictions,
+        Output.PREDICTION: np.array([1], np.int32),
+        Output.CONFIDENCE: np.array([0.63], np.float32),
+        Output.DISAGREEMENT: np.array([0.55], np.float32),
+        Output.ENTROPY: np.array([0.9506721], np.float32),
+        Output.THRESHOLD: np.array([threshold], np.float32),
+        Output.UNCERTAINTY_LEVEL: np.array([2], np.int32),
+    }
+
+
+def _detections(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tensor]:
+    """Up to three objects, those that reach the score: of the third, first and third class."""
+    threshold = float(parameters.get("threshold", 0.5))
+    count = sum(score >= threshold for score in (0.9, 0.8, 0.55))
+    boxes = [[10.5, 20, 110.25, 220.5], [0, 0, 640, 480], [600, 470, 640, 480]]
+    polygons = [json.dumps(outlines).encode() for outlines in POLYGONS]
+    asked = {name for name in ("polygons", "visualization") if parameters.get(name) == "true"}
+    tensors: dict[str, Tensor] = {
+        Detected.BOXES: np.array(boxes[:count], np.float32),
+        Detected.SCORES: np.array([0.9, 0.8, 0.55][:count], np.float32),
+        Detected.CLASSES: np.array([2, 0, 2][:count], np.int32),
+        Detected.AREAS: np.array([19999.9, 307200, 400][:count], np.float32),
+        Detected.IMAGE_SIZE: np.array([HEIGHT, WIDTH], np.int32),
+        Detected.THRESHOLD: np.array([threshold], np.float32),
+        Detected.VISUALIZATION: [PICTURE if "visualization" in asked else b""],
+    }
+    if spec.task is Task.SEGMENTATION:
+        tensors[Detected.MASKS] = [json.dumps(mask).encode() for mask in MASKS[:count]]
+        tensors[Detected.POLYGONS] = (polygons if "polygons" in asked else [b""] * 3)[:count]
+    return tensors

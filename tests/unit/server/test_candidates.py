@@ -1,0 +1,85 @@
+"""Which pipelines may be served: those that are there, and those that come later."""
+
+import os
+import shutil
+
+import pytest
+
+from pipelines.load import FOLDER
+from server import candidates
+from server.candidates import Candidates
+from server.errors import RefusedPipelineError
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A folder of specs with one pipeline, and an empty repository."""
+    specs, repository = tmp_path / "specs", tmp_path / "repository"
+    specs.mkdir()
+    repository.mkdir()
+    shutil.copy(FOLDER / "oral_cancer.yaml", specs)
+    return specs, repository
+
+
+@pytest.fixture
+def vouched(monkeypatch):
+    """Vouches for a pipeline as soon as its first model has a version; records who was asked."""
+    asked = []
+
+    def vouch(spec, repository):
+        asked.append(spec.name)
+        if not list(repository.glob(f"{spec.name}*/1")):
+            raise RefusedPipelineError(f"{spec.name}: no weights")
+        return spec.name
+
+    monkeypatch.setattr(candidates, "vouch", vouch)
+    return asked
+
+
+def test_a_refused_pipeline_is_not_judged_again_before_its_files_change(folders, vouched):
+    looks = Candidates(*folders, None)
+    assert looks.look() == ([], ["oral_cancer: no weights"])
+    assert looks.look() == ([], [])
+    assert vouched == ["oral_cancer"]
+
+
+def test_weights_that_come_later_are_found_once(folders, vouched):
+    specs, repository = folders
+    looks = Candidates(specs, repository, None)
+    looks.look()
+    (repository / "oral_cancer_vgg16" / "1").mkdir(parents=True)
+    assert looks.look() == (["oral_cancer"], [])
+    assert looks.look() == ([], [])
+
+
+def test_a_new_yaml_is_a_new_candidate(folders, vouched):
+    specs, repository = folders
+    looks = Candidates(specs, repository, None)
+    looks.look()
+    (repository / "sixth" / "1").mkdir(parents=True)
+    text = (FOLDER / "oral_cancer.yaml").read_text("utf-8")
+    (specs / "sixth.yaml").write_text(text.replace("name: oral_cancer", "name: sixth"), "utf-8")
+    assert looks.look() == (["sixth"], [])
+
+
+def test_a_broken_yaml_is_told_once_and_served_when_mended(folders, vouched):
+    specs, repository = folders
+    (repository / "oral_cancer" / "1").mkdir(parents=True)
+    path = specs / "oral_cancer.yaml"
+    good = path.read_text("utf-8")
+    path.write_text("classes: [", "utf-8")
+    looks = Candidates(specs, repository, None)
+    releases, problems = looks.look()
+    assert not releases
+    assert "not valid YAML" in problems[0]
+    path.write_text(good, "utf-8")
+    os.utime(path, ns=(1, 1))
+    assert looks.look() == (["oral_cancer"], [])
+
+
+def test_only_what_was_asked_for_is_a_candidate(folders, vouched):
+    specs, repository = folders
+    (repository / "oral_cancer" / "1").mkdir(parents=True)
+    releases, problems = Candidates(specs, repository, ["absent"]).look()
+    assert not releases
+    assert "no pipeline 'absent'" in problems[0]
