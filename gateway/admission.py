@@ -1,6 +1,6 @@
 """Who is let in: a limit on requests and on the bytes they bring, before a body is read."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gateway.errors import Code, RefusedError
@@ -8,12 +8,18 @@ from gateway.metrics import Metrics
 
 
 class Admission:
-    """Counts what is in flight; refuses at once rather than let memory or a queue grow."""
+    """Counts what is in flight; refuses at once rather than let memory or a queue grow.
 
-    def __init__(self, requests: int, size: int, metrics: Metrics) -> None:
+    What callers left behind in Triton takes places too: it is work all the same.
+    """
+
+    def __init__(
+        self, requests: int, size: int, metrics: Metrics, left_behind: Callable[[], int]
+    ) -> None:
         self._free_requests = requests
         self._free_bytes = size
         self._metrics = metrics
+        self._left_behind = left_behind
 
     @contextmanager
     def admit(self, pipeline: str, size: int) -> Iterator[None]:
@@ -22,7 +28,7 @@ class Admission:
         Raises:
             RefusedError: with code `busy` where there is no place.
         """
-        if self._free_requests < 1:
+        if self._free_requests - self._left_behind() < 1:
             raise self._busy(pipeline, "requests")
         if self._free_bytes < size:
             raise self._busy(pipeline, "bytes")

@@ -33,7 +33,9 @@ def create_app(settings: Settings) -> FastAPI:
     triton = Triton(settings.triton_address)
     catalog = Catalog(triton)
     readiness = Readiness(triton, catalog, settings.readiness_interval_seconds)
-    admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes, metrics)
+    admission = Admission(
+        settings.max_in_flight, settings.max_in_flight_bytes, metrics, lambda: triton.left_behind
+    )
     dataplane = Dataplane(triton, catalog, readiness, metrics, settings.batch_concurrency)
     predictions = Predictions(settings, catalog, admission, dataplane)
 

@@ -1,5 +1,6 @@
 """The only module that speaks gRPC to Triton."""
 
+import asyncio
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -8,9 +9,9 @@ import grpc
 import structlog
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from gateway.errors import Code
+from gateway.errors import Code, RefusedError
 from gateway.outputs import Outputs
-from gateway.translation import translate
+from gateway.translation import LATE, translate
 from pipelines import wire
 
 log = structlog.get_logger("gateway")
@@ -35,6 +36,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 _GRACE_SECONDS = 5.0
+_PATIENCE_SECONDS = 60.0
+"""How long past its deadline an inference may go on: a Triton that takes longer hangs."""
 
 
 class Triton:
@@ -42,6 +45,12 @@ class Triton:
 
     def __init__(self, address: str) -> None:
         self._address = address
+        self._left: set[asyncio.Future[Message]] = set()
+
+    @property
+    def left_behind(self) -> int:
+        """Inferences under way for which nobody waits any more."""
+        return len(self._left)
 
     def open(self) -> None:
         """Begins to connect; a channel belongs to the event loop that it is made in."""
@@ -85,21 +94,41 @@ class Triton:
     async def infer(
         self, model: str, image: bytes, parameters: Mapping[str, str], seconds: float
     ) -> Outputs:
-        """Asks an ensemble about one encoded image. Cancelling the task cancels in Triton.
+        """Asks an ensemble about one encoded image.
+
+        A caller that leaves, or whose time is up, leaves the inference behind: Triton 2.51 may
+        crash where one is cancelled (docs/decisions/0012).
 
         Args:
             model: the ensemble.
             image: the encoded image.
             parameters: the caller's choices.
-            seconds: how long the answer may take, in Triton's queues too; then it is cancelled.
+            seconds: how long the answer may take; Triton drops what waits longer in a queue.
 
         Raises:
             RefusedError: whatever kept Triton from answering.
         """
         request = _infer_request(model, image, parameters, seconds)
-        response = await self._call(self._model_infer, request, seconds)
+        call = asyncio.ensure_future(
+            self._call(self._model_infer, request, seconds + _PATIENCE_SECONDS)
+        )
+        try:
+            await asyncio.wait((call,), timeout=seconds)
+        finally:
+            if not call.done():
+                self._left.add(call)
+                call.add_done_callback(self._over)
+        if not call.done():
+            raise RefusedError(Code.DEADLINE, LATE)
+        response = call.result()
         names = (output.name for output in response.outputs)
         return Outputs(dict(zip(names, response.raw_output_contents, strict=True)))
+
+    def _over(self, call: asyncio.Future[Message]) -> None:
+        self._left.discard(call)
+        if not call.cancelled():
+            # Asked for, so that asyncio does not report an error that nobody waited for.
+            call.exception()
 
     async def _call(self, method: Method, request: Message | bytes, seconds: float) -> Message:
         try:

@@ -31,7 +31,7 @@ from tests.integration.service import free_ports
 BOXES, MASKS, BINARY = "object_detection", "cervical_lesions", "mhist"
 MEMBERS = {BOXES: red_finders.boxes, MASKS: red_finders.masks, BINARY: red_finders.brightness}
 CALLERS = 23
-BUSY = ("Deadline Exceeded", "Exceeds maximum queue size")
+BUSY = ("timeout expired", "Exceeds maximum queue size")
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def test_a_member_asked_alone_runs_alone_and_an_alternative_only_when_asked(trit
 
 
 @pytest.mark.parametrize("pipeline", [BOXES, MASKS])
-def test_callers_who_leave_harm_nobody(triton, pipeline):
+def test_callers_whose_time_is_up_harm_nobody(triton, pipeline):
     rng = random.Random(1)
     cases = []
     for _ in range(12):
@@ -214,16 +214,11 @@ def test_callers_who_leave_harm_nobody(triton, pipeline):
         with grpcclient.InferenceServerClient(triton.process.address) as client:
             for _ in range(9):
                 file, expected = rng.choice(cases)
-                left = threading.Event()
-                pending = client.async_infer(
-                    pipeline, _input(file), lambda result, error, left=left: left.set()
-                )
-                left.wait(rng.random() * 0.2)
-                pending.cancel()
+                # In microseconds, in each queue on the way. No call is cancelled: Triton 2.51 may
+                # crash on that (docs/decisions/0012).
+                patience = rng.choice([1_000, 20_000, 100_000, 60_000_000])
                 try:
-                    result = client.infer(
-                        pipeline, _input(file), client_timeout=rng.choice([0.1, 60])
-                    )
+                    result = client.infer(pipeline, _input(file), timeout=patience)
                 except InferenceServerException as error:
                     if not any(text in str(error) for text in BUSY):
                         wrong.append(str(error))

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import random
 import signal
 import socket
 import subprocess
@@ -15,7 +16,6 @@ import pytest
 import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException
 
-from tests import photos
 from tests.integration.service import ROOT, environment, free_ports
 from tests.integration.triton import infer_together
 
@@ -125,45 +125,50 @@ def test_a_full_queue_of_triton_is_429_and_its_timeout_504(oral_cancer, service,
             assert_problem(answer, 504, "deadline")
 
 
-def test_a_caller_who_hangs_up_is_cancelled_in_triton(oral_cancer, service, http):
-    # Large photos wait for their decoding; Triton drops those that nobody waits for before the
-    # next step.
-    body = photos.encoded(photos.photo(5).resize((6000, 4000)))
-    assert len(body) < oral_cancer.spec.limits.bytes
-    head = (
-        f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    before = asked(service)
-    with contextlib.ExitStack() as callers:
-        for _ in range(8):
-            address = ("127.0.0.1", service.gateway)
-            connection = callers.enter_context(socket.create_connection(address))
-            connection.sendall(head.encode() + body)
-        give_up = time.monotonic() + 10
-        while in_flight(http) + asked(service) - before < 8:
-            assert time.monotonic() < give_up, "the gateway did not let all of them in"
-            time.sleep(0.02)
-    give_up = time.monotonic() + 10
-    while in_flight(http) and time.monotonic() < give_up:
-        time.sleep(0.05)
-    assert in_flight(http) == 0, "the gateway still holds places for callers who are gone"
-    # Behind all that those callers had asked for.
-    assert http.post(PREDICT, files={"file": oral_cancer.files[0]}).status_code == 200
-    assert asked(service) - before < 8, "every photo was looked at although nobody waited"
+def test_callers_who_leave_and_deadlines_that_pass_harm_nobody(oral_cancer, service, http):
+    # Cancelled inferences crash this Triton within some hundreds; the gateway cancels none.
+    service.wait_ready()
+    before = service.metrics(service.server_metrics)
+    path = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+    problems: list[str] = []
+
+    def leave(port: int, seed: int) -> None:
+        rng = random.Random(seed)
+        for _ in range(30):
+            body = rng.choice(oral_cancer.files)
+            head = f"{path}Content-Length: {len(body)}\r\n\r\n"
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(head.encode() + body)
+                time.sleep(rng.random() * 0.1)
+
+    def be_late(client: httpx.Client) -> None:
+        for _ in range(30):
+            answer = client.post(PREDICT, files={"file": oral_cancer.files[0]})
+            if answer.status_code not in {200, 429, 504}:
+                problems.append(answer.text)
+
+    with gateway(service.triton_grpc, GATEWAY_DEADLINE_SECONDS="0.3") as hasty:
+        callers = [threading.Thread(target=leave, args=(service.gateway, n)) for n in range(8)]
+        callers += [threading.Thread(target=be_late, args=(hasty,)) for _ in range(8)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    assert not problems
+    give_up = time.monotonic() + 60
+    while in_flight(http):
+        assert time.monotonic() < give_up, "the gateway still holds places of callers who are gone"
+        time.sleep(0.1)
+    for file in oral_cancer.files[:8]:
+        assert http.post(PREDICT, files={"file": file}).status_code == 200
+    after = service.metrics(service.server_metrics)
+    assert after["server_restarts_total"] == before["server_restarts_total"]
 
 
 def in_flight(http: httpx.Client) -> float:
     name = 'gateway_requests_in_flight{pipeline="oral_cancer"}'
     lines = http.get("/metrics").text.splitlines()
     return next((float(line.split()[-1]) for line in lines if line.startswith(name)), 0.0)
-
-
-def asked(service) -> int:
-    """How many images a member has seen."""
-    with grpcclient.InferenceServerClient(service.grpc) as triton:
-        (statistics,) = triton.get_inference_statistics("oral_cancer_vgg16").model_stats
-    return int(statistics.inference_count)
 
 
 def test_keys_are_asked_for_where_they_are_configured(oral_cancer, service, tmp_path):

@@ -63,7 +63,9 @@ async def test_a_caller_who_hangs_up_frees_the_place(serve, triton, sent):
     await writer.wait_closed()
     await asyncio.sleep(0.2)
     assert await in_flight(port) == [0.0]
-    assert triton.cancelled == int(sent.endswith(JPEG))
+    # What Triton was asked, it goes on with: cancelling may crash it.
+    assert triton.now == int(sent.endswith(JPEG))
+    assert triton.cancelled == 0
     triton.rules.clear()
 
 

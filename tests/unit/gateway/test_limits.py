@@ -1,5 +1,7 @@
 import asyncio
+import gc
 
+import grpc
 import pytest
 
 from gateway.keys import hash_key
@@ -8,7 +10,7 @@ from tests.unit.gateway.samples import (
     RAW,
     assert_problem,
 )
-from tests.unit.gateway.toy_triton import forever
+from tests.unit.gateway.toy_triton import Failure, forever
 
 pytestmark = pytest.mark.anyio
 
@@ -34,13 +36,42 @@ async def test_a_body_that_comes_too_slowly_meets_the_deadline(start):
         assert_problem(response, 504, "deadline")
 
 
-async def test_work_past_its_deadline_is_cancelled_in_triton(start, triton):
-    client = await start(deadline_seconds=0.2)
-    triton.rules.append(forever)
-    response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
-    assert_problem(response, 504, "deadline")
-    await asyncio.sleep(0.2)
-    assert triton.cancelled == 1
+async def test_work_past_its_deadline_goes_on_in_triton_and_keeps_its_place(start, triton):
+    done = asyncio.Event()
+
+    async def until_done(_image, _parameters):
+        await done.wait()
+
+    client = await start(deadline_seconds=0.2, max_in_flight=1)
+    triton.rules.append(until_done)
+    late = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
+    assert_problem(late, 504, "deadline")
+    refused = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
+    assert_problem(refused, 429, "busy")
+    assert (triton.now, triton.cancelled) == (1, 0)
+    done.set()
+    while triton.now:  # noqa: ASYNC110 - gRPC sets no event
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    answer = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
+    assert answer.status_code == 200
+    assert triton.cancelled == 0
+
+
+async def test_an_error_for_which_nobody_waits_is_not_reported(start, triton):
+    async def fail_late(_image, _parameters):
+        await asyncio.sleep(0.2)
+        raise Failure(grpc.StatusCode.INTERNAL, "broken")
+
+    client = await start(deadline_seconds=0.1)
+    triton.rules.append(fail_late)
+    late = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
+    assert_problem(late, 504, "deadline")
+    reported = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    await asyncio.sleep(0.3)
+    gc.collect()
+    assert reported == []
 
 
 async def test_a_key_is_asked_for_where_keys_are_configured(start, tmp_path):
