@@ -4,6 +4,8 @@ BIN := .venv/bin
 PYTHON ?= python3.11
 # What `make serve` serves and `make demo` makes weights for, comma-separated, or `all`.
 PIPELINES ?= oral_cancer
+# How: a profile of the pipelines' YAML, e.g. int8; those that have none of the name by default.
+PROFILE ?= default
 # The environment is as new as what it was built from.
 STAMP := .venv/.stamp-$(shell cat pyproject.toml constraints.txt client/pyproject.toml | sha256sum | cut -c1-16)
 
@@ -27,16 +29,16 @@ setup: $(STAMP) ## Builds .venv from the pinned requirements, once
 
 .PHONY: demo
 demo: setup ## Makes and exports demo weights of PIPELINES where there are none (they mean nothing clinically)
-	@$(BIN)/python -m export "$(PIPELINES)" --demo --if-missing
+	@$(BIN)/python -m export "$(PIPELINES)" --profile "$(PROFILE)" --demo --if-missing
 
 .PHONY: serve
 serve: setup ## Serves PIPELINES on http://127.0.0.1:8080; makes demo weights first where there are none
 	@# What has no weights all the same is named below, and the others are served.
-	-@$(BIN)/python -m export "$(PIPELINES)" --demo --if-missing
-	@exec $(BIN)/python -m server --gateway --pipelines "$(PIPELINES)"
+	-@$(BIN)/python -m export "$(PIPELINES)" --profile "$(PROFILE)" --demo --if-missing
+	@exec $(BIN)/python -m server --gateway --pipelines "$(PIPELINES)" --profile "$(PROFILE)"
 
 .PHONY: configs
-configs: setup ## Writes model_repository/*/config.pbtxt anew from pipelines/*.yaml
+configs: setup ## Writes all configs of model_repository/ anew from pipelines/*.yaml
 	@$(BIN)/python -m export --configs
 
 .PHONY: lint
@@ -67,6 +69,33 @@ demo-report: setup ## Trains the demo three times and writes its figures to docs
 .PHONY: models-report
 models-report: setup ## Measures size, CPU time and accuracy of all exported members into docs/models.md (slow)
 	@$(BIN)/python -m export.models_report
+
+.PHONY: loadtest
+loadtest: setup ## Sends as real users do for LOADTEST_SECONDS (120) to a service of its own; fails where a budget is broken
+	@test -n "$(LOADTEST_URL)" || $(BIN)/python -m export oral_cancer --demo --if-missing
+	@$(BIN)/python -m loadtest run
+
+.PHONY: overload
+overload: setup ## Sends three times what a service of its own can answer, for OVERLOAD_SECONDS (120); fails where a budget is broken
+	@test -n "$(LOADTEST_URL)" || $(BIN)/python -m export oral_cancer --demo --if-missing
+	@$(BIN)/python -m loadtest overload
+
+.PHONY: bench
+bench: setup ## Measures Triton, the gateway and other servers against the machine's limit into docs/performance.md (35 minutes, on a quiet machine); BENCH=--quick only tries it
+	@$(BIN)/python -m export oral_cancer --profile onnx --demo --if-missing
+	@$(BIN)/python -m export oral_cancer --profile int8 --demo --if-missing
+	@$(BIN)/python -m export oral_cancer --demo --if-missing
+	@$(BIN)/python -m bench $(BENCH)
+
+.PHONY: tune
+tune: setup ## Tries processes, threads and batches of oral_cancer on this machine and proposes better ones (10 minutes); TUNE="--pipeline mhist --write" and so on
+	@test -n "$(TUNE)" || $(BIN)/python -m export oral_cancer --demo --if-missing
+	@$(BIN)/python -m bench.tune $(TUNE)
+
+.PHONY: scale
+scale: setup ## Measures cost as photos, batches, callers and pipelines grow into docs/scale.md (10 minutes, on a quiet machine); SCALE=--quick only tries it
+	@$(BIN)/python -m export oral_cancer --demo --if-missing
+	@$(BIN)/python -m bench.scale $(SCALE)
 
 .PHONY: clean
 clean: ## Removes the environment, caches and run-time files; model versions stay

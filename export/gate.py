@@ -1,5 +1,7 @@
 """The gate of a quantised member: it must decide as its FP32 original does, and as often right."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ _DIGITS = 9
 
 
 class GateError(ExportError):
-    """A quantised member that lost too much."""
+    """What was to be judged lost too much, or nothing could judge it."""
 
 
 def measure(
@@ -92,16 +94,26 @@ def logits(run: Run, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def decisions(numbers: NDArray[np.float32], spec: PipelineSpec) -> NDArray[np.int64]:
-    """The predicted classes INT64 [N] of one member's logits [N, K] or [N, 1].
+    """The predicted classes INT64 [N] of one member's logits [N, K] or [N, 1]."""
+    return decided(probabilities(numbers), spec)
 
-    By the contract's rule, as the decision step has it: softmax, the positive class where its
-    probability reaches the default threshold in FP32, else the largest, of equal ones the first.
-    """
+
+def probabilities(numbers: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The probabilities FP64 [N, K] of one member's logits [N, K] or, where K is 2, [N, 1]."""
     z = numbers.astype(np.float64)
     if z.shape[1] == 1:
         z = np.concatenate([np.zeros_like(z), z], axis=1)
     powers = np.exp(z - z.max(axis=1, keepdims=True))
-    p = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def decided(answers: NDArray[np.floating[Any]], spec: PipelineSpec) -> NDArray[np.int64]:
+    """The predicted classes INT64 [N] of probabilities [N, K].
+
+    By the contract's rule, as the decision step has it: the positive class where its probability
+    reaches the default threshold in FP32, else the largest, of equal ones the first.
+    """
+    p = answers.astype(np.float32)
     if spec.threshold is None:
         return np.asarray(p.argmax(axis=1), dtype=np.int64)
     return np.asarray(p[:, 1] >= np.float32(spec.threshold.default), dtype=np.int64)

@@ -15,7 +15,7 @@ from rich.markdown import Markdown
 from export import held_out, parity, timing
 from export.repository import ModelRepository
 from pipelines import wire
-from pipelines.load import FOLDER, available, load_spec
+from pipelines.load import FOLDER, available, load_whole
 from pipelines.manifest import Manifest
 from pipelines.spec import PipelineSpec
 
@@ -83,7 +83,7 @@ def main(
     """
     rows = []
     for name in available(specs):
-        spec = load_spec(name, specs)
+        spec = load_whole(name, specs)
         with screen.status(f"measuring {name}"):
             rows += _rows(spec, _measure(spec, ModelRepository(repository)))
     lines = [_HEAD, ("---",) * len(_HEAD), *rows]

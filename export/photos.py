@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pipelines.preprocessing import Preprocessing, Resize
+from pipelines import scaling
+from pipelines.preprocessing import Decoding, Preprocessing, Resize
 
 Pixels = NDArray[np.uint8]
 """RGB, UINT8 [H, W, 3]."""
@@ -32,6 +33,7 @@ def read(path: Path, preprocessing: Preprocessing) -> Pixels:
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
+            _scale(image, preprocessing)
             image.load()
             if image.mode.startswith(_DEEP):
                 raise UnreadablePhotoError(f"{path}: grey of more than 8 bits: save it with 8")
@@ -61,6 +63,14 @@ def files_below(folder: Path) -> list[Path]:
 def spread(paths: Sequence[Path], most: int) -> list[Path]:
     """At most so many of these, evenly spaced."""
     return list(itertools.islice(paths, 0, None, max(1, -(-len(paths) // most))))
+
+
+def _scale(image: Image.Image, preprocessing: Preprocessing) -> None:
+    """Has an opened JPEG decoded at the size that `fast` needs; another format stays as it is."""
+    if preprocessing.profile is Decoding.FAST and preprocessing.size and preprocessing.reserve:
+        height, width = preprocessing.size
+        smaller = scaling.scaled_size(image.size, (width, height), preprocessing.reserve)
+        image.draft("RGB", smaller)
 
 
 def to_size(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:

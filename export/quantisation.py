@@ -1,10 +1,11 @@
 """Makes an INT8 artefact of an FP32 one, and asks whether the oldest ONNX Runtime would take it.
 
-A CPU without VNNI adds products of unsigned activations and signed weights in 16 bits, which eight
-bits each would overflow, and what passed the gate here has to hold where it is served: static
-weights are unsigned, and dynamic ones use seven of their eight bits (`reduce_range`).
+Weights are signed, because ONNX Runtime multiplies unsigned activations by unsigned weights several
+times slower. A CPU without VNNI adds such products in 16 bits, which eight bits each would
+overflow, and what passed the gate here has to hold where it is served: weights use seven of their
+eight bits (`reduce_range`).
 https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
-Why convolutions are not quantised dynamically: docs/decisions/0007.
+Why convolutions are not quantised dynamically, and what else was tried: docs/decisions/0007.
 """
 
 import tempfile
@@ -28,8 +29,9 @@ from export.quiet import quiet
 from pipelines import wire
 from pipelines.member import Method
 
-# All else stays in FP32: what lies between convolutions is slower in INT8.
-_STATIC_OPERATORS = ["Conv", "MatMul", "Gemm"]
+# Pools pass INT8 on, and a Relu becomes the lower end of a range: convolutions follow each other
+# without a detour through FP32. All else stays there: what adds or multiplies is slower in INT8.
+_STATIC_OPERATORS = ["Conv", "MatMul", "Gemm", "MaxPool", "Relu"]
 _DYNAMIC_OPERATORS = ["MatMul", "Gemm"]
 # Rare extremes would make the steps between the other values too coarse.
 _PERCENTILE = 99.99
@@ -107,8 +109,9 @@ def _static(plain: Path, target: Path, calibration: NDArray[np.uint8] | None) ->
         op_types_to_quantize=_STATIC_OPERATORS,
         nodes_to_exclude=_kept_convolutions(prepared),
         per_channel=True,
+        reduce_range=True,
         activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
         calibrate_method=CalibrationMethod.Percentile,
         calibration_providers=["CPUExecutionProvider"],
         extra_options={
@@ -142,15 +145,22 @@ def _copy_without_shapes(source: Path, target: Path) -> None:
 def _kept_convolutions(path: Path) -> list[str]:
     """Names of the convolutions that stay in FP32: few weights, much lost, nothing gained.
 
-    The first one sees the pixels; in INT8 it draws the normalisation before it into a layout of
-    channels last, where three channels are slow. Depthwise ones are slower in INT8.
+    Depthwise ones are slower in INT8. So is a first one that sees the pixels with a stride: it
+    draws the normalisation before it into a layout of channels last, where three channels are
+    slow. Without a stride what it writes is large, and four times as large in FP32.
     """
     graph = onnx.load(path).graph
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     # Of a weight [out, in / groups, height, width]: a depthwise one has one channel in.
     channels_in = {item.name: item.dims[1] for item in graph.initializer if len(item.dims) == 4}  # noqa: PLR2004
     depthwise = [node for node in convolutions if channels_in.get(node.input[1]) == 1]
-    return [node.name for node in [*convolutions[:1], *depthwise]]
+    strided = [node for node in convolutions[:1] if _stride(node) > 1]
+    return [node.name for node in [*strided, *depthwise]]
+
+
+def _stride(convolution: onnx.NodeProto) -> int:
+    strides = [attribute.ints for attribute in convolution.attribute if attribute.name == "strides"]
+    return max(strides[0], default=1) if strides else 1
 
 
 def _check(path: Path) -> None:

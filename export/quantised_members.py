@@ -1,19 +1,8 @@
-"""Which members are quantised from another's checkpoint, and what that takes."""
-
-from pathlib import Path
+"""What it takes to make and to judge quantised members."""
 
 from export.labelled_photos import Evidence, EvidenceError
 from pipelines.member import Method
 from pipelines.spec import PipelineSpec, Task
-
-
-def quantised_from(spec: PipelineSpec, checkpoints: dict[str, Path]) -> list[str]:
-    """The members that are made from these members' checkpoints."""
-    return [
-        name
-        for name, member in spec.members.items()
-        if member.quantisation and member.quantisation.of in checkpoints
-    ]
 
 
 def require_evidence(spec: PipelineSpec, derived: list[str], evidence: Evidence | None) -> None:

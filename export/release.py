@@ -2,16 +2,17 @@
 
 import importlib.metadata
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from export import conversion, formats, gate, parity, timing
 from export.conversion import Converted, OnStep
-from export.errors import UnknownMemberError
 from export.labelled_photos import Evidence, EvidenceError
+from export.plan import plan
 from export.quantisation import quantise
-from export.quantised_members import quantised_from, require_evidence
+from export.quantised_members import require_evidence
 from export.repository import ModelRepository
 from pipelines import wire
 from pipelines.manifest import CLASS_MAP_FILENAME, FILENAME, GateFigures, Manifest, sha256_of
@@ -52,20 +53,21 @@ def export(
     checkpoints: dict[str, Path],
     repository: ModelRepository,
     *,
+    members: Iterable[str] | None = None,
     version: int | None = None,
     photos: Path | None = None,
     evidence: Evidence | None = None,
     on_step: OnStep = lambda _: None,
 ) -> list[Exported]:
-    """Publishes one version of each member that a checkpoint is given for.
+    """Publishes one version of each member that the checkpoints make.
 
-    Members that are quantised from one of them come with it. Nothing is published before all are
-    made and have passed their gates.
+    Nothing is published before all are made and have passed their gates.
 
     Args:
-        spec: the pipeline.
-        checkpoints: file or folder by member.
+        spec: facts that have the members, and the originals of those in INT8.
+        checkpoints: file or folder by the member that it is given for.
         repository: where to publish.
+        members: those to publish, of which the checkpoints make at least one; None: all.
         version: its number; the next free one if left out.
         photos: a folder of photos to compare artefact and checkpoint on; else drawings.
         evidence: what quantised members are made and judged with.
@@ -74,25 +76,24 @@ def export(
     Raises:
         ExportError: one of its kinds (export/errors.py).
     """
-    _require_known(spec, checkpoints)
-    derived = quantised_from(spec, checkpoints)
-    if derived:
-        require_evidence(spec, derived, evidence)
-    models = {name: wire.member_model(spec.name, name) for name in [*checkpoints, *derived]}
+    planned = plan(spec, checkpoints, members)
+    if planned.quantised:
+        require_evidence(spec, planned.quantised, evidence)
+    models = {name: wire.member_model(spec.name, name) for name in planned.published}
     number = version or repository.next_version(list(models.values()))
     for model in models.values():
         repository.require_free(model, number)
     compared = parity.photos_to_compare(photos, spec)
     with repository.staging() as staging:
         made: dict[str, _Made] = {}
-        for name in models:
+        for name in [*planned.converted, *planned.quantised]:
             (staging / name).mkdir()
-        for name, path in checkpoints.items():
+        for name, path in planned.converted.items():
             converted = conversion.convert(
                 spec, name, path, folder=staging / name, compared=compared, on_step=on_step
             )
             made[name] = _Made(converted)
-        for name in derived:
+        for name in planned.quantised:
             made[name] = _quantised(
                 spec, name, made, folder=staging / name, evidence=evidence, on_step=on_step
             )
@@ -106,25 +107,12 @@ def export(
             batched=spec.preprocessing.size is not None,
         )
         manifests = {
-            name: _vouch(spec, name, number, each, cpu_ms[name]) for name, each in made.items()
+            name: _vouch(spec, name, number, made[name], cpu_ms[name]) for name in planned.published
         }
         return [
             Exported(name, repository.publish(staging / name, models[name], number), manifest)
             for name, manifest in manifests.items()
         ]
-
-
-def _require_known(spec: PipelineSpec, checkpoints: dict[str, Path]) -> None:
-    for name in checkpoints:
-        if name not in spec.members:
-            raise UnknownMemberError(
-                f"{spec.name} has no member {name!r}; its members are: " + ", ".join(spec.members)
-            )
-        if quantisation := spec.members[name].quantisation:
-            raise UnknownMemberError(
-                f"{name} takes no checkpoint of its own: it is made from that of "
-                f"{quantisation.of}. Give --checkpoint {quantisation.of}=FILE"
-            )
 
 
 def _quantised(

@@ -7,34 +7,49 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from export import triton_config
 from export.errors import RepositoryError
-from export.triton_config import FILENAME, as_text, configs
+from export.triton_config import FILENAME, PROFILES, as_text
 from pipelines import wire
-from pipelines.spec import PipelineSpec
+from pipelines.whole import WholePipeline
 
 STAGING_PREFIX = ".staging-"
 
 
 class ModelRepository:
-    """A folder that Triton reads: `<model>/config.pbtxt` and `<model>/<version>/<artefact>`."""
+    """A folder that Triton reads.
+
+    `<model>/config.pbtxt`, `<model>/configs/<profile>.pbtxt`, `<model>/<version>/<artefact>`.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def write_configs(self, spec: PipelineSpec, source: str) -> list[Path]:
-        """Writes the configs of a pipeline's models; returns those that changed."""
+    def write_configs(self, whole: WholePipeline, source: str) -> list[Path]:
+        """Writes the configs of a pipeline's models under all its profiles, and removes others.
+
+        Returns:
+            The files that changed or went away.
+        """
+        texts = {
+            self.root / path: as_text(config, source)
+            for path, config in triton_config.files(whole).items()
+        }
         changed = []
-        for name, config in configs(spec).items():
-            path = self.root / name / FILENAME
-            text = as_text(config, source)
+        for path, text in texts.items():
             if path.is_file() and path.read_text("utf-8") == text:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_whole(path, text)
             changed.append(path)
+        models = {path.parent for path in texts if path.name == FILENAME}
+        for path in sorted(old for model in models for old in (model / PROFILES).glob("*.pbtxt")):
+            if path not in texts:
+                path.unlink()
+                changed.append(path)
         for step in (wire.decode_model, wire.decision_model):
-            _keep_empty_version(self.root / step(spec.name))
-        _keep_empty_version(self.root / spec.name)
+            _keep_empty_version(self.root / step(whole.name))
+        _keep_empty_version(self.root / whole.name)
         return changed
 
     def versions(self, model: str) -> list[int]:

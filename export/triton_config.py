@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
@@ -10,11 +11,30 @@ from export import tensors
 from export.tensors import Tensor
 from pipelines import wire
 from pipelines.member import Format
+from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec, Task
+from pipelines.whole import WholePipeline
 
 FILENAME = "config.pbtxt"
+PROFILES = "configs"
+"""Folder of a model's configs under other profiles, by Triton's rule: `<profile>.pbtxt`."""
 
 _THREADS = {Format.ONNX: "intra_op_thread_count", Format.TORCHSCRIPT: "INTRA_OP_THREAD_COUNT"}
+
+
+def files(whole: WholePipeline) -> dict[Path, pb.ModelConfig]:
+    """The configs of all models under all profiles by path in the repository.
+
+    A model's `config.pbtxt` is the one of the first profile that serves it, the default before
+    the others; those that differ from it lie in `configs/`, where Triton looks first if it is
+    started with `--model-config-name`.
+    """
+    found: dict[Path, pb.ModelConfig] = {}
+    for profile in [DEFAULT_PROFILE, *whole.profiles]:
+        for model, config in configs(whole.under(profile)).items():
+            if found.setdefault(Path(model, FILENAME), config) != config:
+                found[Path(model, PROFILES, f"{profile}.pbtxt")] = config
+    return found
 
 
 def configs(spec: PipelineSpec) -> dict[str, pb.ModelConfig]:
@@ -54,11 +74,10 @@ def _member(spec: PipelineSpec, name: str) -> pb.ModelConfig:
         spec.serving.queue_delay_us,
     )
     config.default_model_filename = member.format.filename
+    config.max_batch_size = spec.max_batch(name)
     _take(config, [tensors.member_input(spec)])
     _give(config, tensors.member_outputs(spec, name))
     if spec.preprocessing.size is None:
-        # Its graph takes one image of any size and adds the batch dimension itself.
-        config.max_batch_size = 0
         config.ClearField("dynamic_batching")
     _set(config, _THREADS[member.format], str(member.threads))
     return config
@@ -84,12 +103,12 @@ def _decision(spec: PipelineSpec) -> pb.ModelConfig:
         ),
     }
     if not classification:
-        facts |= {
-            "masks": spec.task is Task.SEGMENTATION,
-            "members_batched": spec.preprocessing.size is not None,
-        }
+        facts["masks"] = spec.task is Task.SEGMENTATION
     _set(config, "decision", json.dumps(facts))
-    models = {name: wire.member_model(spec.name, name) for name in spec.members}
+    models = {
+        name: {"name": wire.member_model(spec.name, name), "max_batch": spec.max_batch(name)}
+        for name in spec.members
+    }
     _set(config, "models", json.dumps(models))
     _set(config, wire.Delta.RELEASE, spec.release)
     return config

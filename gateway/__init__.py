@@ -1,1 +1,1 @@
-"""The HTTP door: takes encoded images, asks Triton over gRPC, renders what Triton decided."""
+"""The only door: takes encoded images over HTTP or gRPC, asks Triton, hands on what it decided."""

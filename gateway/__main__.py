@@ -1,27 +1,55 @@
 """`python -m gateway`: serves, or makes the line of an API key."""
 
 import argparse
+import asyncio
 import getpass
 import signal
 import sys
 from contextlib import suppress
+from socket import socket
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from pydantic import ValidationError
 
 from gateway import logs
 from gateway.app import create_app
+from gateway.door.server import Door, DoorError
 from gateway.keys import KeysError, hash_key
+from gateway.readiness import Readiness
 from gateway.settings import Settings
 
 
 class _Server(uvicorn.Server):
-    """Tells readiness probes, as soon as it is to stop, that it takes nothing new."""
+    """Serves gRPC beside HTTP.
+
+    Tells readiness probes, as soon as it is to stop, that it takes nothing new.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._door: Door = app.state.door
+        self._readiness: Readiness = app.state.readiness
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        try:
+            await self._door.open()
+        except DoorError:
+            await super().shutdown(sockets)
+            raise
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        # Both drain at the same time; the application, before it shuts down, waits for this.
+        closing = asyncio.create_task(self._door.close())
+        await super().shutdown(sockets)
+        if not self.force_exit:
+            await closing
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.config.app.state.readiness.draining = True  # type: ignore[union-attr]
+        self._readiness.draining = True
         super().handle_exit(sig, frame)
 
 
@@ -66,7 +94,11 @@ def main() -> int:
     # uvicorn raises the signal that ended it once more; to have drained is a success.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with suppress(KeyboardInterrupt):
-        _Server(config).run()
+        try:
+            _Server(config, app).run()
+        except DoorError as error:
+            sys.stderr.write(f"gateway: {error}\n")
+            return 2
     return 0
 
 

@@ -6,7 +6,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader
 
 from gateway.errors import Code, RefusedError
-from gateway.exchange import exchange_of
+from gateway.exchange import Exchange, exchange_of
 from gateway.keys import Keys
 from gateway.metrics import NO_PIPELINE, Metrics
 
@@ -14,7 +14,10 @@ _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False)
 
 
 class Access:
-    """A dependency of routes: lets in who has a key, or everyone where no keys are configured."""
+    """Lets in who has a key, or everyone where no keys are configured.
+
+    A dependency of routes over HTTP.
+    """
 
     def __init__(self, keys: Keys | None, metrics: Metrics) -> None:
         self._keys = keys
@@ -23,7 +26,15 @@ class Access:
     async def __call__(
         self, request: Request, key: Annotated[str | None, Depends(_HEADER)]
     ) -> None:
-        """Notes the caller's name for the log.
+        """Checks the key of a request and notes the caller's name for the log.
+
+        Raises:
+            RefusedError: with `unauthorized`.
+        """
+        self.check(key, exchange_of(request.scope))
+
+    def check(self, key: str | None, exchange: Exchange) -> None:
+        """Checks a key and notes the caller's name for the log.
 
         Raises:
             RefusedError: with `unauthorized`.
@@ -36,4 +47,4 @@ class Access:
             raise RefusedError(
                 Code.UNAUTHORIZED, "X-API-Key: missing or not known. Ask the operator for a key."
             )
-        exchange_of(request.scope).facts["caller"] = owner
+        exchange.facts["caller"] = owner

@@ -9,8 +9,12 @@ from fastapi import FastAPI
 from gateway import problems
 from gateway.access import Access
 from gateway.admission import Admission
+from gateway.batching import Batching
 from gateway.catalog import Catalog
 from gateway.dataplane import Dataplane
+from gateway.door.health import Health
+from gateway.door.inference import Inference
+from gateway.door.server import Door
 from gateway.keys import Keys
 from gateway.metrics import Metrics
 from gateway.middleware import ExchangeMiddleware
@@ -19,11 +23,15 @@ from gateway.readiness import Readiness
 from gateway.routes import pipeline_routes, prediction_routes
 from gateway.service_routes import service_routes
 from gateway.settings import Settings
+from gateway.tally import Tally
 from gateway.triton import Triton
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The gateway as an ASGI application; it finds Triton by itself, now or later.
+
+    `state.door` is its gRPC side: to be opened once the application has started up; the
+    application closes it when it shuts down.
 
     Raises:
         KeysError: the file of API keys cannot be used.
@@ -33,17 +41,37 @@ def create_app(settings: Settings) -> FastAPI:
     triton = Triton(settings.triton_address)
     catalog = Catalog(triton)
     readiness = Readiness(triton, catalog, settings.readiness_interval_seconds)
+    batching = Batching(triton, settings.triton_calls)
     admission = Admission(
-        settings.max_in_flight, settings.max_in_flight_bytes, metrics, lambda: triton.left_behind
+        settings.max_in_flight,
+        settings.max_in_flight_bytes,
+        metrics,
+        lambda: triton.left_behind + batching.left_behind,
     )
-    dataplane = Dataplane(triton, catalog, readiness, metrics, settings.batch_concurrency)
+    tally = Tally(metrics, readiness)
+    dataplane = Dataplane(batching, catalog, tally, settings.batch_concurrency)
     predictions = Predictions(settings, catalog, admission, dataplane)
+    access = Access(keys, metrics)
+    door = Door(
+        settings,
+        metrics,
+        Health(access, catalog, readiness, triton),
+        Inference(
+            access=access,
+            admission=admission,
+            catalog=catalog,
+            tally=tally,
+            triton=triton,
+            seconds=settings.deadline_seconds,
+        ),
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         triton.open()
         watch = asyncio.create_task(readiness.watch())
         yield
+        await door.close()
         watch.cancel()
         with suppress(asyncio.CancelledError):
             await watch
@@ -56,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.readiness = readiness
-    access = Access(keys, metrics)
+    app.state.door = door
     default = settings.default_pipeline
     app.include_router(prediction_routes(predictions, default, access))
     app.include_router(pipeline_routes(catalog, readiness, default, access))

@@ -3,8 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
+from gateway.batching import Batching
 from gateway.body import Image
 from gateway.catalog import Catalog, Pipeline
 from gateway.choices import Choices
@@ -12,25 +13,13 @@ from gateway.deadline import Deadline
 from gateway.errors import Code, RefusedError
 from gateway.finding import Finding
 from gateway.kinds import kind_of
-from gateway.metrics import Metrics
-from gateway.opinion import Opinion
 from gateway.outputs import Outputs
-from gateway.readiness import Readiness
-from gateway.signatures import image_format
+from gateway.retry import twice_if_unavailable
+from gateway.tally import Tally
 from gateway.translation import LATE
-from gateway.triton import Triton
 from pipelines.wire import Output
 
-_RETRY_PAUSE = 0.2
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.05, 1.0
-_OF_THE_IMAGE = {
-    Code.IMAGE_EMPTY,
-    Code.IMAGE_FORMAT,
-    Code.IMAGE_TOO_LARGE,
-    Code.IMAGE_UNDECODABLE,
-    Code.IMAGE_SHAPE,
-    Code.IMAGES_MANY,
-}
 
 
 class Dataplane:
@@ -38,16 +27,14 @@ class Dataplane:
 
     def __init__(
         self,
-        triton: Triton,
+        batching: Batching,
         catalog: Catalog,
-        readiness: Readiness,
-        metrics: Metrics,
+        tally: Tally,
         batch_concurrency: int,
     ) -> None:
-        self._triton = triton
+        self._batching = batching
         self._catalog = catalog
-        self._readiness = readiness
-        self._metrics = metrics
+        self._tally = tally
         self._batch_concurrency = batch_concurrency
 
     async def predict(
@@ -58,26 +45,15 @@ class Dataplane:
         Raises:
             RefusedError: why there is none.
         """
-        self._check(image)
-        start = time.perf_counter()
-        try:
+        self._tally.images([image])
+        with self._tally.asking(pipeline.name, image.where):
             async with deadline.enforce(LATE):
-                outputs = await self._ask(pipeline.name, image.data, choices, deadline)
+                outputs = await self._ask(pipeline, image.data, choices, deadline)
                 release = outputs.text(Output.RELEASE)
                 facts = await self._catalog.at_release(pipeline.name, release)
-        except RefusedError as refusal:
-            self._readiness.saw(pipeline.name, refusal.code)
-            if refusal.code is Code.BUSY:
-                self._metrics.refused.labels(pipeline.name, "triton_queue").inc()
-            if refusal.code in _OF_THE_IMAGE:
-                raise RefusedError(refusal.code, f"{image.where}: {refusal.detail}") from None
-            raise
-        finally:
-            self._took(pipeline, "infer", start)
-        finding: Finding = kind_of(facts).read(outputs, facts, choices.member)
-        self._readiness.saw(pipeline.name, None)
+            finding: Finding = kind_of(facts).read(outputs, facts, choices.member)
         if choices.member is None:
-            self._count(finding)
+            self._tally.finding(finding)
         return finding
 
     async def predict_many(
@@ -89,7 +65,7 @@ class Dataplane:
         async def one(image: Image) -> Finding | RefusedError:
             start = time.perf_counter()
             async with places:
-                self._took(pipeline, "queue", start)
+                self._tally.took(pipeline.name, "queue", start)
                 try:
                     return await self._patiently(pipeline, image, choices, deadline)
                 except RefusedError as refusal:
@@ -115,44 +91,19 @@ class Dataplane:
             await asyncio.sleep(pause)
             backoff = min(2 * backoff, _LONGEST_BACKOFF)
 
-    async def _ask(self, model: str, data: bytes, choices: Choices, deadline: Deadline) -> Outputs:
-        parameters = choices.parameters
-        try:
-            return await self._triton.infer(model, data, parameters, deadline.remaining())
-        except RefusedError as refusal:
-            if refusal.code is not Code.UNAVAILABLE:
-                raise
-        # Safe, as an inference changes nothing; once, as more of them would be a stampede.
-        await asyncio.sleep(_RETRY_PAUSE)
-        return await self._triton.infer(model, data, parameters, deadline.remaining())
-
-    def _check(self, image: Image) -> None:
-        if image.refusal:
-            raise image.refusal
-        if not image.data:
-            raise RefusedError(
-                Code.IMAGE_EMPTY, f"{image.where}: it has no bytes. Send the image's bytes."
+    async def _ask(
+        self, pipeline: Pipeline, data: bytes, choices: Choices, deadline: Deadline
+    ) -> Outputs:
+        def ask() -> Awaitable[Outputs]:
+            return self._batching.infer(
+                pipeline.name,
+                data,
+                choices.parameters,
+                deadline.remaining(),
+                kind_of(pipeline).images_a_call(pipeline.spec),
             )
-        found = image_format(image.data)
-        if found is None:
-            raise RefusedError(
-                Code.IMAGE_FORMAT,
-                f"{image.where}: it is no image that is read. Send JPEG, PNG, WebP, BMP or TIFF.",
-            )
-        self._metrics.images.labels(found).inc()
-        self._metrics.image_bytes.observe(len(image.data))
 
-    def _took(self, pipeline: Pipeline, stage: str, start: float) -> None:
-        seconds = time.perf_counter() - start
-        self._metrics.stage_seconds.labels(pipeline.name, stage).observe(seconds)
-
-    def _count(self, finding: Finding) -> None:
-        name, release = finding.pipeline.name, finding.pipeline.release
-        for label, confidence in finding.named:
-            self._metrics.confidence.labels(name, release, label).observe(confidence)
-        if isinstance(finding, Opinion):
-            self._metrics.disagreement.labels(name, release).observe(finding.disagreement)
-            self._metrics.uncertainty.labels(name, release, finding.level[0]).inc()
+        return await twice_if_unavailable(ask)
 
 
 def _of_one_release(results: list[Finding | RefusedError]) -> list[Finding | RefusedError]:

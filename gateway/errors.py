@@ -1,4 +1,4 @@
-"""Why a request gets no answer: a closed set of codes, and the one table to HTTP."""
+"""Why a request gets no answer: a closed set of codes, and the tables to HTTP and gRPC."""
 
 from enum import StrEnum
 from http import HTTPStatus
@@ -77,6 +77,19 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.UNAVAILABLE: (HTTPStatus.SERVICE_UNAVAILABLE, "The models are unavailable"),
     Code.DEADLINE: (HTTPStatus.GATEWAY_TIMEOUT, "The deadline passed"),
 }
+_GRPC: dict[HTTPStatus, str] = {
+    HTTPStatus.BAD_REQUEST: "INVALID_ARGUMENT",
+    HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
+    HTTPStatus.NOT_FOUND: "NOT_FOUND",
+    HTTPStatus.METHOD_NOT_ALLOWED: "UNIMPLEMENTED",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "INVALID_ARGUMENT",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "INVALID_ARGUMENT",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "INVALID_ARGUMENT",
+    HTTPStatus.TOO_MANY_REQUESTS: "RESOURCE_EXHAUSTED",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "INTERNAL",
+    HTTPStatus.SERVICE_UNAVAILABLE: "UNAVAILABLE",
+    HTTPStatus.GATEWAY_TIMEOUT: "DEADLINE_EXCEEDED",
+}
 RETRY_AFTER_SECONDS: dict[Code, int] = {Code.BUSY: 1, Code.UNAVAILABLE: 2}
 """When a caller may try again, for the codes where trying again helps."""
 
@@ -84,6 +97,11 @@ RETRY_AFTER_SECONDS: dict[Code, int] = {Code.BUSY: 1, Code.UNAVAILABLE: 2}
 def status_of(code: Code) -> int:
     """The HTTP status of a code."""
     return int(_TABLE[code][0])
+
+
+def grpc_status_of(code: Code) -> str:
+    """The name of a code's gRPC status."""
+    return _GRPC[_TABLE[code][0]]
 
 
 def problem(code: Code, detail: str) -> dict[str, Any]:

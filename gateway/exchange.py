@@ -15,7 +15,7 @@ from gateway.metrics import NO_PIPELINE
 
 HEADER = b"x-request-id"
 _KEY = "gateway.exchange"
-_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(slots=True)
@@ -58,14 +58,15 @@ class Exchange:
         return self.code or "ok"
 
 
+def request_id(sent: str | None) -> str:
+    """The caller's own name of a request where it has a fitting one, else a new one."""
+    return sent if sent and _ID.fullmatch(sent) else uuid4().hex
+
+
 def begin(scope: Scope) -> Exchange:
     """Starts the record of a request; takes the caller's request id where it has one."""
     sent = [value for name, value in scope["headers"] if name == HEADER]
-    if len(sent) == 1 and _ID.fullmatch(sent[0]):
-        request_id = sent[0].decode("ascii")
-    else:
-        request_id = uuid4().hex
-    exchange = Exchange(request_id)
+    exchange = Exchange(request_id(sent[0].decode("latin-1") if len(sent) == 1 else None))
     scope[_KEY] = exchange
     return exchange
 

@@ -12,7 +12,7 @@ from gateway.opinion import Opinion
 from gateway.outputs import Outputs
 from gateway.render import classification, detection
 from gateway.render.frame import Json
-from pipelines.spec import Task
+from pipelines.spec import PipelineSpec, Task
 from pipelines.wire import Parameter
 
 _F = TypeVar("_F", Opinion, Detections)
@@ -43,6 +43,8 @@ class Kind(Generic[_F]):
     views: Mapping[Form, View[_F]]
     entry: Callable[[_F, Choices], Json]
     """Renders one image of a batch."""
+    images_a_call: Callable[[PipelineSpec], int]
+    """How many images Triton takes in one call."""
 
 
 def _detector(*more: Parameter) -> Kind[Detections]:
@@ -56,6 +58,8 @@ def _detector(*more: Parameter) -> Kind[Detections]:
             Form.FLAT: View(detection.answer, (drawn,)),
         },
         detection.entry,
+        # What is found differs from image to image, so answers do not stack.
+        lambda _: 1,
     )
 
 
@@ -68,6 +72,7 @@ _KINDS: dict[Task, Kind[Any]] = {
             Form.FLAT: View(classification.flat),
         },
         classification.entry,
+        lambda spec: spec.serving.max_batch,
     ),
     Task.DETECTION: _detector(),
     Task.SEGMENTATION: _detector(Parameter.POLYGONS),

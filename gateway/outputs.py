@@ -1,7 +1,8 @@
 """The tensors of one answer of Triton's, in Python's types."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,20 @@ class Outputs:
     are of another type, or it does not have `count` elements (None: any number of them).
     """
 
-    def __init__(self, raw: Mapping[str, bytes]) -> None:
+    def __init__(self, raw: Mapping[str, bytes], texts: Collection[str] = ()) -> None:
+        """Tensors by name, as sent; `texts` names those of BYTES."""
         self._raw = raw
+        self._texts = texts
+
+    def rows(self, count: int) -> list[Self]:
+        """The answers of a batch, one by one."""
+        if count == 1:
+            return [self]
+        columns = {name: self._column(name, count) for name in self._raw}
+        return [
+            type(self)({name: column[row] for name, column in columns.items()}, self._texts)
+            for row in range(count)
+        ]
 
     def floats(self, name: str, count: int | None = None) -> list[float]:
         """FP32 numbers, each as the shortest decimal that means it: 0.37, not 0.3700000047."""
@@ -61,6 +74,19 @@ class Outputs:
         if len(raw) % 4 or count not in {None, len(raw) // 4}:
             raise misfit()
         return np.frombuffer(raw, kind)
+
+    def _column(self, name: str, rows: int) -> list[bytes]:
+        if name not in self._texts:
+            raw = self._bytes(name)
+            size, rest = divmod(len(raw), rows)
+            parts = [raw[row * size : (row + 1) * size] for row in range(rows)]
+        else:
+            elements = [struct.pack("<I", len(text)) + text for text in self.strings(name)]
+            size, rest = divmod(len(elements), rows)
+            parts = [b"".join(elements[row * size : (row + 1) * size]) for row in range(rows)]
+        if rest:
+            raise misfit()
+        return parts
 
     def _bytes(self, name: str) -> bytes:
         if name not in self._raw:

@@ -76,7 +76,7 @@ class Readiness:
     async def _probe(self, pipeline: Pipeline) -> None:
         name, code = pipeline.name, None
         try:
-            await self._triton.infer(name, _PROBE, {}, max(self._interval, _SOON))
+            await self._triton.infer(name, [_PROBE], {}, max(self._interval, _SOON))
         except RefusedError as refusal:
             code = refusal.code
         ready = code in _ALIVE

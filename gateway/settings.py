@@ -23,6 +23,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Settings(BaseSettings):
     """Passed in to whatever needs it; refuses what would be unsafe."""
 
@@ -33,7 +37,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     """Address to bind."""
     ports: Ports = Field(default_factory=Ports)
-    """GATEWAY_PORT, and TRITON_GRPC_PORT to call."""
+    """GATEWAY_PORT and GATEWAY_GRPC_PORT to answer on, TRITON_GRPC_PORT to call."""
     triton_host: str = "127.0.0.1"
     default_pipeline: str = DEFAULT_PIPELINE
     """The pipeline of the routes that name none."""
@@ -49,6 +53,8 @@ class Settings(BaseSettings):
     batch_bytes: int = Field(default=128 * MIB, ge=1)
     batch_concurrency: int = Field(default=16, ge=1)
     """Images of one batch that are in Triton at a time."""
+    triton_calls: int = Field(default=4, ge=1)
+    """Calls to Triton under way for one pipeline; what comes meanwhile shares the next ones."""
     readiness_interval_seconds: float = Field(default=5, gt=0)
     """How long a successful inference vouches for its pipeline."""
     shutdown_seconds: int = Field(default=30, ge=0)
@@ -62,8 +68,12 @@ class Settings(BaseSettings):
     @property
     def triton_address(self) -> str:
         """Host and port of Triton's gRPC service."""
-        host = f"[{self.triton_host}]" if ":" in self.triton_host else self.triton_host
-        return f"{host}:{self.ports.triton_grpc_port}"
+        return _address(self.triton_host, self.ports.triton_grpc_port)
+
+    @property
+    def grpc_address(self) -> str:
+        """Host and port to serve gRPC on."""
+        return _address(self.host, self.ports.gateway_grpc_port)
 
     @model_validator(mode="after")
     def _safe(self) -> Self:

@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -20,6 +20,9 @@ Message = Any
 """A protobuf message of Triton's; its classes have no types."""
 Method = Callable[..., Awaitable[Message]]
 
+SERVICE = "/inference.GRPCInferenceService/"
+"""Before the names of all methods."""
+
 _CHANNEL_OPTIONS = (
     # What may be sent is limited where it comes in.
     ("grpc.max_send_message_length", -1),
@@ -35,6 +38,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
 )
+_TEXT = "BYTES"
 _GRACE_SECONDS = 5.0
 _PATIENCE_SECONDS = 60.0
 """How long past its deadline an inference may go on: a Triton that takes longer hangs."""
@@ -45,22 +49,19 @@ class Triton:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._left: set[asyncio.Future[Message]] = set()
+        self._left: dict[asyncio.Future[Message], int] = {}
 
     @property
     def left_behind(self) -> int:
-        """Inferences under way for which nobody waits any more."""
-        return len(self._left)
+        """Images under way for which nobody waits any more."""
+        return sum(self._left.values())
 
     def open(self) -> None:
         """Begins to connect; a channel belongs to the event loop that it is made in."""
         self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         # Takes a message already serialised: else gRPC would keep both forms of each image.
-        self._model_infer = self._channel.unary_unary(
-            "/inference.GRPCInferenceService/ModelInfer",
-            response_deserializer=service_pb2.ModelInferResponse.FromString,
-        )
+        self._model_infer = self._channel.unary_unary(f"{SERVICE}ModelInfer")
 
     async def close(self) -> None:
         """Ends the channel; what is under way may still finish for a moment."""
@@ -92,23 +93,44 @@ class Triton:
         return {key: item.string_value for key, item in config.parameters.items()}
 
     async def infer(
-        self, model: str, image: bytes, parameters: Mapping[str, str], seconds: float
-    ) -> Outputs:
-        """Asks an ensemble about one encoded image.
-
-        A caller that leaves, or whose time is up, leaves the inference behind: Triton 2.51 may
-        crash where one is cancelled (docs/decisions/0012).
+        self, model: str, images: Sequence[bytes], parameters: Mapping[str, str], seconds: float
+    ) -> list[Outputs]:
+        """Asks an ensemble about encoded images, in one call; the answers in their order.
 
         Args:
             model: the ensemble.
-            image: the encoded image.
+            images: the encoded images, as many as the ensemble takes at most.
             parameters: the caller's choices.
             seconds: how long the answer may take; Triton drops what waits longer in a queue.
 
         Raises:
             RefusedError: whatever kept Triton from answering.
         """
-        request = _infer_request(model, image, parameters, seconds)
+        request = _infer_request(model, images, parameters)
+        response = await self.infer_serialised(request, len(images), seconds, seconds)
+        return tensors(response).rows(len(images))
+
+    async def infer_serialised(
+        self, request: bytes, images: int, seconds: float, patience: float
+    ) -> bytes:
+        """Asks an ensemble, message for message.
+
+        A caller that leaves, or whose time is up, leaves the inference behind: Triton 2.51 may
+        crash where one is cancelled (docs/decisions/0012).
+
+        Args:
+            request: a ModelInferRequest; its parameter `timeout` is set here.
+            images: how many it brings.
+            seconds: how long the answer may take.
+            patience: Triton drops what waits longer in a queue, in seconds.
+
+        Returns:
+            A ModelInferResponse.
+
+        Raises:
+            RefusedError: whatever kept Triton from answering.
+        """
+        request += _timeout(patience)
         call = asyncio.ensure_future(
             self._call(self._model_infer, request, seconds + _PATIENCE_SECONDS)
         )
@@ -116,16 +138,25 @@ class Triton:
             await asyncio.wait((call,), timeout=seconds)
         finally:
             if not call.done():
-                self._left.add(call)
+                self._left[call] = images
                 call.add_done_callback(self._over)
         if not call.done():
             raise RefusedError(Code.DEADLINE, LATE)
-        response = call.result()
-        names = (output.name for output in response.outputs)
-        return Outputs(dict(zip(names, response.raw_output_contents, strict=True)))
+        answer: bytes = call.result()
+        return answer
+
+    async def metadata(self, method: str, request: bytes, seconds: float) -> bytes:
+        """Asks ServerMetadata or ModelMetadata, message for message.
+
+        Raises:
+            RefusedError: Triton did not answer within `seconds`.
+        """
+        asked = self._channel.unary_unary(SERVICE + method)
+        answer: bytes = await self._call(asked, request, seconds)
+        return answer
 
     def _over(self, call: asyncio.Future[Message]) -> None:
-        self._left.discard(call)
+        self._left.pop(call)
         if not call.cancelled():
             # Asked for, so that asyncio does not report an error that nobody waited for.
             call.exception()
@@ -141,20 +172,35 @@ class Triton:
             raise refusal from None
 
 
-def _infer_request(
-    model: str, image: bytes, parameters: Mapping[str, str], seconds: float
-) -> bytes:
+def tensors(response: bytes) -> Outputs:
+    """The tensors of a serialised ModelInferResponse."""
+    message = service_pb2.ModelInferResponse.FromString(response)
+    names = [output.name for output in message.outputs]
+    texts = {output.name for output in message.outputs if output.datatype == _TEXT}
+    return Outputs(dict(zip(names, message.raw_output_contents, strict=True)), texts)
+
+
+def _infer_request(model: str, images: Sequence[bytes], parameters: Mapping[str, str]) -> bytes:
     """A serialised ModelInferRequest; a BYTES tensor has each element's length before it."""
     tensor = service_pb2.ModelInferRequest.InferInputTensor(
-        name=wire.ENCODED_IMAGE, datatype="BYTES", shape=(1, 1)
+        name=wire.ENCODED_IMAGE, datatype=_TEXT, shape=(len(images), 1)
     )
+    elements = [part for image in images for part in (struct.pack("<I", len(image)), image)]
     request = service_pb2.ModelInferRequest(
-        model_name=model,
-        inputs=(tensor,),
-        raw_input_contents=(struct.pack("<I", len(image)) + image,),
+        model_name=model, inputs=(tensor,), raw_input_contents=(b"".join(elements),)
     )
     for name, value in parameters.items():
         request.parameters[name].string_param = value
-    request.parameters["timeout"].int64_param = max(1, int(seconds * 1_000_000))
     serialised: bytes = request.SerializeToString()
+    return serialised
+
+
+def _timeout(seconds: float) -> bytes:
+    """The part of a ModelInferRequest that sets Triton's queue timeout, whatever comes before it.
+
+    Messages that follow each other are one message, in which the last entry of a key counts.
+    """
+    microseconds = service_pb2.InferParameter(int64_param=max(1, int(seconds * 1_000_000)))
+    part = service_pb2.ModelInferRequest(parameters={"timeout": microseconds})
+    serialised: bytes = part.SerializeToString()
     return serialised

@@ -1,5 +1,6 @@
 """Reads `<pipeline>.yaml`; an error names the file and the key."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -7,7 +8,9 @@ import yaml
 from pydantic import ValidationError
 
 from pipelines.fact import Facts
+from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec
+from pipelines.whole import WholePipeline
 
 FOLDER = Path(__file__).parent
 SomeFacts = TypeVar("SomeFacts", bound=Facts)
@@ -35,8 +38,21 @@ def available(folder: Path = FOLDER) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def load_spec(name: str, folder: Path = FOLDER) -> PipelineSpec:
-    """The facts of one pipeline.
+def load_spec(name: str, folder: Path = FOLDER, profile: str = DEFAULT_PROFILE) -> PipelineSpec:
+    """The facts of one pipeline as a profile serves it.
+
+    Raises:
+        SpecError: as `load_whole`, or no such profile.
+    """
+    whole = load_whole(name, folder)
+    try:
+        return whole.under(profile)
+    except ValueError as error:
+        raise SpecError(str(error)) from None
+
+
+def load_whole(name: str, folder: Path = FOLDER) -> WholePipeline:
+    """The facts of one pipeline under all its profiles.
 
     Raises:
         SpecError: no such pipeline, no valid YAML, or a key that is wrong, missing or unknown.
@@ -45,10 +61,22 @@ def load_spec(name: str, folder: Path = FOLDER) -> PipelineSpec:
     if name not in available(folder):
         known = ", ".join(available(folder)) or "none"
         raise SpecError(f"no pipeline {name!r} in {folder}; there are: {known}")
-    spec = read_facts(path, PipelineSpec)
-    if spec.name != name:
-        raise SpecError(f"{path}: name: is {spec.name!r}, but the file is named {name!r}")
-    return spec
+    whole = read_facts(path, WholePipeline)
+    if whole.name != name:
+        raise SpecError(f"{path}: name: is {whole.name!r}, but the file is named {name!r}")
+    return whole
+
+
+def require_profile(profile: str, pipelines: Iterable[WholePipeline]) -> None:
+    """Checks that some pipeline has a profile; the others are then served as by default.
+
+    Raises:
+        SpecError: none has it.
+    """
+    known = dict.fromkeys(name for whole in pipelines for name in whole.profiles)
+    if profile != DEFAULT_PROFILE and profile not in known:
+        names = ", ".join([DEFAULT_PROFILE, *known])
+        raise SpecError(f"no pipeline here has a profile {profile!r}; there are: {names}")
 
 
 def read_facts(path: Path, kind: type[SomeFacts]) -> SomeFacts:

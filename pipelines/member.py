@@ -33,7 +33,7 @@ class Method(StrEnum):
 
 
 class Quantisation(Facts):
-    """An INT8 member, made from another member's checkpoint."""
+    """An INT8 member, made from another member's ONNX."""
 
     of: Name
     method: Method
@@ -46,9 +46,15 @@ class Member(Facts):
     format: Format
     one_logit: bool = False
     """Whether it gives one number, the positive class's logit, and not one for each class."""
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    checkpoint: Name | None = None
+    """The member whose checkpoint this one is made from; None: it has its own."""
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Relative weight in the ensemble's mean; the weights are normalised to 1 where used. A
-    member of weight 0 is an alternative: it is asked only where a request names it."""
+    member of weight 0 is an alternative: it is asked only where a request names it. One without a
+    weight is not served, but by profiles that give it one."""
     instances: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=1, ge=1, le=256)
+    max_batch: int | None = Field(default=None, ge=1, le=1024)
+    """Images in one forward pass at most; None: as many as in a request. On a CPU, activations of
+    a few images fit its caches and those of many do not."""
     quantisation: Quantisation | None = None

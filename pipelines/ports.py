@@ -10,6 +10,7 @@ class Ports(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
 
     gateway_port: int = Field(default=8080, ge=1, le=65535)
+    gateway_grpc_port: int = Field(default=8011, ge=1, le=65535)
     triton_http_port: int = Field(default=8000, ge=1, le=65535)
     triton_grpc_port: int = Field(default=8001, ge=1, le=65535)
     triton_metrics_port: int = Field(default=8002, ge=1, le=65535)

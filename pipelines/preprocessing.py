@@ -10,6 +10,13 @@ from pipelines.fact import Facts, Rgb
 Side = Annotated[int, Field(ge=1, le=4096)]
 
 
+class Decoding(StrEnum):
+    """How a file becomes pixels (docs/contract.md)."""
+
+    EXACT = "exact"  # as in training, bit for bit
+    FAST = "fast"  # a JPEG is decoded at about the size that is needed
+
+
 class Resize(StrEnum):
     """How an image of any size becomes height x width."""
 
@@ -20,15 +27,18 @@ class Resize(StrEnum):
 
 
 class Preprocessing(Facts):
-    """From an image to what the model sees, as in training."""
+    """From an image to what the model sees."""
 
-    profile: Literal["exact"]
+    profile: Decoding
     resize: Resize
     height: Side | None = None
     width: Side | None = None
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
     fill: Annotated[int, Field(ge=0, le=255)] | None = None
     """Of the border of a letterbox: the value of its red, green and blue."""
+    reserve: int | None = Field(default=None, ge=1, le=8)
+    """Of `fast`: pixels, along each side, that a JPEG is left for each one that a member sees. More
+    make it slower, and closer to `exact`."""
     mean: Rgb
     """Of RGB pixels in [0, 1], subtracted before the division by `std`."""
     std: Rgb
@@ -42,6 +52,8 @@ class Preprocessing(Facts):
             raise ValueError(f"resize: {self.resize} needs height, width and interpolation")
         if (self.resize is Resize.LETTERBOX) != (self.fill is not None):
             raise ValueError("fill: belongs to a letterbox, which needs it")
+        if self.profile is Decoding.FAST and self.reserve is None:
+            raise ValueError("reserve: is needed where a profile says fast (1 or more)")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""The typed facts of one pipeline, frozen: what `<pipeline>.yaml` may say."""
+"""The typed facts of one pipeline as it is served, frozen."""
 
 import hashlib
 import json
@@ -8,14 +8,13 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from pipelines.fact import Facts, Label, Name, Positive, Probability
-from pipelines.member import Format, Member
-from pipelines.preprocessing import Limits, Preprocessing, Resize
+from pipelines.member import Member
+from pipelines.preprocessing import Decoding, Limits, Preprocessing, Resize
+from pipelines.profile import DEFAULT_PROFILE
 from pipelines.serving import Serving
 from pipelines.uncertainty import Uncertainty
 
 RESERVED_MEMBER_NAMES = {"decode", "decision"}
-# What a quantised member has from its original.
-_SAME = ("architecture", "format", "one_logit")
 
 
 class Task(StrEnum):
@@ -60,9 +59,10 @@ class QuantisationGate(Facts):
 
 
 class PipelineSpec(Facts):
-    """All facts of one pipeline."""
+    """All facts of one pipeline under one profile: the members are those that it serves."""
 
     name: Name
+    profile: Name = DEFAULT_PROFILE
     title: str = Field(min_length=1)
     task: Task
     release: str = Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)
@@ -77,15 +77,6 @@ class PipelineSpec(Facts):
     quantisation_gate: QuantisationGate = QuantisationGate()
     serving: Serving
     summary_aliases: dict[Name, Label] = Field(default={})
-
-    @model_validator(mode="before")
-    @classmethod
-    def _same_checkpoint_same_facts(cls, data: object) -> object:
-        """A quantised member is what the member it is made of is."""
-        if not isinstance(data, dict) or not isinstance(members := data.get("members"), dict):
-            return data
-        filled = {name: _inheriting(member, members) for name, member in members.items()}
-        return {**data, "members": filled}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -106,20 +97,12 @@ class PipelineSpec(Facts):
             raise ValueError(f"members.{taken.pop()}: the name is taken by a step")
         if not any(member.weight for member in self.members.values()):
             raise ValueError("members: one at least needs a weight above 0")
-        for name, member in self.members.items():
-            if member.quantisation is None:
-                continue
-            original = self.members.get(member.quantisation.of)
-            if original is None or original.quantisation is not None:
-                raise ValueError(
-                    f"members.{name}.quantisation.of: {member.quantisation.of!r} is no FP32 member"
-                )
-            if (member.architecture, member.format) != (original.architecture, Format.ONNX):
-                raise ValueError(f"members.{name}: only the ONNX of the same architecture fits")
 
     def _check_detection(self) -> None:
         if self.threshold is None:
             raise ValueError("threshold: a detector needs the score from which a detection counts")
+        if self.preprocessing.profile is Decoding.FAST:
+            raise ValueError("preprocessing: fast is for classifications; a detector's is exact")
         if self.positive is not None or self.uncertainty is not None:
             raise ValueError("positive and uncertainty: only a classification has them")
         if len(self.asked) != 1:
@@ -156,8 +139,21 @@ class PipelineSpec(Facts):
     @property
     def weights(self) -> tuple[float, ...]:
         """The members' weights in their order, normalised to 1."""
-        total = sum(member.weight for member in self.members.values())
-        return tuple(member.weight / total for member in self.members.values())
+        weights = [member.weight or 0.0 for member in self.members.values()]
+        return tuple(weight / sum(weights) for weight in weights)
+
+    def origin(self, member: str) -> str:
+        """The member under whose name the checkpoint is given that this one is made from."""
+        return self.members[member].checkpoint or member
+
+    def max_batch(self, member: str) -> int:
+        """Images in one forward pass of a member at most.
+
+        0 where images keep their sizes: the graph takes one and adds the batch dimension itself.
+        """
+        if self.preprocessing.size is None:
+            return 0
+        return min(self.members[member].max_batch or self.serving.max_batch, self.serving.max_batch)
 
     def logits(self, member: str) -> int:
         """How many numbers a member of a classification gives for an image."""
@@ -170,16 +166,17 @@ class PipelineSpec(Facts):
     def member_hash(self, member: str) -> str:
         """SHA-256 of the facts that are baked into a member's artefact.
 
-        Class order, architecture, format, quantisation and preprocessing: an artefact made under
-        other ones must not be served. Thresholds, weights and serving may change without a new
-        export.
+        Class order, architecture, format, quantisation and training's preprocessing: an artefact
+        made under other ones must not be served. Thresholds, weights, serving and the way photos
+        are decoded may change without a new export.
         """
         facts = self.members[member]
+        trained = self.preprocessing.model_copy(update={"profile": Decoding.EXACT, "reserve": None})
         baked: dict[str, object] = {
             "classes": self.classes,
             "architecture": facts.architecture,
             "format": facts.format,
-            "preprocessing": self.preprocessing.model_dump(mode="json", exclude_none=True),
+            "preprocessing": trained.model_dump(mode="json", exclude_none=True),
         }
         if facts.one_logit:
             baked["one_logit"] = True
@@ -196,15 +193,3 @@ class PipelineSpec(Facts):
         served = {"spec": self.model_dump(mode="json"), "artefacts": artefacts}
         digest = hashlib.sha256(json.dumps(served, sort_keys=True).encode()).hexdigest()
         return f"{self.release}-{digest[:8]}"
-
-
-def _inheriting(member: object, members: dict[str, object]) -> object:
-    if not isinstance(member, dict):
-        return member
-    quantisation = member.get("quantisation")
-    of = quantisation.get("of") if isinstance(quantisation, dict) else None
-    if not isinstance(of, str):
-        return member
-    if not isinstance(original := members.get(of), dict):
-        raise ValueError(f"members: quantisation.of: there is no member {of!r}")  # noqa: TRY004 - pydantic's
-    return {key: original[key] for key in _SAME if key in original} | member

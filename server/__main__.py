@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from pipelines.load import FOLDER
 from pipelines.ports import Ports
+from pipelines.profile import DEFAULT_PROFILE
 from server.errors import ServerError
 from server.installation import ROOT
 from server.launcher import Options, launch
@@ -17,13 +18,23 @@ from server.report import Report
 _ALL = "all"
 
 
-def main(
+def main(  # noqa: PLR0917 - the command line
     pipelines: Annotated[
         list[str],
         typer.Option(help="Name to serve; again for more, or several with commas; or 'all'."),
     ] = [_ALL],  # noqa: B006 - typer copies it
+    profile: Annotated[
+        str,
+        typer.Option(
+            envvar="SERVER_PROFILE",
+            metavar="NAME",
+            help="Serve the pipelines under this profile of their YAML; those that have none of "
+            "this name under their default.",
+        ),
+    ] = DEFAULT_PROFILE,
     gateway: Annotated[
-        bool, typer.Option("--gateway", help="Also run the HTTP gateway, and supervise it.")
+        bool,
+        typer.Option("--gateway", help="Also run the gateway (HTTP and gRPC), and supervise it."),
     ] = False,
     repository: Annotated[
         Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
@@ -39,7 +50,8 @@ def main(
     """Runs Triton on loopback, loads the pipelines, and heals what dies, until Ctrl-C or SIGTERM.
 
     Ports come from the environment: TRITON_HTTP_PORT (8000), TRITON_GRPC_PORT (8001),
-    TRITON_METRICS_PORT (8002), SERVER_METRICS_PORT (8003) and, with --gateway, GATEWAY_PORT (8080).
+    TRITON_METRICS_PORT (8002), SERVER_METRICS_PORT (8003) and, with --gateway, GATEWAY_PORT (8080)
+    and GATEWAY_GRPC_PORT (8011).
 
     A pipeline whose YAML (with 'all') or weights come later is loaded as soon as they are there.
 
@@ -50,6 +62,7 @@ def main(
         ports = Ports()
         options = Options(
             pipelines=names(pipelines),
+            profile=profile,
             gateway=gateway,
             repository=repository.absolute(),
             specs=specs,

@@ -1,11 +1,12 @@
-"""Asks each pipeline something real every few seconds, and judges what to do about the answers."""
+"""Sees that each pipeline answers, by its traffic or by asking it, and judges what to do if not."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from pipelines import wire
 from server import queues
 from server.errors import UnhealthyError
 from server.probe import Finding, Health, probe
@@ -55,6 +56,8 @@ class Questions:
         self.killed = False
         self.fastest: float | None = None
         """Seconds of the quickest answer: what a probe costs where nothing is in its way."""
+        self.inferences: Counter[str] = Counter()
+        """Done by each model until a probe was last due."""
 
     @property
     def interval(self) -> float:
@@ -122,7 +125,10 @@ class Answers:
             for finding in questions.answered()
             for verdict in self._judge(name, questions, finding)
         ]
-        if now >= questions.next and len(questions.waiting) < _MOST_WAITING:
+        due = now >= questions.next
+        if due and self._vouched(release, questions):
+            questions.next = now + questions.interval
+        elif due and len(questions.waiting) < _MOST_WAITING:
             address = self._service.triton.address
             asked = self._pool.submit(probe, address, name, _DEADLINE_SECONDS)
             questions.waiting.append((now, asked))
@@ -130,6 +136,18 @@ class Answers:
         if questions.silent(now):
             verdicts += self._judge_silence(release, questions, now)
         return verdicts
+
+    def _vouched(self, release: Release, questions: Questions) -> bool:
+        """Whether everything that a probe would ask has worked for callers since one was due."""
+        try:
+            _, done = queues.read(*self._service.triton.metrics_address)
+        except UnhealthyError:
+            return False
+        before, questions.inferences = questions.inferences, done
+        spec = release.spec
+        asked = [wire.member_model(spec.name, member) for member in spec.asked]
+        steps = [spec.name, wire.decode_model(spec.name), wire.decision_model(spec.name)]
+        return not questions.waiting and all(done[model] > before[model] for model in asked + steps)
 
     def _judge(self, name: str, questions: Questions, finding: Finding) -> list[Verdict]:
         health = finding.health

@@ -1,10 +1,13 @@
 """The pipelines that may be served: which are ready to be loaded, and which have just become so."""
 
+from contextlib import suppress
 from pathlib import Path
 
-from pipelines.load import SpecError, available, load_spec
-from server.errors import RefusedPipelineError
-from server.release import Release, vouch
+from pipelines.load import SpecError, available, load_whole, require_profile
+from pipelines.profile import DEFAULT_PROFILE
+from server.errors import RefusedPipelineError, UnknownProfileError
+from server.release import Release
+from server.vouching import vouch
 
 _Stamp = tuple[tuple[str, int], ...]
 
@@ -15,35 +18,69 @@ class Candidates:
     So a pipeline whose YAML or weights come later is served without a restart.
     """
 
-    def __init__(self, specs: Path, repository: Path, names: list[str] | None) -> None:
-        """`names` None: all that have a YAML in `specs`, now or later."""
+    def __init__(
+        self,
+        specs: Path,
+        repository: Path,
+        names: list[str] | None,
+        profile: str = DEFAULT_PROFILE,
+    ) -> None:
+        """`names` None: all that have a YAML in `specs`, now or later.
+
+        A pipeline without a profile of that name is served under its default.
+        """
         self._specs = specs
+        self._profile = profile
         self._repository = repository
         self._names = names
         self._vouched: set[str] = set()
         self._refused: dict[str, _Stamp] = {}
         """The files by which a pipeline was refused."""
 
+    def require_profile(self) -> None:
+        """Checks that one of the pipelines that are there has the profile.
+
+        Raises:
+            UnknownProfileError: none has; the message has those that there are.
+        """
+        wholes = []
+        for name in self._asked():
+            # What cannot be read is told at the first look.
+            with suppress(SpecError):
+                wholes.append(load_whole(name, self._specs))
+        try:
+            require_profile(self._profile, wholes)
+        except SpecError as error:
+            raise UnknownProfileError(str(error)) from None
+
     def look(self) -> tuple[list[Release], list[str]]:
         """The pipelines that have become servable since the last look, and new refusals."""
         releases, problems = [], []
-        for name in available(self._specs) if self._names is None else self._names:
+        for name in self._asked():
             stamp = self._stamp(name)
             if name in self._vouched or self._refused.get(name) == stamp:
                 continue
             try:
-                releases.append(vouch(load_spec(name, self._specs), self._repository))
+                spec = load_whole(name, self._specs).nearest(self._profile)
+                releases.append(vouch(spec, self._repository))
                 self._vouched.add(name)
             except (RefusedPipelineError, SpecError) as error:
                 problems.append(str(error))
                 self._refused[name] = stamp
         return releases, problems
 
+    def _asked(self) -> list[str]:
+        return available(self._specs) if self._names is None else self._names
+
     def _stamp(self, name: str) -> _Stamp:
         """What tells that a pipeline's files have changed: a folder's time tells of its entries."""
         models = [path for path in self._repository.glob(f"{name}*") if path.is_dir()]
         watched = [self._specs / f"{name}.yaml", *models]
-        watched += [path / "config.pbtxt" for path in models]
+        watched += [
+            file
+            for path in models
+            for file in (path / "config.pbtxt", path / "configs", path / "1")
+        ]
         return tuple((str(path), _changed(path)) for path in watched)
 
 

@@ -13,6 +13,10 @@ class StartError(ServerError):
     """Triton or the gateway did not start."""
 
 
+class UnknownProfileError(ServerError):
+    """No pipeline has a profile of the name that was asked for."""
+
+
 class RefusedPipelineError(ServerError):
     """A pipeline cannot be served; others may be."""
 

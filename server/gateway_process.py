@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pipelines.ports import Ports
 from server.errors import StartError
 from server.installation import ROOT
 
@@ -21,14 +22,20 @@ _READY_SECONDS = 60
 class GatewayProcess:
     """`python -m gateway`, its ports from the same environment; it logs to the same stderr."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, ports: Ports) -> None:
+        self._port = ports.gateway_port
+        self._grpc_port = ports.gateway_grpc_port
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Where it answers over HTTP."""
         return f"http://{HOST}:{self._port}"
+
+    @property
+    def grpc_address(self) -> str:
+        """Where it answers over gRPC."""
+        return f"{HOST}:{self._grpc_port}"
 
     def start(self) -> None:
         """Starts it; it says itself that it is not ready until Triton is."""

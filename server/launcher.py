@@ -26,6 +26,7 @@ class Options:
 
     pipelines: list[str] | None
     """Names; None: all there are, and those that appear later."""
+    profile: str
     gateway: bool
     repository: Path
     specs: Path
@@ -41,10 +42,15 @@ def launch(options: Options, report: Report) -> None:
         ServerError: nothing can be served; the message has the remedy.
     """
     shutdown = Shutdown()
-    candidates = Candidates(options.specs, options.repository, options.pipelines)
+    candidates = Candidates(options.specs, options.repository, options.pipelines, options.profile)
+    candidates.require_profile()
     releases, refused = candidates.look()
     for problem in refused:
         report.say(f"NOT SERVED  {problem}")
+    for release in releases:
+        if release.spec.profile != options.profile:
+            name = release.spec.name
+            report.say(f"{name}: has no profile {options.profile}; served under its default")
     if not releases:
         raise UnhealthyError("no pipeline can be served; the remedies are above")
     installation = Installation.find()
@@ -62,7 +68,7 @@ def launch(options: Options, report: Report) -> None:
         triton = TritonProcess(installation, files, ports, report.say)
         service = Service(triton, releases, report, shutdown.requested)
         stack.callback(_stop, report, "triton", lambda: service.stop(hurry=shutdown.hurried))
-        gateway = GatewayProcess(ports.gateway_port) if options.gateway else None
+        gateway = GatewayProcess(ports) if options.gateway else None
         if gateway:
             stack.callback(_stop, report, "gateway", lambda: gateway.stop(hurry=shutdown.hurried))
             gateway.start()
@@ -83,7 +89,7 @@ def launch(options: Options, report: Report) -> None:
 def _needed(options: Options) -> list[tuple[str, int]]:
     ports = {name.upper(): port for name, port in options.ports.model_dump().items()}
     if not options.gateway:
-        del ports["GATEWAY_PORT"]
+        del ports["GATEWAY_PORT"], ports["GATEWAY_GRPC_PORT"]
     return list(ports.items())
 
 
@@ -107,7 +113,10 @@ def _addresses(
     ]
     if gateway:
         path = f"{gateway.url}/api/v1/pipelines/{first.spec.name}/predict"
-        lines += [f"gateway  {gateway.url}", f"try      curl -F file=@photo.jpg {path}"]
+        lines += [
+            f"gateway  {gateway.url}, gRPC {gateway.grpc_address}",
+            f"try      curl -F file=@photo.jpg {path}",
+        ]
     return lines
 
 

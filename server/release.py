@@ -4,18 +4,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from google.protobuf import text_format
-from pydantic import ValidationError
 from tritonclient.grpc import model_config_pb2 as pb
 
 from pipelines import wire
-from pipelines.manifest import CLASS_MAP_FILENAME, Manifest, ManifestError
+from pipelines.manifest import Manifest, ManifestError
 from pipelines.spec import PipelineSpec
 from pipelines.wire import Delta
 from server.delta import with_delta
 from server.errors import RefusedPipelineError
-
-CONFIG_FILENAME = "config.pbtxt"
 
 
 @dataclass(frozen=True)
@@ -27,7 +23,7 @@ class Release:
     manifests: dict[str, Manifest]
     """By member, in the spec's order."""
     configs: dict[str, pb.ModelConfig]
-    """Committed configs by model, in the order of loading: the ensemble last."""
+    """Committed configs of the profile by model, in the order of loading: the ensemble last."""
 
     @property
     def identity(self) -> str:
@@ -75,90 +71,4 @@ class Release:
             try:
                 manifest.verify(folder / str(manifest.version))
             except (ManifestError, OSError) as error:
-                raise _refused(self.spec, str(error)) from None
-
-
-def vouch(spec: PipelineSpec, repository: Path) -> Release:
-    """Checks all files of a pipeline; of each member the newest version, never an older one.
-
-    Raises:
-        RefusedPipelineError: a file is missing, corrupt, or made from other facts.
-    """
-    return Release(
-        spec=spec,
-        repository=repository,
-        manifests={member: _manifest(spec, member, repository) for member in spec.members},
-        configs=_configs(spec, repository),
-    )
-
-
-def _manifest(spec: PipelineSpec, member: str, repository: Path) -> Manifest:
-    model = repository / wire.member_model(spec.name, member)
-    versions = [int(path.name) for path in model.glob("[0-9]*") if path.name.isdecimal()]
-    if not versions:
-        raise _refused(
-            spec,
-            f"{model}: no weights: run `make demo` (python -m export --demo), or "
-            f"`python -m export {spec.name} --checkpoint {member}=FILE ...`",
-        )
-    folder = model / str(max(versions))
-    try:
-        manifest = Manifest.read(folder)
-        manifest.verify(folder)
-        class_map = json.loads((folder / CLASS_MAP_FILENAME).read_bytes())
-    except (ManifestError, OSError, ValueError) as error:
-        raise _refused(spec, str(error)) from None
-    found_and_expected = {
-        "pipeline": (manifest.pipeline, spec.name),
-        "member": (manifest.member, member),
-        "version": (manifest.version, int(folder.name)),
-        "artefact": (manifest.artefact, spec.members[member].format.filename),
-        "classes": (class_map, spec.class_map()),
-    }
-    for what, (found, expected) in found_and_expected.items():
-        if found != expected:
-            raise _refused(
-                spec, f"{folder}: made for {what} {found}, not {expected}: export the model again"
-            )
-    if manifest.member_hash != spec.member_hash(member):
-        raise _refused(
-            spec,
-            f"{folder}: made from another architecture, class order or preprocessing than "
-            f"{spec.name}.yaml now says: export the model again",
-        )
-    return manifest
-
-
-def _configs(spec: PipelineSpec, repository: Path) -> dict[str, pb.ModelConfig]:
-    members = [wire.member_model(spec.name, member) for member in spec.members]
-    models = [wire.decode_model(spec.name), *members, wire.decision_model(spec.name), spec.name]
-    configs = {model: _config(spec, repository / model / CONFIG_FILENAME) for model in models}
-    travelling = configs[spec.name].parameters[wire.PIPELINE_PARAMETER].string_value
-    try:
-        same = PipelineSpec.model_validate_json(travelling) == spec
-    except ValidationError:
-        same = False
-    if not same:
-        raise _refused(
-            spec,
-            f"{repository / spec.name / CONFIG_FILENAME}: generated from other facts than "
-            f"{spec.name}.yaml now says: run `make configs`",
-        )
-    return configs
-
-
-def _config(spec: PipelineSpec, path: Path) -> pb.ModelConfig:
-    config = pb.ModelConfig()
-    try:
-        text_format.Parse(path.read_text("utf-8"), config)
-    except FileNotFoundError:
-        raise _refused(spec, f"{path}: missing: run `make configs`") from None
-    except (OSError, ValueError, text_format.ParseError) as error:
-        raise _refused(spec, f"{path}: {error}: run `make configs`") from None
-    if config.name != path.parent.name:
-        raise _refused(spec, f"{path}: is named {config.name!r}: run `make configs`")
-    return config
-
-
-def _refused(spec: PipelineSpec, problem: str) -> RefusedPipelineError:
-    return RefusedPipelineError(f"{spec.name}: {problem}")
+                raise RefusedPipelineError(f"{self.spec.name}: {error}") from None

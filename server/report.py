@@ -42,7 +42,10 @@ class Report:
                 f"{member} v{manifest.version} ({manifest.weights})"
                 for member, manifest in release.manifests.items()
             )
-            lines.append(f"  {release.spec.name}  release {release.identity}  {members}")
+            spec = release.spec
+            lines.append(
+                f"  {spec.name}  profile {spec.profile}  release {release.identity}  {members}"
+            )
         lines += [f"  {address}" for address in addresses]
         lines += [f"NOT SERVED  {problem}" for problem in refused]
         if any(release.demo for release in releases):

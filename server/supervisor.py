@@ -130,7 +130,10 @@ class Supervisor:
         for release in releases:
             self._service.admit(release)
             if release in self._service.served:
-                self._report.say(f"{release.spec.name}: is served now, release {release.identity}")
+                spec, identity = release.spec, release.identity
+                self._report.say(
+                    f"{spec.name}: is served now, profile {spec.profile}, release {identity}"
+                )
 
     def _restart(self, reason: str) -> None:
         while not self._shutdown.requested():

@@ -21,8 +21,8 @@ def pixels(file: bytes, spec: PipelineSpec) -> np.ndarray:
 
 
 def own_weights(spec: PipelineSpec) -> list[str]:
-    """The members with a checkpoint of their own, which a quantised one has not."""
-    return [name for name, member in spec.members.items() if member.quantisation is None]
+    """The members with a checkpoint of their own, which another form of one has not."""
+    return [name for name in spec.members if spec.origin(name) == name]
 
 
 def load_members(spec: PipelineSpec, checkpoints: dict[str, Path]) -> dict[str, torch.nn.Module]:

@@ -39,12 +39,11 @@ def accuracy(decisions: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
 def weighted_mean(spec: PipelineSpec, answers: dict[str, Floats]) -> Floats:
     """The ensemble's probabilities, FP64 [N, K], of those of its trained members.
 
-    A quantised member stands for its original, whose checkpoint it is made of.
+    A member that has its checkpoint from another one stands for that one.
     """
-    members = {name: spec.members[name] for name in spec.asked}
-    originals = [of.quantisation.of if of.quantisation else name for name, of in members.items()]
-    weights = [member.weight for member in members.values()]
-    return np.asarray(np.average([answers[name] for name in originals], axis=0, weights=weights))
+    origins = [spec.origin(name) for name in spec.asked]
+    weights = [spec.members[name].weight for name in spec.asked]
+    return np.asarray(np.average([answers[name] for name in origins], axis=0, weights=weights))
 
 
 def colour_baseline(

@@ -33,7 +33,7 @@ def train(
 ) -> DemoReport:
     """Writes a checkpoint that calls its weights `demo` for each member, whatever the task.
 
-    An INT8 member has none of its own: it is made of its original's.
+    A member that is made from another one's has none.
 
     Raises:
         UnsuitablePipelineError: no drawings fit the pipeline.
@@ -62,7 +62,7 @@ def held_out_seed(seed: int) -> int:
 
 def trained_members(spec: PipelineSpec) -> list[str]:
     """The members with a checkpoint of their own."""
-    return [name for name, member in spec.members.items() if member.quantisation is None]
+    return [name for name in spec.members if spec.origin(name) == name]
 
 
 def train_classifiers(

@@ -13,6 +13,7 @@ def described(pipeline: Pipeline, *, ready: bool) -> Json:
         "title": spec.title,
         "task": spec.task,
         "release": pipeline.release,
+        "profile": spec.profile,
         "ready": ready,
         "classes": spec.classes,
         "positive": spec.positive,

@@ -41,6 +41,7 @@ class PipelineDescription(Shape):
     title: str
     task: Literal["classification", "detection", "segmentation"]
     release: str
+    profile: str = Field(description="The way it is served.")
     ready: bool
     classes: list[str]
     positive: str | None = Field(description="Of a binary classification.")

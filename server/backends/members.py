@@ -1,12 +1,15 @@
-"""Asking members through Triton (BLS): many questions, one batched call for each model.
+"""Asking members through Triton (BLS): many questions, in as few calls as a model's batch allows.
 
 Called from a decision step, all at once, and not as parallel steps of Triton's ensemble: those
 crash Triton when a caller cancels (docs/decisions/0006). Only inside Triton: it needs pb_utils.
 """
 
-import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,63 +19,122 @@ from numpy.typing import NDArray
 from pipelines import wire
 from server.backends.failure import Failure
 
-Reply: TypeAlias = dict[str, NDArray[Any]] | Failure
+_THREADS = ThreadPoolExecutor(thread_name_prefix="member")
+"""They wait for Triton, without the GIL."""
+
+Outputs: TypeAlias = dict[str, NDArray[Any]]
+Reply: TypeAlias = Outputs | Failure
 """A member's outputs by name, one row for each image asked about; or why there are none."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A member as Triton knows it."""
+
+    name: str
+    max_batch: int
+    """Images in one call at most; 0 for a model that takes one without a batch dimension."""
+
+
+def models_of(parameter: str, members: Sequence[str]) -> list[Model]:
+    """The models of members, in their order, by the config parameter `models`."""
+    models = json.loads(parameter)
+    return [Model(models[member]["name"], models[member]["max_batch"]) for member in members]
 
 
 @dataclass(frozen=True)
 class Question:
     """Images that one model is asked about."""
 
-    model: str
+    model: Model
     pixels: NDArray[np.uint8]
     """[N, H, W, 3]; N is 1 for a model that takes no batches."""
 
 
-async def ask(
-    questions: Sequence[Question], outputs: Sequence[str], *, batched: bool
-) -> list[Reply]:
-    """Asks all questions side by side; replies in their order.
-
-    Args:
-        questions: any number of each model.
-        outputs: of the models, by name.
-        batched: whether a model answers all its questions in one call, or takes one image
-            [H, W, 3] a call.
-    """
-    together: dict[object, list[int]] = {}
+def ask(questions: Sequence[Question], outputs: Sequence[str]) -> list[Reply]:
+    """Asks all questions side by side, those to one model together; replies in their order."""
+    groups: dict[object, list[int]] = {}
     for index, question in enumerate(questions):
-        together.setdefault(question.model if batched else index, []).append(index)
-    groups = list(together.values())
-    calls = [_call([questions[index] for index in group], outputs, batched) for group in groups]
+        # What takes no batches has images of any size, which do not stack.
+        groups.setdefault(question.model if question.model.max_batch else index, []).append(index)
+    asked = [_Together([questions[index] for index in group]) for group in groups.values()]
+    calls = [call for group in asked for call in group.calls]
+    parts = iter(_side_by_side([partial(_call, *call, outputs) for call in calls]))
     replies: dict[int, Reply] = {}
-    for group, dealt in zip(groups, await asyncio.gather(*calls), strict=True):
-        replies.update(zip(group, dealt, strict=True))
+    for indices, group in zip(groups.values(), asked, strict=True):
+        dealt = group.deal([next(parts) for _ in group.spans])
+        replies.update(zip(indices, dealt, strict=True))
     return [replies[index] for index in range(len(questions))]
 
 
-async def _call(questions: list[Question], outputs: Sequence[str], batched: bool) -> list[Reply]:
-    pixels = [question.pixels for question in questions]
-    sent = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
+def _side_by_side(calls: Sequence[Callable[[], Reply]]) -> list[Reply]:
+    """The last here, the others in threads; Triton's `async_exec` starts threads for each call."""
+    if not calls:
+        return []
+    started = [_THREADS.submit(call) for call in calls[:-1]]
+    last = calls[-1]()
+    return [*(call.result() for call in started), last]
+
+
+class _Together:
+    """Questions to one model, in as few calls as its batches allow."""
+
+    def __init__(self, questions: list[Question]) -> None:
+        self._sizes = [len(question.pixels) for question in questions]
+        pixels = [question.pixels for question in questions]
+        together = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
+        model = questions[0].model
+        # Calls of even size, so that none of several instances has to wait for another.
+        count = -(-len(together) // max(model.max_batch, 1))
+        self.spans = list(pairwise(len(together) * call // count for call in range(count + 1)))
+        """First image and end of each call."""
+        self.calls = [(model, together[start:end]) for start, end in self.spans]
+
+    def deal(self, parts: Sequence[Reply]) -> list[Reply]:
+        """The reply to each question out of those to the calls."""
+        replies: list[Reply] = []
+        end = 0
+        for size in self._sizes:
+            start, end = end, end + size
+            heard = [
+                part if isinstance(part, Failure) else _rows(part, start - first, end - first)
+                for part, (first, last) in zip(parts, self.spans, strict=True)
+                if first < end and start < last
+            ]
+            replies.append(_joined(heard))
+        return replies
+
+
+def _rows(part: Outputs, start: int, end: int) -> Outputs:
+    return {name: tensor[max(start, 0) : end] for name, tensor in part.items()}
+
+
+def _joined(parts: list[Reply]) -> Reply:
+    whole: list[Outputs] = []
+    for part in parts:
+        if isinstance(part, Failure):
+            return part
+        whole.append(part)
+    if len(whole) == 1:
+        return whole[0]
+    return {name: np.concatenate([part[name] for part in whole]) for name in whole[0]}
+
+
+def _call(model: Model, pixels: NDArray[np.uint8], outputs: Sequence[str]) -> Reply:
+    batched = model.max_batch > 0
     request = pb_utils.InferenceRequest(
-        model_name=questions[0].model,
+        model_name=model.name,
         requested_output_names=list(outputs),
-        inputs=[pb_utils.Tensor(wire.MEMBER_INPUT, sent if batched else sent[0])],
+        inputs=[pb_utils.Tensor(wire.MEMBER_INPUT, pixels if batched else pixels[0])],
     )
     try:
-        response = await request.async_exec()
+        response = request.exec()
     except pb_utils.TritonModelException as error:
         # A model that is not loaded; Triton's words for it are the caller's, too.
-        failure = Failure(str(error), pb_utils.TritonError.UNAVAILABLE)
-        return [failure for _ in questions]
+        return Failure(str(error), pb_utils.TritonError.UNAVAILABLE)
     if response.has_error():
-        failure = Failure(response.error().message(), response.error().code())
-        return [failure for _ in questions]
+        return Failure(response.error().message(), response.error().code())
     tensors = {
         name: pb_utils.get_output_tensor_by_name(response, name).as_numpy() for name in outputs
     }
-    if not batched:
-        return [{name: tensor[None] for name, tensor in tensors.items()}]
-    ends = np.cumsum([len(images) for images in pixels])[:-1]
-    parts = {name: np.split(tensor, ends) for name, tensor in tensors.items()}
-    return [{name: parts[name][place] for name in outputs} for place in range(len(questions))]
+    return tensors if batched else {name: tensor[None] for name, tensor in tensors.items()}

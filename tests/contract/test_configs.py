@@ -10,18 +10,34 @@ from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export.repository import ModelRepository
-from export.triton_config import FILENAME, as_text, configs
-from pipelines.load import available, load_spec
+from export.triton_config import FILENAME, PROFILES, as_text, files
+from pipelines.load import available, load_spec, load_whole
+from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = ROOT / "model_repository"
 ALLOWED = yaml.safe_load((Path(__file__).parent / "config_keys.yaml").read_text("utf-8"))
-COMMITTED = sorted(REPOSITORY.glob(f"*/{FILENAME}"))
+COMMITTED = sorted(
+    path.relative_to(REPOSITORY)
+    for pattern in (f"*/{FILENAME}", f"*/{PROFILES}/*")
+    for path in REPOSITORY.glob(pattern)
+)
+SERVED = [
+    (name, profile)
+    for name in available()
+    for profile in [DEFAULT_PROFILE, *load_whole(name).profiles]
+]
 
 
 def read(path: Path) -> pb.ModelConfig:
-    return text_format.Parse(path.read_text("utf-8"), pb.ModelConfig())
+    return text_format.Parse((REPOSITORY / path).read_text("utf-8"), pb.ModelConfig())
+
+
+def under(profile: str, model: str) -> pb.ModelConfig:
+    """A model's config under a profile, as Triton and the launcher choose it."""
+    own = Path(model, PROFILES, f"{profile}.pbtxt")
+    return read(own if own in COMMITTED else Path(model, FILENAME))
 
 
 def keys_of(message: Message, prefix: str = "") -> set[str]:
@@ -38,20 +54,34 @@ def keys_of(message: Message, prefix: str = "") -> set[str]:
     return keys
 
 
-@pytest.mark.parametrize("name", available())
-def test_regenerating_the_configs_changes_nothing(name, tmp_path):
-    ModelRepository(tmp_path).write_configs(load_spec(name), f"pipelines/{name}.yaml")
-    for path in tmp_path.glob(f"*/{FILENAME}"):
-        committed = REPOSITORY / path.parent.name / FILENAME
-        assert committed.read_text("utf-8") == path.read_text("utf-8"), "run: make configs"
+def test_regenerating_the_configs_changes_nothing(tmp_path):
+    for name in available():
+        ModelRepository(tmp_path).write_configs(load_whole(name), f"pipelines/{name}.yaml")
+    written = {path.relative_to(tmp_path): path for path in tmp_path.rglob("*.pbtxt")}
+    assert sorted(written) == COMMITTED, "run: make configs; remove the folders of former models"
+    for name, path in written.items():
+        assert (REPOSITORY / name).read_text("utf-8") == path.read_text("utf-8"), (
+            "run: make configs"
+        )
 
 
-def test_every_committed_config_belongs_to_a_pipeline():
-    generated = {name for pipeline in available() for name in configs(load_spec(pipeline))}
-    assert {path.parent.name for path in COMMITTED} == generated
+def test_a_config_that_no_profile_has_any_more_is_removed(tmp_path):
+    repository, whole = ModelRepository(tmp_path), load_whole("oral_cancer")
+    former = tmp_path / "oral_cancer" / PROFILES / "former.pbtxt"
+    repository.write_configs(whole, "x.yaml")
+    former.write_text("")
+    assert repository.write_configs(whole, "x.yaml") == [former]
+    assert not former.exists()
 
 
-@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
+def test_only_configs_that_differ_are_written_for_a_profile():
+    written = set(files(load_whole("oral_cancer")))
+    assert Path("oral_cancer_decision", PROFILES, "onnx.pbtxt") in written
+    assert Path("oral_cancer_regnet_onnx", FILENAME) in written
+    assert Path("oral_cancer_vgg16", PROFILES, "onnx.pbtxt") not in written
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=str)
 def test_every_key_and_parameter_is_documented_for_its_backend(path):
     config = read(path)
     backend = config.backend or config.platform
@@ -66,30 +96,31 @@ def test_an_undocumented_key_would_be_noticed():
     assert not keys_of(config) <= ALLOWED["keys"].keys()
 
 
-@pytest.mark.parametrize("name", available())
-def test_the_whole_spec_travels_in_the_ensemble(name):
-    config = read(REPOSITORY / name / FILENAME)
-    travelled = PipelineSpec.model_validate_json(config.parameters["pipeline"].string_value)
-    assert travelled == load_spec(name)
+@pytest.mark.parametrize(("name", "profile"), SERVED)
+def test_the_spec_of_each_profile_travels_in_its_ensemble(name, profile):
+    parameters = under(profile, name).parameters
+    travelled = PipelineSpec.model_validate_json(parameters["pipeline"].string_value)
+    assert travelled == load_spec(name, profile=profile)
+    assert travelled.profile == profile
 
 
 def test_a_config_without_batching_still_says_max_batch_size():
     assert "max_batch_size: 0" in as_text(pb.ModelConfig(name="x"), "x.yaml")
 
 
-@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", COMMITTED, ids=str)
 def test_a_model_that_takes_no_batches_has_no_batcher(path):
     config = read(path)
     assert (config.max_batch_size > 0) or not config.HasField("dynamic_batching")
 
 
-@pytest.mark.parametrize("name", available())
-def test_each_step_of_the_ensemble_is_fed_what_it_takes_in_the_form_it_is_given(name):
+@pytest.mark.parametrize(("name", "profile"), SERVED)
+def test_each_step_of_the_ensemble_is_fed_what_it_takes_in_the_form_it_is_given(name, profile):
     """Triton compares types and dimensions when it loads the ensemble."""
-    ensemble = read(REPOSITORY / name / FILENAME)
+    ensemble = under(profile, name)
     forms = {tensor.name: (tensor.data_type, list(tensor.dims)) for tensor in ensemble.input}
     for step in ensemble.ensemble_scheduling.step:
-        model = read(REPOSITORY / step.model_name / FILENAME)
+        model = under(profile, step.model_name)
         assert set(step.input_map) == {tensor.name for tensor in model.input}
         assert set(step.output_map) == {tensor.name for tensor in model.output}
         for tensor in model.input:

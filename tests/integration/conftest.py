@@ -16,6 +16,7 @@ import yaml
 from pipelines.load import FOLDER, load_spec
 from pipelines.spec import PipelineSpec
 from tests import checkpoints, photos, plain_recipe
+from tests.facts import by_default
 from tests.integration.service import ROOT, Service, running
 
 
@@ -33,7 +34,7 @@ class Model:
 
 def tight_facts() -> dict[str, Any]:
     """A pipeline of one slow member with a short queue, to see it full and timed out."""
-    facts: dict[str, Any] = yaml.safe_load((FOLDER / "oral_cancer.yaml").read_text("utf-8"))
+    facts = by_default("oral_cancer")
     del facts["members"]["regnet"]
     serving = {"max_batch": 1, "queue_delay_us": 0, "queue_size": 3, "queue_timeout_ms": 150}
     return facts | {"name": "tight", "serving": serving}

@@ -17,6 +17,17 @@ ROOT = Path(__file__).parents[2]
 START_SECONDS = 120
 
 
+NAMES = (
+    "GATEWAY",
+    "GATEWAY_GRPC",
+    "TRITON_HTTP",
+    "TRITON_GRPC",
+    "TRITON_METRICS",
+    "SERVER_METRICS",
+)
+"""Of the ports, in the order of `Service`."""
+
+
 def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
@@ -32,6 +43,7 @@ class Service:
     process: subprocess.Popen[bytes]
     log: Path
     gateway: int
+    gateway_grpc: int
     triton_http: int
     triton_grpc: int
     triton_metrics: int
@@ -42,7 +54,13 @@ class Service:
         return f"http://127.0.0.1:{self.gateway}"
 
     @property
+    def door(self) -> str:
+        """The gateway's gRPC."""
+        return f"127.0.0.1:{self.gateway_grpc}"
+
+    @property
     def grpc(self) -> str:
+        """Triton's own."""
         return f"127.0.0.1:{self.triton_grpc}"
 
     def metrics(self, port: int) -> dict[str, float]:
@@ -68,8 +86,7 @@ class Service:
 
 
 def environment(ports: list[int], **settings: str) -> dict[str, str]:
-    names = ("GATEWAY", "TRITON_HTTP", "TRITON_GRPC", "TRITON_METRICS", "SERVER_METRICS")
-    moved = {f"{name}_PORT": str(port) for name, port in zip(names, ports, strict=True)}
+    moved = {f"{name}_PORT": str(port) for name, port in zip(NAMES, ports, strict=True)}
     return os.environ | moved | settings
 
 
@@ -78,7 +95,7 @@ def running(
     repository: Path, folder: Path, *arguments: str, wait: bool = True, **settings: str
 ) -> Iterator[Service]:
     """Starts `python -m server --gateway` on free ports and stops it with SIGTERM at the end."""
-    ports = free_ports(5)
+    ports = free_ports(len(NAMES))
     log = folder / "service.log"
     command = [sys.executable, "-m", "server", "--gateway", "--repository", str(repository)]
     with log.open("wb") as file:

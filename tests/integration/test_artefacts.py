@@ -10,9 +10,10 @@ import yaml
 from export import formats
 from export.release import export
 from export.repository import ModelRepository
-from pipelines.load import FOLDER, load_spec
+from pipelines.load import load_spec
 from pipelines.wire import MEMBER_INPUT, MEMBER_OUTPUT
 from tests import plain_recipe
+from tests.facts import by_default
 from tests.integration.service import ROOT
 
 OLDEST_RUNTIME = ROOT / ".cache" / "onnxruntime-1.19"
@@ -42,7 +43,7 @@ def test_an_onnx_artefact_gives_the_same_logits_in_onnx_runtime_1_19(oral_cancer
 
 @pytest.mark.parametrize("member", ["vgg16", "regnet"])
 def test_the_other_format_passes_the_gate_too(oral_cancer, tmp_path, member):
-    facts = yaml.safe_load((FOLDER / "oral_cancer.yaml").read_text("utf-8"))
+    facts = by_default("oral_cancer")
     swapped = {"onnx": "torchscript", "torchscript": "onnx"}
     facts["members"][member]["format"] = swapped[facts["members"][member]["format"]]
     (tmp_path / "oral_cancer.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))

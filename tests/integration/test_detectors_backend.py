@@ -52,8 +52,8 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     models = [name for pipeline in MEMBERS for name in _lay_out(pipeline, files.repository)]
     installation = Installation.find()
     installation.lay_out_backends(files.backends)
-    names = ("gateway", "triton_http", "triton_grpc", "triton_metrics", "server_metrics")
-    ports = Ports(**{f"{name}_port": port for name, port in zip(names, free_ports(5), strict=True)})
+    names = Ports.model_fields
+    ports = Ports(**dict(zip(names, free_ports(len(names)), strict=True)))
     process = TritonProcess(installation, files, ports, print)
     process.start(lambda: False)
     try:

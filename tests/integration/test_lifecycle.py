@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.integration.service import ROOT, environment, free_ports, running
+from tests.integration.service import NAMES, ROOT, environment, free_ports, running
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, not written
 
@@ -98,7 +98,7 @@ def launch(repository: Path, *arguments: str, ports: list[int] | None = None):
     return subprocess.run(
         [sys.executable, "-m", "server", "--repository", str(repository), *arguments],
         cwd=ROOT,
-        env=environment(ports or free_ports(5)),
+        env=environment(ports or free_ports(len(NAMES))),
         check=False,
         capture_output=True,
         text=True,
@@ -145,7 +145,7 @@ def test_an_empty_repository_names_the_remedy(tmp_path):
 
 
 def test_a_taken_port_is_named_before_anything_starts(oral_cancer, service):
-    ports = [service.gateway, service.triton_http, service.triton_grpc,
+    ports = [service.gateway, service.gateway_grpc, service.triton_http, service.triton_grpc,
              service.triton_metrics, service.server_metrics]  # fmt: skip
     ended = launch(oral_cancer.repository, ports=ports)
     assert ended.returncode == 1
@@ -163,7 +163,8 @@ def test_triton_listens_on_loopback_only(service):
         if connection.status == psutil.CONN_LISTEN and connection.pid in ours
     ]
     ports = {connection.laddr.port for connection in listening}
-    assert {service.gateway, service.triton_http, service.triton_grpc} <= ports
+    gateway = {service.gateway, service.gateway_grpc}
+    assert gateway | {service.triton_http, service.triton_grpc} <= ports
     addresses = {ipaddress.ip_address(connection.laddr.ip) for connection in listening}
     for address in addresses:
         assert (getattr(address, "ipv4_mapped", None) or address).is_loopback

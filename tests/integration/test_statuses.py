@@ -1,57 +1,23 @@
 """The statuses of the contract that need a busy, slow or absent Triton; bad_input has the rest."""
 
-import contextlib
 import hashlib
 import random
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException
 
-from tests.integration.service import ROOT, environment, free_ports
+from tests.integration.gateway import gateway
+from tests.integration.service import NAMES, ROOT, environment, free_ports
 from tests.integration.triton import infer_together
 
 PREDICT = "/api/v1/predict"
-
-
-@contextlib.contextmanager
-def gateway(triton_grpc: int, **settings: str) -> Iterator[httpx.Client]:
-    """A second gateway with other settings, before a Triton that may be there or not."""
-    port, *others = free_ports(4)
-    ports = [port, others[0], triton_grpc, *others[1:]]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gateway"],
-        cwd=ROOT,
-        env=environment(ports, **settings),
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-    )
-    drain = threading.Thread(target=process.stderr.read)
-    drain.start()
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            give_up = time.monotonic() + 30
-            while True:
-                with contextlib.suppress(httpx.HTTPError):
-                    if client.get("/healthz").status_code == 200:
-                        break
-                assert process.poll() is None, "the gateway ended"
-                assert time.monotonic() < give_up, "the gateway did not start"
-                time.sleep(0.1)
-            yield client
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        drain.join(10)
-        process.stderr.close()
 
 
 def post_together(client: httpx.Client, count: int, file: bytes, path: str = PREDICT):
@@ -134,7 +100,7 @@ def test_callers_who_leave_and_deadlines_that_pass_harm_nobody(oral_cancer, serv
 
     def leave(port: int, seed: int) -> None:
         rng = random.Random(seed)
-        for _ in range(30):
+        for _ in range(10):
             body = rng.choice(oral_cancer.files)
             head = f"{path}Content-Length: {len(body)}\r\n\r\n"
             with socket.create_connection(("127.0.0.1", port)) as connection:
@@ -142,14 +108,14 @@ def test_callers_who_leave_and_deadlines_that_pass_harm_nobody(oral_cancer, serv
                 time.sleep(rng.random() * 0.1)
 
     def be_late(client: httpx.Client) -> None:
-        for _ in range(30):
+        for _ in range(10):
             answer = client.post(PREDICT, files={"file": oral_cancer.files[0]})
             if answer.status_code not in {200, 429, 504}:
                 problems.append(answer.text)
 
     with gateway(service.triton_grpc, GATEWAY_DEADLINE_SECONDS="0.3") as hasty:
-        callers = [threading.Thread(target=leave, args=(service.gateway, n)) for n in range(8)]
-        callers += [threading.Thread(target=be_late, args=(hasty,)) for _ in range(8)]
+        callers = [threading.Thread(target=leave, args=(service.gateway, n)) for n in range(6)]
+        callers += [threading.Thread(target=be_late, args=(hasty,)) for _ in range(4)]
         for caller in callers:
             caller.start()
         for caller in callers:
@@ -189,7 +155,7 @@ def test_a_bind_beyond_loopback_is_refused_without_keys():
     ended = subprocess.run(
         [sys.executable, "-m", "gateway"],
         cwd=ROOT,
-        env=environment(free_ports(5), GATEWAY_HOST="0.0.0.0"),  # noqa: S104 - to be refused
+        env=environment(free_ports(len(NAMES)), GATEWAY_HOST="0.0.0.0"),  # noqa: S104 - to be refused
         check=False,
         capture_output=True,
         text=True,

@@ -19,8 +19,6 @@ class Facts:
     """Index of the member that answers where a request names none."""
     masks: bool
     """Whether members also give the outline of what is in each box."""
-    members_batched: bool
-    """Whether images share a size, so that a member takes several at once."""
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -39,5 +37,4 @@ class Facts:
             members=tuple(data["members"]),
             asked=asked,
             masks=bool(data["masks"]),
-            members_batched=bool(data["members_batched"]),
         )

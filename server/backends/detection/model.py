@@ -2,7 +2,7 @@
 
 Inputs: UINT8 `wire.PIXELS` [H, W, 3], FP64 `wire.GEOMETRY` [6], BYTES `wire.ENCODED_IMAGE` [1], one
 image a request. Outputs: `wire.Detected`. Config parameters: `decision` (JSON: classes, threshold,
-members, weights, masks, members_batched), `models` (JSON: Triton's model of each member) and, from
+members, weights, masks), `models` (JSON: name and largest batch of each member's model) and, from
 the launcher, `release`. Request parameters: `wire.Parameter`; each request of a batch keeps its
 own, and is refused alone. The encoded image is read only where a picture is asked for.
 """
@@ -23,7 +23,7 @@ from server.backends.detection.drawing import draw
 from server.backends.detection.facts import Facts
 from server.backends.failure import Failure, Response, refused
 from server.backends.image_decode.resize import Geometry
-from server.backends.members import Question, Reply, ask
+from server.backends.members import Question, Reply, ask, models_of
 from server.backends.refusal import RefusedError
 from server.backends.request import Array, Request, chosen, tensor
 
@@ -44,14 +44,13 @@ class TritonPythonModel:
             flags=flags if self._facts.masks else flags[:1],
         )
         self._release = parameters[Delta.RELEASE].encode()
-        models = json.loads(parameters["models"])
-        self._models = [models[member] for member in self._facts.members]
+        self._models = models_of(parameters["models"], self._facts.members)
         without = set() if self._facts.masks else {DetectorOutput.MASKS}
         self._outputs = [name for name in DetectorOutput if name not in without]
         # Decode has checked the size.
         Image.MAX_IMAGE_PIXELS = None
 
-    async def execute(self, requests: list[Request]) -> list[Response]:
+    def execute(self, requests: list[Request]) -> list[Response]:
         """Asks the member about all images, then answers request by request."""
         choices = [chosen(request, self._choices) for request in requests]
         asked = [
@@ -59,8 +58,7 @@ class TritonPythonModel:
             for request, choice in zip(requests, choices, strict=True)
             if isinstance(choice, Choice)
         ]
-        batched = self._facts.members_batched
-        replies = iter(await ask(asked, self._outputs, batched=batched))
+        replies = iter(ask(asked, self._outputs))
         return [
             self._respond(request, choice, next(replies)) if isinstance(choice, Choice) else choice
             for request, choice in zip(requests, choices, strict=True)

@@ -1,5 +1,8 @@
 """Encoded bytes to the pixels that the models saw in training, bit for bit what Pillow does.
 
+Under the profile `fast` libjpeg decodes a JPEG at a half, a quarter or an eighth of its size
+(docs/decisions/0014); all else is the same.
+
 Pure: it knows no Triton, so that tests and tools outside can run the very same steps.
 """
 
@@ -10,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pipelines import scaling
 from pipelines.wire import Refusal
 from server.backends.image_decode.colour import to_rgb
 from server.backends.image_decode.recipe import Recipe
@@ -80,8 +84,19 @@ def _decode(data: bytes, recipe: Recipe) -> Decoded:
     with Image.open(BytesIO(data), formats=FORMATS) as image:  # reads the header only
         _check_pixels(image, recipe)
         _check_aspect(image, recipe)
-        fitted, geometry = fit(upright(image), recipe)
+        shrunk = _scale(image, recipe)
+        fitted, geometry = fit(upright(image), recipe, shrunk)
         return Decoded(np.array(fitted, dtype=np.uint8), geometry)
+
+
+def _scale(image: Image.Image, recipe: Recipe) -> int:
+    """Has an opened JPEG decoded at the size that `fast` needs; returns what divides its sides."""
+    whole = image.size
+    if recipe.reserve is not None:
+        # What is no JPEG stays as it is.
+        target = recipe.width, recipe.height
+        image.draft("RGB", scaling.scaled_size(whole, target, recipe.reserve))
+    return whole[0] // image.width
 
 
 def _check_pixels(image: Image.Image, recipe: Recipe) -> None:

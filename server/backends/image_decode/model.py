@@ -8,10 +8,13 @@ that are decoded side by side). Each request is refused alone, by a code of `wir
 """
 
 import json
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines import wire
@@ -33,44 +36,49 @@ class TritonPythonModel:
         self._recipe = Recipe.from_json(facts["preprocessing"], facts["limits"])
         self._batched = config["max_batch_size"] > 0
         self._located = any(output["name"] == wire.GEOMETRY for output in config["output"])
-        self._pool = ThreadPoolExecutor(int(facts["threads"]))
+        self._threads = int(facts["threads"])
+        self._pool = ThreadPoolExecutor(self._threads)
         # The recipe's own limit is checked instead, before anything is decoded.
         Image.MAX_IMAGE_PIXELS = None
 
     def execute(self, requests: list[Request]) -> list[Response]:
         """Decodes all images of all requests side by side; answers in the requests' order."""
-        started = [self._start(request) for request in requests]
-        return [self._finish(images) for images in started]
+        encoded = [tensor(request, wire.ENCODED_IMAGE).reshape(-1) for request in requests]
+        # To hand a single image to another thread costs more than it can save.
+        side_by_side = self._threads > 1 and sum(map(len, encoded)) > 1
+        started = [self._start(files, side_by_side=side_by_side) for files in encoded]
+        return [
+            self._finish(images, len(files)) for images, files in zip(started, encoded, strict=True)
+        ]
 
     def finalize(self) -> None:
         """Ends the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _start(self, request: Request) -> list[Future[Decoded]] | Response:
-        encoded = tensor(request, wire.ENCODED_IMAGE).reshape(-1)
-        if self._located and len(encoded) != 1:
-            return refused(
-                RefusedError(
-                    Refusal.IMAGES_MANY,
-                    f"the request has {len(encoded)} images: send one image a request; "
-                    "send several requests at once.",
-                )
+    def _start(
+        self, files: NDArray[np.object_], *, side_by_side: bool
+    ) -> Iterable[Decoded] | RefusedError:
+        """A request's images, which are decoded from now on or as they are asked for."""
+        if self._located and len(files) != 1:
+            return RefusedError(
+                Refusal.IMAGES_MANY,
+                f"the request has {len(files)} images: send one image a request; "
+                "send several requests at once.",
             )
-        return [self._pool.submit(decode, data, self._recipe) for data in encoded]
+        each = self._pool.map if side_by_side else map
+        return each(decode, files, repeat(self._recipe))
 
-    def _finish(self, images: list[Future[Decoded]] | Response) -> Response:
-        if not isinstance(images, list):
-            return images
-        decoded = []
-        for index, image in enumerate(images):
-            try:
-                decoded.append(image.result())
-            except RefusedError as error:
-                for other in images:
-                    other.cancel()
-                where = f"image {index}: " if len(images) > 1 else ""
-                return refused(RefusedError(error.code, where + error.text))
-        tensors = {wire.PIXELS: [image.pixels for image in decoded]}
+    def _finish(self, images: Iterable[Decoded] | RefusedError, count: int) -> Response:
+        if isinstance(images, RefusedError):
+            return refused(images)
+        decoded: list[Decoded] = []
+        try:
+            for image in images:
+                decoded.append(image)
+        except RefusedError as error:
+            where = f"image {len(decoded)}: " if count > 1 else ""
+            return refused(RefusedError(error.code, where + error.text))
+        tensors: dict[str, list[Array]] = {wire.PIXELS: [image.pixels for image in decoded]}
         if self._located:
             tensors[wire.GEOMETRY] = [image.geometry.as_array() for image in decoded]
         return pb_utils.InferenceResponse(

@@ -6,7 +6,8 @@ from typing import Self
 
 from PIL import Image
 
-_RESIZES = {"stretch", "crop", "letterbox", "none"}
+# By profile: `fast` is for classifications alone.
+_RESIZES = {"exact": {"stretch", "crop", "letterbox", "none"}, "fast": {"stretch", "crop"}}
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Recipe:
     """Red, green and blue of a letterbox's border."""
     max_aspect: float | None = None
     """Long side divided by the short one; None: any."""
+    reserve: int | None = None
+    """See `scaling.scaled_size`; None: a JPEG is decoded whole, as in training."""
 
     @classmethod
     def from_json(cls, preprocessing: str, limits: str) -> Self:
@@ -36,8 +39,8 @@ class Recipe:
         """
         facts, bounds = json.loads(preprocessing), json.loads(limits)
         resize, kept = facts["resize"], facts["resize"] == "none"
-        if facts["profile"] != "exact" or resize not in _RESIZES:
-            raise ValueError(f"no such profile or resize: {facts['profile']}, {resize}")
+        if resize not in _RESIZES.get(profile := facts["profile"], ()):
+            raise ValueError(f"no such profile or resize: {profile}, {resize}")
         aspect = bounds.get("aspect")
         return cls(
             height=0 if kept else int(facts["height"]),
@@ -48,4 +51,5 @@ class Recipe:
             max_pixels=int(bounds["pixels"]),
             fill=int(facts["fill"]) if resize == "letterbox" else 0,
             max_aspect=None if aspect is None else float(aspect),
+            reserve=int(facts["reserve"]) if profile == "fast" else None,
         )

@@ -38,9 +38,16 @@ class Geometry:
         return np.array((self.height, self.width, *affine), dtype=np.float64)
 
 
-def fit(image: Image.Image, recipe: Recipe) -> tuple[Image.Image, Geometry]:
-    """Resizes as the recipe says, by Pillow."""
-    size = resized_size(image.size, recipe)
+def fit(image: Image.Image, recipe: Recipe, shrunk: int = 1) -> tuple[Image.Image, Geometry]:
+    """Resizes as the recipe says, by Pillow.
+
+    Args:
+        image: upright.
+        recipe: how.
+        shrunk: what the whole image's sides were divided by already; the geometry is the whole's.
+    """
+    width, height = image.width * shrunk, image.height * shrunk
+    size = resized_size((width, height), recipe)
     resized = image if recipe.resize == "none" else image.resize(size, recipe.interpolation)
     left = top = 0
     if recipe.resize == "crop":
@@ -54,8 +61,7 @@ def fit(image: Image.Image, recipe: Recipe) -> tuple[Image.Image, Geometry]:
         fitted.paste(resized, (left, top))
     else:
         fitted = resized
-    x_scale, y_scale = size[0] / image.width, size[1] / image.height
-    return fitted, Geometry(image.height, image.width, x_scale, y_scale, left, top)
+    return fitted, Geometry(height, width, size[0] / width, size[1] / height, left, top)
 
 
 def resized_size(size: tuple[int, int], recipe: Recipe) -> tuple[int, int]:

@@ -92,6 +92,4 @@ def _session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
     # Threads that spin between requests take the cores from the other backends.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # The arena would keep the memory of the largest batch for ever, in each process.
-    options.enable_cpu_mem_arena = False
     return options

@@ -1,10 +1,10 @@
 """Triton backend `weighted_ensemble`: asks the members, makes one decision (formulas: decision.py).
 
 Input: UINT8 `wire.PIXELS` [H, W, 3]. Outputs: `wire.Output`. Config parameters: `decision` (JSON:
-classes, positive, threshold, members, weights, uncertainty), `models` (JSON: Triton's model of each
-member) and, from the launcher, `release`. Request parameters: `wire.Parameter`; each request of a
-batch keeps its own, and is refused alone. Only members that some request hears are asked
-(docs/decisions/0008).
+classes, positive, threshold, members, weights, uncertainty), `models` (JSON: name and largest batch
+of each member's model) and, from the launcher, `release`. Request parameters: `wire.Parameter`;
+each request of a batch keeps its own, and is refused alone. Only members that some request hears
+are asked (docs/decisions/0008).
 """
 
 import json
@@ -19,7 +19,7 @@ from pipelines import wire
 from pipelines.wire import Delta, Output
 from server.backends.choice import Choice, Choices
 from server.backends.failure import Failure, Response, refused
-from server.backends.members import Question, Reply, ask
+from server.backends.members import Question, Reply, ask, models_of
 from server.backends.refusal import RefusedError
 from server.backends.request import Request, chosen, tensor
 from server.backends.weighted_ensemble.decision import Answer, Facts, decide
@@ -40,11 +40,10 @@ class TritonPythonModel:
             top_k=None if bounds else len(self._facts.classes),
         )
         self._release = parameters[Delta.RELEASE].encode()
-        models = json.loads(parameters["models"])
-        self._models = [models[member] for member in self._facts.members]
+        self._models = models_of(parameters["models"], self._facts.members)
         self._batched = config["max_batch_size"] > 0
 
-    async def execute(self, requests: list[Request]) -> list[Response]:
+    def execute(self, requests: list[Request]) -> list[Response]:
         """Asks each member once, about all images that it is heard on; decides one by one."""
         choices = [chosen(request, self._choices) for request in requests]
         questions = [
@@ -53,7 +52,7 @@ class TritonPythonModel:
             if isinstance(choice, Choice)
             for question in self._questions(request, choice)
         ]
-        replies = iter(await ask(questions, [wire.MEMBER_OUTPUT], batched=True))
+        replies = iter(ask(questions, [wire.MEMBER_OUTPUT]))
         return [
             self._decide(replies, choice) if isinstance(choice, Choice) else choice
             for choice in choices

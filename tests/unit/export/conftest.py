@@ -1,6 +1,7 @@
 """A pipeline with a member small enough to export in a moment."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ import yaml
 from torch import nn
 
 from export import architectures
-from pipelines.load import FOLDER, load_spec
+from pipelines.load import load_spec
+from tests.facts import by_default
 
 CLASSES = ("healthy", "cancer")
 
@@ -37,9 +39,14 @@ def tiny(monkeypatch):
 @pytest.fixture
 def facts():
     """The shipped facts of oral_cancer with tiny members."""
-    facts = yaml.safe_load((FOLDER / "oral_cancer.yaml").read_text("utf-8"))
+    return tiny_members(by_default("oral_cancer"))
+
+
+def tiny_members(facts: dict[str, Any]) -> dict[str, Any]:
+    """A pipeline's facts with tiny networks and tiny images."""
     for member in facts["members"].values():
-        member["architecture"] = "tiny"
+        if "architecture" in member:
+            member["architecture"] = "tiny"
     facts["preprocessing"] |= {"height": 32, "width": 48}
     return facts
 

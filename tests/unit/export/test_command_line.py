@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from export.__main__ import app
+from export.demo.command import Demo
 from pipelines import wire
 from pipelines.load import available, load_spec
 
@@ -64,14 +65,14 @@ def test_a_demo_that_is_there_is_not_made_again(export, tmp_path, monkeypatch):
         for member in load_spec(name).members:
             model = tmp_path / "repository" / wire.member_model(name, member)
             (model / "1").mkdir(parents=True)
-    monkeypatch.setattr("export.__main__._demo", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(Demo, "_publish", lambda *_: pytest.fail("made again"))
     status, _ = export(",".join(names), "--demo", "--if-missing")
     assert status == 0
 
 
 def test_a_demo_without_its_int8_member_is_made(export, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr("export.__main__._demo", lambda spec, *_: made.append(spec.name))
+    monkeypatch.setattr(Demo, "_publish", lambda _, whole, __: made.append(whole.name))
     (tmp_path / "repository" / "snake_species_fp32" / "1").mkdir(parents=True)
     status, _ = export("snake_species", "--demo", "--if-missing")
     assert status == 0

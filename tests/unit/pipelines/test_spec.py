@@ -6,11 +6,12 @@ import pytest
 import yaml
 
 from pipelines.load import FOLDER, SpecError, available, load_spec
+from tests.facts import by_default
 
 
 @pytest.fixture
 def facts():
-    return yaml.safe_load((FOLDER / "oral_cancer.yaml").read_text("utf-8"))
+    return by_default("oral_cancer")
 
 
 def load(folder: Path, data, name="oral_cancer"):

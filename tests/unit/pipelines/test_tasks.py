@@ -8,6 +8,7 @@ import yaml
 from pipelines.load import FOLDER, SpecError, load_spec
 from pipelines.member import Method
 from pipelines.spec import PipelineSpec, Task
+from pipelines.whole import WholePipeline
 
 
 def facts_of(name):
@@ -45,8 +46,8 @@ def test_an_int8_member_is_what_its_original_is():
 def test_one_word_changes_the_architecture_of_both_precisions():
     facts = changed("snake_species")
     facts["members"]["fp32"]["architecture"] = "efficientnet_b0"
-    spec = PipelineSpec.model_validate(facts)
-    assert {member.architecture for member in spec.members.values()} == {"efficientnet_b0"}
+    whole = WholePipeline.model_validate(facts)
+    assert {member.architecture for member in whole.members.values()} == {"efficientnet_b0"}
 
 
 def test_a_member_of_weight_0_is_an_alternative():
@@ -67,6 +68,7 @@ def test_facts_travel_as_json_without_a_loss(name):
     assert PipelineSpec.model_validate_json(spec.model_dump_json()) == spec
 
 
+ANOTHER = {"architecture": "a", "format": "onnx", "weight": 1}
 INT8 = {"quantisation": {"of": "fp32", "method": "static"}, "weight": 0}
 
 
@@ -88,7 +90,7 @@ INT8 = {"quantisation": {"of": "fp32", "method": "static"}, "weight": 0}
         (
             changed(
                 "snake_species",
-                members={"fp32": {"architecture": "a", "format": "onnx", "one_logit": True}},
+                members={"fp32": ANOTHER | {"one_logit": True}},
             ),
             "one_logit",
         ),
@@ -101,9 +103,7 @@ INT8 = {"quantisation": {"of": "fp32", "method": "static"}, "weight": 0}
         (changed("cervical_lesions", preprocessing={"height": 800}), "none takes no height"),
         (changed("cervical_lesions", serving={"max_batch": 4}), "max_batch"),
         (
-            changed(
-                "cervical_lesions", members={"second": {"architecture": "a", "format": "onnx"}}
-            ),
+            changed("cervical_lesions", members={"second": ANOTHER}),
             "one detector answers",
         ),
         (changed("cervical_lesions", limits={"aspect": 0.5}), "limits.aspect"),

@@ -8,7 +8,7 @@ import pytest
 from pipelines.load import FOLDER
 from server import candidates
 from server.candidates import Candidates
-from server.errors import RefusedPipelineError
+from server.errors import RefusedPipelineError, UnknownProfileError
 
 
 @pytest.fixture
@@ -83,3 +83,36 @@ def test_only_what_was_asked_for_is_a_candidate(folders, vouched):
     releases, problems = Candidates(specs, repository, ["absent"]).look()
     assert not releases
     assert "no pipeline 'absent'" in problems[0]
+
+
+def test_each_pipeline_is_served_under_the_profile_if_it_has_it(folders, monkeypatch):
+    specs, repository = folders
+    shutil.copy(FOLDER / "mhist.yaml", specs)
+    vouched = {}
+    monkeypatch.setattr(candidates, "vouch", lambda spec, _: vouched.update({spec.name: spec}))
+    looks = Candidates(specs, repository, None, "onnx")
+    looks.require_profile()
+    looks.look()
+    assert {name: spec.profile for name, spec in vouched.items()} == {
+        "oral_cancer": "onnx",
+        "mhist": "default",
+    }
+
+
+def test_a_profile_that_none_has_is_refused_with_those_that_there_are(folders):
+    specs, repository = folders
+    with pytest.raises(UnknownProfileError, match=r"'swift'; there are: default, onnx"):
+        Candidates(specs, repository, None, "swift").require_profile()
+    # What is not there yet is no reason to refuse; what it needs is told by the first look.
+    Candidates(specs, repository, ["absent"]).require_profile()
+
+
+def test_a_config_of_a_profile_that_comes_later_is_noticed(folders, vouched):
+    specs, repository = folders
+    model = repository / "oral_cancer"
+    model.mkdir()
+    looks = Candidates(specs, repository, None)
+    looks.look()
+    (model / "configs").mkdir()
+    looks.look()
+    assert vouched == ["oral_cancer"] * 2

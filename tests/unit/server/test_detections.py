@@ -129,11 +129,10 @@ def test_facts_are_read_from_the_configs_json():
             "members": ["int8", "fp32"],
             "weights": [0.0, 1.0],
             "masks": False,
-            "members_batched": True,
         }
     )
     facts = Facts.from_json(text)
     assert (facts.asked, facts.threshold, facts.bounds) == (1, 0.4, (0.1, 0.9))
-    assert (facts.masks, facts.members_batched) == (False, True)
+    assert not facts.masks
     with pytest.raises(ValueError, match="too many"):
         Facts.from_json(text.replace("[0.0, 1.0]", "[0.5, 0.5]"))

@@ -1,60 +1,26 @@
 """What the launcher vouches for before it loads anything, on files as the export writes them."""
 
 import json
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from pipelines import wire
 from pipelines.load import load_spec
-from pipelines.manifest import Manifest, sha256_of
 from server.errors import RefusedPipelineError
-from server.release import vouch
+from server.vouching import vouch
+from tests.unit.server import artefacts
 
 SPEC = load_spec("oral_cancer")
 MEMBERS = list(SPEC.members)
 
 
-def write_version(model: Path, of: str, version: int = 1, **changes) -> Path:
-    folder = model / str(version)
-    folder.mkdir(parents=True)
-    artefact = folder / SPEC.members[of].format.filename
-    artefact.write_bytes(f"weights of {of}".encode())
-    class_map = folder / "class_map.json"
-    class_map.write_text(json.dumps(changes.pop("class_map", SPEC.class_map())))
-    facts = {
-        "pipeline": SPEC.name,
-        "member": of,
-        "version": version,
-        "artefact": artefact.name,
-        "artefact_sha256": sha256_of(artefact),
-        "class_map_sha256": sha256_of(class_map),
-        "checkpoint_sha256": "0" * 64,
-        "member_hash": SPEC.member_hash(of),
-        "weights": "demo",
-        "parity_error": 0.0,
-        "opset": None,
-        "libraries": {},
-        "created": datetime.now(UTC),
-    } | changes
-    (folder / "manifest.json").write_text(Manifest(**facts).model_dump_json())
-    return folder
-
-
 @pytest.fixture
 def repository(tmp_path):
-    models = [wire.member_model(SPEC.name, member) for member in MEMBERS]
-    for model in [wire.decode_model(SPEC.name), *models, wire.decision_model(SPEC.name), SPEC.name]:
-        (tmp_path / model).mkdir()
-        config = pb.ModelConfig(name=model, max_batch_size=16)
-        if model == SPEC.name:
-            config.parameters["pipeline"].string_value = SPEC.model_dump_json()
-        (tmp_path / model / "config.pbtxt").write_text(text_format.MessageToString(config))
-    for member, model in zip(MEMBERS, models, strict=True):
-        write_version(tmp_path / model, member)
+    for model in artefacts.models(SPEC):
+        artefacts.write_config(tmp_path, SPEC, model)
+    for member in MEMBERS:
+        artefacts.write_version(tmp_path, SPEC, member)
     return tmp_path
 
 
@@ -78,8 +44,8 @@ def test_a_good_repository_is_vouched_for(repository):
 
 
 def test_the_newest_version_by_number_is_served(repository, model):
-    write_version(model, MEMBERS[0], version=9)
-    write_version(model, MEMBERS[0], version=10)
+    artefacts.write_version(repository, SPEC, MEMBERS[0], version=9)
+    artefacts.write_version(repository, SPEC, MEMBERS[0], version=10)
     release = vouch(SPEC, repository)
     assert release.manifests[MEMBERS[0]].version == 10
     live = release.loadable(model.name, generation=1)
@@ -138,7 +104,7 @@ def test_an_artefact_that_changes_after_the_check_is_not_loaded_again(repository
     ],
 )
 def test_an_artefact_made_from_other_facts_is_refused(repository, model, changes, message):
-    write_version(model, MEMBERS[0], version=2, **changes)
+    artefacts.write_version(repository, SPEC, MEMBERS[0], version=2, **changes)
     with pytest.raises(RefusedPipelineError, match=message):
         vouch(SPEC, repository)
 

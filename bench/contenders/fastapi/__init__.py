@@ -1,0 +1,1 @@
+"""FastAPI around ONNX Runtime: the plainest server that is not naive."""

@@ -1,0 +1,1 @@
+"""Ray Serve in front of ONNX Runtime."""

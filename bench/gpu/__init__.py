@@ -1,0 +1,1 @@
+"""How near a GPU's limit the members run, and what decoding costs beside it."""

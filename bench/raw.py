@@ -1,0 +1,138 @@
+"""What a run measured, as it is kept in docs/performance/: nothing derived."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Raw(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Machine(_Raw):
+    """What it was measured on."""
+
+    cpu: str
+    cores: int
+    memory_gib: float
+    system: str
+    python: str
+    load_average: float
+    """Of the last minute before the run: what others did."""
+
+
+class Described(_Raw):
+    """A contender as it was set up."""
+
+    name: str
+    title: str
+    protocol: str
+    tuning: str
+    versions: dict[str, str]
+
+
+class Limit(_Raw):
+    """One cell of the raw limit."""
+
+    round: int
+    """-1: the search for the best batch."""
+    workload: str
+    processes: int
+    threads: int
+    """Of each process."""
+    batch: int
+    images: int
+    seconds: float
+    cpu_seconds: float
+    pss_mib: float
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return self.images / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU milliseconds an image."""
+        return 1000 * self.cpu_seconds / self.images
+
+
+class Session(_Raw):
+    """A contender, started once."""
+
+    round: int
+    """-1: the comparison of answers before anything is timed."""
+    contender: str
+    workloads: tuple[str, ...]
+    cold_start_seconds: float | None = None
+    """From the start of the process to the first right answer."""
+    apart: float | None = None
+    """Largest difference of a probability from the reference."""
+    failed: str | None = None
+
+
+class Cell(_Raw):
+    """A contender under one load."""
+
+    round: int
+    contender: str
+    workload: str
+    concurrency: int
+    images: int
+    """Answered rightly."""
+    wrong: int
+    """Answered with other probabilities than the reference's."""
+    errors: int
+    error: str | None
+    """The first one's text."""
+    seconds: float
+    p50_ms: float | None
+    p99_ms: float | None
+    cpu_seconds: float
+    """Of the contender's whole process tree."""
+    generator_cpu_seconds: float
+    pss_mib: float
+    uss_mib: float
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return self.images / self.seconds
+
+    @property
+    def cpu_ms(self) -> float | None:
+        """CPU milliseconds an image."""
+        return 1000 * self.cpu_seconds / self.images if self.images else None
+
+
+class Raw(_Raw):
+    """A whole run."""
+
+    command: str
+    started: str
+    """UTC, ISO 8601."""
+    minutes: float
+    decoding: str
+    photo_size: tuple[int, int]
+    """Width and height of the photos."""
+    rounds: int
+    seconds: float
+    concurrency: tuple[int, ...]
+    workloads: tuple[str, ...]
+    machine: Machine
+    contenders: tuple[Described, ...]
+    limits: tuple[Limit, ...]
+    sessions: tuple[Session, ...]
+    cells: tuple[Cell, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> "Raw":
+        """From a file that `write` wrote."""
+        return cls.model_validate_json(path.read_bytes())
+
+    def write(self, path: Path) -> None:
+        """Beside the place first, so that no reader meets half of it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
+        part.rename(path)

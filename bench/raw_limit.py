@@ -1,0 +1,99 @@
+"""The raw limit, driven: one process with all threads, and a process for each core."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import generator, raw
+from bench.environment import ROOT
+from bench.plan import VARIABLE
+from bench.tree import Tree
+
+CORES = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the cores are used: `processes` x `threads` = cores."""
+
+    processes: int
+    threads: int
+
+
+SHAPES = tuple(dict.fromkeys((Shape(1, CORES), Shape(CORES, 1))))
+
+
+class RawLimit:
+    """The limit of one workload."""
+
+    def __init__(self, workload: str, plan: Path, photos: Path, logs: Path) -> None:
+        self.workload, self._plan, self._photos, self._logs = workload, plan, photos, logs
+        self.best: dict[Shape, int] = {}
+        """The best batch of each shape, once `search` found it."""
+
+    def reference(self) -> list[list[float]]:
+        """Probabilities of each photo, one at a time."""
+        with self._running(Shape(1, CORES)) as trees:
+            answer = generator.talk(trees[0], {"photos": True})
+        probabilities: list[list[float]] = answer["probabilities"]
+        return probabilities
+
+    def search(self, batches: Sequence[int], seconds: float) -> list[raw.Limit]:
+        """Tries batches with each shape, and keeps the best."""
+        cells = []
+        for shape in SHAPES:
+            with self._running(shape) as trees:
+                tried = [self._cell(trees, shape, batch, seconds, -1) for batch in batches]
+            self.best[shape] = max(tried, key=lambda cell: cell.rate).batch
+            cells += tried
+        return cells
+
+    def measure(self, round_: int, seconds: float) -> list[raw.Limit]:
+        """Each shape with its best batch."""
+        cells = []
+        for shape, batch in self.best.items():
+            with self._running(shape) as trees:
+                cells.append(self._cell(trees, shape, batch, seconds, round_))
+        return cells
+
+    def _cell(
+        self, trees: list[Tree], shape: Shape, batch: int, seconds: float, round_: int
+    ) -> raw.Limit:
+        words = {"batch": batch, "seconds": seconds}
+        with ThreadPoolExecutor(len(trees)) as pool:
+            answers = list(pool.map(lambda tree: generator.talk(tree, words), trees))
+        return raw.Limit(
+            round=round_,
+            workload=self.workload,
+            processes=shape.processes,
+            threads=shape.threads,
+            batch=batch,
+            images=sum(answer["images"] for answer in answers),
+            seconds=max(answer["seconds"] for answer in answers),
+            cpu_seconds=sum(answer["cpu_seconds"] for answer in answers),
+            pss_mib=sum(tree.memory().pss for tree in trees),
+        )
+
+    @contextmanager
+    def _running(self, shape: Shape) -> Iterator[list[Tree]]:
+        trees: list[Tree] = []
+        command = ["-m", "bench.limit", "--photos", str(self._photos)]
+        try:
+            for number in range(shape.processes):
+                trees.append(
+                    Tree(
+                        [sys.executable, *command, "--threads", str(shape.threads)],
+                        environment={VARIABLE: str(self._plan)},
+                        folder=ROOT,
+                        log=self._logs / f"limit-{self.workload}-{number}.log",
+                        talks=True,
+                    )
+                )
+            yield trees
+        finally:
+            for tree in trees:
+                tree.stop()

@@ -1,0 +1,1 @@
+"""Finds processes, threads and batches for the machine at hand, by trying them."""

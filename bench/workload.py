@@ -1,0 +1,72 @@
+"""What is asked of all contenders: which models, with which weights."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.photo import Recipe
+from bench.plan import Member, Plan
+from pipelines.load import SpecError, load_spec
+from pipelines.preprocessing import Decoding
+from pipelines.wire import DEFAULT_PIPELINE, member_model
+
+PIPELINE = DEFAULT_PIPELINE
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A question of the pipeline, answered from the same ONNX files by everyone."""
+
+    name: str
+    title: str
+    profile: str
+    """The serving profile that has its members."""
+    alone: str | None = None
+    """The only member that is asked; None: all that the profile gives a weight."""
+    against: str | None = None
+    """The workload whose limit is the measure; None: its own."""
+
+    def plan(self, repository: Path, decoding: Decoding) -> Plan:
+        """Its newest files in a model repository, and the pipeline's weights.
+
+        Raises:
+            BenchError: a file or the profile is not there.
+        """
+        try:
+            spec = load_spec(PIPELINE, profile=self.profile)
+        except SpecError as error:
+            raise BenchError(str(error)) from None
+        facts = spec.preprocessing
+        if facts.size is None or facts.interpolation is None:
+            raise BenchError(f"{PIPELINE}: the pipeline keeps images' sizes: nothing to compare")
+        weights = {name: member.weight for name, member in spec.members.items() if member.weight}
+        asked = {self.alone: 1.0} if self.alone else weights
+        return Plan(
+            members=tuple(
+                Member(str(_newest(repository, name)), weight) for name, weight in asked.items()
+            ),
+            classes=spec.classes,
+            recipe=Recipe(
+                *facts.size,
+                facts.interpolation,
+                facts.reserve if decoding is Decoding.FAST else None,
+            ),
+        )
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("heavy", "VGG16 and RegNetY, weighted", "onnx"),
+        Workload("light", "RegNetY alone", "onnx", alone="regnet_onnx"),
+        Workload("int8", "VGG16 and RegNetY in INT8, weighted", "int8", against="heavy"),
+    )
+}
+
+
+def _newest(repository: Path, member: str) -> Path:
+    folder = repository / member_model(PIPELINE, member)
+    versions = [path for path in folder.glob("*/model.onnx") if path.parent.name.isdecimal()]
+    if not versions:
+        raise BenchError(f"{folder} has no ONNX file: run `make demo` first")
+    return max(versions, key=lambda path: int(path.parent.name))

@@ -1,0 +1,135 @@
+"""`python -m export.fast_decoding`: whether a pipeline may decode photos by `fast`."""
+
+import os
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from export import formats, photos
+from export.decoding_gate import Artefact, measure
+from export.demo.photos import draw_photos
+from export.demo.progress import Steps, shown_on
+from export.errors import ExportError, RepositoryError
+from export.repository import ModelRepository
+from export.shown import say, screen
+from pipelines import wire
+from pipelines.fast_decoding import PHOTOS_AT_LEAST, FastDecoding
+from pipelines.load import FOLDER, SpecError, load_spec
+from pipelines.manifest import Manifest, ManifestError
+from pipelines.spec import PipelineSpec
+
+ROOT = Path(__file__).parent.parent
+
+
+def main(  # noqa: PLR0917 - the command line
+    pipeline: Annotated[str, typer.Argument(help="E.g. oral_cancer.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--photos",
+            exists=True,
+            file_okay=False,
+            metavar="DIR",
+            help=f"JPEG photos like those that are served, {PHOTOS_AT_LEAST} or more.",
+        ),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Judge demo weights by drawings instead (slow).")
+    ] = False,
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="A profile of the YAML that decodes by fast.")
+    ] = "fast",
+    repository: Annotated[Path, typer.Option(help="The model repository.")] = ROOT
+    / "model_repository",
+    specs: Annotated[Path, typer.Option(help="Folder of the pipelines' YAML files.")] = FOLDER,
+) -> None:
+    """Judges `fast` decoding with the exported members that a profile serves.
+
+    Writes the figures beside the pipeline's model, where the launcher looks for them: a profile
+    that decodes by `fast` is not served without. Exit code 1 where a bound was not kept.
+    """
+    try:
+        if demo == (folder is not None):
+            raise ExportError("give --photos DIR or --demo, and not both")  # noqa: TRY301
+        record = judge(load_spec(pipeline, specs, profile), ModelRepository(repository), folder)
+    except (ExportError, SpecError) as error:
+        say(error)
+        raise typer.Exit(1) from None
+    for text, kept in record.verdicts().items():
+        screen.print(f"{'kept' if kept else 'LOST'}: {text}", highlight=False)
+    if not record.passed:
+        screen.print(
+            f"{pipeline} cannot be served under {profile}: a larger `reserve` in its YAML (then "
+            "`make configs`) comes closer to `exact`",
+            style="red",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(1)
+
+
+def judge(spec: PipelineSpec, repository: ModelRepository, folder: Path | None) -> FastDecoding:
+    """Measures, and writes the record, passed or not.
+
+    Args:
+        spec: as a profile serves it that decodes by `fast`.
+        repository: where its members are, and the record will be.
+        folder: of photos; None: drawings.
+
+    Raises:
+        ExportError: no members, no photos, or nothing to judge.
+    """
+    artefacts = {name: _newest(spec, name, repository) for name in spec.members}
+    with ExitStack() as stack:
+        on_progress = stack.enter_context(shown_on(screen))
+        files = [] if folder is None else photos.files_below(folder)
+        steps = Steps(len(files) or 2 * PHOTOS_AT_LEAST, on_progress)
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            steps.begin(f"{spec.name}: drawing photos")
+            draw_photos(spec, folder, PHOTOS_AT_LEAST, _short(spec), steps.advance)
+            files = photos.files_below(folder)
+        steps.begin(f"{spec.name}: comparing answers to {len(files)} photos")
+        record = measure(spec, artefacts, files, steps.advance)
+    _write(record, FastDecoding.path(spec, repository.root))
+    return record
+
+
+def _short(spec: PipelineSpec) -> int:
+    """The short side of the smallest photo that `fast` decodes at a half; a multiple of 16."""
+    needed = 2 * (spec.preprocessing.reserve or 1) * max(spec.preprocessing.size or (0,))
+    return -(-needed // 16) * 16
+
+
+def _newest(spec: PipelineSpec, member: str, repository: ModelRepository) -> Artefact:
+    """A member's newest version, as the launcher chooses it."""
+    model = wire.member_model(spec.name, member)
+    versions = repository.versions(model)
+    if not versions:
+        raise RepositoryError(
+            f"{repository.root / model}: no version: run python -m export {spec.name} --profile "
+            f"{spec.profile} with --demo or --checkpoint {spec.origin(member)}=FILE"
+        )
+    folder = repository.root / model / str(versions[-1])
+    try:
+        manifest = Manifest.read(folder)
+        manifest.verify(folder)
+    except ManifestError as error:
+        raise RepositoryError(str(error)) from None
+    run = formats.open_artefact(folder / manifest.artefact, spec.members[member].format)
+    return Artefact(run, manifest.artefact_sha256)
+
+
+def _write(record: FastDecoding, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(record.model_dump_json(indent=2) + "\n", "utf-8")
+    beside.rename(path)
+    screen.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,71 @@
+"""What the command shows of its work, and of what went wrong."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from export.repository import ModelRepository
+from pipelines import wire
+from pipelines.spec import PipelineSpec
+from pipelines.whole import WholePipeline
+
+if TYPE_CHECKING:
+    from export.labelled_photos import Evidence
+
+screen = Console(stderr=True)
+
+
+def say(error: Exception) -> None:
+    """Why something was not done."""
+    screen.print(f"export: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def write_configs(whole: WholePipeline, target: ModelRepository, specs: Path) -> None:
+    """Brings a pipeline's configs up to date; `specs` is the folder of its YAML."""
+    for path in target.write_configs(whole, f"{specs.name}/{whole.name}.yaml"):
+        what = "wrote" if path.exists() else "removed"
+        screen.print(f"{what} {path}", highlight=False, soft_wrap=True)
+
+
+def members_without_version(spec: PipelineSpec, target: ModelRepository) -> list[str]:
+    """The members that a pipeline still lacks."""
+    models = {member: wire.member_model(spec.name, member) for member in spec.members}
+    return [member for member, model in models.items() if not target.versions(model)]
+
+
+def export(
+    whole: WholePipeline,
+    files: dict[str, Path],
+    target: ModelRepository,
+    *,
+    members: Iterable[str],
+    profile: str,
+    version: int | None,
+    photos: Path | None = None,
+    evidence: "Evidence | None",
+) -> None:
+    """`export.release.export`, with its progress, its table, and what is missing afterwards."""
+    from export import release, table  # noqa: PLC0415 - torch: keep --help quick
+
+    with screen.status("starting") as status:
+
+        def on_step(text: str) -> None:
+            status.update(text)
+            if not screen.is_terminal:
+                screen.print(text, highlight=False)
+
+        exported = release.export(
+            whole,
+            files,
+            target,
+            members=members,
+            version=version,
+            photos=photos,
+            evidence=evidence,
+            on_step=on_step,
+        )
+    screen.print(table.of_exported(exported))
+    if missing := members_without_version(whole.nearest(profile), target):
+        screen.print(f"{whole.name} cannot be served before it has: {', '.join(missing)}")

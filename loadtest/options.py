@@ -1,0 +1,68 @@
+"""What a run of Locust is told beyond Locust's own options."""
+
+from locust.argument_parser import LocustArgumentParser
+
+from loadtest.budgets import BUDGETS
+from loadtest.photos import SAMPLES
+from loadtest.target import gateway_grpc
+from pipelines.wire import DEFAULT_PIPELINE
+
+
+def add_options(parser: LocustArgumentParser) -> None:
+    """Adds them, each with its environment variable."""
+    parser.add_argument(
+        "--pipeline",
+        env_var="LOADTEST_PIPELINE",
+        default=DEFAULT_PIPELINE,
+        help="The pipeline that is asked.",
+    )
+    parser.add_argument(
+        "--grpc",
+        env_var="LOADTEST_GRPC",
+        default=gateway_grpc(),
+        help="Host and port of the gateway's gRPC.",
+    )
+    parser.add_argument(
+        "--api-key",
+        env_var="LOADTEST_API_KEY",
+        default="",
+        is_secret=True,
+        include_in_web_ui=False,
+        help="Where the gateway asks for one.",
+    )
+    parser.add_argument(
+        "--photos",
+        env_var="LOADTEST_PHOTOS",
+        default=str(SAMPLES),
+        help="Folder of the images that are sent.",
+    )
+    parser.add_argument(
+        "--rate",
+        env_var="LOADTEST_RATE",
+        type=float,
+        default=0,
+        help="Studies that each user of an open loop sends in a second; 0: a tenth of what one "
+        "caller at a time gets from the unloaded service.",
+    )
+    parser.add_argument(
+        "--studies",
+        env_var="LOADTEST_STUDIES",
+        type=int,
+        default=5000,
+        help="The run ends when so many studies were begun, if not before.",
+    )
+    parser.add_argument(
+        "--budgets", env_var="LOADTEST_BUDGETS", default=str(BUDGETS), help="The budgets' YAML."
+    )
+    parser.add_argument(
+        "--summary",
+        env_var="LOADTEST_SUMMARY",
+        default="loadtest-results/summary.json",
+        help="File that the figures and broken budgets are written to.",
+    )
+    parser.add_argument(
+        "--allow-remote",
+        env_var="LOADTEST_ALLOW_REMOTE",
+        action="store_true",
+        help="Load a service that is not on this machine.",
+    )

@@ -1,0 +1,35 @@
+"""The photos that are sent: files whose answers can be known beforehand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtest.errors import LoadtestError
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """An encoded image and the name it is known by."""
+
+    name: str
+    data: bytes
+
+
+def read_photos(folder: Path = SAMPLES) -> list[Photo]:
+    """The folder's images, by name.
+
+    Raises:
+        LoadtestError: the folder cannot be read or has none.
+    """
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+        photos = [Photo(file.name, file.read_bytes()) for file in files]
+    except OSError as error:
+        raise LoadtestError(
+            f"{folder}: {error.strerror}; name a folder of images with --photos"
+        ) from error
+    if not photos:
+        raise LoadtestError(f"{folder}: has no images; name a folder of images with --photos")
+    return photos

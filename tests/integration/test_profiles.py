@@ -1,0 +1,105 @@
+"""The same pipeline under each profile: a real launcher, tritonserver and gateway, in turns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import onnxruntime
+import pytest
+import yaml
+
+from export.labelled_photos import Evidence
+from export.release import export
+from export.repository import ModelRepository
+from pipelines.load import FOLDER, load_spec, load_whole
+from pipelines.wire import MEMBER_INPUT
+from tests import plain_recipe
+from tests.integration.service import running
+
+NAME = "profiled"
+PROFILES = ("default", "onnx", "int8")
+TOLERANCE = 1e-4
+ASKED, JUDGED = 6, 12
+GATE = {
+    "images_at_least": JUDGED,
+    "agreement_at_least": 0.0,
+    "accuracy_drop_at_most": 1.0,
+    "sensitivity_drop_at_most": 1.0,
+}
+"""Random networks are no match for INT8; the gate has tests of its own."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """What was served under each profile, and what it answered to the same photos."""
+
+    specs: Path
+    repository: Path
+    answers: dict[str, list[dict[str, Any]]]
+    logs: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def served(oral_cancer, tmp_path_factory) -> Served:
+    """The small network of oral_cancer alone, in three forms, each served once."""
+    folder = tmp_path_factory.mktemp("profiles")
+    facts = yaml.safe_load((FOLDER / "oral_cancer.yaml").read_text("utf-8"))
+    forms = ("regnet", "regnet_onnx", "regnet_int8")
+    facts["members"] = {form: facts["members"][form] for form in forms}
+    facts["profiles"] = {profile: facts["profiles"][profile] for profile in PROFILES[1:]}
+    for profile in facts["profiles"].values():
+        profile["instead"].pop("vgg16", None)
+    facts |= {"name": NAME, "quantisation_gate": GATE}
+    specs = folder / "specs"
+    specs.mkdir()
+    (specs / f"{NAME}.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), "utf-8")
+    whole, repository = load_whole(NAME, specs), ModelRepository(folder / "model_repository")
+    repository.write_configs(whole, f"{NAME}.yaml")
+    pixels = np.stack([plain_recipe.pixels(file, whole) for file in oral_cancer.files])
+    judged = np.arange(JUDGED) % len(whole.classes)
+    evidence = Evidence(pixels[JUDGED:], pixels[:JUDGED], judged)
+    given = {"regnet": oral_cancer.checkpoints["regnet"]}
+    export(whole, given, repository, evidence=evidence)
+    answers, logs = {}, {}
+    for profile in PROFILES:
+        home = folder / profile
+        home.mkdir()
+        asked = ("--specs", str(specs), "--profile", profile, "--run-dir", str(home / "run"))
+        with running(repository.root, home, *asked) as service:
+            path = f"{service.url}/api/v1/pipelines/{NAME}/predict/advanced"
+            replies = [
+                httpx.post(path, files={"file": file}, timeout=60)
+                for file in oral_cancer.files[:ASKED]
+            ]
+            logs[profile] = service.log.read_text("utf-8")
+        answers[profile] = [reply.raise_for_status().json() for reply in replies]
+    return Served(specs, repository.root, answers, logs)
+
+
+def test_onnx_answers_equal_those_of_the_default_and_say_another_release(served):
+    for answer, default in zip(served.answers["onnx"], served.answers["default"], strict=True):
+        assert answer["probabilities"] == pytest.approx(default["probabilities"], abs=TOLERANCE)
+        assert list(default["models"]) == ["regnet"]
+        assert list(answer["models"]) == ["regnet_onnx"]
+    releases = {profile: answers[0]["release"] for profile, answers in served.answers.items()}
+    assert len(set(releases.values())) == len(PROFILES)
+
+
+def test_the_int8_profile_serves_its_artefact(served, oral_cancer):
+    spec = load_spec(NAME, served.specs, "int8")
+    artefact = served.repository / f"{NAME}_regnet_int8" / "1" / "model.onnx"
+    session = onnxruntime.InferenceSession(artefact, providers=["CPUExecutionProvider"])
+    for file, answer in zip(oral_cancer.files, served.answers["int8"], strict=False):
+        pixels = plain_recipe.pixels(file, spec)[None]
+        logits = session.run(None, {MEMBER_INPUT: pixels})[0][0]
+        wanted = plain_recipe.probabilities_of(logits)
+        found = [answer["probabilities"][label] for label in spec.classes]
+        assert found == pytest.approx(wanted, abs=TOLERANCE)
+        assert list(answer["models"]) == ["regnet_int8"]
+
+
+def test_the_launcher_says_which_profile_it_serves(served):
+    for profile, log in served.logs.items():
+        assert f"{NAME}  profile {profile}  release " in log

@@ -1,0 +1,27 @@
+"""Asking over gRPC, as a stock client does."""
+
+import numpy as np
+import pytest
+from tritonclient.grpc import InferInput
+from tritonclient.utils import InferenceServerException
+
+
+def images(*files: bytes) -> list[InferInput]:
+    tensor = InferInput("image", [len(files), 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([[file] for file in files], dtype=np.object_))
+    return [tensor]
+
+
+async def assert_refused(call, status: str, code: str) -> str:
+    """Awaits a call that must fail; returns its message."""
+    with pytest.raises(InferenceServerException) as caught:
+        await call
+    message = caught.value.message()
+    assert caught.value.status() == f"StatusCode.{status}", message
+    assert message.startswith(f"[{code}] "), message
+    return message
+
+
+def requests(lines: list[dict]) -> list[dict]:
+    """Out of all log lines, also those of the first probe, those of requests."""
+    return [line for line in lines if line["event"] == "request"]

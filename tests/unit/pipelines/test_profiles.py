@@ -1,0 +1,164 @@
+"""Profiles: what they change, what stays, and what they may not say."""
+
+import copy
+
+import pytest
+import yaml
+
+from pipelines.load import FOLDER, SpecError, available, load_spec, load_whole, require_profile
+from pipelines.preprocessing import Decoding
+from pipelines.spec import PipelineSpec
+from pipelines.whole import WholePipeline
+
+FACTS = yaml.safe_load((FOLDER / "oral_cancer.yaml").read_text("utf-8"))
+
+
+def whole(**profiles):
+    """The shipped facts of oral_cancer with other profiles."""
+    return WholePipeline.model_validate(copy.deepcopy(FACTS) | {"profiles": profiles})
+
+
+@pytest.mark.parametrize("name", available())
+def test_every_profile_of_every_shipped_pipeline_can_be_served(name):
+    for profile in load_whole(name).profiles:
+        spec = load_spec(name, profile=profile)
+        assert spec.profile == profile
+        assert sum(spec.weights) == pytest.approx(1)
+        assert PipelineSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_the_default_profile_serves_the_members_that_have_a_weight():
+    spec = load_spec("oral_cancer")
+    assert spec.profile == "default"
+    assert list(spec.members) == ["vgg16", "regnet"]
+    assert spec == load_whole("oral_cancer").under("default")
+
+
+def test_a_substitute_takes_place_and_weight():
+    spec = load_spec("oral_cancer", profile="onnx")
+    assert list(spec.members) == ["vgg16", "regnet_onnx"]
+    assert spec.weights == load_spec("oral_cancer").weights
+    assert (
+        spec.members["regnet_onnx"].architecture
+        == load_spec("oral_cancer").members["regnet"].architecture
+    )
+    assert spec.origin("regnet_onnx") == "regnet"
+
+
+def test_a_substitute_that_is_an_alternative_by_default_is_none_any_more():
+    facts = yaml.safe_load((FOLDER / "snake_species.yaml").read_text("utf-8"))
+    facts["profiles"] = {"small": {"instead": {"fp32": "int8"}}}
+    spec = WholePipeline.model_validate(facts).under("small")
+    assert spec.asked == tuple(spec.members) == ("int8",)
+    assert spec.origin("int8") == "fp32"
+
+
+def test_what_a_profile_does_not_say_stays_and_what_it_says_is_changed():
+    pipeline = whole(
+        wide={
+            "preprocessing": "fast",
+            "members": {"vgg16": {"instances": 2, "threads": 1}, "regnet_onnx": {"weight": 0}},
+            "serving": {"max_batch": 32, "decode": {"threads": 4}},
+        }
+    )
+    base, wide = pipeline.under("default"), pipeline.under("wide")
+    assert wide.preprocessing.profile is Decoding.FAST
+    assert wide.members["vgg16"].instances == 2
+    assert wide.members["vgg16"].weight == base.members["vgg16"].weight
+    assert list(wide.members) == ["vgg16", "regnet", "regnet_onnx"]
+    assert wide.asked == base.asked
+    assert wide.serving.max_batch == 32
+    assert wide.serving.queue_size == base.serving.queue_size
+    assert wide.serving.decode.threads == 4
+    assert wide.serving.decode.instances == base.serving.decode.instances
+
+
+def test_a_profile_may_leave_a_member_out():
+    spec = whole(alone={"members": {"regnet": {"weight": None}}}).under("alone")
+    assert list(spec.members) == ["vgg16"]
+    assert spec.weights == (1.0,)
+
+
+def test_a_release_is_another_under_another_profile_and_an_artefact_is_not():
+    pipeline = whole(fast={"preprocessing": "fast"}, same={})
+    specs = [pipeline.under(profile) for profile in ("default", "fast", "same")]
+    artefacts = {"vgg16": "a", "regnet": "b"}
+    assert len({spec.release_id(artefacts) for spec in specs}) == 3
+    assert len({spec.member_hash("vgg16") for spec in specs}) == 1
+
+
+def test_a_profile_more_does_not_change_the_release_of_the_others():
+    artefacts = {"vgg16": "a", "regnet": "b"}
+    before, after = whole(), whole(more={"preprocessing": "fast"})
+    ids = {pipeline.under("default").release_id(artefacts) for pipeline in (before, after)}
+    assert len(ids) == 1
+
+
+def test_a_pipeline_without_the_profile_is_served_as_by_default():
+    assert whole().nearest("int8") == whole().under("default")
+    assert load_whole("oral_cancer").nearest("onnx").profile == "onnx"
+
+
+def test_a_profile_that_no_pipeline_has_is_an_error_with_those_that_there_are():
+    pipelines = [whole(one={}), whole(two={}, one={})]
+    require_profile("default", pipelines)
+    require_profile("two", pipelines)
+    with pytest.raises(SpecError, match="'three'; there are: default, one, two"):
+        require_profile("three", pipelines)
+    with pytest.raises(SpecError, match="no profile 'three'; there are: default, onnx"):
+        load_spec("oral_cancer", profile="three")
+
+
+@pytest.mark.parametrize(
+    ("profile", "complaint"),
+    [
+        ({"instead": {"vgg16": "absent"}}, "profiles.new: there is no member 'absent'"),
+        ({"members": {"absent": {"weight": 1}}}, "there is no member 'absent'"),
+        ({"instead": {"regnet_onnx": "vgg16"}}, "regnet_onnx is not served by default"),
+        (
+            {"instead": {"vgg16": "regnet_onnx", "regnet": "regnet_onnx"}},
+            "one member takes two places",
+        ),
+        ({"members": {"regnet_onnx": {"threads": 1}}}, "regnet_onnx: is not served"),
+        ({"members": {"vgg16": {"weight": 0}, "regnet": {"weight": 0}}}, "a weight above 0"),
+        ({"members": {"vgg16": {"format": "onnx"}}}, "members.vgg16.format"),
+        ({"members": {"vgg16": {"threads": 0}}}, "members.vgg16.threads"),
+        ({"preprocessing": "faster"}, "profiles.new.preprocessing"),
+        ({"serving": {"max_batch": 0}}, "profiles.new: serving.max_batch"),
+        ({"serving": {"batch": 4}}, "profiles.new: serving.batch"),
+        ({"serving": {"decode": 4}}, "profiles.new: serving.decode"),
+        ({"classes": ["a", "b"]}, "profiles.new.classes"),
+    ],
+)
+def test_a_wrong_profile_is_refused_with_its_name(tmp_path, profile, complaint):
+    refused(tmp_path, FACTS | {"profiles": {"new": profile}}, complaint)
+
+
+def test_the_default_is_no_profile_to_be_written(tmp_path):
+    refused(tmp_path, FACTS | {"profiles": {"default": {}}}, "profiles.default")
+
+
+@pytest.mark.parametrize(
+    ("member", "complaint"),
+    [
+        ({"checkpoint": "absent", "format": "onnx"}, "no member 'absent'"),
+        ({"checkpoint": "other", "format": "onnx"}, "is made from itself"),
+        ({"checkpoint": "vgg16", "architecture": "regnety_002"}, "architecture of vgg16"),
+        ({"quantisation": {"of": "regnet", "method": "static"}}, "INT8 is made from ONNX"),
+    ],
+)
+def test_another_form_of_a_checkpoint_must_fit_it(tmp_path, member, complaint):
+    refused(tmp_path, FACTS | {"members": FACTS["members"] | {"other": member}}, complaint)
+
+
+def test_an_int8_member_of_another_form_has_the_checkpoint_of_the_first():
+    facts = copy.deepcopy(FACTS)
+    facts["members"]["int8"] = {"quantisation": {"of": "regnet_onnx", "method": "static"}}
+    assert WholePipeline.model_validate(facts).origin("int8") == "regnet"
+
+
+def refused(folder, facts, complaint):
+    (folder / "oral_cancer.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), "utf-8")
+    with pytest.raises(SpecError) as raised:
+        load_spec("oral_cancer", folder)
+    assert complaint in str(raised.value)
