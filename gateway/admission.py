@@ -1,10 +1,17 @@
 """Who is let in: a limit on requests and on the bytes they bring, before a body is read."""
 
+import math
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gateway.errors import Code, RefusedError
 from gateway.metrics import Metrics
+from gateway.pace import Pace
+
+_ALWAYS = 8
+"""Requests of a pipeline that are let in however slow it is."""
 
 
 class Admission:
@@ -14,12 +21,21 @@ class Admission:
     """
 
     def __init__(
-        self, requests: int, size: int, metrics: Metrics, left_behind: Callable[[], int]
+        self,
+        requests: int,
+        size: int,
+        metrics: Metrics,
+        left_behind: Callable[[], int],
+        *,
+        wait: float = math.inf,
     ) -> None:
+        """Limits on requests, on their bytes, and on the seconds that one may have to wait."""
         self._free_requests = requests
         self._free_bytes = size
         self._metrics = metrics
         self._left_behind = left_behind
+        self._wait = wait
+        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
 
     @contextmanager
     def admit(self, pipeline: str, size: int) -> Iterator[None]:
@@ -32,13 +48,20 @@ class Admission:
             raise self._busy(pipeline, "requests")
         if self._free_bytes < size:
             raise self._busy(pipeline, "bytes")
+        pace = self._paces[pipeline]
+        if pace.in_flight >= _ALWAYS and pace.wait > self._wait:
+            raise self._slow(pipeline, pace.wait)
         gauge = self._metrics.in_flight.labels(pipeline)
         self._free_requests -= 1
         self._free_bytes -= size
         gauge.inc()
+        pace.enter(time.monotonic())
+        answered = False
         try:
             yield
+            answered = True
         finally:
+            pace.leave(time.monotonic(), answered=answered)
             self._free_requests += 1
             self._free_bytes += size
             gauge.dec()
@@ -47,4 +70,12 @@ class Admission:
         self._metrics.refused.labels(pipeline, reason).inc()
         return RefusedError(
             Code.BUSY, f"request: too many {reason} are in flight. Wait as Retry-After says."
+        )
+
+    def _slow(self, pipeline: str, wait: float) -> RefusedError:
+        self._metrics.refused.labels(pipeline, "wait").inc()
+        return RefusedError(
+            Code.BUSY,
+            "request: so many are in flight that it would wait too long. Wait as Retry-After says.",
+            retry_after=math.ceil(wait - self._wait),
         )

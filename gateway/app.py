@@ -47,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         settings.max_in_flight_bytes,
         metrics,
         lambda: triton.left_behind + batching.left_behind,
+        wait=settings.max_wait_seconds,
     )
     tally = Tally(metrics, readiness)
     dataplane = Dataplane(batching, catalog, tally, settings.batch_concurrency)

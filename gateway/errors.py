@@ -39,10 +39,12 @@ class RefusedError(Exception):
     `detail` names the input and the remedy and never holds anything that the caller sent.
     """
 
-    def __init__(self, code: Code, detail: str) -> None:
+    def __init__(self, code: Code, detail: str, retry_after: int | None = None) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+        self.retry_after = retry_after or RETRY_AFTER_SECONDS.get(code)
+        """Seconds until it is worth another try; None where it is not."""
 
 
 class CallerGoneError(Exception):

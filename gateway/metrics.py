@@ -43,7 +43,7 @@ class Metrics:
         )
         self.refused = Counter(
             "gateway_requests_refused_total",
-            "Refusals by reason: requests or bytes (in flight), triton_queue, api_key.",
+            "Refusals by reason: requests or bytes (in flight), wait, triton_queue, api_key.",
             ("pipeline", "reason"),
             registry=self.registry,
         )

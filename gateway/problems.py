@@ -27,7 +27,7 @@ def problem_response(
     exchange.code = code
     sent = dict(headers or {})
     if code in RETRY_AFTER_SECONDS:
-        sent["Retry-After"] = str(RETRY_AFTER_SECONDS[code])
+        sent.setdefault("Retry-After", str(RETRY_AFTER_SECONDS[code]))
     if code is Code.UNAUTHORIZED:
         sent["WWW-Authenticate"] = "X-API-Key"
     if code is Code.DEADLINE:
@@ -46,7 +46,8 @@ def install(app: FastAPI) -> None:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)  # noqa: S101 - registered for this class
-    return problem_response(request, error.code, error.detail)
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    return problem_response(request, error.code, error.detail, headers=headers)
 
 
 async def _framework(request: Request, error: Exception) -> Response:

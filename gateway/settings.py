@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """Requests that may hold an image at a time; more are refused."""
     max_in_flight_bytes: int = Field(default=512 * MIB, ge=1)
     """Sum of the bodies of those requests, as sent; in memory they take up to three times that."""
+    max_wait_seconds: float = Field(default=30, gt=0, le=3600)
+    """How long a request may have to wait, by the pace of the last answers; more are refused."""
     batch_files: int = Field(default=100, ge=1, le=10_000)
     batch_bytes: int = Field(default=128 * MIB, ge=1)
     batch_concurrency: int = Field(default=16, ge=1)

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from gateway.deadline import Deadline
-from gateway.errors import RETRY_AFTER_SECONDS, Code, RefusedError, grpc_status_of
+from gateway.errors import Code, RefusedError, grpc_status_of
 from gateway.exchange import HEADER, Exchange, request_id
 from gateway.metrics import Metrics
 from gateway.record import record, unexpected
@@ -85,7 +85,7 @@ def handler(answer: Answer, metrics: Metrics) -> grpc.RpcMethodHandler:
         exchange.code = answered.code
         status = grpc_status_of(answered.code)
         record(exchange, metrics, status)
-        trailing = _trailing(answered.code, exchange.request_id)
+        trailing = _trailing(answered, exchange.request_id)
         await context.abort(grpc.StatusCode[status], _told(answered, exchange), trailing)
         raise AssertionError("abort raises")
 
@@ -101,10 +101,10 @@ async def _answered(answer: Answer, call: Call) -> bytes | RefusedError:
         return unexpected(error, call.exchange)
 
 
-def _trailing(code: Code, name: str) -> tuple[tuple[str, str], ...]:
-    if code not in RETRY_AFTER_SECONDS:
+def _trailing(refusal: RefusedError, name: str) -> tuple[tuple[str, str], ...]:
+    if refusal.retry_after is None:
         return ((_REQUEST_ID, name),)
-    return (_REQUEST_ID, name), ("retry-after", str(RETRY_AFTER_SECONDS[code]))
+    return (_REQUEST_ID, name), ("retry-after", str(refusal.retry_after))
 
 
 def _told(refusal: RefusedError, exchange: Exchange) -> str:

@@ -78,7 +78,7 @@ def test_only_configs_that_differ_are_written_for_a_profile():
     written = set(files(load_whole("oral_cancer")))
     assert Path("oral_cancer_decision", PROFILES, "onnx.pbtxt") in written
     assert Path("oral_cancer_regnet_onnx", FILENAME) in written
-    assert Path("oral_cancer_vgg16", PROFILES, "onnx.pbtxt") not in written
+    assert Path("oral_cancer_vgg16", PROFILES, "fast.pbtxt") not in written
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=str)

@@ -1,5 +1,9 @@
+import math
+from types import SimpleNamespace
+
 import pytest
 
+from gateway import admission as module
 from gateway.admission import Admission
 from gateway.errors import Code, RefusedError
 from gateway.metrics import Metrics
@@ -62,3 +66,85 @@ def test_what_callers_left_behind_takes_places():
         left = 0
         with admission.admit("p", 1):
             pass
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+class Callers:
+    """Requests that come and are answered one after the other."""
+
+    def __init__(self, admission, clock):
+        self.admission, self.clock, self.held = admission, clock, []
+
+    def come(self, count):
+        for _ in range(count):
+            place = self.admission.admit("p", 1)
+            place.__enter__()
+            self.held.append(place)
+
+    def are_answered(self, count, seconds):
+        for _ in range(count):
+            self.clock.now += seconds
+            self.held.pop(0).__exit__(None, None, None)
+
+
+def test_a_request_that_would_wait_too_long_is_refused_and_told_how_long(clock):
+    metrics = Metrics()
+    callers = Callers(Admission(1000, 1000, metrics, nobody, wait=5), clock)
+    callers.come(40)
+    callers.are_answered(20, 0.5)
+    with pytest.raises(RefusedError) as caught:
+        callers.come(1)
+    assert (caught.value.code, caught.value.retry_after) == (Code.BUSY, 5)
+    assert refused_by(metrics, "wait") == 1
+    callers.are_answered(10, 0.5)
+    callers.come(1)
+
+
+def test_the_same_queue_before_a_fast_pipeline_is_let_in(clock):
+    callers = Callers(Admission(1000, 1000, Metrics(), nobody, wait=5), clock)
+    callers.come(40)
+    callers.are_answered(20, 0.05)
+    callers.come(60)
+
+
+def test_a_few_are_let_in_however_slow_the_pipeline_is(clock):
+    callers = Callers(Admission(1000, 1000, Metrics(), nobody, wait=5), clock)
+    callers.come(20)
+    callers.are_answered(20, 60)
+    callers.come(8)
+    with pytest.raises(RefusedError):
+        callers.come(1)
+
+
+def test_a_rest_is_not_taken_for_slowness(clock):
+    callers = Callers(Admission(1000, 1000, Metrics(), nobody, wait=5), clock)
+    for _ in range(20):
+        callers.come(1)
+        callers.are_answered(1, 0.1)
+        clock.now += 3600
+    callers.come(40)
+
+
+def test_without_a_limit_on_the_wait_all_may_wait(clock):
+    callers = Callers(Admission(1000, 1000, Metrics(), nobody, wait=math.inf), clock)
+    callers.come(20)
+    callers.are_answered(20, 60)
+    callers.come(30)
+
+
+def test_what_fails_says_that_it_is_slow_and_not_that_it_is_fast(clock):
+    callers = Callers(Admission(1000, 1000, Metrics(), nobody, wait=5), clock)
+    callers.come(60)
+    callers.are_answered(20, 0.05)
+    for _ in range(20):
+        clock.now += 1
+        callers.held.pop(0).__exit__(ZeroDivisionError, ZeroDivisionError(), None)
+    callers.are_answered(1, 1)
+    with pytest.raises(RefusedError):
+        callers.come(1)
