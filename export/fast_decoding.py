@@ -63,7 +63,7 @@ def main(  # noqa: PLR0917 - the command line
     if not record.passed:
         screen.print(
             f"{pipeline} cannot be served under {profile}: a larger `reserve` in its YAML (then "
-            "`make configs`) comes closer to `exact`",
+            "`make configs`) may come closer; otherwise serve `exact`",
             style="red",
             highlight=False,
             soft_wrap=True,

@@ -48,6 +48,8 @@ def draw(scale: Scale, path: Path) -> Path:
             panel.set_xticks([point.x for point in points], [f"{point.x:g}" for point in points])
         row[1].set_yscale("log")
         row[1].yaxis.set_major_formatter(ScalarFormatter())
+        row[1].yaxis.set_minor_formatter(ScalarFormatter())
+        row[1].tick_params(which="both", labelsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
     return path

@@ -99,7 +99,7 @@ class Run:
                 )
 
     def _callers_explained(self, heaviest: str) -> None:
-        """Without the limit of admission, and with small batches of the heaviest member."""
+        """Without the limit of admission, and with other batches of the heaviest member."""
         requests = self._trial.singles()
         limit = Settings.model_fields["max_in_flight"].default
         beyond = [callers for callers in self.extent.concurrency if callers > limit]
@@ -114,12 +114,15 @@ class Run:
                     callers=callers,
                     setting=setting,
                 )
+        spec = load_spec(PIPELINE)
+        most = spec.serving.max_batch
+        other = most if spec.max_batch(heaviest) < most else _SMALL_BATCH
 
-        def small(facts: dict[str, Any]) -> None:
-            facts["members"][heaviest]["max_batch"] = _SMALL_BATCH
+        def change(facts: dict[str, Any]) -> None:
+            facts["members"][heaviest]["max_batch"] = other
 
-        setting = {f"members.{heaviest}.max_batch": str(_SMALL_BATCH)}
-        with self._trial.service("small batches", place=self._trial.variant(small)) as service:
+        setting = {f"members.{heaviest}.max_batch": str(other)}
+        with self._trial.service("other batches", place=self._trial.variant(change)) as service:
             self._trial.point(
                 service, Curve.CONCURRENCY, _CROWD, requests, callers=_CROWD, setting=setting
             )

@@ -51,6 +51,7 @@ def served(oral_cancer, tmp_path_factory) -> Served:
     facts["profiles"] = {profile: facts["profiles"][profile] for profile in PROFILES[1:]}
     for profile in facts["profiles"].values():
         profile["instead"].pop("vgg16", None)
+        profile.pop("members", None)
     facts |= {"name": NAME, "quantisation_gate": GATE}
     specs = folder / "specs"
     specs.mkdir()
