@@ -119,14 +119,15 @@ class Batching:
         images = [question.image for question in batch]
         try:
             answers = await self._triton.infer(line.model, images, line.parameters, seconds)
-        except RefusedError as refusal:
-            if len(batch) > 1 and refusal.code in _REFUSALS:
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who asked are told
+            refused = isinstance(error, RefusedError) and error.code in _REFUSALS
+            if refused and len(batch) > 1:
                 # Triton refuses a call as a whole: each alone then, and only one's own refusal.
                 await asyncio.gather(*(self._ask(line, [question]) for question in batch))
                 return
             for question in batch:
                 if not question.answer.done():
-                    question.answer.set_exception(RefusedError(refusal.code, refusal.detail))
+                    question.answer.set_exception(error)
             return
         for question, answer in zip(batch, answers, strict=True):
             if not question.answer.done():

@@ -94,7 +94,7 @@ def test_a_full_queue_of_triton_is_429_and_its_timeout_504(oral_cancer, service,
 
 
 def test_callers_who_leave_and_deadlines_that_pass_harm_nobody(oral_cancer, service, http):
-    # Cancelled inferences crash this Triton within some hundreds; the gateway cancels none.
+    # Cancelled inferences may crash this Triton; the gateway cancels none.
     service.wait_ready()
     before = service.metrics(service.server_metrics)
     path = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"

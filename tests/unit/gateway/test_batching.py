@@ -120,6 +120,16 @@ async def test_a_failure_of_triton_is_told_to_all_who_shared_the_call(client, tr
     assert triton.calls == [1, 2]
 
 
+async def test_the_unexpected_is_told_to_all_who_shared_the_call(client, triton, gate, monkeypatch):
+    def explode(_response):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gateway.triton.tensors", explode)
+    answers = await held(client, triton, gate, ask(client), ask(client))
+    for answer in answers:
+        assert_problem(answer, 500, "internal")
+
+
 async def test_who_left_before_its_call_is_not_asked_about(client, triton, gate):
     first = asyncio.create_task(ask(client))
     await under_way(triton, 1)
