@@ -10,7 +10,10 @@ from pipelines.profile import DEFAULT_PROFILE
 from pipelines.wire import Parameter
 
 _PACKAGES = ("nvidia-pytriton", "onnxruntime-gpu", "pillow", "numpy")
-_THREADS = "processes, threads and batches as pipelines/oral_cancer.yaml says"
+_THREADS = (
+    "processes, threads and batches as pipelines/oral_cancer.yaml says: a process for each core "
+    "that decodes, runs the models and decides"
+)
 _MEMORY = "one service answers heavy and light, so its memory holds the models of both"
 
 
@@ -53,7 +56,8 @@ def own() -> list[Contender]:
             protocol="http",
             deployments=(_deployment("gateway_port", DEFAULT_PROFILE, ("heavy",), gateway=True),),
             ask=_over_http,
-            tuning=f"`python -m server --gateway` with the default profile; {_THREADS}",
+            tuning="`python -m server --gateway` with the default profile: a process for each step "
+            "and model",
             packages=("torch", *_PACKAGES),
             decodings=(Decoding.EXACT,),
         ),

@@ -18,8 +18,9 @@ def peers() -> list[Contender]:
         _peer(
             "fastapi",
             "FastAPI + ONNX Runtime",
-            f"uvicorn, {_WORKERS}; a plain `def` endpoint, with one thread for it in each worker; "
-            "no batching",
+            "uvicorn, one worker; a plain `def` endpoint, in as many threads as cores, and one "
+            "thread for the model in each; no batching; tried, slower: a worker for each core "
+            "(connections are dealt out to them by chance)",
             packages=("fastapi", "uvicorn"),
         ),
         _peer(

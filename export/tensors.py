@@ -38,7 +38,12 @@ def decoded(spec: PipelineSpec) -> list[Tensor]:
 
 
 def decided_on(spec: PipelineSpec) -> list[Tensor]:
-    """What the decision takes: what was decoded and, of a detector, the image to draw on."""
+    """What the decision takes: what was decoded and, of a detector, the image to draw on.
+
+    Where it does all in one process, the encoded image.
+    """
+    if spec.serving.one_process:
+        return [ENCODED]
     drawn_on = [] if spec.task is Task.CLASSIFICATION else [ENCODED]
     return [*decoded(spec), *drawn_on]
 

@@ -31,14 +31,16 @@ def files(whole: WholePipeline) -> dict[Path, pb.ModelConfig]:
     """
     found: dict[Path, pb.ModelConfig] = {}
     for profile in [DEFAULT_PROFILE, *whole.profiles]:
-        for model, config in configs(whole.under(profile)).items():
-            if found.setdefault(Path(model, FILENAME), config) != config:
+        spec = whole.under(profile)
+        for model, config in configs(spec).items():
+            first = found.setdefault(Path(model, FILENAME), config)
+            if first != config and model in spec.models:
                 found[Path(model, PROFILES, f"{profile}.pbtxt")] = config
     return found
 
 
 def configs(spec: PipelineSpec) -> dict[str, pb.ModelConfig]:
-    """The configs of all models of a pipeline by model name, the ensemble last."""
+    """The configs of all models of a pipeline by model name, loaded or not; the ensemble last."""
     members = [_member(spec, name) for name in spec.members]
     every = [_decode(spec), *members, _decision(spec), _ensemble(spec)]
     return {config.name: config for config in every}
@@ -58,10 +60,14 @@ def _decode(spec: PipelineSpec) -> pb.ModelConfig:
     )
     _take(config, [tensors.ENCODED])
     _give(config, tensors.decoded(spec))
-    _set(config, "preprocessing", spec.preprocessing.model_dump_json(exclude_none=True))
-    _set(config, "limits", spec.limits.model_dump_json(exclude_none=True))
+    _set_recipe(config, spec)
     _set(config, "threads", str(spec.serving.decode.threads))
     return config
+
+
+def _set_recipe(config: pb.ModelConfig, spec: PipelineSpec) -> None:
+    _set(config, "preprocessing", spec.preprocessing.model_dump_json(exclude_none=True))
+    _set(config, "limits", spec.limits.model_dump_json(exclude_none=True))
 
 
 def _member(spec: PipelineSpec, name: str) -> pb.ModelConfig:
@@ -105,13 +111,21 @@ def _decision(spec: PipelineSpec) -> pb.ModelConfig:
     if not classification:
         facts["masks"] = spec.task is Task.SEGMENTATION
     _set(config, "decision", json.dumps(facts))
-    models = {
-        name: {"name": wire.member_model(spec.name, name), "max_batch": spec.max_batch(name)}
-        for name in spec.members
-    }
+    models = {name: _asked_as(spec, name) for name in spec.members}
     _set(config, "models", json.dumps(models))
+    if spec.serving.one_process:
+        _set_recipe(config, spec)
     _set(config, wire.Delta.RELEASE, spec.release)
     return config
+
+
+def _asked_as(spec: PipelineSpec, name: str) -> dict[str, object]:
+    """What the decision step has to know of a member."""
+    facts = {"name": wire.member_model(spec.name, name), "max_batch": spec.max_batch(name)}
+    if not spec.serving.one_process:
+        return facts
+    member = spec.members[name]
+    return facts | {"artefact": member.format.filename, "threads": member.threads}
 
 
 def _ensemble(spec: PipelineSpec) -> pb.ModelConfig:
@@ -120,11 +134,13 @@ def _ensemble(spec: PipelineSpec) -> pb.ModelConfig:
     )
     _take(config, [tensors.ENCODED])
     _give(config, tensors.answered(spec))
-    steps = [
-        (wire.decode_model(spec.name), [tensors.ENCODED], tensors.decoded(spec)),
-        (wire.decision_model(spec.name), tensors.decided_on(spec), tensors.answered(spec)),
-    ]
-    for model, inputs, outputs in steps:
+    steps = {
+        wire.decode_model(spec.name): ([tensors.ENCODED], tensors.decoded(spec)),
+        wire.decision_model(spec.name): (tensors.decided_on(spec), tensors.answered(spec)),
+    }
+    for model, (inputs, outputs) in steps.items():
+        if model not in spec.models:
+            continue
         config.ensemble_scheduling.step.add(
             model_name=model, model_version=-1, input_map=_same(inputs), output_map=_same(outputs)
         )

@@ -27,5 +27,10 @@ class Serving(Facts):
     queue_size: int = Field(ge=1)
     """Requests that may wait for one model; more are refused."""
     queue_timeout_ms: int = Field(ge=1)
+    one_process: bool = False
+    """Whether the decision step decodes and runs the members itself, in each of its processes.
+
+    Beside a small network, the way to another process and back is dear. Then `decode` and the
+    members' `instances` say nothing: each process of `decision` does all for its images."""
     decode: Decode = Decode()
     decision: Decision = Decision()

@@ -7,8 +7,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from pipelines import wire
 from pipelines.fact import Facts, Label, Name, Positive, Probability
-from pipelines.member import Member
+from pipelines.member import Format, Member
 from pipelines.preprocessing import Decoding, Limits, Preprocessing, Resize
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.serving import Serving
@@ -86,6 +87,7 @@ class PipelineSpec(Facts):
             if target not in self.classes:
                 raise ValueError(f"summary_aliases.{alias}: {target!r} is no class")
         self._check_members()
+        self._check_one_process()
         if self.task is Task.CLASSIFICATION:
             self._check_classification()
         else:
@@ -97,6 +99,14 @@ class PipelineSpec(Facts):
             raise ValueError(f"members.{taken.pop()}: the name is taken by a step")
         if not any(member.weight for member in self.members.values()):
             raise ValueError("members: one at least needs a weight above 0")
+
+    def _check_one_process(self) -> None:
+        if not self.serving.one_process:
+            return
+        if self.task is not Task.CLASSIFICATION:
+            raise ValueError("serving.one_process: only a classification can")
+        if others := [n for n, member in self.members.items() if member.format is not Format.ONNX]:
+            raise ValueError(f"serving.one_process: {others[0]} is no ONNX")
 
     def _check_detection(self) -> None:
         if self.threshold is None:
@@ -141,6 +151,25 @@ class PipelineSpec(Facts):
         """The members' weights in their order, normalised to 1."""
         weights = [member.weight or 0.0 for member in self.members.values()]
         return tuple(weight / sum(weights) for weight in weights)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models that Triton loads, in the order of loading: the ensemble last."""
+        steps = (wire.decision_model(self.name), self.name)
+        if self.serving.one_process:
+            return steps
+        members = (wire.member_model(self.name, member) for member in self.members)
+        return (wire.decode_model(self.name), *members, *steps)
+
+    @property
+    def models_asked(self) -> tuple[str, ...]:
+        """Those of them that a request which names no member goes through."""
+        alternatives = {
+            wire.member_model(self.name, member)
+            for member in self.members
+            if member not in self.asked
+        }
+        return tuple(model for model in self.models if model not in alternatives)
 
     def origin(self, member: str) -> str:
         """The member under whose name the checkpoint is given that this one is made from."""

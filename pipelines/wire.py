@@ -81,7 +81,8 @@ class Parameter(StrEnum):
 class Delta(StrEnum):
     """Config parameters that the launcher adds to the committed config when it loads a model."""
 
-    ARTEFACTS = "artefacts"  # JSON {member: {version, sha256, weights}} of an ensemble
+    # JSON {member: {version, sha256, weights}} of an ensemble, and of a decision that opens them.
+    ARTEFACTS = "artefacts"
     RELEASE = "release"  # of a decision: the spec's release and a hash of what it serves
     SHA256 = "sha256"  # of a member's artefact
     GENERATION = "generation"  # changes when a dead backend process is replaced

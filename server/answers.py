@@ -6,7 +6,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from pipelines import wire
 from server import queues
 from server.errors import UnhealthyError
 from server.probe import Finding, Health, probe
@@ -144,10 +143,8 @@ class Answers:
         except UnhealthyError:
             return False
         before, questions.inferences = questions.inferences, done
-        spec = release.spec
-        asked = [wire.member_model(spec.name, member) for member in spec.asked]
-        steps = [spec.name, wire.decode_model(spec.name), wire.decision_model(spec.name)]
-        return not questions.waiting and all(done[model] > before[model] for model in asked + steps)
+        asked = release.spec.models_asked
+        return not questions.waiting and all(done[model] > before[model] for model in asked)
 
     def _judge(self, name: str, questions: Questions, finding: Finding) -> list[Verdict]:
         health = finding.health

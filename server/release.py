@@ -46,19 +46,22 @@ class Release:
             if model == wire.member_model(spec.name, member):
                 parameters[Delta.SHA256] = manifest.artefact_sha256
                 version = manifest.version
-        if model == wire.decision_model(spec.name):
+        decision = model == wire.decision_model(spec.name)
+        if decision:
             parameters[Delta.RELEASE] = self.identity
-        if model == spec.name:
-            artefacts = {
-                member: {
-                    "version": str(manifest.version),
-                    "sha256": manifest.artefact_sha256,
-                    "weights": manifest.weights,
-                }
-                for member, manifest in self.manifests.items()
-            }
-            parameters[Delta.ARTEFACTS] = json.dumps(artefacts)
+        if model == spec.name or (decision and spec.serving.one_process):
+            parameters[Delta.ARTEFACTS] = json.dumps(self._artefacts())
         return with_delta(self.configs[model], parameters, version)
+
+    def _artefacts(self) -> dict[str, dict[str, str]]:
+        return {
+            member: {
+                "version": str(manifest.version),
+                "sha256": manifest.artefact_sha256,
+                "weights": manifest.weights,
+            }
+            for member, manifest in self.manifests.items()
+        }
 
     def verify(self) -> None:
         """Checks the artefacts again, before they are loaded again.

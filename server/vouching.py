@@ -125,9 +125,7 @@ def _manifest(spec: PipelineSpec, member: str, repository: Path) -> Manifest:
 
 
 def _configs(spec: PipelineSpec, repository: Path) -> dict[str, pb.ModelConfig]:
-    members = [wire.member_model(spec.name, member) for member in spec.members]
-    models = [wire.decode_model(spec.name), *members, wire.decision_model(spec.name), spec.name]
-    paths = {model: _config_path(repository / model, spec.profile) for model in models}
+    paths = {model: _config_path(repository / model, spec.profile) for model in spec.models}
     configs = {model: _config(spec, model, path) for model, path in paths.items()}
     travelling = configs[spec.name].parameters[wire.PIPELINE_PARAMETER].string_value
     try:

@@ -1,4 +1,4 @@
-"""Asking members through Triton (BLS): many questions, in as few calls as a model's batch allows.
+"""Asking members: many questions, in as few calls as a model's batch allows.
 
 Called from a decision step, all at once, and not as parallel steps of Triton's ensemble: those
 crash Triton when a caller cancels (docs/decisions/0006). Only inside Triton: it needs pb_utils.
@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -51,15 +50,20 @@ class Question:
     """[N, H, W, 3]; N is 1 for a model that takes no batches."""
 
 
-def ask(questions: Sequence[Question], outputs: Sequence[str]) -> list[Reply]:
-    """Asks all questions side by side, those to one model together; replies in their order."""
+Call: TypeAlias = tuple[Model, NDArray[np.uint8]]
+"""A model, and the images that it is asked about at once, [N, H, W, 3]."""
+Answering: TypeAlias = Callable[[Sequence[Call], Sequence[str]], list[Reply]]
+"""Answers calls by the outputs of these names; replies in their order."""
+
+
+def ask(questions: Sequence[Question], outputs: Sequence[str], answer: Answering) -> list[Reply]:
+    """Asks all questions, those to one model together; replies in their order."""
     groups: dict[object, list[int]] = {}
     for index, question in enumerate(questions):
         # What takes no batches has images of any size, which do not stack.
         groups.setdefault(question.model if question.model.max_batch else index, []).append(index)
     asked = [_Together([questions[index] for index in group]) for group in groups.values()]
-    calls = [call for group in asked for call in group.calls]
-    parts = iter(_side_by_side([partial(_call, *call, outputs) for call in calls]))
+    parts = iter(answer([call for group in asked for call in group.calls], outputs))
     replies: dict[int, Reply] = {}
     for indices, group in zip(groups.values(), asked, strict=True):
         dealt = group.deal([next(parts) for _ in group.spans])
@@ -67,12 +71,15 @@ def ask(questions: Sequence[Question], outputs: Sequence[str]) -> list[Reply]:
     return [replies[index] for index in range(len(questions))]
 
 
-def _side_by_side(calls: Sequence[Callable[[], Reply]]) -> list[Reply]:
-    """The last here, the others in threads; Triton's `async_exec` starts threads for each call."""
+def through_triton(calls: Sequence[Call], outputs: Sequence[str]) -> list[Reply]:
+    """Asks models that Triton has loaded (BLS), side by side.
+
+    The last from here, the others from threads; Triton's `async_exec` starts threads for each call.
+    """
     if not calls:
         return []
-    started = [_THREADS.submit(call) for call in calls[:-1]]
-    last = calls[-1]()
+    started = [_THREADS.submit(_call, *call, outputs) for call in calls[:-1]]
+    last = _call(*calls[-1], outputs)
     return [*(call.result() for call in started), last]
 
 

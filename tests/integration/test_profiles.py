@@ -22,6 +22,8 @@ NAME = "profiled"
 PROFILES = ("default", "onnx", "int8")
 TOLERANCE = 1e-4
 ASKED, JUDGED = 6, 12
+BROKEN = b"\xff\xd8\xff" + bytes(64)
+"""It begins as a JPEG does."""
 GATE = {
     "images_at_least": JUDGED,
     "agreement_at_least": 0.0,
@@ -39,6 +41,8 @@ class Served:
     repository: Path
     answers: dict[str, list[dict[str, Any]]]
     logs: dict[str, str]
+    mixed: dict[str, list[dict[str, Any]]]
+    """Results of one upload of good photos with a broken one between them."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,8 @@ def served(oral_cancer, tmp_path_factory) -> Served:
     evidence = Evidence(pixels[JUDGED:], pixels[:JUDGED], judged)
     given = {"regnet": oral_cancer.checkpoints["regnet"]}
     export(whole, given, repository, evidence=evidence)
-    answers, logs = {}, {}
+    answers, logs, mixed = {}, {}, {}
+    files = [oral_cancer.files[0], BROKEN, oral_cancer.files[1]]
     for profile in PROFILES:
         home = folder / profile
         home.mkdir()
@@ -74,9 +79,15 @@ def served(oral_cancer, tmp_path_factory) -> Served:
                 httpx.post(path, files={"file": file}, timeout=60)
                 for file in oral_cancer.files[:ASKED]
             ]
+            batch = httpx.post(
+                f"{service.url}/api/v1/pipelines/{NAME}/predict/batch",
+                files=[("files", file) for file in files],
+                timeout=60,
+            )
             logs[profile] = service.log.read_text("utf-8")
+        mixed[profile] = batch.json()["results"]
         answers[profile] = [reply.raise_for_status().json() for reply in replies]
-    return Served(specs, repository.root, answers, logs)
+    return Served(specs, repository.root, answers, logs, mixed)
 
 
 def test_onnx_answers_equal_those_of_the_default_and_say_another_release(served):
@@ -86,6 +97,16 @@ def test_onnx_answers_equal_those_of_the_default_and_say_another_release(served)
         assert list(answer["models"]) == ["regnet_onnx"]
     releases = {profile: answers[0]["release"] for profile, answers in served.answers.items()}
     assert len(set(releases.values())) == len(PROFILES)
+
+
+def test_one_process_refuses_an_image_alone_and_as_the_default_does(served):
+    default, onnx = served.mixed["default"], served.mixed["onnx"]
+    assert onnx[1]["error"] == default[1]["error"]
+    assert onnx[1]["error"]["code"] == "image_undecodable"
+    for position in (0, 2):
+        assert onnx[position]["probabilities"] == pytest.approx(
+            default[position]["probabilities"], abs=TOLERANCE
+        )
 
 
 def test_the_int8_profile_serves_its_artefact(served, oral_cancer):

@@ -1,7 +1,8 @@
-"""`python -m bench.contenders.fastapi.app`: uvicorn, as many workers as cores, one thread each.
+"""`python -m bench.contenders.fastapi.app`: uvicorn, one worker with as many threads as cores.
 
-An endpoint that is no coroutine runs in FastAPI's thread pool, so that the event loop goes on
-receiving. One thread for the model in each worker: more would take turns on the same core.
+An endpoint that is no coroutine runs in FastAPI's thread pool, and Pillow and ONNX Runtime let go
+of the GIL. One thread for the model in each: more would take turns on the same core. A worker for
+each core is slower, because connections are dealt out to workers by chance.
 """
 
 import os
@@ -18,7 +19,7 @@ from bench.plan import Plan
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    anyio.to_thread.current_default_thread_limiter().total_tokens = 1
+    anyio.to_thread.current_default_thread_limiter().total_tokens = os.cpu_count() or 1
     app.state.opinion = Opinion(Plan.of_environment(), threads=1)
     yield
 
@@ -38,7 +39,6 @@ if __name__ == "__main__":
     uvicorn.run(
         "bench.contenders.fastapi.app:app",
         port=int(os.environ["PORT"]),
-        workers=os.cpu_count(),
         log_level="warning",
         access_log=False,
     )

@@ -23,7 +23,7 @@ from server.backends.detection.drawing import draw
 from server.backends.detection.facts import Facts
 from server.backends.failure import Failure, Response, refused
 from server.backends.image_decode.resize import Geometry
-from server.backends.members import Question, Reply, ask, models_of
+from server.backends.members import Question, Reply, ask, models_of, through_triton
 from server.backends.refusal import RefusedError
 from server.backends.request import Array, Request, chosen, tensor
 
@@ -58,7 +58,7 @@ class TritonPythonModel:
             for request, choice in zip(requests, choices, strict=True)
             if isinstance(choice, Choice)
         ]
-        replies = iter(ask(asked, self._outputs))
+        replies = iter(ask(asked, self._outputs, through_triton))
         return [
             self._respond(request, choice, next(replies)) if isinstance(choice, Choice) else choice
             for request, choice in zip(requests, choices, strict=True)

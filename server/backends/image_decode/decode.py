@@ -6,6 +6,7 @@ Under the profile `fast` libjpeg decodes a JPEG at a half, a quarter or an eight
 Pure: it knows no Triton, so that tests and tools outside can run the very same steps.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -66,6 +67,22 @@ def decode(data: bytes, recipe: Recipe) -> Decoded:
         raise _too_large("the image needs more memory than there is.") from None
     except Exception as error:  # noqa: BLE001 - decoders raise anything on hostile bytes
         raise _undecodable(error) from None
+
+
+def in_turn(images: Iterable[Decoded], count: int) -> list[Decoded]:
+    """Takes the images of one request; where they are several, a refusal says whose it is.
+
+    Raises:
+        RefusedError: the first image that is refused.
+    """
+    decoded: list[Decoded] = []
+    try:
+        for image in images:
+            decoded.append(image)
+    except RefusedError as error:
+        where = f"image {len(decoded)}: " if count > 1 else ""
+        raise RefusedError(error.code, where + error.text) from None
+    return decoded
 
 
 def upright(image: Image.Image) -> Image.Image:

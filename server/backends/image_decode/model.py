@@ -20,7 +20,7 @@ from PIL import Image
 from pipelines import wire
 from pipelines.wire import Refusal
 from server.backends.failure import Response, refused
-from server.backends.image_decode.decode import Decoded, decode
+from server.backends.image_decode.decode import Decoded, decode, in_turn
 from server.backends.image_decode.recipe import Recipe
 from server.backends.refusal import RefusedError
 from server.backends.request import Array, Request, tensor
@@ -71,13 +71,10 @@ class TritonPythonModel:
     def _finish(self, images: Iterable[Decoded] | RefusedError, count: int) -> Response:
         if isinstance(images, RefusedError):
             return refused(images)
-        decoded: list[Decoded] = []
         try:
-            for image in images:
-                decoded.append(image)
+            decoded = in_turn(images, count)
         except RefusedError as error:
-            where = f"image {len(decoded)}: " if count > 1 else ""
-            return refused(RefusedError(error.code, where + error.text))
+            return refused(error)
         tensors: dict[str, list[Array]] = {wire.PIXELS: [image.pixels for image in decoded]}
         if self._located:
             tensors[wire.GEOMETRY] = [image.geometry.as_array() for image in decoded]

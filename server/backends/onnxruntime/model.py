@@ -7,6 +7,7 @@ https://github.com/triton-inference-server/onnxruntime_backend#model-config-opti
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from server.backends.failure import Failure, Response
 from server.backends.request import Request, tensor
+from server.backends.session import Session, options
 
 _LEVELS = {
     -1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -33,7 +35,6 @@ class TritonPythonModel:
         """Opens the artefact; raises what ONNX Runtime says where it cannot."""
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"], args["model_version"])
-        self._name = args["model_name"]
         self._inputs = [item["name"] for item in config["input"]]
         self._outputs = [item["name"] for item in config["output"]]
         self._batched = config["max_batch_size"] > 0
@@ -41,14 +42,19 @@ class TritonPythonModel:
         if on_gpu := args["model_instance_kind"] == "GPU":
             device = {"device_id": args["model_instance_device_id"]}
             providers.insert(0, ("CUDAExecutionProvider", device))
-        self._session = onnxruntime.InferenceSession(
+        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+        self._session = Session(
+            args["model_name"],
             folder / (config["default_model_filename"] or "model.onnx"),
-            _session_options(config),
-            providers,
+            int(parameters.get("intra_op_thread_count", "0")),
+            sum(group["count"] for group in config["instance_group"]),
+            configured=partial(_options, config, parameters),
+            providers=providers,
         )
-        if on_gpu and "CUDAExecutionProvider" not in self._session.get_providers():
+        if on_gpu and "CUDAExecutionProvider" not in self._session.providers:
             # ONNX Runtime would go on, on the CPU, with a warning only.
-            raise pb_utils.TritonModelException(f"{self._name}: KIND_GPU, but CUDA does not start")
+            name = args["model_name"]
+            raise pb_utils.TritonModelException(f"{name}: KIND_GPU, but CUDA does not start")
 
     def execute(self, requests: list[Request]) -> list[Response]:
         """One forward pass over all requests; the outputs are dealt out in their order."""
@@ -57,18 +63,14 @@ class TritonPythonModel:
         return self._run(requests)
 
     def _run(self, requests: list[Request]) -> list[Response]:
-        try:
-            parts = {name: [tensor(request, name) for request in requests] for name in self._inputs}
-            feed = {
-                name: tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
-                for name, tensors in parts.items()
-            }
-            outputs: list[NDArray[Any]] = self._session.run(self._outputs, feed)
-        except Exception as error:  # noqa: BLE001 - whatever it is, callers get no traceback
-            pb_utils.Logger.log_error(f"{self._name}: {error}")
-            message = f"{self._name}: the forward pass failed; the server's log says why"
-            failure = Failure(message, pb_utils.TritonError.INTERNAL)
-            return [failure.response() for _ in requests]
+        parts = {name: [tensor(request, name) for request in requests] for name in self._inputs}
+        feed = {
+            name: tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
+            for name, tensors in parts.items()
+        }
+        outputs = self._session.run(self._outputs, feed)
+        if isinstance(outputs, Failure):
+            return [outputs.response() for _ in requests]
         if not self._batched:
             return [self._answer(outputs)]
         ends = np.cumsum([len(tensor) for tensor in parts[self._inputs[0]]])[:-1]
@@ -80,16 +82,13 @@ class TritonPythonModel:
         return pb_utils.InferenceResponse([pb_utils.Tensor(*item) for item in named])
 
 
-def _session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
-    parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+def _options(
+    config: dict[str, Any], parameters: dict[str, str], threads: int
+) -> onnxruntime.SessionOptions:
     graph = config.get("optimization", {}).get("graph", {})
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = _LEVELS[int(graph.get("level", 0))]
-    options.intra_op_num_threads = int(parameters.get("intra_op_thread_count", "0"))
-    options.inter_op_num_threads = int(parameters.get("inter_op_thread_count", "0"))
+    made = options(threads)
+    made.graph_optimization_level = _LEVELS[int(graph.get("level", 0))]
+    made.inter_op_num_threads = int(parameters.get("inter_op_thread_count", "0"))
     if parameters.get("execution_mode", "0") == "1":
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
-    # Threads that spin between requests take the cores from the other backends.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    return options
+        made.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
+    return made

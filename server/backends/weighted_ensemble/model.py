@@ -5,10 +5,17 @@ classes, positive, threshold, members, weights, uncertainty), `models` (JSON: na
 of each member's model) and, from the launcher, `release`. Request parameters: `wire.Parameter`;
 each request of a batch keeps its own, and is refused alone. Only members that some request hears
 are asked (docs/decisions/0008).
+
+Where the input is `wire.ENCODED_IMAGE`, this process also decodes and runs the members itself
+(docs/decisions/0017): with the config parameters of `image_decode`, each member's artefact and
+threads in `models`, and the launcher's `artefacts`.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +26,19 @@ from pipelines import wire
 from pipelines.wire import Delta, Output
 from server.backends.choice import Choice, Choices
 from server.backends.failure import Failure, Response, refused
-from server.backends.members import Question, Reply, ask, models_of
+from server.backends.in_process import Decoding, InProcess
+from server.backends.members import Answering, Question, Reply, ask, models_of, through_triton
 from server.backends.refusal import RefusedError
 from server.backends.request import Request, chosen, tensor
 from server.backends.weighted_ensemble.decision import Answer, Facts, decide
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One request that is not refused."""
+
+    choice: Choice
+    pixels: NDArray[np.uint8]
 
 
 class TritonPythonModel:
@@ -42,26 +58,42 @@ class TritonPythonModel:
         self._release = parameters[Delta.RELEASE].encode()
         self._models = models_of(parameters["models"], self._facts.members)
         self._batched = config["max_batch_size"] > 0
+        self._pixels: Callable[[Request], NDArray[np.uint8]] = partial(tensor, name=wire.PIXELS)
+        self._answering: Answering = through_triton
+        if any(item["name"] == wire.ENCODED_IMAGE for item in config["input"]):
+            processes = sum(group["count"] for group in config["instance_group"])
+            members = InProcess(Path(args["model_repository"]), parameters, processes)
+            self._pixels, self._answering = Decoding(parameters), members.answer
 
     def execute(self, requests: list[Request]) -> list[Response]:
         """Asks each member once, about all images that it is heard on; decides one by one."""
-        choices = [chosen(request, self._choices) for request in requests]
+        read = [self._read(request) for request in requests]
         questions = [
             question
-            for request, choice in zip(requests, choices, strict=True)
-            if isinstance(choice, Choice)
-            for question in self._questions(request, choice)
+            for asked in read
+            if isinstance(asked, _Asked)
+            for question in self._questions(asked)
         ]
-        replies = iter(ask(questions, [wire.MEMBER_OUTPUT]))
+        replies = iter(ask(questions, [wire.MEMBER_OUTPUT], self._answering))
         return [
-            self._decide(replies, choice) if isinstance(choice, Choice) else choice
-            for choice in choices
+            self._decide(replies, asked.choice) if isinstance(asked, _Asked) else asked
+            for asked in read
         ]
 
-    def _questions(self, request: Request, choice: Choice) -> Iterator[Question]:
-        pixels = tensor(request, wire.PIXELS)
-        for member in self._facts.heard(choice.member):
-            yield Question(self._models[member], pixels if self._batched else pixels[None])
+    def _read(self, request: Request) -> _Asked | Response:
+        """What one request asks, or the response that refuses it."""
+        choice = chosen(request, self._choices)
+        if not isinstance(choice, Choice):
+            return choice
+        try:
+            return _Asked(choice, self._pixels(request))
+        except RefusedError as error:
+            return refused(error)
+
+    def _questions(self, asked: _Asked) -> Iterator[Question]:
+        pixels = asked.pixels if self._batched else asked.pixels[None]
+        for member in self._facts.heard(asked.choice.member):
+            yield Question(self._models[member], pixels)
 
     def _decide(self, replies: Iterator[Reply], choice: Choice) -> Response:
         logits: dict[int, NDArray[np.float32]] = {}

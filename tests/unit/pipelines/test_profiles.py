@@ -79,6 +79,25 @@ def test_a_profile_may_leave_a_member_out():
     assert spec.weights == (1.0,)
 
 
+def test_the_models_of_a_pipeline_are_loaded_before_their_ensemble():
+    spec = whole(more={"members": {"regnet_onnx": {"weight": 0}}}).under("more")
+    assert spec.models == (
+        "oral_cancer_decode",
+        "oral_cancer_vgg16",
+        "oral_cancer_regnet",
+        "oral_cancer_regnet_onnx",
+        "oral_cancer_decision",
+        "oral_cancer",
+    )
+    assert set(spec.models) - set(spec.models_asked) == {"oral_cancer_regnet_onnx"}
+
+
+def test_one_process_takes_the_place_of_all_models_but_the_ensemble():
+    together = {"instead": {"regnet": "regnet_onnx"}, "serving": {"one_process": True}}
+    spec = whole(together=together).under("together")
+    assert spec.models == spec.models_asked == ("oral_cancer_decision", "oral_cancer")
+
+
 def test_a_release_is_another_under_another_profile_and_an_artefact_is_not():
     pipeline = whole(fast={"preprocessing": "fast"}, same={})
     specs = [pipeline.under(profile) for profile in ("default", "fast", "same")]
@@ -127,6 +146,7 @@ def test_a_profile_that_no_pipeline_has_is_an_error_with_those_that_there_are():
         ({"serving": {"max_batch": 0}}, "profiles.new: serving.max_batch"),
         ({"serving": {"batch": 4}}, "profiles.new: serving.batch"),
         ({"serving": {"decode": 4}}, "profiles.new: serving.decode"),
+        ({"serving": {"one_process": True}}, "serving.one_process: regnet is no ONNX"),
         ({"classes": ["a", "b"]}, "profiles.new.classes"),
     ],
 )

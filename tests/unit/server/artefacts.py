@@ -49,10 +49,3 @@ def write_config(repository: Path, spec: PipelineSpec, model: str, place="config
     path = repository / model / place
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text_format.MessageToString(config))
-
-
-def models(spec: PipelineSpec) -> list[str]:
-    """All models of a pipeline, the ensemble last."""
-    members = [wire.member_model(spec.name, member) for member in spec.members]
-    steps = [wire.decode_model(spec.name), *members, wire.decision_model(spec.name)]
-    return [*steps, spec.name]

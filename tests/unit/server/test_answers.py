@@ -6,15 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines import wire
 from pipelines.load import load_spec
 from server import answers
 from server.answers import Answers
 from server.probe import Finding, Health
 
 SPEC = load_spec("oral_cancer")
-STEPS = [SPEC.name, wire.decode_model(SPEC.name), wire.decision_model(SPEC.name)]
-MODELS = [*STEPS, *(wire.member_model(SPEC.name, member) for member in SPEC.asked)]
+MODELS = SPEC.models_asked
 
 
 class Metrics:

@@ -14,7 +14,7 @@ DEFAULT, FAST = load_spec("oral_cancer"), load_spec("oral_cancer", profile="fast
 
 @pytest.fixture
 def repository(tmp_path):
-    for model in artefacts.models(DEFAULT):
+    for model in DEFAULT.models:
         artefacts.write_config(tmp_path, DEFAULT, model)
     artefacts.write_config(tmp_path, FAST, FAST.name, "configs/fast.pbtxt")
     for member in FAST.members:

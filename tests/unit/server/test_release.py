@@ -17,7 +17,7 @@ MEMBERS = list(SPEC.members)
 
 @pytest.fixture
 def repository(tmp_path):
-    for model in artefacts.models(SPEC):
+    for model in SPEC.models:
         artefacts.write_config(tmp_path, SPEC, model)
     for member in MEMBERS:
         artefacts.write_version(tmp_path, SPEC, member)

@@ -1,5 +1,6 @@
 """What the launcher vouches for under a profile: its members, its configs, one training."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,7 +25,7 @@ LATER = datetime.now(UTC) + timedelta(hours=1)
 @pytest.fixture
 def repository(tmp_path):
     """The onnx profile's members, and configs of both profiles."""
-    for model in {*artefacts.models(DEFAULT), *artefacts.models(ONNX)}:
+    for model in {*DEFAULT.models, *ONNX.models}:
         artefacts.write_config(tmp_path, DEFAULT, model)
     artefacts.write_config(tmp_path, ONNX, ONNX.name, PROFILE)
     for member in ONNX.members:
@@ -35,9 +36,20 @@ def repository(tmp_path):
 def test_only_the_members_of_the_profile_must_be_there(repository):
     release = vouch(ONNX, repository)
     assert list(release.manifests) == ["vgg16", "regnet_onnx"]
-    assert list(release.configs) == artefacts.models(ONNX)
+    assert tuple(release.configs) == ONNX.models
     with pytest.raises(RefusedPipelineError, match="oral_cancer_regnet: no weights"):
         vouch(DEFAULT, repository)
+
+
+def test_where_one_process_does_all_only_it_and_the_ensemble_are_loaded(repository):
+    release = vouch(ONNX, repository)
+    assert list(release.configs) == ["oral_cancer_decision", "oral_cancer"]
+    decision = release.loadable("oral_cancer_decision", generation=1).parameters
+    found = json.loads(decision["artefacts"].string_value)
+    assert {member: facts["version"] for member, facts in found.items()} == {
+        "vgg16": "1",
+        "regnet_onnx": "1",
+    }
 
 
 def test_a_profile_has_an_identity_of_its_own(repository):
@@ -46,7 +58,7 @@ def test_a_profile_has_an_identity_of_its_own(repository):
 
 
 def test_a_config_of_the_profile_goes_before_the_common_one(repository):
-    model = "oral_cancer_vgg16"
+    model = "oral_cancer_decision"
     wide = ONNX.serving.model_copy(update={"max_batch": 99})
     artefacts.write_config(repository, ONNX.model_copy(update={"serving": wide}), model, PROFILE)
     artefacts.write_version(repository, DEFAULT, "regnet")
@@ -71,7 +83,8 @@ def test_missing_weights_name_profile_and_checkpoint(repository):
 
 
 def test_two_forms_that_are_served_come_from_one_checkpoint(repository):
-    artefacts.write_config(repository, BOTH, BOTH.name)
+    for model in BOTH.models:
+        artefacts.write_config(repository, BOTH, model)
     artefacts.write_version(repository, BOTH, "regnet")
     assert set(vouch(BOTH, repository).manifests) == set(BOTH.members)
     artefacts.write_version(repository, BOTH, "regnet", 2, checkpoint_sha256="1" * 64)
