@@ -1,4 +1,4 @@
-"""The gate of a quantised member: it must decide as its FP32 original does, and as often right."""
+"""The gate of a member of fewer bits: it must decide as its FP32 original, and as often right."""
 
 from typing import Any
 
@@ -79,7 +79,7 @@ def require(figures: GateFigures, member: str, spec: PipelineSpec) -> None:
     raise GateError(
         "\n".join(
             [
-                f"{member}: INT8 does not pass the gate, nothing was published:",
+                f"{member} does not pass the gate, nothing was published:",
                 *verdicts,
                 "Calibrate with photos like the ones served, or drop the member from the YAML",
             ]

@@ -1,4 +1,4 @@
-"""Makes an INT8 artefact of an FP32 one, and asks whether the oldest ONNX Runtime would take it.
+"""Makes an artefact of fewer bits of an FP32 one: INT8, or FP16.
 
 Weights are signed, because ONNX Runtime multiplies unsigned activations by unsigned weights several
 times slower. A CPU without VNNI adds such products in 16 bits, which eight bits each would
@@ -23,6 +23,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from export.errors import ConversionError
 from export.quiet import quiet
@@ -65,12 +66,12 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
 def quantise(
     source: Path, target: Path, method: Method, calibration: NDArray[np.uint8] | None = None
 ) -> None:
-    """Writes an INT8 artefact; pixels and normalisation inside the graph stay as they are.
+    """Writes an artefact of fewer bits; it takes pixels and gives FP32 logits as before.
 
     Args:
         source: the FP32 artefact, ONNX.
         target: the file to write; absent after an error.
-        method: static or dynamic.
+        method: static or dynamic INT8, or FP16.
         calibration: UINT8 [N, H, W, 3], from which static quantisation takes the ranges of
             activations.
 
@@ -81,11 +82,13 @@ def quantise(
         with quiet(), tempfile.TemporaryDirectory(dir=target.parent) as folder:
             plain = Path(folder, "plain.onnx")
             _copy_without_shapes(source, plain)
-            if method is Method.DYNAMIC:
+            if method is Method.FP16:
+                _half(plain, target)
+            elif method is Method.DYNAMIC:
                 _dynamic(plain, target)
             else:
                 _static(plain, target, calibration)
-        _check(target)
+        _check(target, method)
     except ConversionError:
         target.unlink(missing_ok=True)
         raise
@@ -132,6 +135,14 @@ def _dynamic(plain: Path, target: Path) -> None:
     )
 
 
+def _half(plain: Path, target: Path) -> None:
+    """Shapes inside the graph stay unknown: what the converter infers fixes the batch."""
+    halved = convert_float_to_float16(
+        onnx.load(plain), keep_io_types=True, disable_shape_infer=True
+    )
+    onnx.save(halved, target)
+
+
 def _copy_without_shapes(source: Path, target: Path) -> None:
     """The exporter's own shapes contradict those that the quantiser infers.
 
@@ -163,10 +174,12 @@ def _stride(convolution: onnx.NodeProto) -> int:
     return max(strides[0], default=1) if strides else 1
 
 
-def _check(path: Path) -> None:
+def _check(path: Path, method: Method) -> None:
     graph = onnx.load(path).graph
     operators = {node.op_type for node in graph.node}
-    if not operators & {"QuantizeLinear", "DynamicQuantizeLinear"}:
+    halves = any(item.data_type == onnx.TensorProto.FLOAT16 for item in graph.initializer)
+    quantised = bool(operators & {"QuantizeLinear", "DynamicQuantizeLinear"})
+    if not (halves if method is Method.FP16 else quantised):
         raise ConversionError(
             "there is nothing in it to quantise: drop the member, or choose another method"
         )

@@ -1,4 +1,4 @@
-"""What it takes to make and to judge quantised members."""
+"""What it takes to make and to judge members of fewer bits."""
 
 from export.labelled_photos import Evidence, EvidenceError
 from pipelines.member import Method
@@ -20,7 +20,7 @@ def require_evidence(spec: PipelineSpec, derived: list[str], evidence: Evidence 
         calibration = "--calibration DIR (any photos) and " if static else ""
         count = spec.quantisation_gate.images_at_least
         raise EvidenceError(
-            f"{', '.join(derived)}: INT8 is only published with proof: give {calibration}"
+            f"{', '.join(derived)}: fewer bits are only published with proof: give {calibration}"
             f"--validation DIR (a folder of photos for each class, {count} or more in all, none "
             "of them in the other folder), or drop the member from the YAML"
         )

@@ -10,7 +10,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from export import tensors
 from export.tensors import Tensor
 from pipelines import wire
-from pipelines.member import Format
+from pipelines.member import Format, Kind
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec, Task
 from pipelines.whole import WholePipeline
@@ -20,6 +20,8 @@ PROFILES = "configs"
 """Folder of a model's configs under other profiles, by Triton's rule: `<profile>.pbtxt`."""
 
 _THREADS = {Format.ONNX: "intra_op_thread_count", Format.TORCHSCRIPT: "INTRA_OP_THREAD_COUNT"}
+
+_KINDS = {Kind.CPU: pb.ModelInstanceGroup.KIND_CPU, Kind.GPU: pb.ModelInstanceGroup.KIND_GPU}
 
 
 def files(whole: WholePipeline) -> dict[Path, pb.ModelConfig]:
@@ -86,6 +88,12 @@ def _member(spec: PipelineSpec, name: str) -> pb.ModelConfig:
     if spec.preprocessing.size is None:
         config.ClearField("dynamic_batching")
     _set(config, _THREADS[member.format], str(member.threads))
+    if member.kind is not None:
+        config.instance_group[0].kind = _KINDS[member.kind]
+    if member.acceleration is not None:
+        accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
+        accelerator.name = member.acceleration
+        accelerator.parameters["precision_mode"] = member.precision.upper()
     return config
 
 

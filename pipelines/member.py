@@ -1,9 +1,9 @@
 """One model of a pipeline: what it is, and how much of the machine it gets."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipelines.fact import Facts, Name
 
@@ -26,17 +26,36 @@ class Format(StrEnum):
 
 
 class Method(StrEnum):
-    """How a network becomes INT8."""
+    """How a network becomes one of fewer bits."""
 
-    STATIC = "static"  # QDQ, ranges from calibration images: for convolutions
-    DYNAMIC = "dynamic"  # ranges from each batch: for networks of matrix products
+    STATIC = "static"  # INT8: QDQ, ranges from calibration images: for convolutions
+    DYNAMIC = "dynamic"  # INT8: ranges from each batch: for networks of matrix products
+    FP16 = "fp16"  # half as many bits in weights and activations: for GPUs
+
+
+class Kind(StrEnum):
+    """The processor that runs a member."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+class Acceleration(StrEnum):
+    """What compiles a member for its GPU."""
+
+    TENSORRT = "tensorrt"  # minutes at the first start, then from its cache
 
 
 class Quantisation(Facts):
-    """An INT8 member, made from another member's ONNX."""
+    """A member of fewer bits, made from another member's ONNX."""
 
     of: Name
     method: Method
+
+    @property
+    def precision(self) -> str:
+        """Of its weights, in lower case."""
+        return "fp16" if self.method is Method.FP16 else "int8"
 
 
 class Member(Facts):
@@ -54,7 +73,21 @@ class Member(Facts):
     weight is not served, but by profiles that give it one."""
     instances: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=1, ge=1, le=256)
+    kind: Kind | None = None
+    """None: a GPU where Triton finds one, else the CPU."""
+    acceleration: Acceleration | None = None
     max_batch: int | None = Field(default=None, ge=1, le=1024)
     """Images in one forward pass at most; None: as many as in a request. On a CPU, activations of
     a few images fit its caches and those of many do not."""
     quantisation: Quantisation | None = None
+
+    @model_validator(mode="after")
+    def _accelerated_on_a_gpu(self) -> Self:
+        if self.acceleration is not None and (self.kind, self.format) != (Kind.GPU, Format.ONNX):
+            raise ValueError("acceleration: only for ONNX with kind gpu")
+        return self
+
+    @property
+    def precision(self) -> str:
+        """Of its weights: `fp32`, `fp16` or `int8`."""
+        return "fp32" if self.quantisation is None else self.quantisation.precision

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 from pipelines.fact import Facts, Name
+from pipelines.member import Acceleration, Kind
 from pipelines.preprocessing import Decoding
 
 DEFAULT_PROFILE = "default"
@@ -19,6 +20,8 @@ class MemberChange(Facts):
     instances: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=1, ge=1, le=256)
     max_batch: int | None = Field(default=None, ge=1, le=1024)
+    kind: Kind | None = None
+    acceleration: Acceleration | None = None
 
 
 class Profile(Facts):

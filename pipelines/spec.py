@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from pipelines import wire
 from pipelines.fact import Facts, Label, Name, Positive, Probability
-from pipelines.member import Format, Member
+from pipelines.member import Format, Kind, Member
 from pipelines.preprocessing import Decoding, Limits, Preprocessing, Resize
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.serving import Serving
@@ -107,6 +107,8 @@ class PipelineSpec(Facts):
             raise ValueError("serving.one_process: only a classification can")
         if others := [n for n, member in self.members.items() if member.format is not Format.ONNX]:
             raise ValueError(f"serving.one_process: {others[0]} is no ONNX")
+        if gpu := [name for name, member in self.members.items() if member.kind is Kind.GPU]:
+            raise ValueError(f"serving.one_process: {gpu[0]} has a GPU, where batches want company")
 
     def _check_detection(self) -> None:
         if self.threshold is None:

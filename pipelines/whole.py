@@ -51,7 +51,7 @@ class WholePipeline(PipelineSpec):
                     f"members.{name}.quantisation.of: {member.quantisation.of!r} is no FP32 member"
                 )
             if {member.format, original.format} != {Format.ONNX}:
-                raise ValueError(f"members.{name}: INT8 is made from ONNX, as ONNX")
+                raise ValueError(f"members.{name}: what has fewer bits is made from ONNX, as ONNX")
 
     def under(self, profile: str) -> PipelineSpec:
         """The facts as a profile serves them, with the members that it serves.

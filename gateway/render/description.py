@@ -22,7 +22,7 @@ def described(pipeline: Pipeline, *, ready: bool) -> Json:
             name: {
                 "architecture": member.architecture,
                 "format": member.format,
-                "precision": "fp32" if member.quantisation is None else "int8",
+                "precision": member.precision,
                 "weight": weights[name],
                 **artefact(pipeline, name),
             }

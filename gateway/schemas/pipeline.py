@@ -20,7 +20,7 @@ class MemberDescription(MemberFacts):
 
     architecture: str
     format: Literal["onnx", "torchscript"]
-    precision: Literal["fp32", "int8"]
+    precision: Literal["fp32", "fp16", "int8"]
     weight: float = Field(description="0: an alternative, asked only by ?member=.")
 
 

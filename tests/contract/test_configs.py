@@ -10,10 +10,12 @@ from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export.repository import ModelRepository
-from export.triton_config import FILENAME, PROFILES, as_text, files
+from export.triton_config import FILENAME, PROFILES, as_text, configs, files
+from pipelines import wire
 from pipelines.load import available, load_spec, load_whole
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec
+from pipelines.whole import WholePipeline
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = ROOT / "model_repository"
@@ -79,6 +81,26 @@ def test_only_configs_that_differ_are_written_for_a_profile():
     assert Path("oral_cancer_decision", PROFILES, "onnx.pbtxt") in written
     assert Path("oral_cancer_regnet_onnx", FILENAME) in written
     assert Path("oral_cancer_vgg16", PROFILES, "fast.pbtxt") not in written
+
+
+@pytest.mark.parametrize("name", available())
+def test_under_the_profile_gpu_every_member_has_a_gpu_and_no_step_has(name):
+    spec = load_spec(name, profile="gpu")
+    for model in spec.models[:-1]:
+        kinds = {group.kind for group in under("gpu", model).instance_group}
+        asked = {pb.ModelInstanceGroup.KIND_GPU}
+        steps = {wire.decode_model(name), wire.decision_model(name)}
+        assert kinds == ({pb.ModelInstanceGroup.KIND_AUTO} if model in steps else asked), model
+
+
+def test_tensorrt_is_asked_for_in_the_words_of_the_native_backend():
+    facts = load_whole("oral_cancer").model_dump(exclude_unset=True)
+    facts["profiles"]["gpu"]["members"]["vgg16_fp16"]["acceleration"] = "tensorrt"
+    config = configs(WholePipeline.model_validate(facts).under("gpu"))["oral_cancer_vgg16_fp16"]
+    (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
+    assert accelerator.name == "tensorrt"
+    assert dict(accelerator.parameters) == {"precision_mode": "FP16"}
+    assert config.instance_group[0].kind == pb.ModelInstanceGroup.KIND_GPU
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=str)

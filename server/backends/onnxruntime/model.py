@@ -38,6 +38,11 @@ class TritonPythonModel:
         self._inputs = [item["name"] for item in config["input"]]
         self._outputs = [item["name"] for item in config["output"]]
         self._batched = config["max_batch_size"] > 0
+        if config.get("optimization", {}).get("execution_accelerators"):
+            name = args["model_name"]
+            raise pb_utils.TritonModelException(
+                f"{name}: TensorRT is for the stock container's backend; leave `acceleration` out"
+            )
         providers: list[Any] = ["CPUExecutionProvider"]
         if on_gpu := args["model_instance_kind"] == "GPU":
             device = {"device_id": args["model_instance_device_id"]}

@@ -1,4 +1,4 @@
-"""INT8 members: made from the FP32 artefact, judged, and published only with proof."""
+"""Members of fewer bits: made from the FP32 artefact, judged, and published only with proof."""
 
 import shutil
 import subprocess
@@ -49,7 +49,11 @@ class Layers(nn.Module):
         return self.head(self.body(image).flatten(1))
 
 
-ARCHITECTURES = {Method.STATIC: ("tiny", Tiny), Method.DYNAMIC: ("layers", Layers)}
+ARCHITECTURES = {
+    Method.STATIC: ("tiny", Tiny),
+    Method.DYNAMIC: ("layers", Layers),
+    Method.FP16: ("tiny", Tiny),
+}
 SIZE = {"height": 32, "width": 48}
 
 
@@ -201,6 +205,7 @@ def test_int8_runs_in_onnx_runtime_1_19_with_any_batch(fp32, method, evidence, t
         np.testing.assert_allclose(np.load(paths[1]), expected, atol=0.05)
 
 
+@pytest.mark.parametrize("method", [Method.STATIC, Method.DYNAMIC], indirect=True)
 def test_the_graph_still_takes_pixels_and_weights_use_seven_bits(fp32, method, evidence, tmp_path):
     target = tmp_path / "int8.onnx"
     quantise(fp32, target, method, evidence.calibration)
@@ -211,6 +216,19 @@ def test_the_graph_still_takes_pixels_and_weights_use_seven_bits(fp32, method, e
     weights = [onnx.numpy_helper.to_array(item) for item in signed if np.prod(item.dims) > 7]
     assert weights
     assert max(np.abs(values).max() for values in weights) <= 64
+
+
+@pytest.mark.parametrize("method", [Method.FP16], indirect=True)
+def test_in_fp16_no_weight_is_in_fp32_and_pixels_and_logits_are_as_before(fp32, method, tmp_path):
+    target = tmp_path / "fp16.onnx"
+    quantise(fp32, target, method)
+    graph = onnx.load(target).graph
+    assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    kinds = {item.data_type for item in graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in kinds
+    assert onnx.TensorProto.FLOAT not in kinds
 
 
 @pytest.mark.parametrize("method", [Method.STATIC], indirect=True)
@@ -249,7 +267,7 @@ def test_a_lost_decision_publishes_nothing_and_says_the_figures(
         onnx.save(model, target)
 
     monkeypatch.setattr(release, "quantise", broken)
-    with pytest.raises(GateError, match=r"int8: INT8 does not pass[\s\S]*LOST: agreement 0\.0%"):
+    with pytest.raises(GateError, match=r"int8 does not pass the gate[\s\S]*LOST: agreement 0\.0%"):
         release.export(spec, {"vgg16": weights}, repository, evidence=evidence)
     assert left_over(repository) == []
 

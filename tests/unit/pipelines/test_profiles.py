@@ -146,6 +146,15 @@ def test_a_profile_that_no_pipeline_has_is_an_error_with_those_that_there_are():
         ({"serving": {"max_batch": 0}}, "profiles.new: serving.max_batch"),
         ({"serving": {"batch": 4}}, "profiles.new: serving.batch"),
         ({"serving": {"decode": 4}}, "profiles.new: serving.decode"),
+        ({"members": {"vgg16": {"acceleration": "tensorrt"}}}, "only for ONNX with kind gpu"),
+        (
+            {
+                "instead": {"regnet": "regnet_onnx"},
+                "members": {"vgg16": {"kind": "gpu"}},
+                "serving": {"one_process": True},
+            },
+            "serving.one_process: vgg16 has a GPU",
+        ),
         ({"serving": {"one_process": True}}, "serving.one_process: regnet is no ONNX"),
         ({"classes": ["a", "b"]}, "profiles.new.classes"),
     ],
@@ -164,7 +173,7 @@ def test_the_default_is_no_profile_to_be_written(tmp_path):
         ({"checkpoint": "absent", "format": "onnx"}, "no member 'absent'"),
         ({"checkpoint": "other", "format": "onnx"}, "is made from itself"),
         ({"checkpoint": "vgg16", "architecture": "regnety_002"}, "architecture of vgg16"),
-        ({"quantisation": {"of": "regnet", "method": "static"}}, "INT8 is made from ONNX"),
+        ({"quantisation": {"of": "regnet", "method": "static"}}, "fewer bits is made from ONNX"),
     ],
 )
 def test_another_form_of_a_checkpoint_must_fit_it(tmp_path, member, complaint):
