@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import APIKeyHeader
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from gateway.errors import Code, RefusedError
 from gateway.exchange import Exchange, exchange_of
@@ -11,6 +11,7 @@ from gateway.keys import Keys
 from gateway.metrics import NO_PIPELINE, Metrics
 
 _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False)
+_BEARER = HTTPBearer(auto_error=False, description="For Prometheus, which sends no X-API-Key.")
 
 
 class Access:
@@ -24,13 +25,18 @@ class Access:
         self._metrics = metrics
 
     async def __call__(
-        self, request: Request, key: Annotated[str | None, Depends(_HEADER)]
+        self,
+        request: Request,
+        key: Annotated[str | None, Depends(_HEADER)],
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
     ) -> None:
-        """Checks the key of a request and notes the caller's name for the log.
+        """Checks the key of a request, as X-API-Key or else as a bearer's, and notes whose it is.
 
         Raises:
             RefusedError: with `unauthorized`.
         """
+        if key is None and bearer is not None:
+            key = bearer.credentials
         self.check(key, exchange_of(request.scope))
 
     def check(self, key: str | None, exchange: Exchange) -> None:

@@ -38,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     keys = Keys.read(settings.api_keys_file) if settings.api_keys_file else None
     metrics = Metrics()
-    triton = Triton(settings.triton_address)
+    triton = Triton(settings.triton_address, settings.triton_tls)
     catalog = Catalog(triton)
     readiness = Readiness(triton, catalog, settings.readiness_interval_seconds)
     batching = Batching(triton, settings.triton_calls)

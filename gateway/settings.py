@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.ports import Ports
+from pipelines.tls import TritonTls
 from pipelines.wire import DEFAULT_PIPELINE
 
 MIB = 1024 * 1024
@@ -39,6 +40,9 @@ class Settings(BaseSettings):
     ports: Ports = Field(default_factory=Ports)
     """GATEWAY_PORT and GATEWAY_GRPC_PORT to answer on, TRITON_GRPC_PORT to call."""
     triton_host: str = "127.0.0.1"
+    """A name of several addresses stands for as many Tritons, which are asked in turns."""
+    triton_tls: TritonTls = Field(default_factory=TritonTls)
+    """TRITON_TLS_CA_FILE, TRITON_TLS_CERTIFICATE_FILE, TRITON_TLS_KEY_FILE."""
     default_pipeline: str = DEFAULT_PIPELINE
     """The pipeline of the routes that name none."""
     api_keys_file: Path | None = None

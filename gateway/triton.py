@@ -13,6 +13,7 @@ from gateway.errors import Code, RefusedError
 from gateway.outputs import Outputs
 from gateway.translation import LATE, translate
 from pipelines import wire
+from pipelines.tls import TritonTls
 
 log = structlog.get_logger("gateway")
 
@@ -37,6 +38,9 @@ _CHANNEL_OPTIONS = (
     # Triton is private: an http_proxy of the environment is not on the way to it.
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
+    # A name of several addresses is as many Tritons. New ones are found when Triton ends a
+    # connection for its age.
+    ("grpc.lb_policy_name", "round_robin"),
 )
 _TEXT = "BYTES"
 _GRACE_SECONDS = 5.0
@@ -45,10 +49,11 @@ _PATIENCE_SECONDS = 60.0
 
 
 class Triton:
-    """A channel to one Triton; it reconnects by itself."""
+    """A channel to Triton, or to several that serve the same; it reconnects by itself."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tls: TritonTls | None = None) -> None:
         self._address = address
+        self._tls = tls.read() if tls else None
         self._left: dict[asyncio.Future[Message], int] = {}
 
     @property
@@ -58,10 +63,17 @@ class Triton:
 
     def open(self) -> None:
         """Begins to connect; a channel belongs to the event loop that it is made in."""
-        self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+        self._channel = self._connected()
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         # Takes a message already serialised: else gRPC would keep both forms of each image.
         self._model_infer = self._channel.unary_unary(f"{SERVICE}ModelInfer")
+
+    def _connected(self) -> grpc.aio.Channel:
+        if self._tls is None:
+            return grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+        authority, certificate, key = self._tls
+        credentials = grpc.ssl_channel_credentials(authority, key, certificate)
+        return grpc.aio.secure_channel(self._address, credentials, options=_CHANNEL_OPTIONS)
 
     async def close(self) -> None:
         """Ends the channel; what is under way may still finish for a moment."""

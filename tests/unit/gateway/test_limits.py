@@ -82,7 +82,11 @@ async def test_a_key_is_asked_for_where_keys_are_configured(start, tmp_path):
     for target in ("/api/v1/pipelines", "/metrics"):
         assert_problem(await client.get(target), 401, "unauthorized")
         assert_problem(await client.get(target, headers={"X-API-Key": "no"}), 401, "unauthorized")
-        assert (await client.get(target, headers={"X-API-Key": key})).status_code == 200
+        for headers in ({"X-API-Key": key}, {"Authorization": f"Bearer {key}"}):
+            assert (await client.get(target, headers=headers)).status_code == 200
+        assert_problem(
+            await client.get(target, headers={"Authorization": "Bearer no"}), 401, "unauthorized"
+        )
     response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
     assert_problem(response, 401, "unauthorized")
     assert (await client.get("/healthz")).status_code == 200

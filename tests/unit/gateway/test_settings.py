@@ -25,6 +25,22 @@ def test_a_batch_that_could_never_be_let_in_is_refused():
         Settings(batch_bytes=2000, max_in_flight_bytes=1000)
 
 
+def test_encryption_needs_all_of_its_files(tmp_path, monkeypatch):
+    names = [f"TRITON_TLS_{name}_FILE" for name in ("CA", "CERTIFICATE", "KEY")]
+    file = tmp_path / "pem"
+    file.write_text("pem")
+    assert Settings().triton_tls.read() is None
+    for name in names[:2]:
+        monkeypatch.setenv(name, str(file))
+        with pytest.raises(ValidationError, match="give all or none"):
+            Settings()
+    monkeypatch.setenv(names[2], str(tmp_path / "absent"))
+    with pytest.raises(ValidationError, match="absent: No such file"):
+        Settings()
+    monkeypatch.setenv(names[2], str(file))
+    assert Settings().triton_tls.read() == (b"pem", b"pem", b"pem")
+
+
 def test_settings_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("GATEWAY_DEADLINE_SECONDS", "2.5")
     monkeypatch.setenv("GATEWAY_TRITON_HOST", "::1")
