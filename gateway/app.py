@@ -38,7 +38,9 @@ def create_app(settings: Settings) -> FastAPI:
     """
     keys = Keys.read(settings.api_keys_file) if settings.api_keys_file else None
     metrics = Metrics()
-    triton = Triton(settings.triton_address, settings.triton_tls)
+    tls = settings.triton_tls
+    spare = Triton(settings.spare_triton, tls) if settings.spare_triton else None
+    triton = Triton(settings.triton_address, tls, spare)
     catalog = Catalog(triton)
     readiness = Readiness(triton, catalog, settings.readiness_interval_seconds)
     batching = Batching(triton, settings.triton_calls)

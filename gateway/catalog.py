@@ -153,27 +153,43 @@ class Catalog:
                 ready = [name for name, is_ready in self._listed.items() if is_ready]
                 await asyncio.gather(*(self._read(name) for name in ready))
                 self._failure = None
+                if self._triton.spare:
+                    known = list(self._current)
+                    await asyncio.gather(*(self._read_spare(name) for name in known))
             except RefusedError as failure:
                 self._failure = failure
             self._asked = asked
 
     async def _read(self, model: str) -> None:
+        """Reads the current release of a model; what is no pipeline is passed over."""
+        if pipeline := await self._pipeline(self._triton, model):
+            self._current[model] = pipeline
+            self._keep(pipeline)
+
+    async def _read_spare(self, model: str) -> None:
+        """The spare Triton may serve another profile, whose answers have facts of their own."""
+        if self._triton.spare and (pipeline := await self._pipeline(self._triton.spare, model)):
+            self._keep(pipeline)
+
+    def _keep(self, pipeline: Pipeline) -> None:
+        self._releases[pipeline.name, pipeline.release] = pipeline
+        while len(self._releases) > _RELEASES_KEPT:
+            del self._releases[next(iter(self._releases))]
+
+    async def _pipeline(self, triton: Triton, model: str) -> Pipeline | None:
         try:
-            parameters = await self._triton.ensemble_parameters(model, _CALL_SECONDS)
+            parameters = await triton.ensemble_parameters(model, _CALL_SECONDS)
         except RefusedError:
             # Unloaded since it was listed: what is known of it stays.
-            return
+            return None
         if parameters is None or PIPELINE_PARAMETER not in parameters:
-            return
+            return None
         try:
             pipeline = Pipeline.from_parameters(model, parameters)
         except ValueError as error:
             if self._unreadable.get(model) != str(error):
                 log.error("unreadable pipeline", model=model, error=str(error))  # noqa: TRY400
             self._unreadable[model] = str(error)
-            return
+            return None
         self._unreadable.pop(model, None)
-        self._current[model] = pipeline
-        self._releases[model, pipeline.release] = pipeline
-        while len(self._releases) > _RELEASES_KEPT:
-            del self._releases[next(iter(self._releases))]
+        return pipeline

@@ -30,6 +30,7 @@ class Code(StrEnum):
     INTERNAL = "internal"
     MODEL_OUTPUT = "model_output"
     UNAVAILABLE = "unavailable"
+    OUT_OF_MEMORY = "out_of_memory"
     DEADLINE = "deadline"
 
 
@@ -77,6 +78,7 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.INTERNAL: (HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed"),
     Code.MODEL_OUTPUT: (HTTPStatus.INTERNAL_SERVER_ERROR, "A model gave no usable number"),
     Code.UNAVAILABLE: (HTTPStatus.SERVICE_UNAVAILABLE, "The models are unavailable"),
+    Code.OUT_OF_MEMORY: (HTTPStatus.SERVICE_UNAVAILABLE, "The models have no memory left"),
     Code.DEADLINE: (HTTPStatus.GATEWAY_TIMEOUT, "The deadline passed"),
 }
 _GRPC: dict[HTTPStatus, str] = {
@@ -92,7 +94,11 @@ _GRPC: dict[HTTPStatus, str] = {
     HTTPStatus.SERVICE_UNAVAILABLE: "UNAVAILABLE",
     HTTPStatus.GATEWAY_TIMEOUT: "DEADLINE_EXCEEDED",
 }
-RETRY_AFTER_SECONDS: dict[Code, int] = {Code.BUSY: 1, Code.UNAVAILABLE: 2}
+RETRY_AFTER_SECONDS: dict[Code, int] = {
+    Code.BUSY: 1,
+    Code.UNAVAILABLE: 2,
+    Code.OUT_OF_MEMORY: 2,
+}
 """When a caller may try again, for the codes where trying again helps."""
 
 

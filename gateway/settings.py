@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     """GATEWAY_PORT and GATEWAY_GRPC_PORT to answer on, TRITON_GRPC_PORT to call."""
     triton_host: str = "127.0.0.1"
     """A name of several addresses stands for as many Tritons, which are asked in turns."""
+    spare_triton: str | None = Field(default=None, pattern=r"^\S+:\d+$")
+    """Host and port of a Triton that is asked where the other has no memory left, e.g. on CPUs."""
     triton_tls: TritonTls = Field(default_factory=TritonTls)
     """TRITON_TLS_CA_FILE, TRITON_TLS_CERTIFICATE_FILE, TRITON_TLS_KEY_FILE."""
     default_pipeline: str = DEFAULT_PIPELINE

@@ -7,12 +7,16 @@ _AGAIN = "Try again after the seconds in Retry-After."
 _ABSENT = "pipeline: its models cannot be reached. " + _AGAIN
 _DIED = "pipeline: a process that runs its models died and is being replaced. " + _AGAIN
 _FULL = "request: the queue for the models is full. " + _AGAIN
+_MEMORY = "request: the models have no memory left for it. " + _AGAIN
 LATE = "request: the models did not answer in time. Send it again, or fewer at a time."
 _FAILED = "request: the models failed on it. Report the request_id to the service's operator."
 
 _BY_MESSAGE = (
     ("exceeds maximum queue size", Code.BUSY, _FULL),
     ("request timeout expired", Code.DEADLINE, LATE),
+    # CUDA, TensorRT and PyTorch; then ONNX Runtime's own allocator.
+    ("out of memory", Code.OUT_OF_MEMORY, _MEMORY),
+    ("failed to allocate memory", Code.OUT_OF_MEMORY, _MEMORY),
     # "Stub process 'x_0_0' is not healthy." comes as INTERNAL.
     ("stub process", Code.UNAVAILABLE, _DIED),
     # A Triton that dies amid a call: UNKNOWN or INTERNAL.

@@ -51,8 +51,18 @@ _PATIENCE_SECONDS = 60.0
 class Triton:
     """A channel to Triton, or to several that serve the same; it reconnects by itself."""
 
-    def __init__(self, address: str, tls: TritonTls | None = None) -> None:
+    def __init__(
+        self, address: str, tls: TritonTls | None = None, spare: "Triton | None" = None
+    ) -> None:
+        """Connects later, with `open`.
+
+        Args:
+            address: host and port.
+            tls: how to encrypt and prove who asks.
+            spare: is asked what this one has no memory for.
+        """
         self._address = address
+        self.spare = spare
         self._tls = tls.read() if tls else None
         self._left: dict[asyncio.Future[Message], int] = {}
 
@@ -67,6 +77,8 @@ class Triton:
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         # Takes a message already serialised: else gRPC would keep both forms of each image.
         self._model_infer = self._channel.unary_unary(f"{SERVICE}ModelInfer")
+        if self.spare:
+            self.spare.open()
 
     def _connected(self) -> grpc.aio.Channel:
         if self._tls is None:
@@ -77,6 +89,8 @@ class Triton:
 
     async def close(self) -> None:
         """Ends the channel; what is under way may still finish for a moment."""
+        if self.spare:
+            await self.spare.close()
         await self._channel.close(grace=_GRACE_SECONDS)
 
     async def models(self, seconds: float) -> dict[str, bool]:
@@ -143,9 +157,7 @@ class Triton:
             RefusedError: whatever kept Triton from answering.
         """
         request += _timeout(patience)
-        call = asyncio.ensure_future(
-            self._call(self._model_infer, request, seconds + _PATIENCE_SECONDS)
-        )
+        call = asyncio.ensure_future(self._inferred(request, seconds + _PATIENCE_SECONDS))
         try:
             await asyncio.wait((call,), timeout=seconds)
         finally:
@@ -156,6 +168,15 @@ class Triton:
             raise RefusedError(Code.DEADLINE, LATE)
         answer: bytes = call.result()
         return answer
+
+    async def _inferred(self, request: bytes, seconds: float) -> Message:
+        try:
+            return await self._call(self._model_infer, request, seconds)
+        except RefusedError as refusal:
+            if refusal.code is not Code.OUT_OF_MEMORY or self.spare is None:
+                raise
+        log.warning("triton has no memory left; asking the spare one")
+        return await self.spare._inferred(request, seconds)
 
     async def metadata(self, method: str, request: bytes, seconds: float) -> bytes:
         """Asks ServerMetadata or ModelMetadata, message for message.
