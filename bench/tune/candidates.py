@@ -30,14 +30,17 @@ def shapes(cores: int) -> list[Shape]:
     return whole + [Shape(n, half // n) for n in range(1, half + 1) if half % n == 0]
 
 
-def knobs(members: Sequence[str], cores: int, most: int) -> list[Knob]:
+def knobs(members: Sequence[str], cores: int, most: int, *, one_process: bool) -> list[Knob]:
     """All knobs in the order to turn them: what costs most comes first.
 
     Args:
         members: of the pipeline, the heaviest first.
         cores: of the machine.
         most: images of one request to Triton at most.
+        one_process: whether the decision step does all, so that nothing else has processes.
     """
+    if one_process:
+        return [_of_decisions, *(_of_batch(name, most) for name in members), _of_calls, _of_delay]
     found: list[Knob] = []
     for name in members:
         found.append(_of_shape(name, cores))

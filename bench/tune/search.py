@@ -75,9 +75,9 @@ class Search:
         with ExitStack() as stack:
             self.on_step("the setting as it is: starting")
             incumbent = stack.enter_context(self._service(self.start, "incumbent"))
-            members = self._heaviest_first(incumbent)
+            members, serving = self._heaviest_first(incumbent), self.plan.spec.serving
             took = 0.0
-            for knob in knobs(members, CORES, self.plan.spec.serving.max_batch):
+            for knob in knobs(members, CORES, serving.max_batch, one_process=serving.one_process):
                 base = self.best
                 for candidate in knob(base):
                     if time.monotonic() + took > until:

@@ -21,7 +21,9 @@ CORES = 8
 
 def every_candidate(spec):
     now = Setting.of(spec)
-    for knob in knobs(list(spec.members), CORES, spec.serving.max_batch):
+    serving = spec.serving
+    found = knobs(list(spec.members), CORES, serving.max_batch, one_process=serving.one_process)
+    for knob in found:
         yield from (candidate.setting for candidate in knob(now))
 
 
@@ -37,6 +39,15 @@ def test_every_candidate_is_served_as_it_says(tmp_path, name, profile):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), "utf-8")
         served = Setting.of(load_spec(name, tmp_path, profile))
         assert replace(served, calls=candidate.calls) == candidate
+
+
+def test_where_one_process_does_all_only_its_number_is_tried():
+    start = Setting.of(spec := load_spec("oral_cancer", profile="onnx"))
+    candidates = list(every_candidate(spec))
+    assert {candidate.decode for candidate in candidates} == {start.decode}
+    for name, member in start.members.items():
+        assert {each.members[name].shape for each in candidates} == {member.shape}
+    assert {each.decisions for each in candidates} == {1, 2, 4}
 
 
 def test_what_keeps_its_size_is_not_tried_in_batches():
