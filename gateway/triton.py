@@ -39,8 +39,9 @@ _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
     # A name of several addresses is as many Tritons. New ones are found when Triton ends a
-    # connection for its age.
+    # connection for its age: then the name is looked up anew.
     ("grpc.lb_policy_name", "round_robin"),
+    ("grpc.dns_min_time_between_resolutions_ms", 5000),
 )
 _TEXT = "BYTES"
 _GRACE_SECONDS = 5.0

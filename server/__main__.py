@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from pipelines.load import FOLDER
 from pipelines.ports import Ports
 from pipelines.profile import DEFAULT_PROFILE
+from pipelines.tls import TritonTls
+from server.connection import LOOPBACK
 from server.errors import ServerError
 from server.installation import ROOT
 from server.launcher import Options, launch
@@ -36,6 +38,15 @@ def main(  # noqa: PLR0917 - the command line
         bool,
         typer.Option("--gateway", help="Also run the gateway (HTTP and gRPC), and supervise it."),
     ] = False,
+    host: Annotated[
+        str,
+        typer.Option(
+            envvar="SERVER_HOST",
+            metavar="ADDRESS",
+            help="Bind Triton's gRPC and all metrics here. Triton lets everyone in who reaches it: "
+            "beyond loopback only in a private network (a pod's), better with TRITON_TLS_*.",
+        ),
+    ] = LOOPBACK,
     repository: Annotated[
         Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
     ] = ROOT / "model_repository",
@@ -47,11 +58,15 @@ def main(  # noqa: PLR0917 - the command line
         typer.Option(help="Folder for Triton's log and backends; default: .run/<gRPC port>."),
     ] = None,
 ) -> None:
-    """Runs Triton on loopback, loads the pipelines, and heals what dies, until Ctrl-C or SIGTERM.
+    """Runs Triton, loads the pipelines, and heals what dies, until Ctrl-C or SIGTERM.
 
     Ports come from the environment: TRITON_HTTP_PORT (8000), TRITON_GRPC_PORT (8001),
     TRITON_METRICS_PORT (8002), SERVER_METRICS_PORT (8003) and, with --gateway, GATEWAY_PORT (8080)
     and GATEWAY_GRPC_PORT (8011).
+
+    SERVER_METRICS_PORT has /metrics, /healthz and /readyz (?pipeline=NAME). TRITON_TLS_CA_FILE,
+    TRITON_TLS_CERTIFICATE_FILE and TRITON_TLS_KEY_FILE encrypt gRPC; TRITON_HOME names a
+    tritonserver that is installed already, as in its container.
 
     A pipeline whose YAML (with 'all') or weights come later is loaded as soon as they are there.
 
@@ -68,11 +83,14 @@ def main(  # noqa: PLR0917 - the command line
             specs=specs,
             runtime=(run_dir or ROOT / ".run" / str(ports.triton_grpc_port)).absolute(),
             ports=ports,
+            tls=TritonTls(),
+            host=host,
         )
         launch(options, report)
     except ValidationError as error:
         for item in error.errors():
-            report.say(f"error: {str(item['loc'][0]).upper()}: {item['msg']}")
+            where = f"{str(item['loc'][0]).upper()}: " if item["loc"] else ""
+            report.say(f"error: {where}{item['msg'].removeprefix('Value error, ')}")
         raise typer.Exit(1) from None
     except ServerError as error:
         for line in str(error).splitlines():

@@ -128,8 +128,8 @@ class Answers:
         if due and self._vouched(release, questions):
             questions.next = now + questions.interval
         elif due and len(questions.waiting) < _MOST_WAITING:
-            address = self._service.triton.address
-            asked = self._pool.submit(probe, address, name, _DEADLINE_SECONDS)
+            connection = self._service.triton.connection
+            asked = self._pool.submit(probe, connection, name, _DEADLINE_SECONDS)
             questions.waiting.append((now, asked))
             questions.next = now + questions.interval
         if questions.silent(now):

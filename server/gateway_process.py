@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.ports import Ports
+from server.connection import LOOPBACK
 from server.errors import StartError
 from server.installation import ROOT
 
-HOST = "127.0.0.1"
 # Longer than the gateway takes by its own default (GATEWAY_SHUTDOWN_SECONDS).
 _DRAIN_SECONDS = 35
 _READY_SECONDS = 60
@@ -30,12 +30,12 @@ class GatewayProcess:
     @property
     def url(self) -> str:
         """Where it answers over HTTP."""
-        return f"http://{HOST}:{self._port}"
+        return f"http://{LOOPBACK}:{self._port}"
 
     @property
     def grpc_address(self) -> str:
         """Where it answers over gRPC."""
-        return f"{HOST}:{self._grpc_port}"
+        return f"{LOOPBACK}:{self._grpc_port}"
 
     def start(self) -> None:
         """Starts it; it says itself that it is not ready until Triton is."""
@@ -80,7 +80,7 @@ class GatewayProcess:
         self._process = None
 
     def _ready(self) -> bool:
-        connection = http.client.HTTPConnection(HOST, self._port, timeout=2)
+        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=2)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.HTTPStatus.OK

@@ -26,20 +26,28 @@ def libpython_folders() -> list[Path]:
 
 @dataclass(frozen=True)
 class Installation:
-    """The files of the `nvidia-pytriton` wheel."""
+    """The files of the `nvidia-pytriton` wheel, or of a Triton with backends of its own."""
 
     home: Path
-    """The folder with `bin/`, `backends/` and `python_backend_stubs/`."""
-    libraries: Path
-    """The shared libraries that the wheel brings along."""
+    """The folder with `bin/` and `backends/`; of the wheel also `python_backend_stubs/`."""
+    libraries: Path | None
+    """The shared libraries that the wheel brings along; None: Triton's own installation."""
 
     @classmethod
     def find(cls) -> Self:
-        """Looks the wheel up without importing it.
+        """What TRITON_HOME names, else the wheel, which is looked up without importing it.
 
         Raises:
             PreflightError: it is not installed.
         """
+        if home := os.environ.get("TRITON_HOME"):
+            installation = cls(Path(home), None)
+            if not installation.binary.is_file():
+                raise PreflightError(
+                    f"TRITON_HOME={home}: has no bin/tritonserver: name Triton's folder, as "
+                    "/opt/tritonserver, or unset it for the embedded Triton"
+                )
+            return installation
         package = find_spec("pytriton")
         if package is None or package.origin is None:
             raise PreflightError(
@@ -57,14 +65,22 @@ class Installation:
     @property
     def stub(self) -> Path:
         """The process that runs a Python-based backend, made for this Python's minor version."""
+        if self.libraries is None:
+            return self.home / "backends" / "python" / STUB
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         return self.home / "python_backend_stubs" / version / STUB
 
-    def lay_out_backends(self, folder: Path) -> None:
-        """Makes Triton's backend directory anew: the wheel's Python backend and this project's.
+    def lay_out_backends(self, folder: Path) -> Path:
+        """Triton's backend directory: its own, where the image has added this project's.
 
-        Copies: Triton refuses a library that a symbolic link leads out of its directory.
+        Beside the wheel it is made anew, of the wheel's Python backend and this project's. Copies:
+        Triton refuses a library that a symbolic link leads out of its directory.
+
+        Args:
+            folder: where to make it.
         """
+        if self.libraries is None:
+            return self.home / "backends"
         shutil.rmtree(folder, ignore_errors=True)
         python = folder / "python"
         python.mkdir(parents=True)
@@ -75,13 +91,16 @@ class Installation:
             backend = folder / model.parent.name
             backend.mkdir()
             shutil.copy(model, backend)
+        return folder
 
     def environment(self) -> dict[str, str]:
         """The environment for tritonserver and, inherited, for its backends' processes."""
         libpython = [str(path) for path in libpython_folders()[:2] if path.is_dir()]
         return os.environ | {
             "LD_LIBRARY_PATH": _joined(
-                str(self.libraries), *libpython, os.environ.get("LD_LIBRARY_PATH")
+                None if self.libraries is None else str(self.libraries),
+                *libpython,
+                os.environ.get("LD_LIBRARY_PATH"),
             ),
             # A backend's process takes its packages from the first python on the path.
             "PATH": _joined(str(Path(sys.executable).parent), os.environ.get("PATH")),

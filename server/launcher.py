@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.ports import Ports
+from pipelines.tls import TritonTls
 from server import leftovers, preflight
 from server.candidates import Candidates
+from server.connection import LOOPBACK
 from server.errors import PreflightError, UnhealthyError
 from server.gateway_process import GatewayProcess
 from server.installation import Installation
@@ -16,8 +18,10 @@ from server.release import Release
 from server.report import Report
 from server.service import Service
 from server.shutdown import Shutdown
+from server.status_page import StatusPage
 from server.supervisor import Supervisor
 from server.triton_process import TritonFiles, TritonProcess
+from server.vitals import Vitals
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,10 @@ class Options:
     runtime: Path
     """Folder for Triton's log and backend directory."""
     ports: Ports
+    tls: TritonTls
+    """Of Triton's gRPC."""
+    host: str = LOOPBACK
+    """Address to bind Triton's gRPC and all metrics to."""
 
 
 def launch(options: Options, report: Report) -> None:
@@ -57,15 +65,19 @@ def launch(options: Options, report: Report) -> None:
     ports = options.ports
     with ExitStack() as stack:
         stack.enter_context(preflight.lock(ports.triton_grpc_port))
-        files = _files(options)
+        log = _log(options)
         # Before the preflight: what is left over may still hold our ports.
         if cleared := leftovers.clear(leftovers.region_prefix(ports.triton_grpc_port)):
             report.say(f"triton: {cleared}")
         with report.busy("preflight: checking this machine"):
             preflight.check(installation, _needed(options), options.runtime)
-        installation.lay_out_backends(files.backends)
-        metrics = Metrics().serve(ports.server_metrics_port)
-        triton = TritonProcess(installation, files, ports, report.say)
+        backends = installation.lay_out_backends(options.runtime / "backends")
+        files = TritonFiles(options.repository, backends, log)
+        metrics, vitals = Metrics(), Vitals(shutdown.requested)
+        StatusPage(metrics.registry, vitals).serve(options.host, ports.server_metrics_port)
+        triton = TritonProcess(
+            installation, files, ports, report.say, host=options.host, tls=options.tls
+        )
         service = Service(triton, releases, report, shutdown.requested)
         stack.callback(_stop, report, "triton", lambda: service.stop(hurry=shutdown.hurried))
         gateway = GatewayProcess(ports) if options.gateway else None
@@ -77,10 +89,16 @@ def launch(options: Options, report: Report) -> None:
             with report.busy("gateway: waiting until it is ready"):
                 gateway.wait_until_ready(shutdown.requested)
         if not shutdown.requested():
-            addresses = _addresses(ports, files, gateway, service.served[0])
+            addresses = _addresses(options, files, gateway, service.served[0])
             report.banner(service.served, [*refused, *service.refused.values()], addresses)
             supervisor = Supervisor(
-                service, gateway, candidates, report=report, metrics=metrics, shutdown=shutdown
+                service,
+                gateway,
+                candidates,
+                report=report,
+                metrics=metrics,
+                vitals=vitals,
+                shutdown=shutdown,
             )
             supervisor.run()
     report.say("stopped")
@@ -93,7 +111,8 @@ def _needed(options: Options) -> list[tuple[str, int]]:
     return list(ports.items())
 
 
-def _files(options: Options) -> TritonFiles:
+def _log(options: Options) -> Path:
+    """Where Triton's log goes; the one before is kept."""
     log = options.runtime / "triton.log"
     try:
         options.runtime.mkdir(parents=True, exist_ok=True)
@@ -101,15 +120,18 @@ def _files(options: Options) -> TritonFiles:
             log.replace(options.runtime / "triton.log.1")
     except OSError as error:
         raise PreflightError(f"{options.runtime}: {error.strerror}: choose a --run-dir") from None
-    return TritonFiles(options.repository, options.runtime / "backends", log)
+    return log
 
 
 def _addresses(
-    ports: Ports, files: TritonFiles, gateway: GatewayProcess | None, first: Release
+    options: Options, files: TritonFiles, gateway: GatewayProcess | None, first: Release
 ) -> list[str]:
+    host, ports = options.host, options.ports
+    reach = "loopback only" if host == LOOPBACK else "keep it private"
+    encrypted = ", mutual TLS" if options.tls.ca_file else ""
     lines = [
-        f"Triton   gRPC 127.0.0.1:{ports.triton_grpc_port} (loopback only), log {files.log}",
-        f"metrics  http://127.0.0.1:{ports.server_metrics_port}/metrics",
+        f"Triton   gRPC {host}:{ports.triton_grpc_port} ({reach}{encrypted}), log {files.log}",
+        f"metrics  http://{host}:{ports.server_metrics_port}/metrics",
     ]
     if gateway:
         path = f"{gateway.url}/api/v1/pipelines/{first.spec.name}/predict"

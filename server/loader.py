@@ -9,6 +9,7 @@ import tritonclient.grpc as triton
 from google.protobuf import json_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from server.connection import Connection
 from server.delta import without_defaults
 from server.errors import RefusedPipelineError
 from server.release import Release
@@ -20,8 +21,8 @@ _ASK_TIMEOUT_SECONDS = 5
 class Loader:
     """Remembers each model's generation, so that loading it again really replaces it."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._generations: Counter[str] = Counter()
 
     def load(self, release: Release, model: str) -> None:
@@ -63,7 +64,7 @@ class Loader:
         A model that is unloading takes no new requests and finishes those it has.
         """
         try:
-            with triton.InferenceServerClient(self._address) as client:
+            with self._connection.client() as client:
                 index = client.get_model_repository_index(client_timeout=_ASK_TIMEOUT_SECONDS)
                 states = {entry.state for entry in index.models if entry.name == model}
                 if "READY" in states:
@@ -75,7 +76,7 @@ class Loader:
     @contextmanager
     def _client(self, release: Release) -> Iterator[Any]:
         try:
-            with triton.InferenceServerClient(self._address) as client:
+            with self._connection.client() as client:
                 yield client
         except triton.InferenceServerException as error:
             # Without the traceback of the backend, which is in Triton's log.

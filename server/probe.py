@@ -11,6 +11,7 @@ import tritonclient.grpc as triton
 from PIL import Image
 
 from pipelines import wire
+from server.connection import Connection
 
 _UNHEALTHY = re.compile(r"Stub process '(?P<instance>[^']+)' is not healthy")
 _GONE = re.compile(r"is not ready|unknown model|not found|no available versions", re.IGNORECASE)
@@ -42,12 +43,12 @@ class Finding:
     """How long an answer took."""
 
 
-def probe(address: str, pipeline: str, deadline: float) -> Finding:
+def probe(connection: Connection, pipeline: str, deadline: float) -> Finding:
     """Sends a tiny valid image through a pipeline's ensemble; `deadline` in seconds."""
     image = triton.InferInput(wire.ENCODED_IMAGE, [1, 1], "BYTES")
     image.set_data_from_numpy(np.array([[_PNG]], dtype=object))
     started = time.monotonic()
-    with triton.InferenceServerClient(address) as client:
+    with connection.client() as client:
         try:
             client.infer(pipeline, [image], client_timeout=deadline)
         except triton.InferenceServerException as error:

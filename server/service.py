@@ -38,7 +38,7 @@ class Service:
         self._releases = list(releases)
         self._report = report
         self._stopping = stopping
-        self._loader = Loader(triton.address)
+        self._loader = Loader(triton.connection)
         self._watched: dict[str, set[int]] = {}
         self._stale: dict[int, float] = {}
         self._pool = ThreadPoolExecutor()
@@ -209,7 +209,7 @@ class Service:
         """Probes until there is an answer or a reason not to wait for one."""
         deadline = time.monotonic() + patience
         while True:
-            finding = probe(self.triton.address, release.spec.name, _PROBE_DEADLINE_SECONDS)
+            finding = probe(self.triton.connection, release.spec.name, _PROBE_DEADLINE_SECONDS)
             passing = finding.health in {Health.SILENT, Health.BUSY}
             if finding.health is Health.STUB_DEAD and not self.dead(release):
                 passing = True  # on a starved machine Triton gives up on a process too early

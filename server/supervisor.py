@@ -13,6 +13,7 @@ from server.release import Release
 from server.report import Report
 from server.service import Service
 from server.shutdown import Shutdown
+from server.vitals import Vitals
 
 _INTERVAL_SECONDS = 1.0
 _PATIENCE = 10
@@ -34,6 +35,7 @@ class Supervisor:
         *,
         report: Report,
         metrics: Metrics,
+        vitals: Vitals,
         shutdown: Shutdown,
     ) -> None:
         self._service = service
@@ -41,6 +43,7 @@ class Supervisor:
         self._candidates = candidates
         self._report = report
         self._metrics = metrics
+        self._vitals = vitals
         self._shutdown = shutdown
         self._answers = Answers(service)
         self._backoff: defaultdict[str, Backoff] = defaultdict(Backoff)
@@ -49,7 +52,9 @@ class Supervisor:
 
     def run(self) -> None:
         """Until the shutdown is requested."""
+        self._vitals.begin(self._answering)
         while not self._shutdown.wait(_INTERVAL_SECONDS):
+            self._vitals.look()
             try:
                 self._watch_gateway()
                 self._watch_triton()
@@ -61,6 +66,11 @@ class Supervisor:
             except UnhealthyError as error:
                 self._restart(str(error))
         self._answers.close()
+
+    def _answering(self) -> list[str]:
+        if not self._service.triton.alive():
+            return []
+        return [release.spec.name for release in self._service.served]
 
     def _watch_gateway(self) -> None:
         if self._gateway and not self._gateway.alive() and self._backoff["gateway"].due():
@@ -138,6 +148,7 @@ class Supervisor:
     def _restart(self, reason: str) -> None:
         while not self._shutdown.requested():
             self._metrics.restarts.inc()
+            self._vitals.look()
             delay = self._backoff["triton"].delay()
             self._report.say(f"triton: {reason}; starting it again in {delay:.0f} s")
             self._service.triton.kill()

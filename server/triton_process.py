@@ -1,6 +1,7 @@
 """One tritonserver: started with flags that keep it private, watched, stopped without leftovers."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -13,18 +14,25 @@ import psutil
 import tritonclient.grpc as triton
 
 from pipelines.ports import Ports
+from pipelines.tls import TritonTls
 from server import leftovers, stubs
+from server.connection import LOOPBACK, Connection, reached_at
 from server.errors import StartError
 from server.installation import Installation
 from server.stubs import Stub
 
-HOST = "127.0.0.1"
 EXIT_TIMEOUT_SECONDS = 5
 _START_TIMEOUT_SECONDS = 60
 _FAREWELL_SECONDS = 1
 # Boost's lock in shared memory fails now and then on a starved machine.
 _TRANSIENT = "boost::interprocess::lock_exception"
 _LOG_TAIL_LINES = 15
+_SHUT = "shared-memory,trace,logging"
+
+
+# Milliseconds. Whoever asks under a name of several addresses looks it up anew when a connection
+# ends: so it finds Tritons that were started since, and leaves those that are to stop.
+_CONNECTION_AGE = 10_000
 
 
 @dataclass(frozen=True)
@@ -45,13 +53,27 @@ class TritonProcess:
         files: TritonFiles,
         ports: Ports,
         say: Callable[[str], None],
+        *,
+        host: str = LOOPBACK,
+        tls: TritonTls | None = None,
     ) -> None:
+        """Says how to run it; `start` does.
+
+        Args:
+            installation: of Triton.
+            files: what it reads and writes.
+            ports: to listen on.
+            say: told what is worth a line.
+            host: address that gRPC and metrics are bound to; HTTP is bound to loopback.
+            tls: of gRPC.
+        """
+        self._host, self._tls = host, tls or TritonTls()
         self._installation = installation
         self._files = files
         self._ports = ports
         self._say = say
-        self.address = f"{HOST}:{ports.triton_grpc_port}"
-        self.metrics_address = (HOST, ports.triton_metrics_port)
+        self.connection = Connection.to(host, ports.triton_grpc_port, self._tls)
+        self.metrics_address = (reached_at(host), ports.triton_metrics_port)
         self.prefix = leftovers.region_prefix(ports.triton_grpc_port)
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
@@ -86,7 +108,7 @@ class TritonProcess:
                 start_new_session=True,
             )
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
-        with triton.InferenceServerClient(self.address) as client:
+        with self.connection.client() as client:
             while not stopping():
                 if not self.alive():
                     raise StartError(
@@ -150,14 +172,29 @@ class TritonProcess:
             "--disable-auto-complete-config",
             "--strict-readiness=false",
             f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
-            f"--http-address={HOST}",
+            f"--http-address={LOOPBACK}",
             f"--http-port={ports.triton_http_port}",
-            f"--grpc-address={HOST}",
+            f"--grpc-address={self._host}",
             f"--grpc-port={ports.triton_grpc_port}",
-            f"--metrics-address={HOST}",
+            f"--grpc-max-connection-age={_CONNECTION_AGE}",
+            # With a key that nobody has: nobody asks for these.
+            f"--grpc-restricted-protocol={_SHUT}:key={secrets.token_hex()}",
+            *self._encryption(),
+            f"--metrics-address={self._host}",
             f"--metrics-port={ports.triton_metrics_port}",
             "--metrics-config=summary_latencies=true",
             f"--backend-config=python,shm-region-prefix-name={self.prefix}",
+        ]
+
+    def _encryption(self) -> list[str]:
+        authority, certificate, key = self._tls.files
+        if authority is None:
+            return []
+        return [
+            "--grpc-use-ssl-mutual=true",
+            f"--grpc-root-cert={authority}",
+            f"--grpc-server-cert={certificate}",
+            f"--grpc-server-key={key}",
         ]
 
     def _log_since(self, offset: int) -> str:

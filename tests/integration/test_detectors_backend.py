@@ -57,7 +57,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     process = TritonProcess(installation, files, ports, print)
     process.start(lambda: False)
     try:
-        with grpcclient.InferenceServerClient(process.address) as client:
+        with grpcclient.InferenceServerClient(process.connection.address) as client:
             for model in models:
                 client.load_model(model)
             yield Triton(process, client)
@@ -211,7 +211,7 @@ def test_callers_whose_time_is_up_harm_nobody(triton, pipeline):
 
     def call(seed: int) -> None:
         rng = random.Random(seed)
-        with grpcclient.InferenceServerClient(triton.process.address) as client:
+        with grpcclient.InferenceServerClient(triton.process.connection.address) as client:
             for _ in range(9):
                 file, expected = rng.choice(cases)
                 # In microseconds, in each queue on the way. No call is cancelled: Triton 2.51 may

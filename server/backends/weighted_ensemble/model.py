@@ -26,7 +26,6 @@ from pipelines import wire
 from pipelines.wire import Delta, Output
 from server.backends.choice import Choice, Choices
 from server.backends.failure import Failure, Response, refused
-from server.backends.in_process import Decoding, InProcess
 from server.backends.members import Answering, Question, Reply, ask, models_of, through_triton
 from server.backends.refusal import RefusedError
 from server.backends.request import Request, chosen, tensor
@@ -61,6 +60,9 @@ class TritonPythonModel:
         self._pixels: Callable[[Request], NDArray[np.uint8]] = partial(tensor, name=wire.PIXELS)
         self._answering: Answering = through_triton
         if any(item["name"] == wire.ENCODED_IMAGE for item in config["input"]):
+            # What runs members itself needs ONNX Runtime; where native backends do, there is none.
+            from server.backends.in_process import Decoding, InProcess  # noqa: PLC0415
+
             processes = sum(group["count"] for group in config["instance_group"])
             members = InProcess(Path(args["model_repository"]), parameters, processes)
             self._pixels, self._answering = Decoding(parameters), members.answer

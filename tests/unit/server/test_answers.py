@@ -64,7 +64,7 @@ def look(metrics, probed, monkeypatch):
     """Looks at the pipeline once more, an interval later; says how many probes there were."""
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(answers, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    triton = SimpleNamespace(address="nowhere:1", metrics_address=metrics.server.server_address[:2])
+    triton = SimpleNamespace(connection=None, metrics_address=metrics.server.server_address[:2])
     watch = Answers(SimpleNamespace(served=[SimpleNamespace(spec=SPEC)], triton=triton))
 
     def once():

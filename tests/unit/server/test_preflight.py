@@ -100,3 +100,20 @@ def test_a_second_launcher_on_the_same_port_is_told_so():
     ):
         preflight.lock(64999)
     preflight.lock(64999).close()
+
+
+def test_an_installed_triton_is_run_with_its_own_backends(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "tritonserver").touch()
+    monkeypatch.setenv("TRITON_HOME", str(tmp_path))
+    found = Installation.find()
+    assert found.binary == tmp_path / "bin" / "tritonserver"
+    assert found.stub == tmp_path / "backends" / "python" / "triton_python_backend_stub"
+    assert found.lay_out_backends(tmp_path / "elsewhere") == tmp_path / "backends"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_folder_without_triton_is_refused_with_what_to_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_HOME", str(tmp_path))
+    with pytest.raises(PreflightError, match="/opt/tritonserver, or unset it"):
+        Installation.find()
