@@ -8,6 +8,8 @@ PIPELINES ?= oral_cancer
 PROFILE ?= default
 # The environment is as new as what it was built from.
 STAMP := .venv/.stamp-$(shell cat pyproject.toml constraints.txt client/pyproject.toml | sha256sum | cut -c1-16)
+# A linter of manifests, in an environment of its own: its dependencies are older than ours.
+CHECKOV := .cache/checkov/bin/checkov
 
 .PHONY: help
 help: ## Lists the targets
@@ -23,6 +25,12 @@ $(STAMP):
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .cache/onnxruntime-1.19 onnxruntime==1.19.2
 	@$(BIN)/python -m pip check
 	@rm -f .venv/.stamp-* && touch $@
+
+$(CHECKOV):
+	@echo "setup: getting checkov, once"
+	@$(PYTHON) -m venv .cache/checkov
+	@.cache/checkov/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@.cache/checkov/bin/uv pip install --quiet --python .cache/checkov/bin/python --only-binary :all: checkov==3.3.30
 
 .PHONY: setup
 setup: $(STAMP) ## Builds .venv from the pinned requirements, once
@@ -55,12 +63,26 @@ format: setup ## Formats the code
 	@$(BIN)/ruff check --fix .
 
 .PHONY: test
-test: setup ## All tests, on a real tritonserver and a real gateway
-	@$(BIN)/python -m pytest
+test: setup ## All tests but k8s-test, on a real tritonserver and a real gateway
+	@$(BIN)/python -m pytest --ignore=tests/unit/k8s
 
 .PHONY: test-quick
 test-quick: setup ## The tests that need no running service
-	@$(BIN)/python -m pytest tests/unit tests/contract client/tests
+	@$(BIN)/python -m pytest tests/unit tests/contract client/tests --ignore=tests/unit/k8s
+
+.PHONY: image-check
+image-check: setup ## Builds the gateway's image and tries it before a real Triton (needs podman, buildah, runc, debootstrap and root); IMAGE=NAME tries another one
+	@$(BIN)/python -m export oral_cancer --demo --if-missing
+	@$(BIN)/python -m images.smoke $(if $(IMAGE),--image "$(IMAGE)")
+
+.PHONY: k8s-check
+k8s-check: setup $(CHECKOV) ## Checks manifests, rules, dashboards and Dockerfiles without a cluster (a minute); needs kubectl
+	@$(BIN)/python -m export oral_cancer --demo --if-missing
+	@$(BIN)/python -m k8s.checks
+
+.PHONY: k8s-test
+k8s-test: setup $(CHECKOV) ## Shows that each of those checks finds a planted error; needs kubectl
+	@$(BIN)/python -m pytest tests/unit/k8s
 
 .PHONY: demo-report
 demo-report: setup ## Trains the demo three times and writes its figures to docs/demo.md (slow)

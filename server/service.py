@@ -13,7 +13,7 @@ from server.report import Report
 from server.triton_process import TritonProcess
 
 _STARTS = 3
-_DRAIN_SECONDS = 10.0
+DRAIN_SECONDS = 10.0
 _START_PATIENCE_SECONDS = 60.0
 _HEAL_PATIENCE_SECONDS = 8.0
 _LOST_PATIENCE_SECONDS = 5.0
@@ -158,7 +158,7 @@ class Service:
     def stop(self, *, hurry: Callable[[], bool]) -> None:
         """Lets requests in flight finish, then ends Triton."""
         # Triton's own end breaks an ensemble off between two steps; unloading it does not.
-        deadline = time.monotonic() + _DRAIN_SECONDS
+        deadline = time.monotonic() + DRAIN_SECONDS
         for release in self.served:
             while self.triton.alive() and time.monotonic() < deadline and not hurry():
                 if self._loader.unloaded(release.spec.name):

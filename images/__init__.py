@@ -1,0 +1,1 @@
+"""What builds the images on one machine, and what tries the gateway's."""

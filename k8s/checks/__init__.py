@@ -1,0 +1,1 @@
+"""Checks of the manifests that need no cluster: `python -m k8s.checks`."""

@@ -1,0 +1,76 @@
+"""What a real API server or a careful reader wants and no schema says."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from k8s.checks.rendering import Object, Rendered, name_of
+from k8s.checks.workloads import Workload, workloads
+
+_CLUSTER_WIDE = {"Namespace", "NodePool", "PersistentVolume", "PriorityClass"}
+
+
+def problems(rendered: Rendered) -> Iterator[str]:
+    """Ports without a protocol, bare numbers as quantities, images that may change."""
+    for overlay in rendered.overlays:
+        for item in overlay.objects:
+            found = (*_ports(item.get("spec")), *_quantities(item), *_place(item))
+            yield from (f"{overlay.name}: {name_of(item)}: {each}" for each in found)
+        for workload in workloads(overlay):
+            found = (*_images(workload), *_token(workload))
+            yield from (f"{overlay.name}: {workload.name}: {each}" for each in found)
+
+
+def _place(item: Object) -> Iterator[str]:
+    if item["kind"] in _CLUSTER_WIDE and "namespace" in item["metadata"]:
+        yield "it belongs to no namespace; render it apart from what `namespace:` is put on"
+
+
+def _ports(part: object, where: str = "spec") -> Iterator[str]:
+    """Each list `ports`, wherever it is in an object, but an Ingress's own."""
+    if isinstance(part, list):
+        for number, each in enumerate(part):
+            yield from _ports(each, f"{where}[{number}]")
+    if isinstance(part, dict):
+        for key, each in part.items():
+            if key == "ports" and isinstance(each, list):
+                yield from (
+                    f"{where}.ports: {port} has no protocol; write `protocol: TCP`"
+                    for port in each
+                    if isinstance(port, dict) and "protocol" not in port
+                )
+            yield from _ports(each, f"{where}.{key}")
+
+
+def _quantities(item: Object) -> Iterator[str]:
+    for resources in _resources(item):
+        for kind in ("requests", "limits"):
+            for name, amount in resources.get(kind, {}).items():
+                if not isinstance(amount, str):
+                    yield f'resources.{kind}.{name}: {amount} is no string; write "{amount}"'
+
+
+def _resources(part: object) -> Iterator[dict[str, Any]]:
+    if isinstance(part, list):
+        for each in part:
+            yield from _resources(each)
+    if isinstance(part, dict):
+        for key, each in part.items():
+            if key == "resources" and isinstance(each, dict):
+                yield each
+            yield from _resources(each)
+
+
+def _images(workload: Workload) -> Iterator[str]:
+    for container in workload.containers:
+        image = container["image"]
+        tag = image.rpartition("/")[2].partition(":")[2]
+        if "@sha256:" not in image and tag in {"", "latest"}:
+            yield (
+                f"image {image} is another one tomorrow; give newTag or digest under `images:` of "
+                "the kustomization"
+            )
+
+
+def _token(workload: Workload) -> Iterator[str]:
+    if workload.pod.get("automountServiceAccountToken") is not False:
+        yield "it gets a token for the API server; write automountServiceAccountToken: false"

@@ -1,0 +1,57 @@
+"""Strict validation: unknown fields, unknown kinds and unknown API versions are errors."""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import kubernetes_validate
+from jsonschema import Draft7Validator
+
+from k8s.checks.rendering import Object, Rendered, name_of
+
+VERSIONS = ("1.31", "1.34", "1.37")
+"""Of Kubernetes: the oldest that has all that the manifests use, one between, and the newest."""
+_CUSTOM = Path(__file__).parent / "crds"
+_API_VERSIONS = {
+    "NodePool": "karpenter.sh/v1",
+    "PodMonitor": "monitoring.coreos.com/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+    "ScaledObject": "keda.sh/v1alpha1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+}
+"""Kinds that an operator brings along; no other unknown kind passes."""
+
+
+def problems(rendered: Rendered) -> Iterator[str]:
+    """What the API server of some version would refuse, or silently drop."""
+    seen = set()
+    for overlay in rendered.overlays:
+        for item in overlay.objects:
+            # Most objects are the same in most overlays.
+            text = json.dumps(item, sort_keys=True, default=str)
+            if text not in seen:
+                seen.add(text)
+                yield from (f"{overlay.name}: {name_of(item)}: {each}" for each in _of(item))
+
+
+def _of(item: Object) -> Iterator[str]:
+    if item["apiVersion"] == _API_VERSIONS.get(item["kind"]):
+        for error in _custom(item["kind"]).iter_errors(item):
+            yield f"{error.json_path}: {error.message}"
+        return
+    for version in VERSIONS:
+        try:
+            kubernetes_validate.validate(item, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            yield f"Kubernetes {version}: {error.message} at {'.'.join(map(str, error.path))}"
+        except kubernetes_validate.SchemaNotFoundError:
+            yield (
+                f"Kubernetes {version} has no {item['kind']} in {item['apiVersion']}; for an "
+                f"operator's own kind put its schema into {_CUSTOM.name}/"
+            )
+
+
+@cache
+def _custom(kind: str) -> Draft7Validator:
+    return Draft7Validator(json.loads((_CUSTOM / f"{kind}.json").read_text("utf-8")))

@@ -1,0 +1,37 @@
+"""Where everything lies that is checked; another root than the project's own in tests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+CACHE = PROJECT / ".cache"
+"""Tools that are fetched, not installed."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A checkout."""
+
+    root: Path = PROJECT
+
+    @property
+    def k8s(self) -> Path:
+        """The manifests."""
+        return self.root / "k8s"
+
+    @property
+    def overlays(self) -> list[Path]:
+        """Each one that can be applied; also what monitors them."""
+        folders = sorted(file.parent for file in self.k8s.glob("overlays/*/kustomization.yaml"))
+        monitoring = self.k8s / "monitoring"
+        return [*folders, *([monitoring] if (monitoring / "kustomization.yaml").exists() else [])]
+
+    @property
+    def dockerfiles(self) -> list[Path]:
+        """Each component's."""
+        return sorted(self.root.glob("*/Dockerfile"))
+
+    @property
+    def adapter(self) -> Path:
+        """The Prometheus adapter's rules, which are no manifest."""
+        return self.k8s / "components" / "hpa" / "prometheus-adapter.yaml"

@@ -1,0 +1,41 @@
+"""checkov and hadolint look at all there is, and only what has a reason passes."""
+
+import pytest
+
+from k8s.checks import dockerfiles, policies, rendering
+
+
+@pytest.fixture
+def small(part):
+    return part("gpu")
+
+
+def test_a_privileged_container_is_found(small, plant, exceptions):
+    plant(
+        "k8s/base/triton/deployment.yaml",
+        "allowPrivilegeEscalation: false",
+        "allowPrivilegeEscalation: true",
+    )
+    problems = list(policies.problems(rendering.render(small), exceptions))
+    assert any("Deployment.second-opinion.triton: CKV_K8S_20" in problem for problem in problems)
+
+
+def test_a_policy_that_nothing_breaks_any_more_needs_no_exception(small, exceptions):
+    # Placeholders alone have no probes, and this overlay has none.
+    problems = list(policies.problems(rendering.render(small), exceptions))
+    assert "exceptions.yaml: checkov: CKV_K8S_8 excuses nothing any more; remove it" in problems
+
+
+def test_a_careless_dockerfile_is_found(small, exceptions):
+    folder = small.root / "careless"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM debian:latest\nRUN cd /tmp\n", "utf-8")
+    problems = list(dockerfiles.problems(small, rendering.render(small), exceptions))
+    assert any(problem.startswith("careless/Dockerfile:1: DL3007") for problem in problems)
+
+
+def test_an_image_that_nothing_builds_is_found(small, plant, exceptions):
+    plant("k8s/base/gateway/deployment.yaml", "image: second-opinion-", "image: second-opinion-x")
+    plant("k8s/base/kustomization.yaml", "name: second-opinion-gateway", "name: second-opinion-xg")
+    problems = list(dockerfiles.problems(small, rendering.render(small), exceptions))
+    assert any("and there is no xgateway/Dockerfile" in problem for problem in problems)

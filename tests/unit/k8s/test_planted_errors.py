@@ -1,0 +1,206 @@
+"""Each check fails on an error of its kind, and names it."""
+
+import pytest
+
+from k8s.checks import autoscaling, conventions, drain, facts, references, rendering, schemas
+from k8s.checks.tree import Tree
+
+BASE = "k8s/base/kustomization.yaml"
+GATEWAY = "k8s/base/gateway/deployment.yaml"
+TRITON = "k8s/base/triton/deployment.yaml"
+TRITON_POLICY = "k8s/base/triton/network-policy.yaml"
+KEDA = "k8s/components/keda/scaled-object.yaml"
+HPA = "k8s/components/hpa/autoscaler.yaml"
+ADAPTER = "k8s/components/hpa/prometheus-adapter.yaml"
+GPU = "k8s/components/gpu/gpu.yaml"
+INGRESS = "k8s/components/ingress/ingress.yaml"
+MTLS = "k8s/components/mtls/gateway.yaml"
+MONITOR = "k8s/monitoring/triton.yaml"
+NODES = "k8s/overlays/gpu-nodes/node-pool.yaml"
+NODES_TOGETHER = "k8s/overlays/gpu-nodes/kustomization.yaml"
+SPARE = "k8s/components/cpu-spare/kustomization.yaml"
+SITE = "k8s/overlays/site-example/kustomization.yaml"
+
+RENDER = [
+    (BASE, "- namespace.yaml", "- namespaces.yaml", "namespaces.yaml"),
+    (BASE, "configMapGenerator", "configMapsGenerator", "invalid Kustomization"),
+]
+SCHEMAS = [
+    (GATEWAY, "replicas: 2", "replica: 2", "'replica' was unexpected"),
+    (GATEWAY, "replicas: 2", 'replicas: "2"', "is not of type"),
+    (GATEWAY, "  selector:\n", "  selectors:\n", "'selector' is a required property"),
+    (HPA, "autoscaling/v2", "autoscaling/v2beta2", "no HorizontalPodAutoscaler in autoscaling/v2b"),
+    (HPA, "kind: HorizontalPodAutoscaler", "kind: PodAutoscaler", "no PodAutoscaler in"),
+    (KEDA, "maxReplicaCount", "maxReplicas", "'maxReplicas' was unexpected"),
+    (KEDA, "keda.sh/v1alpha1", "keda.sh/v1", "no ScaledObject in keda.sh/v1"),
+    (KEDA, "pollingInterval: 15", "pollingInterval: 15s", "'15s' is not of type"),
+]
+CONVENTIONS = [
+    (TRITON, "              protocol: TCP\n", "", "has no protocol"),
+    (TRITON_POLICY, "          protocol: TCP\n", "", "has no protocol"),
+    (GPU, 'nvidia.com/gpu: "1"', "nvidia.com/gpu: 1", 'write "1"'),
+    (BASE, "newTag: 0.1.0", "newTag: latest", "gateway:latest is another one tomorrow"),
+    ("k8s/base/triton/kustomization.yaml", "newTag: 0.1.0", "newName: x/y", "image x/y is another"),
+    (TRITON, "      automountServiceAccountToken: false\n", "", "gets a token for the API server"),
+    (NODES_TOGETHER, "resources:", "namespace: x\nresources:", "it belongs to no namespace"),
+]
+REFERENCES = [
+    ("k8s/base/triton/service.yaml", "name: triton\n  ports", "name: tritons\n  ports", "no pod"),
+    ("k8s/base/gateway/service.yaml", "targetPort: grpc", "targetPort: rpc", "port rpc: "),
+    ("k8s/base/triton/disruption-budget.yaml", "io/name: triton", "io/name: trito", "no pod"),
+    (TRITON_POLICY, "port: 8001", "port: 8004", "port 8004: none of"),
+    (TRITON_POLICY, "kubernetes.io/name: gateway", "kubernetes.io/name: gate", "takes no pod"),
+    (TRITON, "serviceAccountName: triton", "serviceAccountName: tritons", "ServiceAccount tritons"),
+    (TRITON, "priorityClassName: second-opinion", "priorityClassName: high", "PriorityClass high"),
+    (TRITON, "claimName: models", "claimName: model", "PersistentVolumeClaim model is not"),
+    (GATEWAY, "secretName: gateway-api-keys", "secretName: keys", "Secret keys is not there"),
+    (TRITON, "              port: server-metrics", "              port: probes", "port probes: "),
+    (INGRESS, "name: http\n", "name: web\n", "is no Service with such a port"),
+    (INGRESS, "secretName: gateway-tls", "secretName: tls", "Secret tls is not there"),
+    (INGRESS, "- host: second", "- host: another", "not among the hosts"),
+    (KEDA, "  scaleTargetRef:\n    name: triton", "  scaleTargetRef:\n    name: server", "server"),
+    (MONITOR, "port: metrics", "port: metric", "port metric: "),
+]
+FACTS = [
+    (TRITON, "containerPort: 8002", "containerPort: 8012", "pipelines/ports.py says 8002"),
+    (TRITON, "--pipelines=oral_cancer", "--pipelines=oral", "no pipelines/oral.yaml"),
+    ("k8s/components/gpu/profile.yaml", "=gpu", "=gpus", "has none of this name"),
+    (BASE, "GATEWAY_TRITON_HOST=triton", "GATEWAY_TRITON_HOST=tritons", "no Service of this name"),
+    (SPARE, "=triton-spare:", "=triton-cpu:", "GATEWAY_SPARE_TRITON=triton-cpu:8001: there is no"),
+    (BASE, "GATEWAY_TRITON_CALLS", "GATEWAY_TRITON_CALL", "nothing reads such a setting"),
+    (BASE, "GATEWAY_MAX_IN_FLIGHT=128", "GATEWAY_MAX_IN_FLIGHT=0", "the gateway refuses max_in_fl"),
+    (
+        BASE,
+        "      - GATEWAY_API_KEYS_FILE=/etc/second-opinion/api-keys/keys\n",
+        "",
+        "no API keys are",
+    ),
+    (MTLS, "TRITON_TLS_CA_FILE", "TRITON_TLS_CA", "TRITON_TLS_CA: nothing reads such a setting"),
+]
+DRAIN = [
+    (
+        TRITON,
+        "terminationGracePeriodSeconds: 90",
+        "terminationGracePeriodSeconds: 50",
+        "preStop 30",
+    ),
+    (
+        GATEWAY,
+        "terminationGracePeriodSeconds: 90",
+        "terminationGracePeriodSeconds: 80",
+        "is not mo",
+    ),
+    (
+        GATEWAY,
+        "                seconds: 15",
+        "                seconds: 25",
+        "preStop 25 s and 70 s",
+    ),
+    (BASE, "SHUTDOWN_SECONDS=65", "SHUTDOWN_SECONDS=30", "raise it above that"),
+]
+AUTOSCALING = [
+    (
+        "k8s/overlays/keda/kustomization.yaml",
+        "components:",
+        "components:\n  - ../../components/hpa",
+        "fight",
+    ),
+    (TRITON, "  revisionHistoryLimit", "  replicas: 1\n  revisionHistoryLimit", "each apply would"),
+    (BASE, "MAX_IN_FLIGHT=128", "MAX_IN_FLIGHT=64", "the last replicas would never come"),
+    (BASE, "TRITON_CALLS=16", "TRITON_CALLS=4", "without a second call"),
+    (
+        KEDA,
+        'threshold: "16"',
+        'threshold: "17"',
+        "components/hpa Metric(kind='AverageValue', target=16",
+    ),
+    (KEDA, "metricType: AverageValue", "metricType: Value", "makes it proportional"),
+    (
+        KEDA,
+        'ignoreNullValues: "false"',
+        'ignoreNullValues: "true"',
+        "looks like a service that nobody",
+    ),
+    (KEDA, "stabilizationWindowSeconds: 600", "stabilizationWindowSeconds: 60", "differ in their"),
+    (KEDA, "maxReplicaCount: 8", "maxReplicaCount: 9", "differ in their largest size"),
+    (KEDA, "gateway_requests_in_flight", "gateway_requests", "is another one than"),
+    (ADAPTER, "as: second_opinion_demand", "as: demand", "no rule for second_opinion_demand"),
+    (
+        SITE,
+        "namespace: second-opinion",
+        "namespace: opinions",
+        "does not ask for namespace opinions",
+    ),
+    (NODES, 'gpu: "9"', 'gpu: "8"', "8 GPUs for 9 pods"),
+]
+
+
+CHECKS = {
+    "render": lambda rendered, _tree, _exceptions: rendered.problems,
+    "schemas": lambda rendered, _tree, _exceptions: schemas.problems(rendered),
+    "conventions": lambda rendered, _tree, _exceptions: conventions.problems(rendered),
+    "references": lambda rendered, _tree, exceptions: references.problems(rendered, exceptions),
+    "facts": lambda rendered, _tree, _exceptions: facts.problems(rendered),
+    "drain": lambda rendered, _tree, _exceptions: drain.problems(rendered),
+    "autoscaling": lambda rendered, tree, _exceptions: autoscaling.problems(tree, rendered),
+}
+CASES = {
+    "render": RENDER,
+    "schemas": SCHEMAS,
+    "conventions": CONVENTIONS,
+    "references": REFERENCES,
+    "facts": FACTS,
+    "drain": DRAIN,
+    "autoscaling": AUTOSCALING,
+}
+NEEDED = {
+    "render": {"gpu"},
+    "schemas": {"keda", "hpa"},
+    "conventions": {"gpu"},
+    "references": {"keda"},
+    "facts": {"gpu"},
+    "drain": {"gpu"},
+    "autoscaling": {"keda", "hpa"},
+}
+"""Overlays that show the errors of a check, but for those in these files."""
+SHOWN_BY = {
+    INGRESS: {"tls-ingress"},
+    MTLS: {"tls-ingress"},
+    MONITOR: {"gpu", "monitoring"},
+    NODES: {"keda", "hpa", "gpu-nodes"},
+    NODES_TOGETHER: {"gpu-nodes"},
+    SITE: {"site-example"},
+    SPARE: {"gpu-cpu-spare"},
+}
+
+
+@pytest.mark.parametrize("check", CASES)
+def test_the_manifests_as_they_are_pass(check, as_they_are, exceptions):
+    assert list(CHECKS[check](as_they_are, Tree(), exceptions)) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "file", "old", "new", "told"),
+    [(check, *case) for check, cases in CASES.items() for case in cases],
+)
+def test_a_planted_error_is_found(check, file, old, new, told, *, part, plant, exceptions):
+    plant(file, old, new)
+    tree = part(*SHOWN_BY.get(file, NEEDED[check]))
+    problems = list(CHECKS[check](rendering.render(tree), tree, exceptions))
+    assert any(told in problem for problem in problems), problems
+
+
+def test_an_overlay_without_a_kustomization_is_found(tree, part):
+    (tree.k8s / "overlays" / "new").mkdir()
+    assert any(
+        "overlays/new: it has no" in problem for problem in rendering.render(part()).problems
+    )
+
+
+def test_an_exception_that_excuses_nothing_is_found(as_they_are, exceptions):
+    more = {**exceptions.site_provides, "Secret nobody-wants": "It was needed once."}
+    stale = exceptions.model_copy(update={"site_provides": more})
+    problems = list(references.problems(as_they_are, stale))
+    assert problems == [
+        "exceptions.yaml: site_provides: Secret nobody-wants excuses nothing any more; remove it"
+    ]
