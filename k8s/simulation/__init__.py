@@ -1,0 +1,1 @@
+"""Simulation of autoscaling: the shipped rules, real processes, no cluster."""

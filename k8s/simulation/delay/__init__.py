@@ -1,0 +1,1 @@
+"""A member that takes time but no processor."""
