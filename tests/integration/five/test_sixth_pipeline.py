@@ -19,6 +19,8 @@ def add(five, name, like, **changes):
     """Writes the YAML of a new pipeline and exports it from another one's checkpoint."""
     facts = yaml.safe_load((five.specs_folder / f"{like}.yaml").read_text("utf-8"))
     member = five.specs[like].asked[0]
+    # They name members of the other one.
+    facts.pop("profiles")
     facts |= {"name": name, "members": {"only": facts["members"][member]}, **changes}
     path = five.specs_folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(facts, sort_keys=False), "utf-8")
