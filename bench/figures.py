@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.raw import Cell, Limit, Raw
-from bench.workload import WORKLOADS
+from bench.workload import measure_of
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,13 @@ class Load:
     rate: float
     """Images a second, answered rightly."""
     ratio: float
-    """Of the limit's rate in the same round."""
+    """Of the limit's rate just before and after."""
     spread: float
     """Largest less smallest rate of a round, divided by the median."""
     cpu_ms: float
     """CPU milliseconds an image, of the contender's process tree."""
     cpu_ratio: float
-    """Multiple of the limit's CPU time in the same round."""
+    """Multiple of the limit's CPU time just before and after."""
     p50_ms: float
     p99_ms: float
     images: int
@@ -89,7 +89,7 @@ def limit_row(raw: Raw, workload: str) -> LimitRow:
 
 def rows(raw: Raw, workload: str) -> list[Row]:
     """The contenders that were asked, in the order of the lineup."""
-    limits, found = _measure(raw, workload), []
+    found = []
     for contender in raw.contenders:
         sessions = [
             session
@@ -107,7 +107,7 @@ def rows(raw: Raw, workload: str) -> list[Row]:
         for concurrency in raw.concurrency:
             same = [cell for cell in cells if cell.concurrency == concurrency]
             if any(cell.images for cell in same):
-                loads[concurrency] = _load(same, limits)
+                loads[concurrency] = _load(same)
         found.append(
             Row(
                 name=contender.name,
@@ -129,20 +129,23 @@ def rows(raw: Raw, workload: str) -> list[Row]:
 
 def _measure(raw: Raw, workload: str) -> dict[int, Limit]:
     """The limit that a workload's ratios are to: of another workload, where that was run too."""
-    against = WORKLOADS[workload].against
-    return limits_by_round(raw, against if against in raw.workloads else workload)
+    return limits_by_round(raw, measure_of(workload, raw.workloads))
 
 
-def _load(cells: list[Cell], limits: dict[int, Limit]) -> Load:
+def _load(cells: list[Cell]) -> Load:
     answered = [cell for cell in cells if cell.images]
     rates = [cell.rate for cell in answered]
     cpu = [(cell, 1000 * cell.cpu_seconds / cell.images) for cell in answered]
     return Load(
         rate=statistics.median(rates),
-        ratio=statistics.median(cell.rate / limits[cell.round].rate for cell in answered),
+        ratio=statistics.median(
+            cell.rate / statistics.mean(limit.rate for limit in cell.limits) for cell in answered
+        ),
         spread=_spread(rates),
         cpu_ms=statistics.median(ms for _, ms in cpu),
-        cpu_ratio=statistics.median(ms / limits[cell.round].cpu_ms for cell, ms in cpu),
+        cpu_ratio=statistics.median(
+            ms / statistics.mean(limit.cpu_ms for limit in cell.limits) for cell, ms in cpu
+        ),
         p50_ms=statistics.median(cell.p50_ms or 0.0 for cell in answered),
         p99_ms=statistics.median(cell.p99_ms or 0.0 for cell in answered),
         images=sum(cell.images for cell in cells),

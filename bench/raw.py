@@ -93,6 +93,8 @@ class Cell(_Raw):
     generator_cpu_seconds: float
     pss_mib: float
     uss_mib: float
+    limits: tuple[Limit, Limit]
+    """Of the workload that is its measure, just before and just after."""
 
     @property
     def rate(self) -> float:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,13 @@ class RawLimit:
         self.workload, self._plan, self._photos, self._logs = workload, plan, photos, logs
         self.best: dict[Shape, int] = {}
         """The best batch of each shape, once `search` found it."""
+        self._fastest = SHAPES[0]
+        self._stack = ExitStack()
+        self._kept: list[Tree] = []
+
+    def close(self) -> None:
+        """Ends what `beside` keeps running."""
+        self._stack.close()
 
     def reference(self) -> list[list[float]]:
         """Probabilities of each photo, one at a time."""
@@ -50,7 +57,16 @@ class RawLimit:
                 tried = [self._cell(trees, shape, batch, seconds, -1) for batch in batches]
             self.best[shape] = max(tried, key=lambda cell: cell.rate).batch
             cells += tried
+        fastest = max(cells, key=lambda cell: cell.rate)
+        self._fastest = Shape(fastest.processes, fastest.threads)
         return cells
+
+    def beside(self, round_: int, seconds: float) -> raw.Limit:
+        """The best shape once more, at once: its processes stay, and rest until the next time."""
+        shape = self._fastest
+        if not self._kept:
+            self._kept = self._stack.enter_context(self._running(shape))
+        return self._cell(self._kept, shape, self.best[shape], seconds, round_)
 
     def measure(self, round_: int, seconds: float) -> list[raw.Limit]:
         """Each shape with its best batch."""

@@ -19,9 +19,9 @@ same ONNX files. Before anything is timed, all answers are compared: they agree 
 the best batch; one process with all threads and one process a core were both tried, and the \
 better one counts. No server can be faster with this runtime.
 - **images/s**: a closed loop; each caller asks again when it is answered. **of the limit**: \
-divided by the limit's rate in the same round.
+divided by the limit's rate, measured just before and just after, as machines drift.
 - **CPU ms an image**: user and system time of the contender's whole process tree; the load \
-generator's own is left out. **x limit**: a multiple of the limit's in the same round.
+generator's own is left out. **x limit**: a multiple of the limit's, just before and after.
 - **spread**: largest less smallest rate of a round, divided by the median; the largest of all \
 concurrencies. All figures are medians over the rounds.
 - **memory**: PSS of the process tree after the loads, the most of all rounds. The memory of \

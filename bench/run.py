@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,11 +13,12 @@ from bench.environment import CACHE
 from bench.errors import ContenderError
 from bench.raw_limit import RawLimit
 from bench.session import Ground, Session
-from bench.workload import WORKLOADS
+from bench.workload import WORKLOADS, measure_of
 from pipelines.preprocessing import Decoding
 
-_SEARCH_SHARE = 0.4
-"""Of a cell's seconds, for each batch that the search for the limit tries."""
+_LIMIT_SHARE = 0.4
+"""Of a cell's seconds, for each batch that the search for the limit tries, and for the limit
+before and after a cell."""
 BEFORE = -1
 """The round of what is done before the first one."""
 
@@ -56,6 +58,7 @@ class Run:
     sessions: list[raw.Session] = field(default_factory=list)
     cells: list[raw.Cell] = field(default_factory=list)
     described: list[raw.Described] = field(default_factory=list)
+    _limits: dict[str, RawLimit] = field(default_factory=dict)
 
     def all(self) -> None:
         """Everything.
@@ -75,12 +78,27 @@ class Run:
         limits = {
             name: RawLimit(name, path, folder, CACHE / "logs") for name, path in plans.items()
         }
-        references = {}
+        try:
+            references = self._references(limits)
+            self._limits = limits
+            self._measure(
+                Ground(options.repository, folder, plans, references, plan.classes, CACHE)
+            )
+        finally:
+            for limit in limits.values():
+                limit.close()
+
+    def _references(self, limits: dict[str, RawLimit]) -> dict[str, list[list[float]]]:
+        """Everyone's right answers, by workload; and the best batch of each limit."""
+        options, references = self.options, {}
         for name, limit in limits.items():
             self.on_step(f"limit, {name}: reference, best batch")
             references[name] = limit.reference()
-            self.limits += limit.search(options.batches, options.seconds * _SEARCH_SHARE)
-        ground = Ground(options.repository, folder, plans, references, plan.classes, CACHE)
+            self.limits += limit.search(options.batches, options.seconds * _LIMIT_SHARE)
+        return references
+
+    def _measure(self, ground: Ground) -> None:
+        options = self.options
         deployments = list(self._deployments())
         if options.compare_first:
             deployments = [
@@ -88,7 +106,7 @@ class Run:
                 for contender, deployment in deployments
                 if self._session(ground, contender, deployment, BEFORE)
             ]
-        turns: list[RawLimit | Start] = [*limits.values(), *deployments]
+        turns: list[RawLimit | Start] = [*self._limits.values(), *deployments]
         for round_ in range(options.rounds):
             for each in rotated(turns, round_, options.rounds):
                 if isinstance(each, RawLimit):
@@ -141,13 +159,23 @@ class Run:
                     )
                 )
                 for workload in deployment.workloads if round_ >= 0 else ():
-                    cells = session.cells(round_, workload, options.concurrency, options.seconds)
+                    cells = session.cells(
+                        round_,
+                        workload,
+                        options.concurrency,
+                        options.seconds,
+                        partial(self._beside, workload, round_),
+                    )
                     self.on_step(f"{where}: {contender.name}, {workload}")
                     self.cells += cells
         except ContenderError as error:
             self._failed(contender, deployment.workloads, round_, str(error))
             return False
         return True
+
+    def _beside(self, workload: str, round_: int) -> raw.Limit:
+        measure = self._limits[measure_of(workload, self.options.workloads)]
+        return measure.beside(round_, self.options.seconds * _LIMIT_SHARE)
 
     def _failed(
         self, contender: Contender, workloads: tuple[str, ...], round_: int, reason: str

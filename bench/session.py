@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,17 +110,27 @@ class Session:
             )
 
     def cells(
-        self, round_: int, workload: str, concurrency: tuple[int, ...], seconds: float
+        self,
+        round_: int,
+        workload: str,
+        concurrency: tuple[int, ...],
+        seconds: float,
+        beside: Callable[[], raw.Limit],
     ) -> Iterator[raw.Cell]:
-        """One cell for each concurrency, each after a wave that does not count."""
+        """One cell for each concurrency, each after a wave that does not count.
+
+        `beside` measures the limit; it is called before the first cell and after each.
+        """
         assert self._tree is not None, "start() comes first"  # noqa: S101
         generator = self._generator(workload)
+        limit = beside()
         for workers in concurrency:
             generator.warm(workers)
             before = self._tree.cpu_seconds()
             found = generator.cell(workers, seconds)
             cpu = self._tree.cpu_seconds() - before
             memory = self._tree.memory()
+            last, limit = limit, beside()
             yield raw.Cell(
                 round=round_,
                 contender=self._contender.name,
@@ -129,6 +139,7 @@ class Session:
                 cpu_seconds=cpu,
                 pss_mib=memory.pss,
                 uss_mib=memory.uss,
+                limits=(last, limit),
                 **found,
             )
 

@@ -1,5 +1,6 @@
 """What is asked of all contenders: which models, with which weights."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,12 @@ WORKLOADS = {
         Workload("int8", "VGG16 and RegNetY in INT8, weighted", "int8", against="heavy"),
     )
 }
+
+
+def measure_of(name: str, asked: Collection[str]) -> str:
+    """The workload whose limit one is compared with, of those that a run has."""
+    against = WORKLOADS[name].against
+    return against if against is not None and against in asked else name
 
 
 def _newest(repository: Path, member: str) -> Path:

@@ -1,6 +1,7 @@
 """A session from start to end, with a small server as contender and the real load generator."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -9,6 +10,7 @@ import pytest
 from bench.contender import Contender, Deployment, Launch, free_ports
 from bench.errors import BenchError, ContenderError
 from bench.session import Ground, Session
+from tests.unit.bench import measured
 
 SERVER = Path(__file__).parent / "door_server.py"
 
@@ -46,10 +48,13 @@ def test_a_contender_is_started_compared_measured_and_ended(tmp_path):
     with session(tmp_path, contender(str(SERVER), "PORT", "0.01")) as running:
         assert running.start() > 0
         assert running.compare("light") == 0.0
-        cells = list(running.cells(0, "light", (1, 2), 0.3))
+        limits = (measured.limit(0, images) for images in (100, 200, 300))
+        cells = list(running.cells(0, "light", (1, 2), 0.3, partial(next, limits)))
         processes = set(psutil.Process().children(recursive=True)) - others
     assert processes
     assert [cell.concurrency for cell in cells] == [1, 2]
+    around = [tuple(limit.images for limit in cell.limits) for cell in cells]
+    assert around == [(100, 200), (200, 300)]
     assert all(cell.images > 0 and cell.errors == cell.wrong == 0 for cell in cells)
     assert all((cell.p50_ms or 0) >= 10 for cell in cells)
     assert all(cell.cpu_seconds > 0 and cell.pss_mib > 1 for cell in cells)
