@@ -3,7 +3,7 @@ from images import pip_settings
 LISTING = """:env:.cert='/etc/company.pem'
 :env:.find-links='/opt/wheels'
 global.cert='/etc/other.pem'
-global.extra-index-url='https://pypi.example/simple file:///opt/pypi/simple'
+global.extra-index-url='https://pypi.example/simple file:///srv/packages/simple'
 global.timeout='60'
 """
 
