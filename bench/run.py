@@ -36,7 +36,7 @@ class Options:
     concurrency: tuple[int, ...]
     rounds: int
     seconds: float
-    """Of each cell, after which nothing more is asked."""
+    """Of each cell, after which nothing more is asked; of some workloads several times as many."""
     batches: tuple[int, ...]
     """That the search for the limit tries."""
     decoding: Decoding
@@ -94,7 +94,7 @@ class Run:
         for name, limit in limits.items():
             self.on_step(f"limit, {name}: reference, best batch")
             references[name] = limit.reference()
-            self.limits += limit.search(options.batches, options.seconds * _LIMIT_SHARE)
+            self.limits += limit.search(options.batches, self._seconds(name) * _LIMIT_SHARE)
         return references
 
     def _measure(self, ground: Ground) -> None:
@@ -111,7 +111,7 @@ class Run:
             for each in rotated(turns, round_, options.rounds):
                 if isinstance(each, RawLimit):
                     self.on_step(f"round {round_ + 1}: limit, {each.workload}")
-                    self.limits += each.measure(round_, options.seconds)
+                    self.limits += each.measure(round_, self._seconds(each.workload))
                 else:
                     contender, deployment = each
                     self._session(ground, contender, deployment, round_)
@@ -163,7 +163,7 @@ class Run:
                         round_,
                         workload,
                         options.concurrency,
-                        options.seconds,
+                        self._seconds(workload),
                         partial(self._beside, workload, round_),
                     )
                     self.on_step(f"{where}: {contender.name}, {workload}")
@@ -174,8 +174,11 @@ class Run:
         return True
 
     def _beside(self, workload: str, round_: int) -> raw.Limit:
-        measure = self._limits[measure_of(workload, self.options.workloads)]
-        return measure.beside(round_, self.options.seconds * _LIMIT_SHARE)
+        name = measure_of(workload, self.options.workloads)
+        return self._limits[name].beside(round_, self._seconds(name) * _LIMIT_SHARE)
+
+    def _seconds(self, workload: str) -> float:
+        return self.options.seconds * WORKLOADS[workload].longer
 
     def _failed(
         self, contender: Contender, workloads: tuple[str, ...], round_: int, reason: str

@@ -31,9 +31,12 @@ def _measured(raw: Raw) -> str:
     machine = raw.machine
     levels = ", ".join(map(str, raw.concurrency))
     width, height = raw.photo_size
+    lasting = ", ".join(
+        f"{name} {raw.seconds * WORKLOADS[name].longer:g} s" for name in raw.workloads
+    )
     return (
         f"`{raw.command}` on {raw.started[:10]}: photos of {width} x {height}, {raw.rounds} rounds "
-        f"of {raw.seconds:g} s for each cell, callers {levels}; {raw.minutes:.0f} minutes in all. "
+        f"of cells ({lasting}), callers {levels}; {raw.minutes:.0f} minutes in all. "
         f"Machine: {machine.cores} cores "
         f"of {machine.cpu}, {machine.memory_gib:.0f} GiB, {machine.system}, Python "
         f"{machine.python}; load average before the run {machine.load_average:.1f}.\n"

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from pipelines import wire
 from pipelines.wire import Delta, Output
 from server.backends.choice import Choice, Choices
+from server.backends.core import settle
 from server.backends.failure import Failure, Response, refused
 from server.backends.members import Answering, Question, Reply, ask, models_of, through_triton
 from server.backends.refusal import RefusedError
@@ -66,6 +67,8 @@ class TritonPythonModel:
             processes = sum(group["count"] for group in config["instance_group"])
             members = InProcess(Path(args["model_repository"]), parameters, processes)
             self._pixels, self._answering = Decoding(parameters), members.answer
+            # Last: the threads of the sessions may run on any core.
+            settle(int(args["model_instance_name"].rpartition("_")[2]), processes)
 
     def execute(self, requests: list[Request]) -> list[Response]:
         """Asks each member once, about all images that it is heard on; decides one by one."""

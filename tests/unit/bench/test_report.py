@@ -18,9 +18,8 @@ def test_the_page_the_data_and_the_plot_are_written_side_by_side(tmp_path):
 
 def test_the_tables_say_what_was_measured():
     page = report.page([measured.run()], "performance")
-    assert (
-        "`python -m bench --rounds 2` on 2026-01-02: photos of 640 x 480, 2 rounds of 10 s" in page
-    )
+    assert "`python -m bench --rounds 2` on 2026-01-02: photos of 640 x 480, " in page
+    assert "2 rounds of cells (light 10 s), callers " in page
     assert "2 cores of A processor, 24 GiB" in page
     assert "| **limit** (2 x 1, batch 4) | 75.0 | 100 % | 8.0 | 1.00 | 67% |" in page
     assert "| Fast, http | 55.0 | 70 % | 27.5 | 3.44 | 91% |" in page

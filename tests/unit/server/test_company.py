@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +68,23 @@ def test_a_process_of_another_parent_does_not_count(children, child, monkeypatch
     monkeypatch.setattr(company, "_LOOKED_FOR_EVERY", float("inf"))
     children._parent = -2
     assert children.rests()
+
+
+def test_one_that_rests_for_a_moment_only_does_not_count_as_resting(children, monkeypatch):
+    monkeypatch.setattr(company, "_WINDOW", 0.0)
+    # A machine with other work gives it less of a core.
+    monkeypatch.setattr(company, "_BUSY", 0.02)
+    work = "import time\ninput()\nwhile time.process_time() < 1: pass\nprint()\ninput()"
+    command = [sys.executable, "-u", "-c", work]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as worker:
+        assert becomes(children, rests=True)
+        worker.stdin.write(b"\n")
+        worker.stdin.flush()
+        worker.stdout.readline()
+        time.sleep(0.1)
+        state = Path(f"/proc/{worker.pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+        assert state == b"S"
+        assert not children.rests()
+        assert becomes(children, rests=True)
+        worker.stdin.close()
