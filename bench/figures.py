@@ -18,6 +18,8 @@ class Load:
     """Of the limit's rate just before and after."""
     spread: float
     """Largest less smallest rate of a round, divided by the median."""
+    ratio_spread: float
+    """The same of the ratio to the limit."""
     cpu_ms: float
     """CPU milliseconds an image, of the contender's process tree."""
     cpu_ratio: float
@@ -46,6 +48,16 @@ class Row:
     cold_start: float | None
     """Seconds."""
     failures: tuple[str, ...]
+
+    @property
+    def spread(self) -> float:
+        """Of the rate, the largest of all concurrencies."""
+        return max((load.spread for load in self.loads.values()), default=0.0)
+
+    @property
+    def ratio_spread(self) -> float:
+        """Of the ratio to the limit, the largest of all concurrencies."""
+        return max((load.ratio_spread for load in self.loads.values()), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -135,13 +147,13 @@ def _measure(raw: Raw, workload: str) -> dict[int, Limit]:
 def _load(cells: list[Cell]) -> Load:
     answered = [cell for cell in cells if cell.images]
     rates = [cell.rate for cell in answered]
+    ratios = [cell.rate / statistics.mean(limit.rate for limit in cell.limits) for cell in answered]
     cpu = [(cell, 1000 * cell.cpu_seconds / cell.images) for cell in answered]
     return Load(
         rate=statistics.median(rates),
-        ratio=statistics.median(
-            cell.rate / statistics.mean(limit.rate for limit in cell.limits) for cell in answered
-        ),
+        ratio=statistics.median(ratios),
         spread=_spread(rates),
+        ratio_spread=_spread(ratios),
         cpu_ms=statistics.median(ms for _, ms in cpu),
         cpu_ratio=statistics.median(
             ms / statistics.mean(limit.cpu_ms for limit in cell.limits) for cell, ms in cpu

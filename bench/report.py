@@ -22,8 +22,9 @@ better one counts. No server can be faster with this runtime.
 divided by the limit's rate, measured just before and just after, as machines drift.
 - **CPU ms an image**: user and system time of the contender's whole process tree; the load \
 generator's own is left out. **x limit**: a multiple of the limit's, just before and after.
-- **spread**: largest less smallest rate of a round, divided by the median; the largest of all \
-concurrencies. All figures are medians over the rounds.
+- **spread**: largest less smallest figure of a round, divided by the median; the largest of all \
+concurrencies. All figures are medians over the rounds. Machines drift, so ratios say more than \
+images a second.
 - **memory**: PSS of the process tree after the loads, the most of all rounds. The memory of \
 Triton and the gateway holds the models of both workloads. **cold start**: from the start of the \
 process to the first right answer.

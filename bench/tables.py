@@ -1,9 +1,10 @@
 """One run as Markdown."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from bench import figures
 from bench.figures import Load, Row
+from bench.markdown import table
 from bench.raw import Raw
 from bench.workload import WORKLOADS
 
@@ -51,7 +52,7 @@ def _speed(raw: Raw, workload: str, rows: list[Row]) -> str:
         "of the limit",
         f"CPU ms an image at {levels}",
         "x limit",
-        "spread",
+        "spread of images/s, of the ratio",
     )
     limit = figures.limit_row(raw, workload)
     lines = [
@@ -73,10 +74,10 @@ def _speed(raw: Raw, workload: str, rows: list[Row]) -> str:
                 _each(loads, lambda load: f"{100 * load.ratio:.0f} %"),
                 _each(loads, lambda load: f"{load.cpu_ms:.1f}"),
                 _each(loads, lambda load: f"{load.cpu_ratio:.2f}"),
-                f"{max((load.spread for load in loads if load), default=0):.0%}",
+                f"{row.spread:.0%}, {row.ratio_spread:.0%}",
             )
         )
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def _rest(raw: Raw, rows: list[Row]) -> str:
@@ -106,7 +107,7 @@ def _rest(raw: Raw, rows: list[Row]) -> str:
                 _each(loads, lambda load: f"{load.generator_ms:.2f}"),
             )
         )
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def _setups(raw: Raw) -> str:
@@ -119,7 +120,7 @@ def _setups(raw: Raw) -> str:
         )
         for each in raw.contenders
     ]
-    return "### How each was set up\n\n" + _table(head, lines)
+    return "### How each was set up\n\n" + table(head, lines)
 
 
 def _failures(raw: Raw) -> str:
@@ -140,11 +141,6 @@ def _title(row: Row) -> str:
 
 def _each(loads: Sequence[Load | None], text: Callable[[Load], str]) -> str:
     return " / ".join(_NONE if load is None else text(load) for load in loads)
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows) + "\n"
 
 
 def _one_line(text: str) -> str:

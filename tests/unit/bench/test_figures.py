@@ -17,6 +17,7 @@ def test_figures_are_medians_over_the_rounds():
     load = row.loads[8]
     assert load.rate == pytest.approx((80 + 30) / 2)
     assert load.spread == pytest.approx((80 - 30) / 55)
+    assert load.ratio_spread == pytest.approx((0.8 - 0.6) / 0.7)
     assert load.cpu_ms == pytest.approx((15 + 40) / 2)
     assert (load.p50_ms, load.images, load.errors) == (40.5, 1100, 0)
     assert row.cold_start == pytest.approx(2.0)

@@ -22,7 +22,7 @@ def test_the_tables_say_what_was_measured():
     assert "2 rounds of cells (light 10 s), callers " in page
     assert "2 cores of A processor, 24 GiB" in page
     assert "| **limit** (2 x 1, batch 4) | 75.0 | 100 % | 8.0 | 1.00 | 67% |" in page
-    assert "| Fast, http | 55.0 | 70 % | 27.5 | 3.44 | 91% |" in page
+    assert "| Fast, http | 55.0 | 70 % | 27.5 | 3.44 | 91%, 29% |" in page
     assert "| Fast, http | 40 | 90 | 1100 | 0 | 401 | 2.0 | 0.23 |" in page
     assert "| Fast (http) | as it is | a 1 |" in page
 
