@@ -13,6 +13,8 @@ import psutil
 
 _MARK = "BENCH_TREE"
 _PATIENCE, _MOMENT = 25.0, 3.0
+_EXEC = 0.2
+"""Seconds after which a new process has its own environment."""
 _LAST_LINES = 12
 _LONGEST = 200
 _MIB = 1024 * 1024
@@ -58,17 +60,25 @@ class Tree:
         self._mark = uuid.uuid4().hex
         self._found: set[psutil.Process] = set()
         pipe = subprocess.PIPE if talks else None
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [str(word) for word in argv],
-                cwd=folder,
-                env={**os.environ, **environment, _MARK: self._mark},
-                stdin=pipe or subprocess.DEVNULL,
-                stdout=pipe or output,
-                stderr=output,
-                text=True,
-                start_new_session=True,
-            )
+        try:
+            with log.open("wb") as output:
+                self.process = subprocess.Popen(
+                    [str(word) for word in argv],
+                    cwd=folder,
+                    env={**os.environ, **environment, _MARK: self._mark},
+                    stdin=pipe or subprocess.DEVNULL,
+                    stdout=pipe or output,
+                    stderr=output,
+                    text=True,
+                    start_new_session=True,
+                )
+        except BaseException:
+            # Ctrl-C while it starts: nobody has it yet who would end it.
+            time.sleep(_EXEC)
+            for process in self._processes():
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            raise
 
     @property
     def ended(self) -> bool:

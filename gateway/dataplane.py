@@ -100,7 +100,7 @@ class Dataplane:
                 data,
                 choices.parameters,
                 deadline.remaining(),
-                kind_of(pipeline).images_a_call(pipeline.spec),
+                kind_of(pipeline).images_a_call(pipeline, choices.member),
             )
 
         return await twice_if_unavailable(ask)

@@ -12,7 +12,7 @@ from gateway.opinion import Opinion
 from gateway.outputs import Outputs
 from gateway.render import classification, detection
 from gateway.render.frame import Json
-from pipelines.spec import PipelineSpec, Task
+from pipelines.spec import Task
 from pipelines.wire import Parameter
 
 _F = TypeVar("_F", Opinion, Detections)
@@ -43,8 +43,8 @@ class Kind(Generic[_F]):
     views: Mapping[Form, View[_F]]
     entry: Callable[[_F, Choices], Json]
     """Renders one image of a batch."""
-    images_a_call: Callable[[PipelineSpec], int]
-    """How many images Triton takes in one call."""
+    images_a_call: Callable[[Pipeline, str | None], int]
+    """How many images may share a call, where one member is asked or, with None, all are."""
 
 
 def _detector(*more: Parameter) -> Kind[Detections]:
@@ -59,8 +59,20 @@ def _detector(*more: Parameter) -> Kind[Detections]:
         },
         detection.entry,
         # What is found differs from image to image, so answers do not stack.
-        lambda _: 1,
+        lambda *_: 1,
     )
+
+
+def _images_of_a_classification(pipeline: Pipeline, member: str | None) -> int:
+    """As many as Triton takes.
+
+    In one process the images of a call are worked through in turns, and answered after the last
+    one: more than the members take at a time would only wait for each other.
+    """
+    spec = pipeline.spec
+    if not spec.serving.one_process:
+        return spec.serving.max_batch
+    return min(spec.max_batch(name) for name in pipeline.heard(member))
 
 
 _KINDS: dict[Task, Kind[Any]] = {
@@ -72,7 +84,7 @@ _KINDS: dict[Task, Kind[Any]] = {
             Form.FLAT: View(classification.flat),
         },
         classification.entry,
-        lambda spec: spec.serving.max_batch,
+        _images_of_a_classification,
     ),
     Task.DETECTION: _detector(),
     Task.SEGMENTATION: _detector(Parameter.POLYGONS),

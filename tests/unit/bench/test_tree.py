@@ -1,13 +1,16 @@
 import sys
 import time
+from subprocess import Popen
 
 import psutil
 import pytest
 
+from bench import tree
 from bench.tree import Tree
 
 BUSY = """
 import time
+from subprocess import Popen
 start = time.process_time()
 while time.process_time() - start < 0.3: pass
 """
@@ -69,3 +72,19 @@ def test_last_words_are_the_end_of_the_log(tmp_path):
     assert tree.last_words().splitlines()[-1] == "39"
     assert len(tree.last_words().splitlines()) < 40
     tree.stop()
+
+
+def test_what_is_interrupted_while_it_starts_leaves_nothing_behind(tmp_path, monkeypatch):
+    started = []
+
+    def popen(*arguments, **options):
+        started.append(Popen(*arguments, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tree.subprocess, "Popen", popen)
+    with pytest.raises(KeyboardInterrupt):
+        start(tmp_path, "import time; time.sleep(600)")
+    (process,) = started
+    assert process.wait(timeout=20) < 0
+    process.stdin.close()
+    process.stdout.close()
