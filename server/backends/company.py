@@ -27,6 +27,9 @@ class _Seen(NamedTuple):
     """That it has computed since it started."""
 
 
+_GONE = _Seen(computes=False, seconds=0.0)
+
+
 class Company:
     """The other children of the parent process."""
 
@@ -61,7 +64,9 @@ class Company:
             # After the name, which may hold anything: from the state on (proc_pid_stat(5)).
             stat = Path(f"/proc/{pid}/task/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         except OSError:
-            return _Seen(computes=False, seconds=0.0)
+            return _GONE
         state, parent, user, system = stat[0], stat[1], stat[11], stat[12]
-        ours = int(parent) == self._parent
-        return _Seen(ours and state == b"R", (int(user) + int(system)) / _TICKS)
+        if int(parent) != self._parent:
+            # Linux gave the number of one that ended to another.
+            return _GONE
+        return _Seen(state == b"R", (int(user) + int(system)) / _TICKS)
