@@ -35,7 +35,7 @@ from pipelines.member import Method
 _STATIC_OPERATORS = ["Conv", "MatMul", "Gemm", "MaxPool", "Relu"]
 _DYNAMIC_OPERATORS = ["MatMul", "Gemm"]
 # Rare extremes would make the steps between the other values too coarse.
-_PERCENTILE = 99.99
+_PERCENTILE = 99.999
 # Calibration keeps the activations of so many images in memory at a time.
 _STRIDE = 8
 
