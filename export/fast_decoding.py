@@ -90,7 +90,7 @@ def judge(spec: PipelineSpec, repository: ModelRepository, folder: Path | None) 
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             steps.begin(f"{spec.name}: drawing photos")
-            draw_photos(spec, folder, PHOTOS_AT_LEAST, _short(spec), steps.advance)
+            draw_photos(spec, folder, PHOTOS_AT_LEAST, short_side(spec), steps.advance)
             files = photos.files_below(folder)
         steps.begin(f"{spec.name}: comparing answers to {len(files)} photos")
         record = measure(spec, artefacts, files, steps.advance)
@@ -98,7 +98,7 @@ def judge(spec: PipelineSpec, repository: ModelRepository, folder: Path | None) 
     return record
 
 
-def _short(spec: PipelineSpec) -> int:
+def short_side(spec: PipelineSpec) -> int:
     """The short side of the smallest photo that `fast` decodes at a half; a multiple of 16."""
     needed = 2 * (spec.preprocessing.reserve or 1) * max(spec.preprocessing.size or (0,))
     return -(-needed // 16) * 16

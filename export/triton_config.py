@@ -10,7 +10,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from export import tensors
 from export.tensors import Tensor
 from pipelines import wire
-from pipelines.member import Format, Kind
+from pipelines.member import Acceleration, Format, Kind
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec, Task
 from pipelines.whole import WholePipeline
@@ -90,10 +90,13 @@ def _member(spec: PipelineSpec, name: str) -> pb.ModelConfig:
     _set(config, _THREADS[member.format], str(member.threads))
     if member.kind is not None:
         config.instance_group[0].kind = _KINDS[member.kind]
-    if member.acceleration is not None:
-        accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
-        accelerator.name = member.acceleration
+    accelerators = config.optimization.execution_accelerators
+    if member.acceleration is Acceleration.TENSORRT:
+        accelerator = accelerators.gpu_execution_accelerator.add(name=member.acceleration)
         accelerator.parameters["precision_mode"] = member.precision.upper()
+    elif member.acceleration is Acceleration.OPENVINO:
+        accelerators.cpu_execution_accelerator.add(name=member.acceleration)
+        _set(config, "tolerance", str(spec.parity.tolerance))
     return config
 
 
@@ -129,11 +132,17 @@ def _decision(spec: PipelineSpec) -> pb.ModelConfig:
 
 def _asked_as(spec: PipelineSpec, name: str) -> dict[str, object]:
     """What the decision step has to know of a member."""
-    facts = {"name": wire.member_model(spec.name, name), "max_batch": spec.max_batch(name)}
+    facts: dict[str, object] = {
+        "name": wire.member_model(spec.name, name),
+        "max_batch": spec.max_batch(name),
+    }
     if not spec.serving.one_process:
         return facts
     member = spec.members[name]
-    return facts | {"artefact": member.format.filename, "threads": member.threads}
+    facts |= {"artefact": member.format.filename, "threads": member.threads}
+    if member.acceleration is None:
+        return facts
+    return facts | {"acceleration": member.acceleration, "tolerance": spec.parity.tolerance}
 
 
 def _ensemble(spec: PipelineSpec) -> pb.ModelConfig:

@@ -14,10 +14,10 @@ Request: TypeAlias = Any
 Array: TypeAlias = NDArray[Any]
 
 
-def chosen(request: Request, choices: Choices) -> Choice | Response:
-    """What the request chose by its parameters, or the response that refuses it."""
+def chosen(parameters: str, choices: Choices) -> Choice | Response:
+    """What a request chose, by its `parameters()`, or the response that refuses it."""
     try:
-        return choices.read(parse(request.parameters()))
+        return choices.read(parse(parameters))
     except RefusedError as error:
         return refused(error)
 

@@ -1,6 +1,7 @@
 """The committed model repository says what the pipelines' facts say, in words that native
 backends know."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,27 @@ def test_tensorrt_is_asked_for_in_the_words_of_the_native_backend():
     assert accelerator.name == "tensorrt"
     assert dict(accelerator.parameters) == {"precision_mode": "FP16"}
     assert config.instance_group[0].kind == pb.ModelInstanceGroup.KIND_GPU
+
+
+def test_openvino_is_asked_for_in_the_words_of_the_native_backend():
+    facts = load_whole("oral_cancer").model_dump(exclude_unset=True)
+    facts["profiles"]["new"] = {"members": {"vgg16": {"acceleration": "openvino"}}}
+    spec = WholePipeline.model_validate(facts).under("new")
+    config = configs(spec)["oral_cancer_vgg16"]
+    (accelerator,) = config.optimization.execution_accelerators.cpu_execution_accelerator
+    assert accelerator.name == "openvino"
+    assert float(config.parameters["tolerance"].string_value) == spec.parity.tolerance
+    assert keys_of(config) <= ALLOWED["keys"].keys()
+    assert set(config.parameters) <= ALLOWED["parameters"]["onnxruntime"].keys()
+
+
+def test_in_one_process_the_decision_step_is_told_which_members_openvino_compiles():
+    decision = under("openvino", wire.decision_model("oral_cancer"))
+    models = json.loads(decision.parameters["models"].string_value)
+    spec = load_spec("oral_cancer", profile="openvino")
+    for name in spec.members:
+        assert models[name]["acceleration"] == "openvino"
+        assert models[name]["tolerance"] == spec.parity.tolerance
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=str)

@@ -1,6 +1,8 @@
 """The same pipeline under each profile: a real launcher, tritonserver and gateway, in turns."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,11 @@ from tests import plain_recipe
 from tests.integration.service import running
 
 NAME = "profiled"
-PROFILES = ("default", "onnx", "int8")
+PROFILES = ("default", "onnx", "openvino", "int8")
 TOLERANCE = 1e-4
 ASKED, JUDGED = 6, 12
+CROWD = [(index % (ASKED + 1), 0.1 + 0.1 * (index % 8)) for index in range(70)]
+"""Number of a photo, the last one broken, and the threshold to ask for: some share a batch."""
 BROKEN = b"\xff\xd8\xff" + bytes(64)
 """It begins as a JPEG does."""
 GATE = {
@@ -43,6 +47,8 @@ class Served:
     logs: dict[str, str]
     mixed: dict[str, list[dict[str, Any]]]
     """Results of one upload of good photos with a broken one between them."""
+    crowd: dict[str, list[httpx.Response]]
+    """Replies to `CROWD`, asked side by side."""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +73,7 @@ def served(oral_cancer, tmp_path_factory) -> Served:
     evidence = Evidence(pixels[JUDGED:], pixels[:JUDGED], judged)
     given = {"regnet": oral_cancer.checkpoints["regnet"]}
     export(whole, given, repository, evidence=evidence)
-    answers, logs, mixed = {}, {}, {}
+    answers, logs, mixed, crowd = {}, {}, {}, {}
     files = [oral_cancer.files[0], BROKEN, oral_cancer.files[1]]
     for profile in PROFILES:
         home = folder / profile
@@ -84,14 +90,24 @@ def served(oral_cancer, tmp_path_factory) -> Served:
                 files=[("files", file) for file in files],
                 timeout=60,
             )
+            asking = partial(ask, path, [*oral_cancer.files[:ASKED], BROKEN])
+            with ThreadPoolExecutor(16) as callers:
+                crowd[profile] = list(callers.map(asking, CROWD))
             logs[profile] = service.log.read_text("utf-8")
         mixed[profile] = batch.json()["results"]
         answers[profile] = [reply.raise_for_status().json() for reply in replies]
-    return Served(specs, repository.root, answers, logs, mixed)
+    return Served(specs, repository.root, answers, logs, mixed, crowd)
 
 
-def test_onnx_answers_equal_those_of_the_default_and_say_another_release(served):
-    for answer, default in zip(served.answers["onnx"], served.answers["default"], strict=True):
+def ask(path, files, asked):
+    number, threshold = asked
+    url = f"{path}?threshold={threshold:.2f}"
+    return httpx.post(url, files={"file": files[number]}, timeout=60)
+
+
+@pytest.mark.parametrize("profile", ["onnx", "openvino"])
+def test_onnx_answers_equal_those_of_the_default_and_say_another_release(served, profile):
+    for answer, default in zip(served.answers[profile], served.answers["default"], strict=True):
         assert answer["probabilities"] == pytest.approx(default["probabilities"], abs=TOLERANCE)
         assert list(default["models"]) == ["regnet"]
         assert list(answer["models"]) == ["regnet_onnx"]
@@ -107,6 +123,21 @@ def test_one_process_refuses_an_image_alone_and_as_the_default_does(served):
         assert onnx[position]["probabilities"] == pytest.approx(
             default[position]["probabilities"], abs=TOLERANCE
         )
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_in_a_crowd_everyone_gets_an_own_answer(served, profile):
+    alone = served.answers[profile]
+    for (number, threshold), reply in zip(CROWD, served.crowd[profile], strict=True):
+        if number == ASKED:
+            assert reply.status_code == 422
+            assert reply.json()["code"] == "image_undecodable"
+            continue
+        answer = reply.raise_for_status().json()
+        assert answer["threshold"] == pytest.approx(threshold, abs=1e-6)
+        assert answer["probabilities"] == pytest.approx(alone[number]["probabilities"], abs=1e-4)
+        likely = answer["probabilities"]["cancer"] >= answer["threshold"]
+        assert answer["prediction"] == ("cancer" if likely else "healthy")
 
 
 def test_the_int8_profile_serves_its_artefact(served, oral_cancer):

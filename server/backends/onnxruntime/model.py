@@ -1,8 +1,9 @@
 """Triton backend `onnxruntime`, for the embedded Triton, which lacks the native one.
 
 Honours what the native backend documents and this project's configs use:
-`default_model_filename`, `max_batch_size: 0`, `optimization.graph.level`, instance kinds and the
-parameters `intra_op_thread_count`, `inter_op_thread_count`, `execution_mode`.
+`default_model_filename`, `max_batch_size: 0`, `optimization.graph.level`, OpenVINO as an execution
+accelerator, instance kinds and the parameters `intra_op_thread_count`, `inter_op_thread_count`,
+`execution_mode`.
 https://github.com/triton-inference-server/onnxruntime_backend#model-config-options
 """
 
@@ -16,10 +17,15 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from server.backends.company import Company
+from server.backends.engine import CPU, Engine, options
 from server.backends.failure import Failure, Response
 from server.backends.request import Request, tensor
-from server.backends.session import Session, options
+from server.backends.session import Session
 
+_CUDA = "CUDAExecutionProvider"
+_GPU = "GPU"
+_OPENVINO = "openvino"
 _LEVELS = {
     -1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     0: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -32,34 +38,24 @@ class TritonPythonModel:
     """One instance: one session, one forward pass for each batch that Triton forms."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Opens the artefact; raises what ONNX Runtime says where it cannot."""
+        """Opens the artefact; raises what its engine says where it cannot."""
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"], args["model_version"])
         self._inputs = [item["name"] for item in config["input"]]
         self._outputs = [item["name"] for item in config["output"]]
         self._batched = config["max_batch_size"] > 0
-        if config.get("optimization", {}).get("execution_accelerators"):
-            name = args["model_name"]
-            raise pb_utils.TritonModelException(
-                f"{name}: TensorRT is for the stock container's backend; leave `acceleration` out"
-            )
-        providers: list[Any] = ["CPUExecutionProvider"]
-        if on_gpu := args["model_instance_kind"] == "GPU":
-            device = {"device_id": args["model_instance_device_id"]}
-            providers.insert(0, ("CUDAExecutionProvider", device))
         parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+        opened = partial(_opened, args, config, parameters)
         self._session = Session(
             args["model_name"],
-            folder / (config["default_model_filename"] or "model.onnx"),
+            partial(opened, folder / (config["default_model_filename"] or "model.onnx")),
             int(parameters.get("intra_op_thread_count", "0")),
-            sum(group["count"] for group in config["instance_group"]),
-            configured=partial(_options, config, parameters),
-            providers=providers,
+            # On a GPU the threads of the CPU have nothing to share.
+            1
+            if args["model_instance_kind"] == _GPU
+            else sum(group["count"] for group in config["instance_group"]),
+            Company().rests,
         )
-        if on_gpu and "CUDAExecutionProvider" not in self._session.providers:
-            # ONNX Runtime would go on, on the CPU, with a warning only.
-            name = args["model_name"]
-            raise pb_utils.TritonModelException(f"{name}: KIND_GPU, but CUDA does not start")
 
     def execute(self, requests: list[Request]) -> list[Response]:
         """One forward pass over all requests; the outputs are dealt out in their order."""
@@ -87,11 +83,48 @@ class TritonPythonModel:
         return pb_utils.InferenceResponse([pb_utils.Tensor(*item) for item in named])
 
 
+def _opened(
+    args: dict[str, str],
+    config: dict[str, Any],
+    parameters: dict[str, str],
+    path: Path,
+    threads: int,
+    *,
+    alone: bool,
+) -> Engine:
+    name, accelerators = args["model_name"], _accelerators(config)
+    if accelerators - {_OPENVINO}:
+        raise pb_utils.TritonModelException(
+            f"{name}: TensorRT is for the stock container's backend; leave `acceleration` out"
+        )
+    if accelerators:
+        # Few profiles want it, and it takes a moment to load.
+        from server.backends.openvino_engine import opened  # noqa: PLC0415
+
+        return opened(path, float(parameters["tolerance"]), threads)
+    providers: list[Any] = [CPU]
+    if on_gpu := args["model_instance_kind"] == _GPU:
+        providers.insert(0, (_CUDA, {"device_id": args["model_instance_device_id"]}))
+    session = onnxruntime.InferenceSession(
+        path, _options(config, parameters, threads, spinning=alone), providers
+    )
+    if on_gpu and _CUDA not in session.get_providers():
+        # ONNX Runtime would go on, on the CPU, with a warning only.
+        raise pb_utils.TritonModelException(f"{name}: KIND_GPU, but CUDA does not start")
+    engine: Engine = session
+    return engine
+
+
+def _accelerators(config: dict[str, Any]) -> set[str]:
+    groups = config.get("optimization", {}).get("execution_accelerators", {})
+    return {accelerator["name"] for group in groups.values() for accelerator in group}
+
+
 def _options(
-    config: dict[str, Any], parameters: dict[str, str], threads: int
+    config: dict[str, Any], parameters: dict[str, str], threads: int, *, spinning: bool
 ) -> onnxruntime.SessionOptions:
     graph = config.get("optimization", {}).get("graph", {})
-    made = options(threads)
+    made = options(threads, spinning=spinning)
     made.graph_optimization_level = _LEVELS[int(graph.get("level", 0))]
     made.inter_op_num_threads = int(parameters.get("inter_op_thread_count", "0"))
     if parameters.get("execution_mode", "0") == "1":

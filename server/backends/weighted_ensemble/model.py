@@ -7,14 +7,13 @@ each request of a batch keeps its own, and is refused alone. Only members that s
 are asked (docs/decisions/0008).
 
 Where the input is `wire.ENCODED_IMAGE`, this process also decodes and runs the members itself
-(docs/decisions/0017): with the config parameters of `image_decode`, each member's artefact and
-threads in `models`, and the launcher's `artefacts`.
+(docs/decisions/0017): with the config parameters of `image_decode`, each member's artefact, threads
+and acceleration in `models`, and the launcher's `artefacts`.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from pipelines import wire
 from pipelines.wire import Delta, Output
 from server.backends.choice import Choice, Choices
+from server.backends.company import Company
 from server.backends.core import settle
 from server.backends.failure import Failure, Response, refused
 from server.backends.members import Answering, Question, Reply, ask, models_of, through_triton
@@ -46,6 +46,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Reads the facts from the config's parameters."""
+        self._name = args["model_name"]
         config = json.loads(args["model_config"])
         parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
         self._facts = Facts.from_json(parameters["decision"])
@@ -58,21 +59,75 @@ class TritonPythonModel:
         self._release = parameters[Delta.RELEASE].encode()
         self._models = models_of(parameters["models"], self._facts.members)
         self._batched = config["max_batch_size"] > 0
-        self._pixels: Callable[[Request], NDArray[np.uint8]] = partial(tensor, name=wire.PIXELS)
         self._answering: Answering = through_triton
-        if any(item["name"] == wire.ENCODED_IMAGE for item in config["input"]):
-            # What runs members itself needs ONNX Runtime; where native backends do, there is none.
+        self._runs_members = any(item["name"] == wire.ENCODED_IMAGE for item in config["input"])
+        if self._runs_members:
+            # It needs ONNX Runtime; where native backends run members, there is none.
             from server.backends.in_process import Decoding, InProcess  # noqa: PLC0415
 
             processes = sum(group["count"] for group in config["instance_group"])
-            members = InProcess(Path(args["model_repository"]), parameters, processes)
-            self._pixels, self._answering = Decoding(parameters), members.answer
+            folder = Path(args["model_repository"])
+            members = InProcess(folder, parameters, processes, Company().rests)
+            self._decode, self._answering = Decoding(parameters), members.answer
             # Last: the threads of the sessions may run on any core.
             settle(int(args["model_instance_name"].rpartition("_")[2]), processes)
 
-    def execute(self, requests: list[Request]) -> list[Response]:
+    def execute(self, requests: list[Request]) -> list[Response] | None:
+        """Answers all together; where it runs members itself, in parts, each when it is done."""
+        if not self._runs_members:
+            return self._answers([self._read(request) for request in requests])
+        parts = list(self._parts(requests))
+        if len(parts) == 1:
+            return self._answer_files(parts[0])
+        for part in parts:
+            self._send(part)
+        return None
+
+    def _parts(self, requests: list[Request]) -> Iterator[list[Request]]:
+        """Requests of the same choice, as many as its members take at once.
+
+        Who asks members that take one image at a time does not wait for a neighbour's.
+        """
+        alike: dict[str, list[Request]] = {}
+        for request in requests:
+            alike.setdefault(request.parameters(), []).append(request)
+        for parameters, group in alike.items():
+            choice, size = chosen(parameters, self._choices), 1
+            if isinstance(choice, Choice):
+                heard = self._facts.heard(choice.member)
+                size = min(self._models[member].max_batch for member in heard)
+            for start in range(0, len(group), size):
+                yield group[start : start + size]
+
+    def _send(self, part: list[Request]) -> None:
+        """Answers requests before others of their batch; a failure is theirs alone."""
+        senders = [request.get_response_sender() for request in part]
+        try:
+            responses = self._answer_files(part)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the callers get an answer
+            # Its words may hold what a request held.
+            pb_utils.Logger.log_error(f"{self._name}: {type(error).__name__} in a request")
+            message = f"{self._name}: the request failed; the server's log says why"
+            failure = Failure(message, pb_utils.TritonError.INTERNAL)
+            responses = [failure.response() for _ in part]
+        for sender, response in zip(senders, responses, strict=True):
+            sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+    def _answer_files(self, part: list[Request]) -> list[Response]:
+        """Decodes the files of requests of the same choice, and answers them together."""
+        return self._answers([self._decoded(request) for request in part])
+
+    def _decoded(self, request: Request) -> _Asked | Response:
+        choice = chosen(request.parameters(), self._choices)
+        if not isinstance(choice, Choice):
+            return choice
+        try:
+            return _Asked(choice, self._decode(tensor(request, wire.ENCODED_IMAGE)))
+        except RefusedError as error:
+            return refused(error)
+
+    def _answers(self, read: list[_Asked | Response]) -> list[Response]:
         """Asks each member once, about all images that it is heard on; decides one by one."""
-        read = [self._read(request) for request in requests]
         questions = [
             question
             for asked in read
@@ -87,13 +142,10 @@ class TritonPythonModel:
 
     def _read(self, request: Request) -> _Asked | Response:
         """What one request asks, or the response that refuses it."""
-        choice = chosen(request, self._choices)
+        choice = chosen(request.parameters(), self._choices)
         if not isinstance(choice, Choice):
             return choice
-        try:
-            return _Asked(choice, self._pixels(request))
-        except RefusedError as error:
-            return refused(error)
+        return _Asked(choice, tensor(request, wire.PIXELS))
 
     def _questions(self, asked: _Asked) -> Iterator[Question]:
         pixels = asked.pixels if self._batched else asked.pixels[None]

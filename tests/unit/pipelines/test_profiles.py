@@ -146,7 +146,19 @@ def test_a_profile_that_no_pipeline_has_is_an_error_with_those_that_there_are():
         ({"serving": {"max_batch": 0}}, "profiles.new: serving.max_batch"),
         ({"serving": {"batch": 4}}, "profiles.new: serving.batch"),
         ({"serving": {"decode": 4}}, "profiles.new: serving.decode"),
-        ({"members": {"vgg16": {"acceleration": "tensorrt"}}}, "only for ONNX with kind gpu"),
+        ({"members": {"vgg16": {"acceleration": "tensorrt"}}}, "tensorrt with kind gpu"),
+        ({"members": {"regnet": {"acceleration": "openvino"}}}, "acceleration: only for ONNX"),
+        (
+            {"members": {"vgg16": {"acceleration": "openvino", "kind": "gpu"}}},
+            "tensorrt with kind gpu, openvino without",
+        ),
+        (
+            {
+                "instead": {"vgg16": "vgg16_int8"},
+                "members": {"vgg16_int8": {"acceleration": "openvino"}},
+            },
+            "acceleration: openvino is for FP32",
+        ),
         (
             {
                 "instead": {"regnet": "regnet_onnx"},
