@@ -10,6 +10,8 @@ PROFILE ?= default
 STAMP := .venv/.stamp-$(shell cat pyproject.toml constraints.txt client/pyproject.toml | sha256sum | cut -c1-16)
 # A linter of manifests, in an environment of its own: its dependencies are older than ours.
 CHECKOV := .cache/checkov/bin/checkov
+# Demo weights that are less certain, and may decode by `fast`.
+BENCH_FAST := .cache/bench/fast/model_repository
 
 ENVOY := .cache/envoy/bin/envoy
 
@@ -115,7 +117,9 @@ bench: setup ## Measures Triton, the gateway and other servers against the machi
 	@$(BIN)/python -m export oral_cancer --profile onnx --demo --if-missing
 	@$(BIN)/python -m export oral_cancer --profile int8 --demo --if-missing
 	@$(BIN)/python -m export oral_cancer --demo --if-missing
+	@$(BIN)/python -m bench.fast_weights $(BENCH_FAST)
 	@$(BIN)/python -m bench $(BENCH)
+	@$(BIN)/python -m bench --decoding fast --workloads light --repository $(BENCH_FAST) $(BENCH)
 
 .PHONY: tune
 tune: setup ## Tries processes, threads and batches of oral_cancer on this machine and proposes better ones (10 minutes); TUNE="--pipeline mhist --write" and so on

@@ -21,6 +21,7 @@ from pipelines.preprocessing import Decoding
 
 screen = Console(stderr=True)
 _QUIET = 0.5
+_SIZES = {Decoding.EXACT: "640x480", Decoding.FAST: "4000x3000"}
 _QUICK_SECONDS = 1.0
 _QUICK_CONCURRENCY = "8"
 _BATCHES, _QUICK_BATCHES = (1, 2, 4, 8, 16), (1, 4)
@@ -36,13 +37,17 @@ def main(
     contenders: Annotated[
         str, typer.Option(help=f"Some of: {', '.join(lineup())}; or 'all'.")
     ] = "all",
-    workloads: Annotated[str, typer.Option(help="Some of them, with commas.")] = ",".join(
-        WORKLOADS
-    ),
+    workloads: Annotated[
+        str, typer.Option(help=f"Some of: {', '.join(WORKLOADS)}; or 'all' that can be decoded so.")
+    ] = "all",
     decoding: Annotated[Decoding, typer.Option(help="The standard for everyone.")] = Decoding.EXACT,
     photo_size: Annotated[
-        str, typer.Option(help="Of the photos. With `fast`, what is not large is decoded whole.")
-    ] = "640x480",
+        str | None,
+        typer.Option(
+            help="Of the photos. With `fast`, what is not large is decoded whole. "
+            f"[{', '.join(f'{size} for {decoding}' for decoding, size in _SIZES.items())}]"
+        ),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="One short round, to see that everything works.")
     ] = False,
@@ -68,13 +73,13 @@ def main(
     try:
         options = Options(
             contenders=[lineup()[name] for name in _words(contenders, list(lineup()))],
-            workloads=tuple(_words(workloads, list(WORKLOADS))),
+            workloads=tuple(_words(workloads, _decoded(decoding))),
             concurrency=_numbers(concurrency),
             rounds=rounds,
             seconds=seconds,
             batches=_QUICK_BATCHES if quick else _BATCHES,
             decoding=decoding,
-            photo_size=_size(photo_size),
+            photo_size=_size(photo_size or _SIZES[decoding]),
             repository=repository.absolute(),
             compare_first=not quick,
         )
@@ -116,6 +121,11 @@ def _say(step: str) -> None:
     screen.print(
         f"{datetime.now(UTC):%H:%M:%S} {step}", markup=False, soft_wrap=True, highlight=False
     )
+
+
+def _decoded(decoding: Decoding) -> list[str]:
+    """Names of the workloads that some profile serves with this decoding."""
+    return [name for name, workload in WORKLOADS.items() if decoding in workload.profiles]
 
 
 def _words(asked: str, known: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +39,7 @@ class Deployment:
 
     workloads: tuple[str, ...]
     launch: Callable[[Place], Launch]
+    decodings: tuple[Decoding, ...] = tuple(Decoding)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,6 @@ class Contender:
     """Whose versions the report names."""
     environment: str | None = None
     """Name of its virtual environment; None: the project's."""
-    decodings: tuple[Decoding, ...] = field(default=tuple(Decoding))
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,10 +1,10 @@
-"""The models of a plan in this process: pixels to class probabilities, with ONNX Runtime.
+"""The models of a plan in this process: pixels to class probabilities.
 
 The raw limit and all peers run this very code, so what differs between them is their serving.
 It needs NumPy, Pillow and ONNX Runtime alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnxruntime
@@ -16,25 +16,47 @@ from bench.plan import Plan
 Pixels = NDArray[np.uint8]
 
 
-class Opinion:
-    """One session for each member, all on the CPU."""
+Logits = NDArray[np.float32]
+Member = Callable[[Pixels], Logits]
+"""From UINT8 [N, H, W, 3] to FP32 [N, K]."""
 
-    def __init__(self, plan: Plan, threads: int) -> None:
+
+def with_onnxruntime(path: str, threads: int) -> Member:
+    """A member as ONNX Runtime runs it.
+
+    Args:
+        path: its ONNX file.
+        threads: of each forward pass.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that spin between requests take the cores from other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(pixels: Pixels) -> Logits:
+        logits: Logits = session.run(None, {name: pixels})[0]
+        return logits
+
+    return run
+
+
+class Opinion:
+    """All members of a plan, on the CPU."""
+
+    def __init__(
+        self, plan: Plan, threads: int, opened: Callable[[str, int], Member] = with_onnxruntime
+    ) -> None:
         """Opens the models.
 
         Args:
             plan: the models and their weights.
             threads: of each forward pass.
+            opened: opens a member by the path of its file, with so many threads.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Threads that spin between requests take the cores from other processes.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._sessions = [
-            onnxruntime.InferenceSession(member.path, options, ["CPUExecutionProvider"])
-            for member in plan.members
-        ]
+        self._members = [opened(member.path, threads) for member in plan.members]
         weights = np.array([member.weight for member in plan.members], np.float32)
         self._weights = weights / weights.sum()
         self._plan = plan
@@ -47,8 +69,8 @@ class Opinion:
         """FP32 [N, K]: the weighted mean of the members' softmax, for N images in one batch."""
         batch = np.stack(pixels)
         mean = np.zeros((len(batch), len(self._plan.classes)), np.float32)
-        for session, weight in zip(self._sessions, self._weights, strict=True):
-            logits = session.run(None, {session.get_inputs()[0].name: batch})[0]
+        for member, weight in zip(self._members, self._weights, strict=True):
+            logits = member(batch)
             powers = np.exp(logits - logits.max(axis=1, keepdims=True))
             mean += weight * powers / powers.sum(axis=1, keepdims=True)
         return mean

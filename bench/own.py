@@ -28,7 +28,6 @@ def own() -> list[Contender]:
             ask=_over_grpc,
             tuning=f"`python -m server`; {_THREADS}; {_MEMORY}",
             packages=_PACKAGES,
-            decodings=(Decoding.EXACT,),
         ),
         Contender(
             name="gateway",
@@ -38,7 +37,6 @@ def own() -> list[Contender]:
             ask=_over_http,
             tuning=f"`python -m server --gateway`; {_THREADS}; {_MEMORY}",
             packages=("fastapi", "uvicorn", *_PACKAGES),
-            decodings=(Decoding.EXACT,),
         ),
         Contender(
             name="gateway-grpc",
@@ -48,41 +46,58 @@ def own() -> list[Contender]:
             ask=_over_grpc,
             tuning="the same service, asked over its other door",
             packages=("grpcio", *_PACKAGES),
-            decodings=(Decoding.EXACT,),
+        ),
+        Contender(
+            name="gateway-openvino",
+            title="gateway + Triton, OpenVINO",
+            protocol="http",
+            deployments=(
+                _deployment(
+                    "gateway_port", "openvino", Decoding.EXACT, ["heavy", "light"], gateway=True
+                ),
+            ),
+            ask=_over_http,
+            tuning="`python -m server --gateway` with the profile `openvino`: as before, with the "
+            "same ONNX files compiled by OpenVINO, in FP32",
+            packages=("openvino", *_PACKAGES),
         ),
         Contender(
             name="gateway-torchscript",
             title="gateway + Triton, RegNetY as TorchScript",
             protocol="http",
-            deployments=(_deployment("gateway_port", DEFAULT_PROFILE, ("heavy",), gateway=True),),
+            deployments=(
+                _deployment(
+                    "gateway_port", DEFAULT_PROFILE, Decoding.EXACT, ["heavy"], gateway=True
+                ),
+            ),
             ask=_over_http,
             tuning="`python -m server --gateway` with the default profile: a process for each step "
             "and model",
             packages=("torch", *_PACKAGES),
-            decodings=(Decoding.EXACT,),
         ),
     ]
 
 
 def _by_profile(door: str, *, gateway: bool) -> tuple[Deployment, ...]:
     """One service for each profile, and all workloads that it answers."""
-    answered: dict[str, list[str]] = {}
+    answered: dict[tuple[str, Decoding], list[str]] = {}
     for name, workload in WORKLOADS.items():
-        answered.setdefault(workload.profile, []).append(name)
+        for decoding, profile in workload.profiles.items():
+            answered.setdefault((profile, decoding), []).append(name)
     return tuple(
-        _deployment(door, profile, tuple(names), gateway=gateway)
-        for profile, names in answered.items()
+        _deployment(door, *served, names, gateway=gateway) for served, names in answered.items()
     )
 
 
 def _deployment(
-    door: str, profile: str, workloads: tuple[str, ...], *, gateway: bool
+    door: str, profile: str, decoding: Decoding, workloads: list[str], *, gateway: bool
 ) -> Deployment:
     """The launcher with its Triton on free ports.
 
     Args:
         door: the port that is asked, as `Ports` names it.
         profile: the pipeline's profile that it serves.
+        decoding: that profile's.
         workloads: what it is asked.
         gateway: whether the gateway runs too.
     """
@@ -99,7 +114,7 @@ def _deployment(
             port=ports[door],
         )
 
-    return Deployment(workloads, launch)
+    return Deployment(tuple(workloads), launch, (decoding,))
 
 
 def _over_grpc(workload: Workload) -> tuple[str, dict[str, str]]:

@@ -24,6 +24,12 @@ def peers() -> list[Contender]:
             packages=("fastapi", "uvicorn"),
         ),
         _peer(
+            "fastapi_openvino",
+            "FastAPI + OpenVINO",
+            "as the one with ONNX Runtime; a compiled model for each thread, in FP32, of one image",
+            packages=("fastapi", "uvicorn", "openvino"),
+        ),
+        _peer(
             "litserve",
             "LitServe",
             f"{_WORKERS}, `fast_queue`; tried, without a clear gain: batches of 4, the default "

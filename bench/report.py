@@ -17,7 +17,8 @@ same ONNX files. Before anything is timed, all answers are compared: they agree 
 
 - **limit**: decode and models in bare Python processes with ONNX Runtime, photos in memory, at \
 the best batch; one process with all threads and one process a core were both tried, and the \
-better one counts. No server can be faster with this runtime.
+better one counts. No server can be faster with this runtime; contenders named OpenVINO compile \
+the same files with another one, in FP32 too.
 - **images/s**: a closed loop; each caller asks again when it is answered. **of the limit**: \
 divided by the limit's rate, measured just before and just after, as machines drift.
 - **CPU ms an image**: user and system time of the contender's whole process tree; the load \

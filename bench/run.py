@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -117,14 +117,13 @@ class Run:
                     self._session(ground, contender, deployment, round_)
 
     def _deployments(self) -> Iterator[Start]:
-        """Of the contenders that decode as asked and whose environment can be built."""
+        """Of the contenders that serve what is asked and whose environment can be built."""
         for contender in self.options.contenders:
-            self.on_step(f"{contender.name}: environment")
-            if self.options.decoding not in contender.decodings:
-                self._failed(
-                    contender, self.options.workloads, BEFORE, "no profile of its own decodes so"
-                )
+            deployments = list(self._asked(contender))
+            if not deployments:
+                self.on_step(f"{contender.name}: serves nothing of what is asked")
                 continue
+            self.on_step(f"{contender.name}: environment")
             try:
                 if contender.environment:
                     environment.ensure(contender.environment)
@@ -132,12 +131,15 @@ class Run:
                 self._failed(contender, self.options.workloads, BEFORE, str(error))
                 continue
             self.described.append(machine.described(contender, sys.executable))
-            for deployment in contender.deployments:
-                asked = tuple(
-                    name for name in deployment.workloads if name in self.options.workloads
-                )
-                if asked:
-                    yield contender, Deployment(asked, deployment.launch)
+            for deployment in deployments:
+                yield contender, deployment
+
+    def _asked(self, contender: Contender) -> Iterator[Deployment]:
+        """Its deployments that decode as asked, and of their workloads those that are asked."""
+        for deployment in contender.deployments:
+            names = [name for name in deployment.workloads if name in self.options.workloads]
+            if names and self.options.decoding in deployment.decodings:
+                yield replace(deployment, workloads=tuple(names))
 
     def _session(
         self, ground: Ground, contender: Contender, deployment: Deployment, round_: int

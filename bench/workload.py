@@ -1,6 +1,6 @@
 """What is asked of all contenders: which models, with which weights."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,8 @@ class Workload:
 
     name: str
     title: str
-    profile: str
-    """The serving profile that has its members."""
+    profiles: Mapping[Decoding, str]
+    """The serving profiles that have its members, by how they decode."""
     alone: str | None = None
     """The only member that is asked; None: all that the profile gives a weight."""
     against: str | None = None
@@ -36,8 +36,10 @@ class Workload:
         Raises:
             BenchError: a file or the profile is not there.
         """
+        if decoding not in self.profiles:
+            raise BenchError(f"{self.name}: no profile serves it that decodes by `{decoding}`")
         try:
-            spec = load_spec(PIPELINE, profile=self.profile)
+            spec = load_spec(PIPELINE, profile=self.profiles[decoding])
         except SpecError as error:
             raise BenchError(str(error)) from None
         facts = spec.preprocessing
@@ -58,12 +60,19 @@ class Workload:
         )
 
 
+_TOGETHER = {Decoding.EXACT: "onnx", Decoding.FAST: "onnx_fast"}
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload("heavy", "VGG16 and RegNetY, weighted", "onnx", longer=3),
-        Workload("light", "RegNetY alone", "onnx", alone="regnet_onnx"),
-        Workload("int8", "VGG16 and RegNetY in INT8, weighted", "int8", against="heavy", longer=2),
+        Workload("heavy", "VGG16 and RegNetY, weighted", _TOGETHER, longer=2),
+        Workload("light", "RegNetY alone", _TOGETHER, alone="regnet_onnx"),
+        Workload(
+            "int8",
+            "VGG16 and RegNetY in INT8, weighted",
+            {Decoding.EXACT: "int8"},
+            against="heavy",
+            longer=2,
+        ),
     )
 }
 

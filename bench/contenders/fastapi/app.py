@@ -6,39 +6,42 @@ each core is slower, because connections are dealt out to workers by chance.
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
 import uvicorn
-from fastapi import FastAPI, Request, UploadFile
+from fastapi import FastAPI, UploadFile
 
 from bench.opinion import Opinion
 from bench.plan import Plan
 
-
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    anyio.to_thread.current_default_thread_limiter().total_tokens = os.cpu_count() or 1
-    app.state.opinion = Opinion(Plan.of_environment(), threads=1)
-    yield
+CORES = os.cpu_count() or 1
 
 
-app = FastAPI(lifespan=_lifespan)
+def serve(opened: Callable[[], Opinion]) -> None:
+    """Serves until it is told to stop.
 
+    Args:
+        opened: opens the models, once.
+    """
+    opinion = opened()
 
-@app.post("/predict")
-def predict(request: Request, file: UploadFile) -> dict[str, dict[str, float]]:
-    """Class probabilities of one photo."""
-    opinion: Opinion = request.app.state.opinion
-    pixels = opinion.decode(file.file.read())
-    return opinion.answer(opinion.probabilities([pixels])[0])
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = CORES
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.post("/predict")
+    def predict(file: UploadFile) -> dict[str, dict[str, float]]:
+        """Class probabilities of one photo."""
+        pixels = opinion.decode(file.file.read())
+        return opinion.answer(opinion.probabilities([pixels])[0])
+
+    uvicorn.run(app, port=int(os.environ["PORT"]), log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        "bench.contenders.fastapi.app:app",
-        port=int(os.environ["PORT"]),
-        log_level="warning",
-        access_log=False,
-    )
+    serve(lambda: Opinion(Plan.of_environment(), threads=1))
