@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from pipelines import wire
 from pipelines.fact import Facts, Label, Name, Positive, Probability
-from pipelines.member import Format, Kind, Member
+from pipelines.member import Acceleration, Format, Kind, Member
 from pipelines.preprocessing import Decoding, Limits, Preprocessing, Resize
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.serving import Serving
@@ -99,6 +99,10 @@ class PipelineSpec(Facts):
             raise ValueError(f"members.{taken.pop()}: the name is taken by a step")
         if not any(member.weight for member in self.members.values()):
             raise ValueError("members: one at least needs a weight above 0")
+        for name, member in self.members.items():
+            if member.acceleration is Acceleration.OPENVINO and self.preprocessing.size is None:
+                # It compiles for one size.
+                raise ValueError(f"members.{name}: openvino wants images of one size")
 
     def _check_one_process(self) -> None:
         if not self.serving.one_process:

@@ -106,7 +106,7 @@ class Refusal(StrEnum):
     PARAMETER_UNKNOWN = "parameter_unknown"
     PARAMETER_INVALID = "parameter_invalid"
     MEMBER_UNKNOWN = "member_unknown"
-    MODEL_OUTPUT = "model_output"  # a member's numbers are not finite: never an answer
+    MODEL_OUTPUT = "model_output"  # a member's numbers are no answer: not finite, or too few
 
 
 _REFUSAL = re.compile(r"\[(" + "|".join(Refusal) + r")\] ([^\n]*)")

@@ -16,6 +16,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from pipelines import wire
+from pipelines.wire import Refusal, refusal
 from server.backends.failure import Failure
 
 _THREADS = ThreadPoolExecutor(thread_name_prefix="member")
@@ -63,7 +64,9 @@ def ask(questions: Sequence[Question], outputs: Sequence[str], answer: Answering
         # What takes no batches has images of any size, which do not stack.
         groups.setdefault(question.model if question.model.max_batch else index, []).append(index)
     asked = [_Together([questions[index] for index in group]) for group in groups.values()]
-    parts = iter(answer([call for group in asked for call in group.calls], outputs))
+    calls = [call for group in asked for call in group.calls]
+    answers = zip(calls, answer(calls, outputs), strict=True)
+    parts = iter([_complete(*pair) for pair in answers])
     replies: dict[int, Reply] = {}
     for indices, group in zip(groups.values(), asked, strict=True):
         dealt = group.deal([next(parts) for _ in group.spans])
@@ -110,6 +113,17 @@ class _Together:
             ]
             replies.append(_joined(heard))
         return replies
+
+
+def _complete(call: Call, reply: Reply) -> Reply:
+    """A reply with a row for each image; with one too few, images would get others' answers."""
+    model, pixels = call
+    if isinstance(reply, Failure):
+        return reply
+    if all(tensor.shape[:1] == pixels.shape[:1] for tensor in reply.values()):
+        return reply
+    text = f"{model.name} did not give one row for each image: export it again."
+    return Failure(refusal(Refusal.MODEL_OUTPUT, text), pb_utils.TritonError.INTERNAL)
 
 
 def _rows(part: Outputs, start: int, end: int) -> Outputs:

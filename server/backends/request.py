@@ -14,10 +14,10 @@ Request: TypeAlias = Any
 Array: TypeAlias = NDArray[Any]
 
 
-def chosen(parameters: str, choices: Choices) -> Choice | Response:
-    """What a request chose, by its `parameters()`, or the response that refuses it."""
+def chosen(request: Request, choices: Choices) -> Choice | Response:
+    """What a request chose, or the response that refuses it."""
     try:
-        return choices.read(parse(parameters))
+        return choices.read(parse(request.parameters()))
     except RefusedError as error:
         return refused(error)
 

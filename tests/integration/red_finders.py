@@ -62,6 +62,18 @@ _BRIGHTNESS = """
     white = Constant <value_float = 255.0> ()
     OUTPUT__0 = Div (flat, white)
 """
+_SHY_BRIGHTNESS = """
+    pixels = Cast <to = 1> (INPUT__0)
+    mean = ReduceMean <axes = [1, 2, 3], keepdims = 0> (pixels)
+    white = Constant <value_float = 255.0> ()
+    there = Less (mean, white)
+    told = Compress <axis = 0> (mean, there)
+    second = Constant <value_ints = [1]> ()
+    column = Unsqueeze (told, second)
+    bright = Div (column, white)
+    dark = Sub (bright, bright)
+    OUTPUT__0 = Concat <axis = 1> (dark, bright)
+"""
 
 
 def boxes() -> onnx.ModelProto:
@@ -79,6 +91,11 @@ def masks() -> onnx.ModelProto:
 def brightness() -> onnx.ModelProto:
     """UINT8 [N, H, W, 3] to one logit in [0, 1]."""
     return _model("uint8[N, H, W, 3] INPUT__0", "float[N, 1] OUTPUT__0", _BRIGHTNESS)
+
+
+def shy_brightness() -> onnx.ModelProto:
+    """UINT8 [N, H, W, 3] to two logits for each image that is not white: 0, and one in [0, 1]."""
+    return _model("uint8[N, H, W, 3] INPUT__0", "float[M, 2] OUTPUT__0", _SHY_BRIGHTNESS)
 
 
 def _model(given: str, made: str, nodes: str) -> onnx.ModelProto:

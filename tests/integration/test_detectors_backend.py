@@ -5,7 +5,6 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,9 @@ from tritonclient.utils import InferenceServerException
 from export.triton_config import FILENAME, as_text, configs
 from pipelines import wire
 from pipelines.load import load_spec
-from pipelines.ports import Ports
 from server import queues
-from server.installation import Installation
-from server.triton_process import TritonFiles, TritonProcess
 from tests.integration import red_finders
-from tests.integration.service import free_ports
+from tests.integration.triton import Triton, bare
 
 BOXES, MASKS, BINARY = "object_detection", "cervical_lesions", "mhist"
 MEMBERS = {BOXES: red_finders.boxes, MASKS: red_finders.masks, BINARY: red_finders.brightness}
@@ -34,35 +30,13 @@ CALLERS = 23
 BUSY = ("timeout expired", "Exceeds maximum queue size")
 
 
-@dataclass(frozen=True)
-class Triton:
-    process: TritonProcess
-    client: grpcclient.InferenceServerClient
-
-    def calls(self, model: str) -> int:
-        """How often a model has run."""
-        (stats,) = self.client.get_inference_statistics(model).model_stats
-        return int(stats.execution_count)
-
-
 @pytest.fixture(scope="module")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
-    folder = tmp_path_factory.mktemp("detectors")
-    files = TritonFiles(folder / "repository", folder / "backends", folder / "triton.log")
-    models = [name for pipeline in MEMBERS for name in _lay_out(pipeline, files.repository)]
-    installation = Installation.find()
-    installation.lay_out_backends(files.backends)
-    names = Ports.model_fields
-    ports = Ports(**dict(zip(names, free_ports(len(names)), strict=True)))
-    process = TritonProcess(installation, files, ports, print)
-    process.start(lambda: False)
-    try:
-        with grpcclient.InferenceServerClient(process.connection.address) as client:
-            for model in models:
-                client.load_model(model)
-            yield Triton(process, client)
-    finally:
-        process.stop()
+    def lay_out(repository: Path) -> list[str]:
+        return [name for pipeline in MEMBERS for name in _lay_out(pipeline, repository)]
+
+    with bare(tmp_path_factory.mktemp("detectors"), lay_out) as running:
+        yield running
 
 
 def _lay_out(pipeline: str, repository: Path) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 import onnxruntime
+import psutil
 import pytest
 import yaml
 
@@ -49,6 +50,8 @@ class Served:
     """Results of one upload of good photos with a broken one between them."""
     crowd: dict[str, list[httpx.Response]]
     """Replies to `CROWD`, asked side by side."""
+    compiled: dict[str, int]
+    """Backend processes that had loaded OpenVINO."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,7 @@ def served(oral_cancer, tmp_path_factory) -> Served:
     facts["profiles"] = {profile: facts["profiles"][profile] for profile in PROFILES[1:]}
     for profile in facts["profiles"].values():
         profile["instead"].pop("vgg16", None)
-        profile.pop("members", None)
+        profile.get("members", {}).pop("vgg16", None)
     facts |= {"name": NAME, "quantisation_gate": GATE}
     specs = folder / "specs"
     specs.mkdir()
@@ -73,7 +76,7 @@ def served(oral_cancer, tmp_path_factory) -> Served:
     evidence = Evidence(pixels[JUDGED:], pixels[:JUDGED], judged)
     given = {"regnet": oral_cancer.checkpoints["regnet"]}
     export(whole, given, repository, evidence=evidence)
-    answers, logs, mixed, crowd = {}, {}, {}, {}
+    answers, logs, mixed, crowd, compiled = {}, {}, {}, {}, {}
     files = [oral_cancer.files[0], BROKEN, oral_cancer.files[1]]
     for profile in PROFILES:
         home = folder / profile
@@ -94,9 +97,18 @@ def served(oral_cancer, tmp_path_factory) -> Served:
             with ThreadPoolExecutor(16) as callers:
                 crowd[profile] = list(callers.map(asking, CROWD))
             logs[profile] = service.log.read_text("utf-8")
+            compiled[profile] = backends_with(service, "libopenvino")
         mixed[profile] = batch.json()["results"]
         answers[profile] = [reply.raise_for_status().json() for reply in replies]
-    return Served(specs, repository.root, answers, logs, mixed, crowd)
+    return Served(specs, repository.root, answers, logs, mixed, crowd, compiled)
+
+
+def backends_with(service, library):
+    """How many backend processes have mapped a shared library."""
+    processes = psutil.Process(service.process.pid).children(recursive=True)
+    backends = [each for each in processes if each.name().startswith("triton_python_b")]
+    assert backends
+    return sum(library in Path(f"/proc/{each.pid}/maps").read_text("utf-8") for each in backends)
 
 
 def ask(path, files, asked):
@@ -113,6 +125,11 @@ def test_onnx_answers_equal_those_of_the_default_and_say_another_release(served,
         assert list(answer["models"]) == ["regnet_onnx"]
     releases = {profile: answers[0]["release"] for profile, answers in served.answers.items()}
     assert len(set(releases.values())) == len(PROFILES)
+
+
+def test_openvino_runs_where_the_profile_says_so_and_nowhere_else(served):
+    processes = load_spec(NAME, served.specs, "openvino").serving.decision.instances
+    assert served.compiled == dict.fromkeys(PROFILES, 0) | {"openvino": processes}
 
 
 def test_one_process_refuses_an_image_alone_and_as_the_default_does(served):

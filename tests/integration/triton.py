@@ -1,6 +1,10 @@
-"""Asking Triton directly, as a gRPC client of the service would."""
+"""Triton without the rest of the service, and asking it as a gRPC client would."""
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,9 +12,58 @@ import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException
 
 from pipelines import wire
+from pipelines.ports import Ports
+from server.installation import Installation
+from server.triton_process import TritonFiles, TritonProcess
+from tests.integration.service import free_ports
 
 Answer = dict[str, np.ndarray]
 """Tensors by the names of `wire.Output` or `wire.Detected`."""
+
+
+@dataclass(frozen=True)
+class Triton:
+    """A tritonserver that no launcher watches."""
+
+    process: TritonProcess
+    client: grpcclient.InferenceServerClient
+    log: Path
+
+    def calls(self, model: str) -> int:
+        """How often a model has run."""
+        (stats,) = self.client.get_inference_statistics(model).model_stats
+        return int(stats.execution_count)
+
+
+@contextmanager
+def bare(
+    folder: Path,
+    lay_out: Callable[[Path], list[str]],
+    plant: Callable[[Path], None] = lambda _: None,
+) -> Iterator[Triton]:
+    """Runs tritonserver with this project's backends.
+
+    Args:
+        folder: for all that it reads and writes.
+        lay_out: fills the model repository; says which models to load, in their order.
+        plant: changes the folder of backends before the start.
+    """
+    files = TritonFiles(folder / "repository", folder / "backends", folder / "triton.log")
+    models = lay_out(files.repository)
+    installation = Installation.find()
+    installation.lay_out_backends(files.backends)
+    plant(files.backends)
+    names = Ports.model_fields
+    ports = Ports(**dict(zip(names, free_ports(len(names)), strict=True)))
+    process = TritonProcess(installation, files, ports, print)
+    process.start(lambda: False)
+    try:
+        with grpcclient.InferenceServerClient(process.connection.address) as client:
+            for model in models:
+                client.load_model(model)
+            yield Triton(process, client, files.log)
+    finally:
+        process.stop()
 
 
 def infer(
@@ -31,6 +84,16 @@ def infer_together(
     seconds: float = 120,
 ) -> list[Answer | InferenceServerException]:
     """Many requests of one image each, all under way at once; answers in their order."""
+    futures = begin(triton, pipeline, requests)
+    return [future.exception(seconds) or future.result() for future in futures]
+
+
+def begin(
+    triton: grpcclient.InferenceServerClient,
+    pipeline: str,
+    requests: list[tuple[bytes, dict[str, Any]]],
+) -> list[Future[Answer]]:
+    """Sends requests of one image each, and waits for none."""
     futures: list[Future[Answer]] = []
     for file, parameters in requests:
         future: Future[Answer] = Future()
@@ -43,7 +106,7 @@ def infer_together(
                 future.set_result(_answer(result))
 
         triton.async_infer(pipeline, [_image([file])], done, parameters=parameters)
-    return [future.exception(seconds) or future.result() for future in futures]
+    return futures
 
 
 def _image(files: tuple[bytes, ...] | list[bytes]) -> grpcclient.InferInput:

@@ -52,7 +52,7 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Request]) -> list[Response]:
         """Asks the member about all images, then answers request by request."""
-        choices = [chosen(request.parameters(), self._choices) for request in requests]
+        choices = [chosen(request, self._choices) for request in requests]
         asked = [
             Question(self._models[self._member(choice)], tensor(request, wire.PIXELS))
             for request, choice in zip(requests, choices, strict=True)

@@ -12,7 +12,8 @@ and acceleration in `models`, and the launcher's `artefacts`.
 """
 
 import json
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class TritonPythonModel:
         self._models = models_of(parameters["models"], self._facts.members)
         self._batched = config["max_batch_size"] > 0
         self._answering: Answering = through_triton
+        self._read: Callable[[Request], NDArray[np.uint8]] = _pixels
         self._runs_members = any(item["name"] == wire.ENCODED_IMAGE for item in config["input"])
         if self._runs_members:
             # It needs ONNX Runtime; where native backends run members, there is none.
@@ -68,17 +70,18 @@ class TritonPythonModel:
             processes = sum(group["count"] for group in config["instance_group"])
             folder = Path(args["model_repository"])
             members = InProcess(folder, parameters, processes, Company().rests)
-            self._decode, self._answering = Decoding(parameters), members.answer
+            decoding, self._answering = Decoding(parameters), members.answer
+            self._read = lambda request: decoding(tensor(request, wire.ENCODED_IMAGE))
             # Last: the threads of the sessions may run on any core.
             settle(int(args["model_instance_name"].rpartition("_")[2]), processes)
 
     def execute(self, requests: list[Request]) -> list[Response] | None:
         """Answers all together; where it runs members itself, in parts, each when it is done."""
         if not self._runs_members:
-            return self._answers([self._read(request) for request in requests])
+            return self._answers(requests)
         parts = list(self._parts(requests))
         if len(parts) == 1:
-            return self._answer_files(parts[0])
+            return self._answers(parts[0])
         for part in parts:
             self._send(part)
         return None
@@ -91,8 +94,8 @@ class TritonPythonModel:
         alike: dict[str, list[Request]] = {}
         for request in requests:
             alike.setdefault(request.parameters(), []).append(request)
-        for parameters, group in alike.items():
-            choice, size = chosen(parameters, self._choices), 1
+        for group in alike.values():
+            choice, size = chosen(group[0], self._choices), 1
             if isinstance(choice, Choice):
                 heard = self._facts.heard(choice.member)
                 size = min(self._models[member].max_batch for member in heard)
@@ -100,33 +103,33 @@ class TritonPythonModel:
                 yield group[start : start + size]
 
     def _send(self, part: list[Request]) -> None:
-        """Answers requests before others of their batch; a failure is theirs alone."""
+        """Answers requests before others of their batch."""
         senders = [request.get_response_sender() for request in part]
-        try:
-            responses = self._answer_files(part)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the callers get an answer
-            # Its words may hold what a request held.
-            pb_utils.Logger.log_error(f"{self._name}: {type(error).__name__} in a request")
-            message = f"{self._name}: the request failed; the server's log says why"
-            failure = Failure(message, pb_utils.TritonError.INTERNAL)
-            responses = [failure.response() for _ in part]
-        for sender, response in zip(senders, responses, strict=True):
+        for sender, response in zip(senders, self._answers(part), strict=True):
             sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
-    def _answer_files(self, part: list[Request]) -> list[Response]:
-        """Decodes the files of requests of the same choice, and answers them together."""
-        return self._answers([self._decoded(request) for request in part])
+    def _answers(self, requests: list[Request]) -> list[Response]:
+        """Answers requests together; what nobody expected is told without its words."""
+        try:
+            return self._answered([self._asked(request) for request in requests])
+        except Exception as error:  # noqa: BLE001 - whatever it is, the callers get an answer
+            # Its words may hold what a request held.
+            pb_utils.Logger.log_error(f"{self._name}: {_origin(error)}")
+            message = f"{self._name}: the request failed; the server's log says where"
+            failure = Failure(message, pb_utils.TritonError.INTERNAL)
+            return [failure.response() for _ in requests]
 
-    def _decoded(self, request: Request) -> _Asked | Response:
-        choice = chosen(request.parameters(), self._choices)
+    def _asked(self, request: Request) -> _Asked | Response:
+        """What one request asks, or the response that refuses it."""
+        choice = chosen(request, self._choices)
         if not isinstance(choice, Choice):
             return choice
         try:
-            return _Asked(choice, self._decode(tensor(request, wire.ENCODED_IMAGE)))
+            return _Asked(choice, self._read(request))
         except RefusedError as error:
             return refused(error)
 
-    def _answers(self, read: list[_Asked | Response]) -> list[Response]:
+    def _answered(self, read: list[_Asked | Response]) -> list[Response]:
         """Asks each member once, about all images that it is heard on; decides one by one."""
         questions = [
             question
@@ -139,13 +142,6 @@ class TritonPythonModel:
             self._decide(replies, asked.choice) if isinstance(asked, _Asked) else asked
             for asked in read
         ]
-
-    def _read(self, request: Request) -> _Asked | Response:
-        """What one request asks, or the response that refuses it."""
-        choice = chosen(request.parameters(), self._choices)
-        if not isinstance(choice, Choice):
-            return choice
-        return _Asked(choice, tensor(request, wire.PIXELS))
 
     def _questions(self, asked: _Asked) -> Iterator[Question]:
         pixels = asked.pixels if self._batched else asked.pixels[None]
@@ -189,3 +185,13 @@ class TritonPythonModel:
             (str(name), np.ascontiguousarray(array if self._batched else array[0]))
             for name, array in tensors.items()
         ]
+
+
+def _pixels(request: Request) -> NDArray[np.uint8]:
+    return tensor(request, wire.PIXELS)
+
+
+def _origin(error: Exception) -> str:
+    """The kind of an error and the line that raised it."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {last.name}, {last.filename}:{last.lineno}"

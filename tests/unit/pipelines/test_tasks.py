@@ -50,6 +50,16 @@ def test_one_word_changes_the_architecture_of_both_precisions():
     assert {member.architecture for member in whole.members.values()} == {"efficientnet_b0"}
 
 
+def test_openvino_is_refused_where_images_keep_their_sizes():
+    name = "cervical_lesions"
+    assert load_spec(name).preprocessing.size is None
+    member = next(iter(facts_of(name)["members"]))
+    facts = changed(name)
+    facts["members"][member]["acceleration"] = "openvino"
+    with pytest.raises(ValueError, match=f"members.{member}: openvino wants images of one size"):
+        WholePipeline.model_validate(facts)
+
+
 def test_a_member_of_weight_0_is_an_alternative():
     spec = load_spec("mhist")
     assert spec.asked == ("vit", "mlp")

@@ -1,0 +1,173 @@
+"""A decision step that runs the members itself, in a real Triton, with tiny networks."""
+
+import json
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+from tritonclient.utils import InferenceServerException
+
+from export.triton_config import FILENAME, as_text, configs
+from pipelines import wire
+from pipelines.load import load_spec
+from pipelines.wire import Delta, Output, Parameter, Refusal
+from server.delta import with_delta
+from tests.integration import red_finders
+from tests.integration.triton import Answer, Triton, bare, begin, infer, infer_together
+
+PIPELINE, PROFILE = "oral_cancer", "onnx"
+MODEL = wire.decision_model(PIPELINE)
+ALONE, TOGETHER = "vgg16", "regnet_onnx"
+"""Members that take one image at a time, and several."""
+BATCH = 4
+"""Requests that Triton waits for, and then hands over together."""
+GATHERING_US = 30_000_000
+FAILS, HELD = 0.25, 0.75
+"""Thresholds at which the planted fault raises, and waits."""
+WORDS = "what a request held"
+FAULT = """
+
+_unharmed = decide
+
+
+def decide(logits, facts, threshold):
+    if threshold == {fails}:
+        raise ValueError({words!r})
+    while threshold == {held} and not Path({gate!r}).exists():
+        __import__("time").sleep(0.01)
+    return _unharmed(logits, facts, threshold)
+"""
+GREY = (40, 90, 140, 190)
+WHITE = 255
+"""Images that bright get no row."""
+WAIT = 60
+"""Seconds for an answer that is on its way."""
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """While it does not exist, whoever asks with the threshold `HELD` waits."""
+    return tmp_path_factory.mktemp("gate") / "open"
+
+
+@pytest.fixture(scope="module")
+def triton(tmp_path_factory: pytest.TempPathFactory, gate: Path) -> Iterator[Triton]:
+    def plant(backends: Path) -> None:
+        words = {"fails": FAILS, "held": HELD, "words": WORDS, "gate": str(gate)}
+        with (backends / "weighted_ensemble" / "model.py").open("a", encoding="utf-8") as file:
+            file.write(FAULT.format(**words))
+
+    with bare(tmp_path_factory.mktemp("one-process"), _lay_out, plant) as running:
+        yield running
+
+
+def _lay_out(repository: Path) -> list[str]:
+    spec = load_spec(PIPELINE, profile=PROFILE)
+    for member in spec.members:
+        folder = repository / wire.member_model(PIPELINE, member) / "1"
+        folder.mkdir(parents=True)
+        onnx.save(red_finders.shy_brightness(), folder / "model.onnx")
+    artefacts = {member: {"version": "1"} for member in spec.members}
+    for name in spec.models:
+        config = configs(spec)[name]
+        if name == MODEL:
+            config = with_delta(config, {Delta.ARTEFACTS: json.dumps(artefacts)}, None)
+            config.instance_group[0].count = 1
+            config.dynamic_batching.max_queue_delay_microseconds = GATHERING_US
+            config.dynamic_batching.preferred_batch_size.append(BATCH)
+        (repository / name / "1").mkdir(parents=True)
+        (repository / name / FILENAME).write_text(as_text(config, PIPELINE), "utf-8")
+    return list(spec.models)
+
+
+def photograph(grey: int) -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (64, 48), (grey, grey, grey)).save(file, "PNG")
+    return file.getvalue()
+
+
+def likely(grey: int) -> float:
+    """The probability of the positive class: its logit is the brightness, the other's 0."""
+    return float(1 / (1 + np.exp(-grey / 255)))
+
+
+def positive(answer: Answer) -> float:
+    return float(answer[Output.PROBABILITIES][0, 1])
+
+
+def batches(triton: Triton, before: int) -> int:
+    """How many the decision step was given since; Triton counts one after it is answered."""
+    give_up = time.monotonic() + WAIT
+    while (found := triton.calls(MODEL) - before) == 0 and time.monotonic() < give_up:
+        time.sleep(0.05)
+    return found
+
+
+def together(triton: Triton, requests: list[tuple[int, dict[str, Any]]]) -> list[Any]:
+    """Answers of requests, or errors, that were in one batch of Triton's."""
+    assert len(requests) == BATCH
+    before = triton.calls(MODEL)
+    files = [(photograph(grey), parameters) for grey, parameters in requests]
+    answers = infer_together(triton.client, PIPELINE, files)
+    assert batches(triton, before) == 1
+    return answers
+
+
+@pytest.mark.parametrize("member", [ALONE, TOGETHER])
+def test_each_request_of_a_batch_gets_its_own_answer(triton, member):
+    answers = together(triton, [(grey, {Parameter.MEMBER: member}) for grey in GREY])
+    assert [positive(answer) for answer in answers] == pytest.approx(list(map(likely, GREY)))
+
+
+def test_what_fails_unexpectedly_fails_alone_and_keeps_its_words(triton):
+    failed, *answers = together(
+        triton, [(GREY[0], {Parameter.THRESHOLD: each}) for each in (FAILS, 0.5, 0.5, 0.4)]
+    )
+    assert list(map(positive, answers)) == pytest.approx([likely(GREY[0])] * 3)
+    assert "the request failed; the server's log says where" in failed.message()
+    log = triton.log.read_text("utf-8")
+    assert "ValueError in decide, " in log
+    for told in (failed.message(), log):
+        assert WORDS not in told
+        assert "Traceback" not in told
+
+
+def test_alone_in_its_batch_it_fails_the_same_way(triton):
+    files = [photograph(GREY[0])] * BATCH
+    with pytest.raises(InferenceServerException) as caught:
+        infer(triton.client, PIPELINE, *files, parameters={Parameter.THRESHOLD: FAILS})
+    assert "the request failed" in caught.value.message()
+    assert WORDS not in caught.value.message()
+
+
+def test_a_part_of_a_batch_is_answered_before_the_next_one_is_done(triton, gate):
+    before = triton.calls(MODEL)
+    photo = photograph(GREY[1])
+    first = begin(triton.client, PIPELINE, [(photo, {})] * (BATCH - 1))
+    # So that it comes last in the batch.
+    time.sleep(0.5)
+    (held,) = begin(triton.client, PIPELINE, [(photo, {Parameter.THRESHOLD: HELD})])
+    for future in first:
+        assert positive(future.result(WAIT)) == pytest.approx(likely(GREY[1]))
+    assert not held.done()
+    gate.touch()
+    assert positive(held.result(WAIT)) == pytest.approx(likely(GREY[1]))
+    assert batches(triton, before) == 1
+
+
+@pytest.mark.parametrize("member", [ALONE, TOGETHER])
+def test_no_image_gets_the_answer_of_another_where_a_member_leaves_one_out(triton, member):
+    greys = (GREY[0], WHITE, GREY[1], GREY[2])
+    answers = together(triton, [(grey, {Parameter.MEMBER: member}) for grey in greys])
+    for grey, answer in zip(greys, answers, strict=True):
+        if member == ALONE and grey != WHITE:
+            assert positive(answer) == pytest.approx(likely(grey))
+        else:
+            assert f"[{Refusal.MODEL_OUTPUT}] " in answer.message()
+            assert "did not give one row for each image" in answer.message()
