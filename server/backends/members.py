@@ -16,8 +16,8 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from pipelines import wire
-from pipelines.wire import Refusal, refusal
 from server.backends.failure import Failure
+from server.backends.rows import missing
 
 _THREADS = ThreadPoolExecutor(thread_name_prefix="member")
 """They wait for Triton, without the GIL."""
@@ -116,14 +116,11 @@ class _Together:
 
 
 def _complete(call: Call, reply: Reply) -> Reply:
-    """A reply with a row for each image; with one too few, images would get others' answers."""
+    """A reply with a row for each image, or the failure to give them."""
     model, pixels = call
     if isinstance(reply, Failure):
         return reply
-    if all(tensor.shape[:1] == pixels.shape[:1] for tensor in reply.values()):
-        return reply
-    text = f"{model.name} did not give one row for each image: export it again."
-    return Failure(refusal(Refusal.MODEL_OUTPUT, text), pb_utils.TritonError.INTERNAL)
+    return missing(model.name, len(pixels), reply.values()) or reply
 
 
 def _rows(part: Outputs, start: int, end: int) -> Outputs:

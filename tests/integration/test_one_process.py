@@ -1,8 +1,10 @@
-"""A decision step that runs the members itself, in a real Triton, with tiny networks."""
+"""A decision step that runs the members itself, and a backend that runs one for others: in a real
+Triton, with tiny networks."""
 
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import tritonclient.grpc as grpcclient
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
@@ -28,10 +31,13 @@ ALONE, TOGETHER = "vgg16", "regnet_onnx"
 BATCH = 4
 """Requests that Triton waits for, and then hands over together."""
 GATHERING_US = 30_000_000
+"""How long it waits for them: longer than a test takes to send them."""
 FAILS, HELD = 0.25, 0.75
 """Thresholds at which the planted fault raises, and waits."""
 WORDS = "what a request held"
 FAULT = """
+
+import time
 
 _unharmed = decide
 
@@ -40,7 +46,7 @@ def decide(logits, facts, threshold):
     if threshold == {fails}:
         raise ValueError({words!r})
     while threshold == {held} and not Path({gate!r}).exists():
-        __import__("time").sleep(0.01)
+        time.sleep(0.01)
     return _unharmed(logits, facts, threshold)
 """
 GREY = (40, 90, 140, 190)
@@ -74,16 +80,18 @@ def _lay_out(repository: Path) -> list[str]:
         folder.mkdir(parents=True)
         onnx.save(red_finders.shy_brightness(), folder / "model.onnx")
     artefacts = {member: {"version": "1"} for member in spec.members}
-    for name in spec.models:
+    models = [wire.member_model(PIPELINE, TOGETHER), *spec.models]
+    for name in models:
         config = configs(spec)[name]
         if name == MODEL:
             config = with_delta(config, {Delta.ARTEFACTS: json.dumps(artefacts)}, None)
+        if name != PIPELINE:
             config.instance_group[0].count = 1
             config.dynamic_batching.max_queue_delay_microseconds = GATHERING_US
             config.dynamic_batching.preferred_batch_size.append(BATCH)
-        (repository / name / "1").mkdir(parents=True)
+        (repository / name / "1").mkdir(parents=True, exist_ok=True)
         (repository / name / FILENAME).write_text(as_text(config, PIPELINE), "utf-8")
-    return list(spec.models)
+    return models
 
 
 def photograph(grey: int) -> bytes:
@@ -101,10 +109,10 @@ def positive(answer: Answer) -> float:
     return float(answer[Output.PROBABILITIES][0, 1])
 
 
-def batches(triton: Triton, before: int) -> int:
-    """How many the decision step was given since; Triton counts one after it is answered."""
+def batches(triton: Triton, before: int, model: str = MODEL) -> int:
+    """How many a model was given since; Triton counts one after it is answered."""
     give_up = time.monotonic() + WAIT
-    while (found := triton.calls(MODEL) - before) == 0 and time.monotonic() < give_up:
+    while (found := triton.calls(model) - before) == 0 and time.monotonic() < give_up:
         time.sleep(0.05)
     return found
 
@@ -171,3 +179,19 @@ def test_no_image_gets_the_answer_of_another_where_a_member_leaves_one_out(trito
         else:
             assert f"[{Refusal.MODEL_OUTPUT}] " in answer.message()
             assert "did not give one row for each image" in answer.message()
+
+
+def test_no_request_gets_the_answer_of_another_that_shared_a_pass(triton):
+    model = wire.member_model(PIPELINE, TOGETHER)
+    height, width = load_spec(PIPELINE).preprocessing.size or (0, 0)
+    before, told = triton.calls(model), [Future() for _ in range(BATCH)]
+    for grey, future in zip((GREY[0], WHITE, GREY[1], GREY[2]), told, strict=True):
+        pixels = np.full((1, height, width, 3), grey, np.uint8)
+        tensor = grpcclient.InferInput(wire.MEMBER_INPUT, list(pixels.shape), "UINT8")
+        tensor.set_data_from_numpy(pixels)
+        triton.client.async_infer(
+            model, [tensor], lambda result, error, future=future: future.set_result(error)
+        )
+    for future in told:
+        assert "did not give one row for each image" in future.result(WAIT).message()
+    assert batches(triton, before, model) == 1

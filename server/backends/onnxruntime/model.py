@@ -21,6 +21,7 @@ from server.backends.company import Company
 from server.backends.engine import CPU, Engine, options
 from server.backends.failure import Failure, Response
 from server.backends.request import Request, tensor
+from server.backends.rows import deal
 from server.backends.session import Session
 
 _CUDA = "CUDAExecutionProvider"
@@ -39,6 +40,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Opens the artefact; raises what its engine says where it cannot."""
+        self._name = args["model_name"]
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"], args["model_version"])
         self._inputs = [item["name"] for item in config["input"]]
@@ -47,7 +49,7 @@ class TritonPythonModel:
         parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
         opened = partial(_opened, args, config, parameters)
         self._session = Session(
-            args["model_name"],
+            self._name,
             partial(opened, folder / (config["default_model_filename"] or "model.onnx")),
             int(parameters.get("intra_op_thread_count", "0")),
             # On a GPU the threads of the CPU have nothing to share.
@@ -74,9 +76,10 @@ class TritonPythonModel:
             return [outputs.response() for _ in requests]
         if not self._batched:
             return [self._answer(outputs)]
-        ends = np.cumsum([len(tensor) for tensor in parts[self._inputs[0]]])[:-1]
-        dealt = zip(*(np.split(output, ends) for output in outputs), strict=True)
-        return [self._answer(list(tensors)) for tensors in dealt]
+        dealt = deal(self._name, [len(tensor) for tensor in parts[self._inputs[0]]], outputs)
+        if isinstance(dealt, Failure):
+            return [dealt.response() for _ in requests]
+        return [self._answer(tensors) for tensors in dealt]
 
     def _answer(self, tensors: list[NDArray[Any]]) -> Response:
         named = zip(self._outputs, tensors, strict=True)

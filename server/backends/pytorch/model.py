@@ -17,6 +17,7 @@ import triton_python_backend_utils as pb_utils
 
 from server.backends.failure import Failure, Response
 from server.backends.request import Request, tensor
+from server.backends.rows import deal
 
 
 class TritonPythonModel:
@@ -64,9 +65,10 @@ class TritonPythonModel:
             return [failure.response() for _ in requests]
         if not self._batched:
             return [self._answer(outputs)]
-        ends = np.cumsum([len(tensor) for tensor in parts[0]])[:-1]
-        dealt = zip(*(np.split(output, ends) for output in outputs), strict=True)
-        return [self._answer(list(tensors)) for tensors in dealt]
+        dealt = deal(self._name, [len(tensor) for tensor in parts[0]], outputs)
+        if isinstance(dealt, Failure):
+            return [dealt.response() for _ in requests]
+        return [self._answer(tensors) for tensors in dealt]
 
     def _forward(self, feed: list[torch.Tensor]) -> list[np.ndarray[Any, Any]]:
         optimized = torch.jit.optimized_execution  # type: ignore[attr-defined]

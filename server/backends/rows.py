@@ -1,0 +1,34 @@
+"""The rows of a batch's outputs: one for each image. Only inside Triton: it needs pb_utils.
+
+With one too few, the images behind the gap would get each other's answers.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+from pipelines.wire import Refusal, refusal
+from server.backends.failure import Failure
+
+Tensor = NDArray[Any]
+
+
+def missing(model: str, images: int, outputs: Iterable[Tensor]) -> Failure | None:
+    """The failure of a pass whose outputs do not have one row for each image; None: they have."""
+    if all(output.shape[:1] == (images,) for output in outputs):
+        return None
+    text = f"{model} did not give one row for each image: export it again."
+    return Failure(refusal(Refusal.MODEL_OUTPUT, text), pb_utils.TritonError.INTERNAL)
+
+
+def deal(
+    model: str, sizes: Sequence[int], outputs: Sequence[Tensor]
+) -> list[list[Tensor]] | Failure:
+    """The outputs of each request that shared a pass, by how many images it had."""
+    if failure := missing(model, sum(sizes), outputs):
+        return failure
+    ends = np.cumsum(sizes)[:-1]
+    return [list(dealt) for dealt in zip(*(np.split(each, ends) for each in outputs), strict=True)]
