@@ -64,7 +64,7 @@ _TOGETHER = {Decoding.EXACT: "onnx", Decoding.FAST: "onnx_fast"}
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload("heavy", "VGG16 and RegNetY, weighted", _TOGETHER, longer=2),
+        Workload("heavy", "VGG16 and RegNetY, weighted", _TOGETHER, longer=3),
         Workload("light", "RegNetY alone", _TOGETHER, alone="regnet_onnx"),
         Workload(
             "int8",

@@ -174,14 +174,13 @@ def _step(
     config.instance_group.add(count=instances)
     batching = config.dynamic_batching
     batching.max_queue_delay_microseconds = delay_us
-    batching.default_queue_policy.MergeFrom(
-        pb.ModelQueuePolicy(
-            timeout_action=pb.ModelQueuePolicy.REJECT,
-            default_timeout_microseconds=serving.queue_timeout_ms * 1000,
-            allow_timeout_override=True,
-            max_queue_size=serving.queue_size,
-        )
-    )
+    # Only where it is asked for: any of its keys keeps Triton from having a batch ready for a
+    # process that gets free (docs/decisions/0025).
+    if serving.queue_size is not None:
+        batching.default_queue_policy.max_queue_size = serving.queue_size
+    if serving.queue_timeout_ms is not None:
+        batching.default_queue_policy.default_timeout_microseconds = serving.queue_timeout_ms * 1000
+        batching.default_queue_policy.allow_timeout_override = True
     return config
 
 

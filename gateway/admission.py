@@ -38,19 +38,26 @@ class Admission:
         self._paces: defaultdict[str, Pace] = defaultdict(Pace)
 
     @contextmanager
-    def admit(self, pipeline: str, size: int) -> Iterator[None]:
+    def admit(self, pipeline: str, size: int, patience: float = math.inf) -> Iterator[None]:
         """Holds a place, and `size` bytes, for one request.
 
+        Args:
+            pipeline: the one that is asked.
+            size: of the request's body.
+            patience: seconds that are left until the request's deadline.
+
         Raises:
-            RefusedError: with code `busy` where there is no place.
+            RefusedError: with code `busy` where there is no place, or where the request would
+                wait longer than it may or can.
         """
         if self._free_requests - self._left_behind() < 1:
             raise self._busy(pipeline, "requests")
         if self._free_bytes < size:
             raise self._busy(pipeline, "bytes")
         pace = self._paces[pipeline]
-        if pace.in_flight >= _ALWAYS and pace.wait > self._wait:
-            raise self._slow(pipeline, pace.wait)
+        wait = min(self._wait, patience)
+        if pace.in_flight >= _ALWAYS and pace.wait > wait:
+            raise self._slow(pipeline, pace.wait - wait)
         gauge = self._metrics.in_flight.labels(pipeline)
         self._free_requests -= 1
         self._free_bytes -= size
@@ -72,10 +79,10 @@ class Admission:
             Code.BUSY, f"request: too many {reason} are in flight. Wait as Retry-After says."
         )
 
-    def _slow(self, pipeline: str, wait: float) -> RefusedError:
+    def _slow(self, pipeline: str, too_long: float) -> RefusedError:
         self._metrics.refused.labels(pipeline, "wait").inc()
         return RefusedError(
             Code.BUSY,
             "request: so many are in flight that it would wait too long. Wait as Retry-After says.",
-            retry_after=math.ceil(wait - self._wait),
+            retry_after=math.ceil(too_long),
         )

@@ -20,6 +20,10 @@ class Deadline:
         """The deadline that lies so many seconds ahead."""
         return cls(asyncio.get_running_loop().time() + seconds)
 
+    def within(self, seconds: float) -> "Deadline":
+        """This one, or the one that lies so many seconds ahead where that is earlier."""
+        return Deadline(min(self.at, asyncio.get_running_loop().time() + seconds))
+
     def remaining(self) -> float:
         """Seconds left; 0 when it has passed."""
         return max(0.0, self.at - asyncio.get_running_loop().time())

@@ -49,7 +49,7 @@ class Predictions:
         pipeline, choices = await self._begin(request, name)
         choices = choices.asking(kind_of(pipeline).views[form].asks)
         body = Body.of_one(request, pipeline.spec.limits.bytes)
-        with self.admission.admit(pipeline.name, body.size):
+        with self.admission.admit(pipeline.name, body.size, deadline.remaining()):
             with exchange.stage("receive"):
                 async with deadline.enforce(_SLOW):
                     image = await body.image()
@@ -79,7 +79,7 @@ class Predictions:
                 "visualization: a batch has none. Leave it out, or send one image at a time.",
             )
         body = Body.of_many(request, pipeline.spec.limits.bytes, self.settings.batch_bytes)
-        with self.admission.admit(pipeline.name, body.size):
+        with self.admission.admit(pipeline.name, body.size, deadline.remaining()):
             with exchange.stage("receive"):
                 async with deadline.enforce(_SLOW):
                     images = await body.images(self.settings.batch_files)

@@ -56,7 +56,8 @@ class Settings(BaseSettings):
     max_in_flight_bytes: int = Field(default=512 * MIB, ge=1)
     """Sum of the bodies of those requests, as sent; in memory they take up to three times that."""
     max_wait_seconds: float = Field(default=30, gt=0, le=3600)
-    """How long a request may have to wait, by the pace of the last answers; more are refused."""
+    """How long a request may have to wait, by the pace of the last answers; more are refused, and
+    so is who has a deadline before that."""
     batch_files: int = Field(default=100, ge=1, le=10_000)
     batch_bytes: int = Field(default=128 * MIB, ge=1)
     batch_concurrency: int = Field(default=16, ge=1)

@@ -128,28 +128,26 @@ class Triton:
             model: the ensemble.
             images: the encoded images, as many as the ensemble takes at most.
             parameters: the caller's choices.
-            seconds: how long the answer may take; Triton drops what waits longer in a queue.
+            seconds: how long the answer may take.
 
         Raises:
             RefusedError: whatever kept Triton from answering.
         """
         request = _infer_request(model, images, parameters)
-        response = await self.infer_serialised(request, len(images), seconds, seconds)
+        response = await self.infer_serialised(request, len(images), seconds)
         return tensors(response).rows(len(images))
 
-    async def infer_serialised(
-        self, request: bytes, images: int, seconds: float, patience: float
-    ) -> bytes:
+    async def infer_serialised(self, request: bytes, images: int, seconds: float) -> bytes:
         """Asks an ensemble, message for message.
 
         A caller that leaves, or whose time is up, leaves the inference behind: Triton 2.51 may
         crash where one is cancelled (docs/decisions/0012).
 
         Args:
-            request: a ModelInferRequest; its parameter `timeout` is set here.
+            request: a ModelInferRequest; its parameter `timeout` is set here, so that Triton drops
+                what waits longer in a queue that its model bounds.
             images: how many it brings.
             seconds: how long the answer may take.
-            patience: Triton drops what waits longer in a queue, in seconds.
 
         Returns:
             A ModelInferResponse.
@@ -157,7 +155,7 @@ class Triton:
         Raises:
             RefusedError: whatever kept Triton from answering.
         """
-        request += _timeout(patience)
+        request += _timeout(seconds)
         call = asyncio.ensure_future(self._inferred(request, seconds + _PATIENCE_SECONDS))
         try:
             await asyncio.wait((call,), timeout=seconds)

@@ -24,9 +24,12 @@ class Serving(Facts):
     max_batch: int = Field(ge=1, le=1024)
     queue_delay_us: int = Field(ge=0)
     """How long a request may wait for others to share its batch, in microseconds."""
-    queue_size: int = Field(ge=1)
-    """Requests that may wait for one model; more are refused."""
-    queue_timeout_ms: int = Field(ge=1)
+    queue_size: int | None = Field(default=None, ge=1)
+    """Requests that may wait for one model in Triton; more are refused. None: as many as the
+    gateway lets in. With a bound of either kind, processes rest while work waits
+    (docs/decisions/0025)."""
+    queue_timeout_ms: int | None = Field(default=None, ge=1)
+    """How long a request may wait for one model in Triton, where it says nothing itself."""
     one_process: bool = False
     """Whether the decision step decodes and runs the members itself, in each of its processes.
 

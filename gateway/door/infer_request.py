@@ -40,7 +40,7 @@ class InferRequest:
         return not self._message.outputs
 
     def patience(self) -> float:
-        """The caller's own limit of the time in Triton's queues, in seconds.
+        """How long the caller waits at most, in seconds.
 
         Raises:
             RefusedError: it is no number of microseconds.

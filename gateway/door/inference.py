@@ -46,7 +46,8 @@ class Inference:
             request = InferRequest(await call.message(deadline))
         pipeline = await self.catalog.find(request.model)
         exchange.pipeline, exchange.prediction = pipeline.name, True
-        with self.admission.admit(pipeline.name, len(request.raw)):
+        deadline = deadline.within(request.patience())
+        with self.admission.admit(pipeline.name, len(request.raw), deadline.remaining()):
             choices = request.choices(pipeline.spec)
             images = self._look(request, pipeline, exchange)
             where = ENCODED_IMAGE if images == 1 else None
@@ -69,13 +70,8 @@ class Inference:
         return len(images)
 
     async def _ask(self, request: InferRequest, images: int, deadline: Deadline) -> bytes:
-        patience = request.patience()
-
         def ask() -> Awaitable[bytes]:
-            seconds = deadline.remaining()
-            return self.triton.infer_serialised(
-                request.raw, images, seconds, min(seconds, patience)
-            )
+            return self.triton.infer_serialised(request.raw, images, deadline.remaining())
 
         return await twice_if_unavailable(ask)
 

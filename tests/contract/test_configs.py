@@ -158,6 +158,32 @@ def test_a_model_that_takes_no_batches_has_no_batcher(path):
     assert (config.max_batch_size > 0) or not config.HasField("dynamic_batching")
 
 
+@pytest.mark.parametrize("path", COMMITTED, ids=str)
+def test_triton_may_have_a_batch_ready_for_a_process_that_gets_free(path):
+    """Any bound on what waits keeps it from that (docs/decisions/0025)."""
+    assert not read(path).dynamic_batching.HasField("default_queue_policy")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "policy"),
+    [
+        ({"queue_size": 3}, pb.ModelQueuePolicy(max_queue_size=3)),
+        (
+            {"queue_timeout_ms": 150},
+            pb.ModelQueuePolicy(default_timeout_microseconds=150_000, allow_timeout_override=True),
+        ),
+    ],
+    ids=["size", "time"],
+)
+def test_a_pipeline_may_bound_what_waits(bounds, policy):
+    spec = load_spec("mhist")
+    bounded = spec.model_copy(update={"serving": spec.serving.model_copy(update=bounds)})
+    models = [config for config in configs(bounded).values() if config.platform != "ensemble"]
+    assert models
+    for config in models:
+        assert config.dynamic_batching.default_queue_policy == policy
+
+
 @pytest.mark.parametrize(("name", "profile"), SERVED)
 def test_each_step_of_the_ensemble_is_fed_what_it_takes_in_the_form_it_is_given(name, profile):
     """Triton compares types and dimensions when it loads the ensemble."""

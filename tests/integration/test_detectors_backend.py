@@ -40,7 +40,10 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
 
 
 def _lay_out(pipeline: str, repository: Path) -> list[str]:
+    """With bounds on what waits, unlike the served ones: Triton has to survive that they pass."""
     spec = load_spec(pipeline)
+    bounds = {"queue_size": 128, "queue_timeout_ms": 60_000}
+    spec = spec.model_copy(update={"serving": spec.serving.model_copy(update=bounds)})
     members = {wire.member_model(pipeline, member) for member in spec.members}
     for name, config in configs(spec).items():
         folder = repository / name

@@ -106,6 +106,20 @@ def test_a_request_that_would_wait_too_long_is_refused_and_told_how_long(clock):
     callers.come(1)
 
 
+def test_who_has_less_time_than_it_would_wait_is_refused(clock):
+    metrics = Metrics()
+    admission = Admission(1000, 1000, metrics, nobody, wait=30)
+    callers = Callers(admission, clock)
+    callers.come(40)
+    callers.are_answered(20, 0.5)
+    with pytest.raises(RefusedError) as caught, admission.admit("p", 1, 9.5):
+        pass
+    assert (caught.value.code, caught.value.retry_after) == (Code.BUSY, 1)
+    assert refused_by(metrics, "wait") == 1
+    with admission.admit("p", 1, 10.5):
+        pass
+
+
 def test_the_same_queue_before_a_fast_pipeline_is_let_in(clock):
     callers = Callers(Admission(1000, 1000, Metrics(), nobody, wait=5), clock)
     callers.come(40)

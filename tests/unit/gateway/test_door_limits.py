@@ -78,6 +78,21 @@ async def test_a_message_that_never_comes_meets_the_deadline(open_door):
         assert (await call.details()).startswith("[deadline] request: it came too slowly")
 
 
+async def test_the_parameter_timeout_is_a_deadline(open_door, triton):
+    done = asyncio.Event()
+
+    async def until_done(*_):
+        await done.wait()
+
+    door = await open_door()
+    triton.rules.append(until_done)
+    call = door.infer("oral_cancer", images(JPEG), timeout=200_000)
+    await assert_refused(call, "DEADLINE_EXCEEDED", "deadline")
+    assert (triton.now, triton.cancelled) == (1, 0)
+    done.set()
+    await until(lambda: not triton.now)
+
+
 @pytest.mark.parametrize("leave", ["cancels", "has a deadline"])
 async def test_whoever_leaves_cancels_nothing_and_the_work_keeps_its_place(
     open_door, triton, leave

@@ -68,7 +68,7 @@ def test_what_a_profile_does_not_say_stays_and_what_it_says_is_changed():
     assert list(wide.members) == ["vgg16", "regnet", "regnet_onnx"]
     assert wide.asked == base.asked
     assert wide.serving.max_batch == 32
-    assert wide.serving.queue_size == base.serving.queue_size
+    assert wide.serving.queue_delay_us == base.serving.queue_delay_us
     assert wide.serving.decode.threads == 4
     assert wide.serving.decode.instances == base.serving.decode.instances
 
