@@ -1,5 +1,6 @@
 """Failures of requests as Triton's responses. Only inside Triton: it needs pb_utils."""
 
+import traceback
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -33,3 +34,16 @@ def refused(error: RefusedError) -> Response:
     codes = pb_utils.TritonError
     code = codes.INTERNAL if error.code is Refusal.MODEL_OUTPUT else codes.INVALID_ARG
     return Failure(str(error), code).response()
+
+
+def unexpected(model: str, error: Exception) -> Failure:
+    """The failure of a request for a reason that nobody thought of.
+
+    The log is told the kind of the error and the line that raised it, the caller neither: an
+    error's words may hold what a request held.
+    """
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{last.name}, {last.filename}:{last.lineno}"
+    pb_utils.Logger.log_error(f"{model}: {type(error).__name__} in {place}")
+    message = f"{model}: the request failed; the server's log says where"
+    return Failure(message, pb_utils.TritonError.INTERNAL)

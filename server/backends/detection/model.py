@@ -21,7 +21,7 @@ from server.backends.detection.candidates import Candidates
 from server.backends.detection.detections import find
 from server.backends.detection.drawing import draw
 from server.backends.detection.facts import Facts
-from server.backends.failure import Failure, Response, refused
+from server.backends.failure import Failure, Response, refused, unexpected
 from server.backends.image_decode.resize import Geometry
 from server.backends.members import Question, Reply, ask, models_of, through_triton
 from server.backends.refusal import RefusedError
@@ -75,9 +75,7 @@ class TritonPythonModel:
         except RefusedError as error:
             return refused(error)
         except Exception as error:  # noqa: BLE001 - the batch's other requests are answered
-            pb_utils.Logger.log_error(f"{self._name}: {type(error).__name__}: {error}")
-            message = f"{self._name}: no answer could be made; the server's log says why"
-            return Failure(message, pb_utils.TritonError.INTERNAL).response()
+            return unexpected(self._name, error).response()
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor(name, array[None]) for name, array in tensors.items()]
         )

@@ -12,7 +12,6 @@ and acceleration in `models`, and the launcher's `artefacts`.
 """
 
 import json
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from pipelines.wire import Delta, Output
 from server.backends.choice import Choice, Choices
 from server.backends.company import Company
 from server.backends.core import settle
-from server.backends.failure import Failure, Response, refused
+from server.backends.failure import Failure, Response, refused, unexpected
 from server.backends.members import Answering, Question, Reply, ask, models_of, through_triton
 from server.backends.refusal import RefusedError
 from server.backends.request import Request, chosen, tensor
@@ -113,10 +112,7 @@ class TritonPythonModel:
         try:
             return self._answered([self._asked(request) for request in requests])
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers get an answer
-            # Its words may hold what a request held.
-            pb_utils.Logger.log_error(f"{self._name}: {_origin(error)}")
-            message = f"{self._name}: the request failed; the server's log says where"
-            failure = Failure(message, pb_utils.TritonError.INTERNAL)
+            failure = unexpected(self._name, error)
             return [failure.response() for _ in requests]
 
     def _asked(self, request: Request) -> _Asked | Response:
@@ -189,9 +185,3 @@ class TritonPythonModel:
 
 def _pixels(request: Request) -> NDArray[np.uint8]:
     return tensor(request, wire.PIXELS)
-
-
-def _origin(error: Exception) -> str:
-    """The kind of an error and the line that raised it."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {last.name}, {last.filename}:{last.lineno}"
