@@ -113,7 +113,7 @@ overload: setup ## Sends three times what a service of its own can answer, for O
 	@GATEWAY_MAX_WAIT_SECONDS=$${GATEWAY_MAX_WAIT_SECONDS:-0.8} $(BIN)/python -m loadtest overload
 
 .PHONY: bench
-bench: setup ## Measures Triton, the gateway and other servers against the machine's limit into docs/performance.md (three quarters of an hour, on a quiet machine); BENCH=--quick only tries it
+bench: setup ## Measures Triton, the gateway and other servers against the machine's limit into docs/performance.md (an hour, on a quiet machine); BENCH=--quick only tries it
 	@$(BIN)/python -m export oral_cancer --profile onnx --demo --if-missing
 	@$(BIN)/python -m export oral_cancer --profile int8 --demo --if-missing
 	@$(BIN)/python -m export oral_cancer --demo --if-missing

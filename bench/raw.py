@@ -43,6 +43,7 @@ class Limit(_Raw):
     batch: int
     images: int
     seconds: float
+    """In which all processes do so many, each at its own rate."""
     cpu_seconds: float
     pss_mib: float
 

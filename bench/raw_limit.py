@@ -27,6 +27,19 @@ class Shape:
 SHAPES = tuple(dict.fromkeys((Shape(1, CORES), Shape(CORES, 1))))
 
 
+def joined(parts: Sequence[tuple[int, float]]) -> tuple[int, float]:
+    """The images of processes side by side, and the seconds in which all of them do so many.
+
+    Each stops after a batch of its own; that a core rests until the last one has done so is no
+    part of the limit. So their rates are added.
+
+    Args:
+        parts: images and seconds of each.
+    """
+    images = sum(count for count, _ in parts)
+    return images, images / sum(count / seconds for count, seconds in parts)
+
+
 class RawLimit:
     """The limit of one workload."""
 
@@ -82,14 +95,15 @@ class RawLimit:
         words = {"batch": batch, "seconds": seconds}
         with ThreadPoolExecutor(len(trees)) as pool:
             answers = list(pool.map(lambda tree: generator.talk(tree, words), trees))
+        images, taken = joined([(answer["images"], answer["seconds"]) for answer in answers])
         return raw.Limit(
             round=round_,
             workload=self.workload,
             processes=shape.processes,
             threads=shape.threads,
             batch=batch,
-            images=sum(answer["images"] for answer in answers),
-            seconds=max(answer["seconds"] for answer in answers),
+            images=images,
+            seconds=taken,
             cpu_seconds=sum(answer["cpu_seconds"] for answer in answers),
             pss_mib=sum(tree.memory().pss for tree in trees),
         )
