@@ -29,11 +29,11 @@ class Failure:
         return pb_utils.InferenceResponse(error=error)
 
 
-def refused(error: RefusedError) -> Response:
-    """The response to a request that is refused: a member's fault or the caller's."""
+def refused(error: RefusedError) -> Failure:
+    """The failure of a request that is refused: a member's fault or the caller's."""
     codes = pb_utils.TritonError
     code = codes.INTERNAL if error.code is Refusal.MODEL_OUTPUT else codes.INVALID_ARG
-    return Failure(str(error), code).response()
+    return Failure(str(error), code)
 
 
 def unexpected(model: str, error: Exception) -> Failure:

@@ -19,7 +19,7 @@ def chosen(request: Request, choices: Choices) -> Choice | Response:
     try:
         return choices.read(parse(request.parameters()))
     except RefusedError as error:
-        return refused(error)
+        return refused(error).response()
 
 
 def tensor(request: Request, name: str) -> Array:

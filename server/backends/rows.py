@@ -1,4 +1,4 @@
-"""The rows of a batch's outputs: one for each image. Only inside Triton: it needs pb_utils.
+"""The rows of a batch's outputs: one for each image. Only inside Triton: its failures are.
 
 With one too few, the images behind the gap would get each other's answers.
 """
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from pipelines.wire import Refusal, refusal
-from server.backends.failure import Failure
+from pipelines.wire import Refusal
+from server.backends.failure import Failure, refused
+from server.backends.refusal import RefusedError
 
 Tensor = NDArray[Any]
 
@@ -21,7 +21,7 @@ def missing(model: str, images: int, outputs: Iterable[Tensor]) -> Failure | Non
     if all(output.shape[:1] == (images,) for output in outputs):
         return None
     text = f"{model} did not give one row for each image: export it again."
-    return Failure(refusal(Refusal.MODEL_OUTPUT, text), pb_utils.TritonError.INTERNAL)
+    return refused(RefusedError(Refusal.MODEL_OUTPUT, text))
 
 
 def deal(

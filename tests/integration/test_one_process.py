@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 import tritonclient.grpc as grpcclient
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
+from export.quiet import quiet
 from export.triton_config import FILENAME, as_text, configs
 from pipelines import wire
 from pipelines.load import load_spec
@@ -28,6 +30,10 @@ PIPELINE, PROFILE = "oral_cancer", "onnx"
 MODEL = wire.decision_model(PIPELINE)
 ALONE, TOGETHER = "vgg16", "regnet_onnx"
 """Members that take one image at a time, and several."""
+IN_TORCH = "regnet"
+"""A member of the default profile, as TorchScript."""
+SHARED = (TOGETHER, IN_TORCH)
+"""Members that Triton is asked for by themselves, too."""
 BATCH = 4
 """Requests that Triton waits for, and then hands over together."""
 GATHERING_US = 30_000_000
@@ -56,6 +62,15 @@ WAIT = 60
 """Seconds for an answer that is on its way."""
 
 
+class Shy(torch.nn.Module):
+    """`red_finders.shy_brightness` in torch."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        brightness = pixels.to(torch.float32).mean(dim=[1, 2, 3]) / 255
+        logits = torch.stack([torch.zeros_like(brightness), brightness], dim=1)
+        return logits[brightness < 1]
+
+
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """While it does not exist, whoever asks with the threshold `HELD` waits."""
@@ -79,10 +94,15 @@ def _lay_out(repository: Path) -> list[str]:
         folder = repository / wire.member_model(PIPELINE, member) / "1"
         folder.mkdir(parents=True)
         onnx.save(red_finders.shy_brightness(), folder / "model.onnx")
+    torchscript = repository / wire.member_model(PIPELINE, IN_TORCH) / "1"
+    torchscript.mkdir(parents=True)
+    with quiet():
+        torch.jit.script(Shy()).save(torchscript / "model.pt")
     artefacts = {member: {"version": "1"} for member in spec.members}
-    models = [wire.member_model(PIPELINE, TOGETHER), *spec.models]
+    models = [*(wire.member_model(PIPELINE, member) for member in SHARED), *spec.models]
+    found = configs(load_spec(PIPELINE)) | configs(spec)
     for name in models:
-        config = configs(spec)[name]
+        config = found[name]
         if name == MODEL:
             config = with_delta(config, {Delta.ARTEFACTS: json.dumps(artefacts)}, None)
         if name != PIPELINE:
@@ -181,8 +201,9 @@ def test_no_image_gets_the_answer_of_another_where_a_member_leaves_one_out(trito
             assert "did not give one row for each image" in answer.message()
 
 
-def test_no_request_gets_the_answer_of_another_that_shared_a_pass(triton):
-    model = wire.member_model(PIPELINE, TOGETHER)
+@pytest.mark.parametrize("member", SHARED)
+def test_no_request_gets_the_answer_of_another_that_shared_a_pass(triton, member):
+    model = wire.member_model(PIPELINE, member)
     height, width = load_spec(PIPELINE).preprocessing.size or (0, 0)
     before, told = triton.calls(model), [Future() for _ in range(BATCH)]
     for grey, future in zip((GREY[0], WHITE, GREY[1], GREY[2]), told, strict=True):

@@ -73,7 +73,7 @@ class TritonPythonModel:
         try:
             tensors = self._answer(request, choice, reply)
         except RefusedError as error:
-            return refused(error)
+            return refused(error).response()
         except Exception as error:  # noqa: BLE001 - the batch's other requests are answered
             return unexpected(self._name, error).response()
         return pb_utils.InferenceResponse(

@@ -70,11 +70,11 @@ class TritonPythonModel:
 
     def _finish(self, images: Iterable[Decoded] | RefusedError, count: int) -> Response:
         if isinstance(images, RefusedError):
-            return refused(images)
+            return refused(images).response()
         try:
             decoded = in_turn(images, count)
         except RefusedError as error:
-            return refused(error)
+            return refused(error).response()
         tensors: dict[str, list[Array]] = {wire.PIXELS: [image.pixels for image in decoded]}
         if self._located:
             tensors[wire.GEOMETRY] = [image.geometry.as_array() for image in decoded]

@@ -123,7 +123,7 @@ class TritonPythonModel:
         try:
             return _Asked(choice, self._read(request))
         except RefusedError as error:
-            return refused(error)
+            return refused(error).response()
 
     def _answered(self, read: list[_Asked | Response]) -> list[Response]:
         """Asks each member once, about all images that it is heard on; decides one by one."""
@@ -158,7 +158,7 @@ class TritonPythonModel:
         try:
             answer = decide(logits, self._facts, choice.threshold)
         except RefusedError as error:
-            return refused(error)
+            return refused(error).response()
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor(*named) for named in self._tensors(answer)]
         )
