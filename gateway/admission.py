@@ -50,14 +50,15 @@ class Admission:
             RefusedError: with code `busy` where there is no place, or where the request would
                 wait longer than it may or can.
         """
-        if self._free_requests - self._left_behind() < 1:
+        left = self._left_behind()
+        if self._free_requests - left < 1:
             raise self._busy(pipeline, "requests")
         if self._free_bytes < size:
             raise self._busy(pipeline, "bytes")
         pace = self._paces[pipeline]
-        wait = min(self._wait, patience)
-        if pace.in_flight >= _ALWAYS and pace.wait > wait:
-            raise self._slow(pipeline, pace.wait - wait)
+        too_long = pace.wait(left) - min(self._wait, patience)
+        if pace.in_flight + left >= _ALWAYS and too_long > 0:
+            raise self._slow(pipeline, too_long)
         gauge = self._metrics.in_flight.labels(pipeline)
         self._free_requests -= 1
         self._free_bytes -= size

@@ -40,7 +40,11 @@ class Pace:
         self._interval += weight * (now - self._since - self._interval)
         self._since = now
 
-    @property
-    def wait(self) -> float:
-        """Expected seconds until one more request is answered; 0 while too little is known."""
-        return self.in_flight * self._interval if self._samples >= _SAMPLES else 0.0
+    def wait(self, left: int) -> float:
+        """Expected seconds until one more request is answered; 0 while too little is known.
+
+        Args:
+            left: images that callers left behind, of whichever pipeline, which come first.
+        """
+        ahead = self.in_flight + left
+        return ahead * self._interval if self._samples >= _SAMPLES else 0.0

@@ -120,6 +120,19 @@ def test_who_has_less_time_than_it_would_wait_is_refused(clock):
         pass
 
 
+def test_what_callers_left_behind_is_waited_for(clock):
+    left = 0
+    callers = Callers(Admission(1000, 1000, Metrics(), lambda: left, wait=5), clock)
+    callers.come(20)
+    callers.are_answered(20, 0.5)
+    left = 11
+    with pytest.raises(RefusedError) as caught:
+        callers.come(1)
+    assert (caught.value.code, caught.value.retry_after) == (Code.BUSY, 1)
+    left = 10
+    callers.come(1)
+
+
 def test_the_same_queue_before_a_fast_pipeline_is_let_in(clock):
     callers = Callers(Admission(1000, 1000, Metrics(), nobody, wait=5), clock)
     callers.come(40)
