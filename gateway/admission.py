@@ -11,7 +11,7 @@ from gateway.metrics import Metrics
 from gateway.pace import Pace
 
 _ALWAYS = 8
-"""Requests of a pipeline that are let in however slow it is."""
+"""Requests of a pipeline that are let in however slow it is; what is left behind counts, too."""
 
 
 class Admission:
