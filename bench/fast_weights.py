@@ -24,8 +24,10 @@ from export.demo.progress import shown_on
 from export.demo.training import train
 from export.fast_decoding import short_side
 from pipelines.fast_decoding import PHOTOS_AT_LEAST, FastDecoding
-from pipelines.load import load_spec, load_whole
+from pipelines.load import load_whole
 from pipelines.preprocessing import Decoding
+from pipelines.spec import PipelineSpec
+from pipelines.whole import WholePipeline
 
 screen = Console(stderr=True)
 _SEEDS = range(5)
@@ -42,7 +44,8 @@ def main(
     A few minutes for each seed. Exit code 1 where none passes.
     """
     profile = WORKLOADS["light"].profiles[Decoding.FAST]
-    spec = load_spec(PIPELINE, profile=profile)
+    whole = load_whole(PIPELINE)
+    spec = whole.under(profile)
     record = FastDecoding.path(spec, folder)
     if _passed(record):
         # The YAML may say other batches or processes since.
@@ -58,7 +61,8 @@ def main(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         place = ("--profile", profile, "--repository", str(folder.absolute()))
-        files = [f"--checkpoint={name}={path}" for name, path in checkpoints(seed).items()]
+        found = checkpoints(whole, spec, seed)
+        files = [f"--checkpoint={name}={path}" for name, path in found.items()]
         if failed := _run("export", PIPELINE, *place, *files):
             raise typer.Exit(failed)
         # It ends with 1 where a bound is not kept.
@@ -69,10 +73,14 @@ def main(
     raise typer.Exit(1)
 
 
-def checkpoints(seed: int) -> dict[str, Path]:
-    """Demo checkpoints of a seed, less certain, by member; trained where none are kept."""
-    whole = load_whole(PIPELINE)
-    spec = load_spec(PIPELINE, profile=WORKLOADS["light"].profiles[Decoding.FAST])
+def checkpoints(whole: WholePipeline, spec: PipelineSpec, seed: int) -> dict[str, Path]:
+    """Demo checkpoints of a seed, less certain, by member; trained where none are kept.
+
+    Args:
+        whole: the facts of the pipeline.
+        spec: under the profile that the weights are for.
+        seed: of the training.
+    """
     origins = list(dict.fromkeys(map(spec.origin, spec.members)))
     place = kept.place(whole, origins, seed)
     files = kept.find(place, origins)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -25,11 +25,19 @@ class Admission:
         requests: int,
         size: int,
         metrics: Metrics,
-        left_behind: Callable[[], int],
+        left_behind: Callable[[], Counter[str]],
         *,
         wait: float = math.inf,
     ) -> None:
-        """Limits on requests, on their bytes, and on the seconds that one may have to wait."""
+        """Limits on what is in flight.
+
+        Args:
+            requests: at most, what is left behind among them.
+            size: bytes of their bodies, at most.
+            metrics: count who is in and who is refused.
+            left_behind: says how many images of each pipeline are in Triton for nobody.
+            wait: seconds that one may have to wait, at most.
+        """
         self._free_requests = requests
         self._free_bytes = size
         self._metrics = metrics
@@ -51,13 +59,14 @@ class Admission:
                 wait longer than it may or can.
         """
         left = self._left_behind()
-        if self._free_requests - left < 1:
+        if self._free_requests - left.total() < 1:
             raise self._busy(pipeline, "requests")
         if self._free_bytes < size:
             raise self._busy(pipeline, "bytes")
         pace = self._paces[pipeline]
-        too_long = pace.wait(left) - min(self._wait, patience)
-        if pace.in_flight + left >= _ALWAYS and too_long > 0:
+        ahead = pace.in_flight + left[pipeline]
+        too_long = pace.wait(ahead) - min(self._wait, patience)
+        if ahead >= _ALWAYS and too_long > 0:
             raise self._slow(pipeline, too_long)
         gauge = self._metrics.in_flight.labels(pipeline)
         self._free_requests -= 1

@@ -1,10 +1,9 @@
 """Images that wait for Triton together are sent together: one call for many is far cheaper."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from gateway.errors import Code, RefusedError
 from gateway.outputs import Outputs
@@ -62,13 +61,15 @@ class Batching:
         self._triton = triton
         self._calls = calls
         self._lines: dict[tuple[str, frozenset[tuple[str, str]]], _Line] = {}
-        self._under_way: dict[asyncio.Task[None], _Batch] = {}
+        self._under_way: dict[asyncio.Task[None], tuple[_Line, _Batch]] = {}
 
     @property
-    def left_behind(self) -> int:
-        """Images in Triton whose callers wait no longer."""
-        batches = self._under_way.values()
-        return sum(question.answer.done() for batch in batches for question in batch)
+    def left_behind(self) -> Counter[str]:
+        """Images of each ensemble that are in Triton and whose callers wait no longer."""
+        left: Counter[str] = Counter()
+        for line, batch in self._under_way.values():
+            left[line.model] += sum(question.answer.done() for question in batch)
+        return left
 
     async def infer(
         self, model: str, image: bytes, parameters: Mapping[str, str], seconds: float, most: int
@@ -100,14 +101,15 @@ class Batching:
         for batch in line.batches(self._calls - line.calls):
             line.calls += 1
             task = asyncio.ensure_future(self._ask(line, batch))
-            self._under_way[task] = batch
-            task.add_done_callback(partial(self._over, line))
+            self._under_way[task] = (line, batch)
+            task.add_done_callback(self._over)
         if not line.calls and not line.waiting:
             self._lines.pop((line.model, frozenset(line.parameters.items())), None)
 
-    def _over(self, line: _Line, task: asyncio.Task[None]) -> None:
+    def _over(self, task: asyncio.Task[None]) -> None:
+        line, batch = self._under_way.pop(task)
         line.calls -= 1
-        for question in self._under_way.pop(task):
+        for question in batch:
             if not question.answer.done():
                 # Shutting down: the call itself was cancelled.
                 question.answer.cancel()

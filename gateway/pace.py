@@ -40,11 +40,10 @@ class Pace:
         self._interval += weight * (now - self._since - self._interval)
         self._since = now
 
-    def wait(self, left: int) -> float:
+    def wait(self, ahead: int) -> float:
         """Expected seconds until one more request is answered; 0 while too little is known.
 
         Args:
-            left: images that callers left behind, of whichever pipeline, which come first.
+            ahead: requests that come first: those in flight, and what callers left behind.
         """
-        ahead = self.in_flight + left
         return ahead * self._interval if self._samples >= _SAMPLES else 0.0

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -65,12 +66,15 @@ class Triton:
         self._address = address
         self.spare = spare
         self._tls = tls.read() if tls else None
-        self._left: dict[asyncio.Future[Message], int] = {}
+        self._left: dict[asyncio.Future[Message], tuple[str, int]] = {}
 
     @property
-    def left_behind(self) -> int:
-        """Images under way for which nobody waits any more."""
-        return sum(self._left.values())
+    def left_behind(self) -> Counter[str]:
+        """Images of each ensemble that are under way and for which nobody waits any more."""
+        left: Counter[str] = Counter()
+        for model, images in self._left.values():
+            left[model] += images
+        return left
 
     def open(self) -> None:
         """Begins to connect; a channel belongs to the event loop that it is made in."""
@@ -134,18 +138,21 @@ class Triton:
             RefusedError: whatever kept Triton from answering.
         """
         request = _infer_request(model, images, parameters)
-        response = await self.infer_serialised(request, len(images), seconds)
+        response = await self.infer_serialised(model, request, len(images), seconds)
         return tensors(response).rows(len(images))
 
-    async def infer_serialised(self, request: bytes, images: int, seconds: float) -> bytes:
+    async def infer_serialised(
+        self, model: str, request: bytes, images: int, seconds: float
+    ) -> bytes:
         """Asks an ensemble, message for message.
 
         A caller that leaves, or whose time is up, leaves the inference behind: Triton 2.51 may
         crash where one is cancelled (docs/decisions/0012).
 
         Args:
-            request: a ModelInferRequest; its parameter `timeout` is set here, so that Triton drops
-                what waits longer in a queue that its model bounds.
+            model: the ensemble.
+            request: a ModelInferRequest to it; its parameter `timeout` is set here, so that Triton
+                drops what waits longer in a queue that its model bounds.
             images: how many it brings.
             seconds: how long the answer may take.
 
@@ -161,7 +168,7 @@ class Triton:
             await asyncio.wait((call,), timeout=seconds)
         finally:
             if not call.done():
-                self._left[call] = images
+                self._left[call] = (model, images)
                 call.add_done_callback(self._over)
         if not call.done():
             raise RefusedError(Code.DEADLINE, LATE)

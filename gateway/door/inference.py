@@ -71,7 +71,8 @@ class Inference:
 
     async def _ask(self, request: InferRequest, images: int, deadline: Deadline) -> bytes:
         def ask() -> Awaitable[bytes]:
-            return self.triton.infer_serialised(request.raw, images, deadline.remaining())
+            seconds = deadline.remaining()
+            return self.triton.infer_serialised(request.model, request.raw, images, seconds)
 
         return await twice_if_unavailable(ask)
 

@@ -15,7 +15,7 @@ def place(tmp_path, monkeypatch):
     """A repository to make; drawings take no time."""
     monkeypatch.setattr(fast_weights, "_PHOTOS", tmp_path / "photos")
     monkeypatch.setattr(fast_weights, "draw_photos", draw)
-    monkeypatch.setattr(fast_weights, "checkpoints", lambda seed: {"vgg16": seed})
+    monkeypatch.setattr(fast_weights, "checkpoints", lambda _whole, _spec, seed: {"vgg16": seed})
     return tmp_path / "repository"
 
 

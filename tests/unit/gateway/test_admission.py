@@ -1,4 +1,5 @@
 import math
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +20,7 @@ def in_flight(metrics):
 
 
 def nobody():
-    return 0
+    return Counter()
 
 
 def test_requests_beyond_the_limit_are_refused_until_one_leaves():
@@ -58,12 +59,12 @@ def test_a_place_is_given_back_when_the_work_fails():
 
 
 def test_what_callers_left_behind_takes_places():
-    left = 1
+    left = Counter(another=1)
     admission = Admission(2, 1000, Metrics(), lambda: left)
     with admission.admit("p", 1):
         with pytest.raises(RefusedError), admission.admit("p", 1):
             pass
-        left = 0
+        left.clear()
         with admission.admit("p", 1):
             pass
 
@@ -120,16 +121,16 @@ def test_who_has_less_time_than_it_would_wait_is_refused(clock):
         pass
 
 
-def test_what_callers_left_behind_is_waited_for(clock):
-    left = 0
+def test_what_callers_of_the_pipeline_left_behind_is_waited_for(clock):
+    left = Counter(another=100)
     callers = Callers(Admission(1000, 1000, Metrics(), lambda: left, wait=5), clock)
     callers.come(20)
     callers.are_answered(20, 0.5)
-    left = 11
+    left["p"] = 11
     with pytest.raises(RefusedError) as caught:
         callers.come(1)
     assert (caught.value.code, caught.value.retry_after) == (Code.BUSY, 1)
-    left = 10
+    left["p"] = 10
     callers.come(1)
 
 

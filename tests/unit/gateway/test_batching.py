@@ -26,20 +26,9 @@ async def client(start):
     return await start(triton_calls=1)
 
 
-def gate_of(triton):
-    """Holds every image until it is set."""
-    opened = asyncio.Event()
-
-    async def hold(_image, _parameters):
-        await opened.wait()
-
-    triton.rules.append(hold)
-    return opened
-
-
 @pytest.fixture
 def gate(client, triton):
-    return gate_of(triton)
+    return triton.hold()
 
 
 async def under_way(triton, images):
@@ -72,7 +61,7 @@ async def test_no_call_has_more_images_than_the_ensemble_takes(client, triton, g
 
 async def test_free_calls_share_what_waits(start, triton):
     client = await start(triton_calls=2)
-    gate = gate_of(triton)
+    gate = triton.hold()
     first = [asyncio.create_task(ask(client)) for _ in range(2)]
     await under_way(triton, 2)
     rest = [asyncio.create_task(ask(client)) for _ in range(6)]
@@ -144,7 +133,7 @@ async def test_who_left_before_its_call_is_not_asked_about(client, triton, gate)
 
 async def test_images_left_behind_keep_their_places(start, triton):
     client = await start(triton_calls=1, deadline_seconds=0.5, max_in_flight=4)
-    gate = gate_of(triton)
+    gate = triton.hold()
     first = asyncio.create_task(ask(client))
     await under_way(triton, 1)
     rest = [asyncio.create_task(ask(client)) for _ in range(3)]

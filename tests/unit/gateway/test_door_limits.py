@@ -78,20 +78,9 @@ async def test_a_message_that_never_comes_meets_the_deadline(open_door):
         assert (await call.details()).startswith("[deadline] request: it came too slowly")
 
 
-def hold(triton):
-    """An event before which Triton answers nobody any more."""
-    done = asyncio.Event()
-
-    async def until_done(*_):
-        await done.wait()
-
-    triton.rules.append(until_done)
-    return done
-
-
 async def test_the_parameter_timeout_is_a_deadline(open_door, triton):
     door = await open_door()
-    done = hold(triton)
+    done = triton.hold()
     call = door.infer("oral_cancer", images(JPEG), timeout=200_000)
     await assert_refused(call, "DEADLINE_EXCEEDED", "deadline")
     assert (triton.now, triton.cancelled) == (1, 0)
@@ -104,7 +93,7 @@ async def test_whoever_leaves_cancels_nothing_and_the_work_keeps_its_place(
     open_door, triton, leave
 ):
     door = await open_door(max_in_flight=1)
-    done = hold(triton)
+    done = triton.hold()
     seconds = 1 if leave == "has a deadline" else None
     with capture_logs() as lines:
         call = asyncio.create_task(door.infer("oral_cancer", images(JPEG), client_timeout=seconds))
@@ -126,7 +115,7 @@ async def test_whoever_leaves_cancels_nothing_and_the_work_keeps_its_place(
 
 async def test_the_end_lets_calls_in_flight_finish_and_takes_no_new_ones(open_door, triton):
     door = await open_door()
-    done = hold(triton)
+    done = triton.hold()
     first = asyncio.create_task(door.infer("oral_cancer", images(JPEG)))
     await until(lambda: triton.now)
     closing = asyncio.create_task(door.http._transport.app.state.door.close())

@@ -37,13 +37,8 @@ async def test_a_body_that_comes_too_slowly_meets_the_deadline(start):
 
 
 async def test_work_past_its_deadline_goes_on_in_triton_and_keeps_its_place(start, triton):
-    done = asyncio.Event()
-
-    async def until_done(_image, _parameters):
-        await done.wait()
-
     client = await start(deadline_seconds=0.2, max_in_flight=1)
-    triton.rules.append(until_done)
+    done = triton.hold()
     late = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
     assert_problem(late, 504, "deadline")
     refused = await client.post("/api/v1/predict", content=JPEG, headers=RAW)

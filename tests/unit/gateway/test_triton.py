@@ -1,10 +1,15 @@
 """The channel to Triton, where one name stands for several."""
 
+import asyncio
+from collections import Counter
+
 import grpc
 import httpx
 import pytest
 
 from gateway.app import create_app
+from gateway.batching import Batching
+from gateway.errors import RefusedError
 from gateway.settings import Settings
 from gateway.triton import Triton
 from pipelines.load import load_spec
@@ -31,6 +36,26 @@ async def test_several_tritons_behind_one_name_are_asked_in_turns():
         for _ in range(ASKED):
             await triton.infer("oral_cancer", [b"image"], {}, 5)
         assert len(one.calls) == len(other.calls) == ASKED // 2
+        await triton.close()
+
+
+async def test_what_is_left_behind_is_counted_by_ensemble():
+    async with running(ToyTriton()) as toy:
+        done = toy.hold()
+        triton = Triton(f"127.0.0.1:{toy.port}")
+        triton.open()
+        batching = Batching(triton, 1)
+        with pytest.raises(RefusedError):
+            await triton.infer("oral_cancer", [b"image"] * 2, {}, 0.1)
+        asked = asyncio.create_task(batching.infer("mhist", b"image", {}, 5, 8))
+        async with asyncio.timeout(5):
+            while toy.now < 3:  # noqa: ASYNC110 - gRPC sets no event
+                await asyncio.sleep(0.005)
+        asked.cancel()
+        await asyncio.sleep(0)
+        left = [triton.left_behind, batching.left_behind]
+        assert left == [Counter(oral_cancer=2), Counter(mhist=1)]
+        done.set()
         await triton.close()
 
 

@@ -68,6 +68,16 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     def serve(self, spec: PipelineSpec) -> None:
         self.spec = self.answered_by = spec
 
+    def hold(self) -> asyncio.Event:
+        """An event before which nobody is answered any more."""
+        done = asyncio.Event()
+
+        async def until_done(*_):
+            await done.wait()
+
+        self.rules.append(until_done)
+        return done
+
     async def probed(self):
         """Waits until the gateway's first probe is answered, then forgets it."""
         async with asyncio.timeout(5):
