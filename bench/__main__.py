@@ -63,8 +63,8 @@ def main(
 ) -> None:
     """Measures the raw limit, Triton, the gateway and other model servers on the same photos.
 
-    A full run takes about half an hour on two cores and wants the machine for itself. With
-    --quick the report goes to .cache/bench/quick.md unless --output says otherwise.
+    A full run takes about three quarters of an hour on two cores and wants the machine for itself.
+    With --quick the report goes to .cache/bench/quick.md unless --output says otherwise.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if quick:
