@@ -33,10 +33,10 @@ class Model:
 
 
 def tight_facts() -> dict[str, Any]:
-    """A pipeline of one slow member with a short queue, to see it full and timed out."""
+    """A pipeline with a short queue, and less patience than a pass of its member takes."""
     facts = by_default("oral_cancer")
     del facts["members"]["regnet"]
-    serving = {"max_batch": 1, "queue_delay_us": 0, "queue_size": 3, "queue_timeout_ms": 150}
+    serving = {"max_batch": 1, "queue_delay_us": 0, "queue_size": 3, "queue_timeout_ms": 50}
     return facts | {"name": "tight", "serving": serving}
 
 
