@@ -33,10 +33,10 @@ class Model:
 
 
 def tight_facts() -> dict[str, Any]:
-    """A pipeline with a short queue, and less patience than a pass of its member takes."""
+    """A pipeline with a short queue, and less patience than two passes of its member take."""
     facts = by_default("oral_cancer")
     del facts["members"]["regnet"]
-    serving = {"max_batch": 1, "queue_delay_us": 0, "queue_size": 3, "queue_timeout_ms": 50}
+    serving = {"max_batch": 1, "queue_delay_us": 0, "queue_size": 3, "queue_timeout_ms": 100}
     return facts | {"name": "tight", "serving": serving}
 
 
