@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -25,8 +27,8 @@ def post_together(client: httpx.Client, count: int, file: bytes, path: str = PRE
     answers: list[httpx.Response] = []
 
     def ask(number: int) -> None:
-        url = f"{client.base_url}{path}?threshold={0.3 + number / 100}"
-        answers.append(httpx.post(url, files={"file": file}, timeout=120))
+        threshold = {"threshold": 0.3 + number / 100}
+        answers.append(client.post(path, params=threshold, files={"file": file}))
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(count)]
     for thread in threads:
@@ -77,20 +79,40 @@ def test_a_deadline_that_passes_is_504(oral_cancer, service):
 
 def test_a_full_queue_of_triton_is_429_and_its_timeout_504(oral_cancer, service, http):
     wait_ready(http, "tight")
-    with grpcclient.InferenceServerClient(service.grpc) as triton:
-        outcomes = infer_together(triton, "tight", [(oral_cancer.files[0], {})] * 16)
-    messages = {str(item) for item in outcomes if isinstance(item, InferenceServerException)}
-    assert any("maximum queue size" in message for message in messages), messages
-    assert any("timeout" in message.lower() for message in messages), messages
+    file = oral_cancer.files[0]
+    messages: set[str] = set()
 
-    answers = post_together(http, 16, oral_cancer.files[0], "/api/v1/pipelines/tight/predict")
-    statuses = {answer.status_code for answer in answers}
-    assert statuses == {200, 429, 504}, statuses
+    def refusals() -> set[str]:
+        """One burst more; who is refused, and why, is up to how fast this machine is."""
+        outcomes = infer_together(triton, "tight", [(file, {})] * 16)
+        messages.update(
+            str(item) for item in outcomes if isinstance(item, InferenceServerException)
+        )
+        causes = ("maximum queue size", "timeout")
+        return {cause for cause in causes if cause in " ".join(messages).lower()}
+
+    with grpcclient.InferenceServerClient(service.grpc) as triton:
+        await_all({"maximum queue size", "timeout"}, refusals)
+
+    answers: list[httpx.Response] = []
+
+    def statuses() -> set[int]:
+        answers.extend(post_together(http, 16, file, "/api/v1/pipelines/tight/predict"))
+        return {answer.status_code for answer in answers}
+
+    await_all({200, 429, 504}, statuses)
     for answer in answers:
         if answer.status_code == 429:
             assert_problem(answer, 429, "busy")
         if answer.status_code == 504:
             assert_problem(answer, 504, "deadline")
+
+
+def await_all(expected: set[Any], seen: Callable[[], set[Any]]) -> None:
+    give_up = time.monotonic() + 60
+    while (found := seen()) != expected:
+        assert found < expected, f"not expected: {found - expected}"
+        assert time.monotonic() < give_up, f"never seen: {expected - found}"
 
 
 def test_callers_who_leave_and_deadlines_that_pass_harm_nobody(oral_cancer, service, http):
