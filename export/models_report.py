@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from export import held_out, parity, timing
+from export.demo.progress import shown_on
 from export.repository import ModelRepository
 from pipelines import wire
 from pipelines.load import FOLDER, available, load_whole
@@ -81,14 +82,16 @@ def main(
 
     Takes a minute or more for each pipeline.
     """
-    rows = []
-    for name in available(specs):
-        spec = load_whole(name, specs)
-        with screen.status(f"measuring {name}"):
+    rows, names = [], available(specs)
+    with shown_on(screen) as on_progress:
+        for done, name in enumerate(names):
+            on_progress(f"measuring {name}", done, len(names))
+            spec = load_whole(name, specs)
             rows += _rows(spec, _measure(spec, ModelRepository(repository)))
     lines = [_HEAD, ("---",) * len(_HEAD), *rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    output.write_text(
+    beside = output.with_name(f".{output.name}.{os.getpid()}")
+    beside.write_text(
         _TEXT.format(
             command=COMMAND,
             table=table,
@@ -100,6 +103,7 @@ def main(
         ),
         "utf-8",
     )
+    beside.rename(output)
     screen.print(Markdown(table))
     screen.print(f"wrote {output}", highlight=False, soft_wrap=True)
 

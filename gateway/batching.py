@@ -68,7 +68,8 @@ class Batching:
         """Images of each ensemble that are in Triton and whose callers wait no longer."""
         left: Counter[str] = Counter()
         for line, batch in self._under_way.values():
-            left[line.model] += sum(question.answer.done() for question in batch)
+            # One that is answered no longer is, though others of its call may still be.
+            left[line.model] += sum(question.answer.cancelled() for question in batch)
         return left
 
     async def infer(

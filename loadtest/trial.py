@@ -13,6 +13,7 @@ from rich.console import Console
 from loadtest import summary, workers
 from loadtest.budgets import read_budgets
 from loadtest.errors import LoadtestError
+from loadtest.interrupt import interrupt_here
 from loadtest.judgement import Figures, judge_users
 from loadtest.ledger import Account
 from loadtest.photos import read_photos
@@ -39,6 +40,7 @@ class Trial:
     def begin(self) -> None:
         """Prepares; ends the process with 2 where the service cannot be judged."""
         self._environment.stop_timeout = _STOP_SECONDS
+        interrupt_here()
         if isinstance(self._runner, WorkerRunner):
             workers.work(self._environment, self._runner, self._open_session)
             return

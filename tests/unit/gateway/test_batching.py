@@ -99,6 +99,34 @@ async def test_a_refused_image_does_not_harm_those_it_shared_a_call_with(client,
     assert triton.calls == [1, 4, 1, 1, 1, 1]
 
 
+async def test_who_is_answered_before_others_of_its_call_leaves_nothing_behind(start, triton):
+    client = await start(triton_calls=1, max_in_flight=3)
+    gate, done = triton.hold(), asyncio.Event()
+    refused_before = False
+
+    async def refuse_late(image, _parameters):
+        nonlocal refused_before
+        if image.endswith(b"broken"):
+            if refused_before:
+                await done.wait()
+            refused_before = True
+            text = refusal(Refusal.IMAGE_UNDECODABLE, "it is broken. Send it again.")
+            raise Failure(grpc.StatusCode.INVALID_ARGUMENT, text)
+
+    triton.rules.append(refuse_late)
+    first = asyncio.create_task(ask(client))
+    await under_way(triton, 1)
+    good, bad = (asyncio.create_task(ask(client, JPEG + end)) for end in (b"", b"broken"))
+    await asyncio.sleep(0.05)
+    gate.set()
+    assert {answer.status_code for answer in await asyncio.gather(first, good)} == {200}
+    more = [asyncio.create_task(ask(client)) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    done.set()
+    assert {answer.status_code for answer in await asyncio.gather(*more)} == {200}
+    assert_problem(await bad, 422, "image_undecodable")
+
+
 async def test_a_failure_of_triton_is_told_to_all_who_shared_the_call(client, triton, gate):
     async def fail(_image, _parameters):
         raise Failure(grpc.StatusCode.INTERNAL, "broken")
