@@ -50,12 +50,16 @@ def newest(spec: PipelineSpec, member: str, repository: ModelRepository) -> Mani
 
 def outdated(spec: PipelineSpec, files: dict[str, Path], repository: ModelRepository) -> list[str]:
     """The members of a spec whose newest version does not come from these checkpoints."""
-    sha256 = {name: sha256_of(path) for name, path in files.items()}
     manifests = {name: newest(spec, name, repository) for name in spec.members}
     return [
         name
         for name, manifest in manifests.items()
         if manifest is None
-        or manifest.checkpoint_sha256 != sha256[spec.origin(name)]
         or manifest.member_hash != spec.member_hash(name)
+        or not _made_from(files[spec.origin(name)], manifest)
     ]
+
+
+def _made_from(checkpoint: Path, manifest: Manifest) -> bool:
+    """Of checkpoints that are a folder nothing is known: their members are exported again."""
+    return checkpoint.is_file() and manifest.checkpoint_sha256 == sha256_of(checkpoint)
