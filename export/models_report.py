@@ -18,6 +18,7 @@ from export.repository import ModelRepository
 from pipelines import wire
 from pipelines.load import FOLDER, available, load_whole
 from pipelines.manifest import Manifest
+from pipelines.member import Method
 from pipelines.spec import PipelineSpec
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +43,7 @@ machines the times do not.
 - **accuracy**: of one member alone by the pipeline's own rule, on {images} drawings that \
 neither training, calibration nor the INT8 gate saw. **mAP@0.5** and **mask IoU**: on {scenes} \
 drawings; the IoU is the mean over detections from the default threshold on that meet an object.
+- Members in FP16 are for GPUs, and are not measured here.
 - Weights that the demo makes mean nothing clinically: their accuracy says only that the same \
 network works in this format.
 
@@ -139,7 +141,7 @@ def _rows(spec: PipelineSpec, figures: dict[str, _Figures]) -> list[tuple[str, .
     quantised = {
         member.quantisation.of: name
         for name, member in spec.members.items()
-        if member.quantisation is not None
+        if member.quantisation is not None and member.quantisation.method is not Method.FP16
     }
     rows: list[tuple[str, ...]] = []
     for name, member in spec.members.items():
