@@ -1,6 +1,5 @@
 """`python -m export.fast_decoding`: whether a pipeline may decode photos by `fast`."""
 
-import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from export import formats, photos
+from export import formats, photos, whole_file
 from export.decoding_gate import Artefact, measure
 from export.demo.photos import draw_photos
 from export.demo.progress import Steps, shown_on
@@ -125,9 +124,7 @@ def _newest(spec: PipelineSpec, member: str, repository: ModelRepository) -> Art
 
 def _write(record: FastDecoding, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(record.model_dump_json(indent=2) + "\n", "utf-8")
-    beside.rename(path)
+    whole_file.write(path, record.model_dump_json(indent=2) + "\n")
     screen.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 

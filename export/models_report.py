@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from export import held_out, parity, timing
+from export import held_out, parity, timing, whole_file
 from export.demo.progress import shown_on
 from export.repository import ModelRepository
 from pipelines import wire
@@ -92,8 +92,8 @@ def main(
             rows += _rows(spec, _measure(spec, ModelRepository(repository)))
     lines = [_HEAD, ("---",) * len(_HEAD), *rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    beside = output.with_name(f".{output.name}.{os.getpid()}")
-    beside.write_text(
+    whole_file.write(
+        output,
         _TEXT.format(
             command=COMMAND,
             table=table,
@@ -103,9 +103,7 @@ def main(
             torch=torch.__version__,
             machine=_machine(),
         ),
-        "utf-8",
     )
-    beside.rename(output)
     screen.print(Markdown(table))
     screen.print(f"wrote {output}", highlight=False, soft_wrap=True)
 

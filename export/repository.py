@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from export import triton_config
+from export import triton_config, whole_file
 from export.errors import RepositoryError
 from export.triton_config import FILENAME, PROFILES, as_text
 from pipelines import wire
@@ -40,7 +40,7 @@ class ModelRepository:
             if path.is_file() and path.read_text("utf-8") == text:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(path, text)
+            whole_file.write(path, text)
             changed.append(path)
         models = {path.parent for path in texts if path.name == FILENAME}
         for path in sorted(old for model in models for old in (model / PROFILES).glob("*.pbtxt")):
@@ -110,12 +110,6 @@ def _keep_empty_version(model: Path) -> None:
     version.mkdir(parents=True, exist_ok=True)
     # Neither git nor an object store keeps an empty folder.
     (version / ".gitkeep").touch()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, "utf-8")
-    beside.rename(path)
 
 
 def _flush(path: Path) -> None:

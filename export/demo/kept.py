@@ -61,5 +61,5 @@ def outdated(spec: PipelineSpec, files: dict[str, Path], repository: ModelReposi
 
 
 def _made_from(checkpoint: Path, manifest: Manifest) -> bool:
-    """Of checkpoints that are a folder nothing is known: their members are exported again."""
+    """Never of a detector's checkpoint: several files, of which the manifest has one hash."""
     return checkpoint.is_file() and manifest.checkpoint_sha256 == sha256_of(checkpoint)

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
+from export import whole_file
 from export.demo import drawings, histology, measuring, snakes, training, widening
 from export.demo.progress import shown_on
 from export.demo.report_text import TEXT
@@ -36,7 +37,8 @@ def main(
         spec = load_spec(name)
         tables[name] = _table([_column(spec, seed) for seed in range(seeds)])
         screen.print(Markdown(f"### {name}\n{tables[name]}"))
-    output.write_text(
+    whole_file.write(
+        output,
         TEXT.format(
             command=COMMAND,
             hard_mucosa=drawings.HARD_SHARE,
@@ -47,7 +49,6 @@ def main(
             threads=torch.get_num_threads(),
             tolerance=widening.TOLERANCE,
         ),
-        "utf-8",
     )
     screen.print(f"wrote {output}", highlight=False, soft_wrap=True)
 

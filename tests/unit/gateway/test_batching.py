@@ -125,6 +125,7 @@ async def test_who_is_answered_before_others_of_its_call_leaves_nothing_behind(s
     done.set()
     assert {answer.status_code for answer in await asyncio.gather(*more)} == {200}
     assert_problem(await bad, 422, "image_undecodable")
+    assert triton.calls == [1, 2, 1, 1, 2]
 
 
 async def test_a_failure_of_triton_is_told_to_all_who_shared_the_call(client, triton, gate):
