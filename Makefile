@@ -110,7 +110,7 @@ loadtest: setup ## Sends as real users do for LOADTEST_SECONDS (120) to a servic
 overload: setup ## Sends three times what a service of its own can answer, for OVERLOAD_SECONDS (120); fails where a budget is broken
 	@test -n "$(LOADTEST_URL)" || $(BIN)/python -m export oral_cancer --demo --if-missing
 	@# As where people wait at a screen.
-	@GATEWAY_MAX_WAIT_SECONDS=$${GATEWAY_MAX_WAIT_SECONDS:-0.8} $(BIN)/python -m loadtest overload
+	@GATEWAY_MAX_WAIT_SECONDS=$${GATEWAY_MAX_WAIT_SECONDS:-0.6} $(BIN)/python -m loadtest overload
 
 .PHONY: bench
 bench: setup ## Measures Triton, the gateway and other servers against the machine's limit into docs/performance.md (an hour, on a quiet machine); BENCH=--quick only tries it
