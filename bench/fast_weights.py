@@ -23,11 +23,11 @@ from export.demo.photos import draw_photos
 from export.demo.progress import shown_on
 from export.demo.training import train
 from export.fast_decoding import short_side
+from pipelines.definition import PipelineDefinition
 from pipelines.fast_decoding import PHOTOS_AT_LEAST, FastDecoding
-from pipelines.load import load_whole
+from pipelines.load import load_definition
 from pipelines.preprocessing import Decoding
 from pipelines.spec import PipelineSpec
-from pipelines.whole import WholePipeline
 
 screen = Console(stderr=True)
 _SEEDS = range(5)
@@ -44,8 +44,8 @@ def main(
     A few minutes for each seed. Exit code 1 where none passes.
     """
     profile = WORKLOADS["light"].profiles[Decoding.FAST]
-    whole = load_whole(PIPELINE)
-    spec = whole.under(profile)
+    whole = load_definition(PIPELINE)
+    spec = whole.resolve(profile)
     record = FastDecoding.path(spec, folder)
     if _passed(record):
         # The YAML may say other batches or processes since.
@@ -73,7 +73,7 @@ def main(
     raise typer.Exit(1)
 
 
-def checkpoints(whole: WholePipeline, spec: PipelineSpec, seed: int) -> dict[str, Path]:
+def checkpoints(whole: PipelineDefinition, spec: PipelineSpec, seed: int) -> dict[str, Path]:
     """Demo checkpoints of a seed, less certain, by member; trained where none are kept.
 
     Args:

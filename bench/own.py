@@ -7,7 +7,7 @@ from bench.workload import PIPELINE, WORKLOADS, Workload
 from pipelines.ports import Ports
 from pipelines.preprocessing import Decoding
 from pipelines.profile import DEFAULT_PROFILE
-from pipelines.wire import Parameter
+from pipelines.protocol import Parameter
 
 _PACKAGES = ("nvidia-pytriton", "onnxruntime-gpu", "pillow", "numpy")
 _THREADS = (

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from export.repository import ModelRepository
-from pipelines import wire
-from pipelines.load import FOLDER, load_whole
+from pipelines import protocol
+from pipelines.load import FOLDER, load_definition
 
 Edit = Callable[[dict[str, Any]], None]
 """Changes the content of a pipeline's YAML in place."""
@@ -47,7 +47,7 @@ class Scratch:
         Raises:
             SpecError: the YAML says what it may not.
         """
-        whole = load_whole(pipeline, self.specs)
+        whole = load_definition(pipeline, self.specs)
         ModelRepository(self.repository).write_configs(whole, f"specs/{pipeline}.yaml")
 
     def artefacts(self, pipeline: str, repository: Path) -> None:
@@ -55,8 +55,8 @@ class Scratch:
 
         As hard links where it can: they take no space, and stay if the originals go.
         """
-        for member in load_whole(pipeline, self.specs).members:
-            model = wire.member_model(pipeline, member)
+        for member in load_definition(pipeline, self.specs).members:
+            model = protocol.member_model(pipeline, member)
             shutil.rmtree(self.repository / model, ignore_errors=True)
             for version in (repository / model).glob("[0-9]*"):
                 target = self.repository / model / version.name

@@ -9,7 +9,7 @@ from bench.photo import Recipe
 from bench.plan import Member, Plan
 from pipelines.load import SpecError, load_spec
 from pipelines.preprocessing import Decoding
-from pipelines.wire import DEFAULT_PIPELINE, member_model
+from pipelines.protocol import DEFAULT_PIPELINE, member_model
 
 PIPELINE = DEFAULT_PIPELINE
 

@@ -12,10 +12,10 @@ from export.demo.command import Demo
 from export.errors import ExportError
 from export.plan import plan
 from export.repository import ModelRepository
-from pipelines import wire
-from pipelines.load import FOLDER, SpecError, load_whole, require_profile
+from pipelines import protocol
+from pipelines.definition import PipelineDefinition
+from pipelines.load import FOLDER, SpecError, load_definition, require_profile
 from pipelines.profile import DEFAULT_PROFILE
-from pipelines.whole import WholePipeline
 
 if TYPE_CHECKING:
     from export.labelled_photos import Evidence
@@ -114,12 +114,12 @@ def main(  # noqa: PLR0917 - the command line
     try:
         if configs:
             for name in names(pipelines or ALL, specs):
-                shown.write_configs(load_whole(name, specs), target, specs)
+                shown.write_configs(load_definition(name, specs), target, specs)
             return
         if demo == bool(checkpoint):
             raise UsageError("give --checkpoint MEMBER=PATH for each member, or --demo")  # noqa: TRY301
-        asked = names(pipelines or wire.DEFAULT_PIPELINE, specs) if demo else [only(pipelines)]
-        wholes = [load_whole(name, specs) for name in asked]
+        asked = names(pipelines or protocol.DEFAULT_PIPELINE, specs) if demo else [only(pipelines)]
+        wholes = [load_definition(name, specs) for name in asked]
         require_profile(profile, wholes)
         if demo:
             made = Demo(target, specs, profile, version, seed, if_missing).make(wholes)
@@ -128,7 +128,7 @@ def main(  # noqa: PLR0917 - the command line
         if class_map:
             class_maps.check(class_map, whole.classes, f"{specs.name}/{whole.name}.yaml")
         files = checkpoint_paths(checkpoint or [])
-        members = list(whole.under(profile).members)
+        members = list(whole.resolve(profile).members)
         quantised = plan(whole, files, members).quantised
         shown.write_configs(whole, target, specs)
         shown.export(
@@ -147,7 +147,10 @@ def main(  # noqa: PLR0917 - the command line
 
 
 def _evidence(
-    whole: WholePipeline, quantised: list[str], calibration: Path | None, validation: Path | None
+    whole: PipelineDefinition,
+    quantised: list[str],
+    calibration: Path | None,
+    validation: Path | None,
 ) -> "Evidence | None":
     """The folders' photos, where a member is quantised."""
     from export.labelled_photos import read_evidence  # noqa: PLC0415 - torch: keep --help quick

@@ -86,7 +86,7 @@ class Pairs(Iterator[tuple[Pixels, Pixels]]):
     ) -> None:
         self.unchanged = 0
         self._fast = spec.preprocessing
-        self._exact = self._fast.model_copy(update={"profile": Decoding.EXACT})
+        self._exact = self._fast.model_copy(update={"decoding": Decoding.EXACT})
         self._files = iter(files)
         self._on_photo = on_photo
 
@@ -135,7 +135,7 @@ def _opinions(
 
 
 def _require_fast(spec: PipelineSpec) -> None:
-    if spec.task is not Task.CLASSIFICATION or spec.preprocessing.profile is not Decoding.FAST:
+    if spec.task is not Task.CLASSIFICATION or spec.preprocessing.decoding is not Decoding.FAST:
         raise GateError(
             f"{spec.name}: profile {spec.profile} does not decode by `fast`: there is nothing to "
             "judge. Name another with --profile, or say preprocessing: fast in its YAML"

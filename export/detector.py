@@ -12,9 +12,9 @@ import torch
 
 from export.architectures import UnknownArchitectureError
 from export.errors import ParityError
-from pipelines import wire
+from pipelines import protocol
+from pipelines.protocol import DetectorOutput
 from pipelines.spec import PipelineSpec, Task
-from pipelines.wire import DetectorOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,8 +35,8 @@ class Detector:
 
     module: nn.Module
     """In eval mode. UINT8 pixels as the artefact takes them, [N, H, W, 3] or, where images keep
-    their sizes, [H, W, 3], to a tuple of tensors in the order of `wire.DetectorOutput`; masks only
-    where there are any."""
+    their sizes, [H, W, 3], to a tuple of tensors in the order of `protocol.DetectorOutput`; masks
+    only where there are any."""
     sha256: str
     """Over all files that the checkpoint consists of."""
     weights: Literal["trained", "demo"]
@@ -116,7 +116,7 @@ def parity(
     for number, pixels in enumerate(_inputs(photos, batched=spec.preprocessing.size is not None)):
         with torch.inference_mode():
             expected = [tensor.numpy() for tensor in detector.module(torch.from_numpy(pixels))]
-        found = session.run([str(name) for name in names], {wire.MEMBER_INPUT: pixels})
+        found = session.run([str(name) for name in names], {protocol.MEMBER_INPUT: pixels})
         where = f"comparison {number + 1}"
         for one, other in zip(_images(expected, pixels), _images(found, pixels), strict=True):
             here = _difference(

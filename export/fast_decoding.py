@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from export import formats, photos, whole_file
+from export import atomic_write, formats, photos
 from export.decoding_gate import Artefact, measure
 from export.demo.photos import draw_photos
 from export.demo.progress import Steps, shown_on
 from export.errors import ExportError, RepositoryError
 from export.repository import ModelRepository
 from export.shown import say, screen
-from pipelines import wire
+from pipelines import protocol
 from pipelines.fast_decoding import PHOTOS_AT_LEAST, FastDecoding
 from pipelines.load import FOLDER, SpecError, load_spec
 from pipelines.manifest import Manifest, ManifestError
@@ -105,7 +105,7 @@ def short_side(spec: PipelineSpec) -> int:
 
 def _newest(spec: PipelineSpec, member: str, repository: ModelRepository) -> Artefact:
     """A member's newest version, as the launcher chooses it."""
-    model = wire.member_model(spec.name, member)
+    model = protocol.member_model(spec.name, member)
     versions = repository.versions(model)
     if not versions:
         raise RepositoryError(
@@ -124,7 +124,7 @@ def _newest(spec: PipelineSpec, member: str, repository: ModelRepository) -> Art
 
 def _write(record: FastDecoding, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole_file.write(path, record.model_dump_json(indent=2) + "\n")
+    atomic_write.write_text(path, record.model_dump_json(indent=2) + "\n")
     screen.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from export.errors import ConversionError
 from export.graph import ServedMember
 from export.quiet import quiet
-from pipelines import wire
+from pipelines import protocol
 from pipelines.member import Format
 
 OPSET = 20
@@ -30,7 +30,7 @@ def write(member: ServedMember, height: int, width: int, format_: Format, path: 
         ConversionError: the exporter failed, or fixed the batch dimension.
     """
     if format_ is Format.ONNX:
-        return write_onnx(member, (height, width), [wire.MEMBER_OUTPUT], path)
+        return write_onnx(member, (height, width), [protocol.MEMBER_OUTPUT], path)
     try:
         with quiet(), torch.inference_mode():
             traced = torch.jit.trace(member, _example(height, width))  # type: ignore[no-untyped-call]
@@ -46,7 +46,7 @@ def open_artefact(path: Path, format_: Format) -> Run:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
         def run_onnx(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-            outputs = session.run([wire.MEMBER_OUTPUT], {wire.MEMBER_INPUT: pixels})
+            outputs = session.run([protocol.MEMBER_OUTPUT], {protocol.MEMBER_INPUT: pixels})
             return np.asarray(outputs[0], dtype=np.float32)
 
         return run_onnx
@@ -81,7 +81,7 @@ def write_onnx(served: nn.Module, size: tuple[int, int], outputs: Sequence[str],
                 dynamo=True,
                 opset_version=OPSET,
                 external_data=False,
-                input_names=[wire.MEMBER_INPUT],
+                input_names=[protocol.MEMBER_INPUT],
                 output_names=list(outputs),
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )

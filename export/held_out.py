@@ -15,10 +15,10 @@ from export.demo.labelled import labelled
 from export.demo.lesions import Drawing
 from export.demo.scenes import Scene
 from export.torchvision_ops import ensure_declared
-from pipelines import wire
+from pipelines import protocol
 from pipelines.member import Format
+from pipelines.protocol import DetectorOutput
 from pipelines.spec import PipelineSpec, Task
-from pipelines.wire import DetectorOutput
 
 ensure_declared()
 from torchvision.models.detection.roi_heads import paste_masks_in_image  # noqa: E402 - see above
@@ -64,7 +64,7 @@ def _detection(spec: PipelineSpec, path: Path) -> str:
         drawing = object_drawings.draw(spec.task, _FIRST_SCENE + number, width, height)
         pixels = np.array(photos.to_size(drawing.image, spec.preprocessing))
         batched = spec.preprocessing.size is not None
-        outputs = session.run(names, {wire.MEMBER_INPUT: pixels[None] if batched else pixels})
+        outputs = session.run(names, {protocol.MEMBER_INPUT: pixels[None] if batched else pixels})
         if batched:
             outputs = [output[0] for output in outputs]
         truth.append(_truth(spec, drawing))

@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from export import held_out, parity, timing, whole_file
+from export import atomic_write, held_out, parity, timing
 from export.demo.progress import shown_on
 from export.repository import ModelRepository
-from pipelines import wire
-from pipelines.load import FOLDER, available, load_whole
+from pipelines import protocol
+from pipelines.load import FOLDER, available, load_definition
 from pipelines.manifest import Manifest
 from pipelines.member import Method
 from pipelines.spec import PipelineSpec
@@ -88,11 +88,11 @@ def main(
     with shown_on(screen) as on_progress:
         for done, name in enumerate(names):
             on_progress(f"measuring {name}", done, len(names))
-            spec = load_whole(name, specs)
+            spec = load_definition(name, specs)
             rows += _rows(spec, _measure(spec, ModelRepository(repository)))
     lines = [_HEAD, ("---",) * len(_HEAD), *rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    whole_file.write(
+    atomic_write.write_text(
         output,
         _TEXT.format(
             command=COMMAND,
@@ -112,7 +112,7 @@ def _measure(spec: PipelineSpec, repository: ModelRepository) -> dict[str, _Figu
     """Figures of the members that have an artefact."""
     manifests, artefacts = {}, {}
     for name, member in spec.members.items():
-        model = wire.member_model(spec.name, name)
+        model = protocol.member_model(spec.name, name)
         if versions := repository.versions(model):
             folder = repository.root / model / str(versions[-1])
             manifests[name] = Manifest.read(folder)

@@ -67,7 +67,7 @@ def spread(paths: Sequence[Path], most: int) -> list[Path]:
 
 def _scale(image: Image.Image, preprocessing: Preprocessing) -> None:
     """Has an opened JPEG decoded at the size that `fast` needs; another format stays as it is."""
-    if preprocessing.profile is Decoding.FAST and preprocessing.size and preprocessing.reserve:
+    if preprocessing.decoding is Decoding.FAST and preprocessing.size and preprocessing.reserve:
         height, width = preprocessing.size
         smaller = scaling.scaled_size(image.size, (width, height), preprocessing.reserve)
         image.draft("RGB", smaller)

@@ -27,7 +27,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from export.errors import ConversionError
 from export.quiet import quiet
-from pipelines import wire
+from pipelines import protocol
 from pipelines.member import Method
 
 # Pools pass INT8 on, and a Relu becomes the lower end of a range: convolutions follow each other
@@ -60,7 +60,7 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         image = next(self._left, None)
-        return None if image is None else {wire.MEMBER_INPUT: image[None]}
+        return None if image is None else {protocol.MEMBER_INPUT: image[None]}
 
 
 def quantise(

@@ -14,7 +14,7 @@ from export.plan import plan
 from export.quantisation import quantise
 from export.quantised_members import require_evidence
 from export.repository import ModelRepository
-from pipelines import wire
+from pipelines import protocol
 from pipelines.manifest import CLASS_MAP_FILENAME, FILENAME, GateFigures, Manifest, sha256_of
 from pipelines.member import Format, Method
 from pipelines.spec import PipelineSpec
@@ -79,7 +79,7 @@ def export(
     planned = plan(spec, checkpoints, members)
     if planned.quantised:
         require_evidence(spec, planned.quantised, evidence)
-    models = {name: wire.member_model(spec.name, name) for name in planned.published}
+    models = {name: protocol.member_model(spec.name, name) for name in planned.published}
     number = version or repository.next_version(list(models.values()))
     for model in models.values():
         repository.require_free(model, number)

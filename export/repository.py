@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from export import triton_config, whole_file
+from export import atomic_write, triton_config
 from export.errors import RepositoryError
 from export.triton_config import FILENAME, PROFILES, as_text
-from pipelines import wire
-from pipelines.whole import WholePipeline
+from pipelines import protocol
+from pipelines.definition import PipelineDefinition
 
 STAGING_PREFIX = ".staging-"
 
@@ -25,7 +25,7 @@ class ModelRepository:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def write_configs(self, whole: WholePipeline, source: str) -> list[Path]:
+    def write_configs(self, whole: PipelineDefinition, source: str) -> list[Path]:
         """Writes the configs of a pipeline's models under all its profiles, and removes others.
 
         Returns:
@@ -40,14 +40,14 @@ class ModelRepository:
             if path.is_file() and path.read_text("utf-8") == text:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            whole_file.write(path, text)
+            atomic_write.write_text(path, text)
             changed.append(path)
         models = {path.parent for path in texts if path.name == FILENAME}
         for path in sorted(old for model in models for old in (model / PROFILES).glob("*.pbtxt")):
             if path not in texts:
                 path.unlink()
                 changed.append(path)
-        for step in (wire.decode_model, wire.decision_model):
+        for step in (protocol.decode_model, protocol.decision_model):
             _keep_empty_version(self.root / step(whole.name))
         _keep_empty_version(self.root / whole.name)
         return changed

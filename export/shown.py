@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from export.repository import ModelRepository
-from pipelines import wire
+from pipelines import protocol
+from pipelines.definition import PipelineDefinition
 from pipelines.spec import PipelineSpec
-from pipelines.whole import WholePipeline
 
 if TYPE_CHECKING:
     from export.labelled_photos import Evidence
@@ -22,7 +22,7 @@ def say(error: Exception) -> None:
     screen.print(f"export: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
-def write_configs(whole: WholePipeline, target: ModelRepository, specs: Path) -> None:
+def write_configs(whole: PipelineDefinition, target: ModelRepository, specs: Path) -> None:
     """Brings a pipeline's configs up to date; `specs` is the folder of its YAML."""
     for path in target.write_configs(whole, f"{specs.name}/{whole.name}.yaml"):
         what = "wrote" if path.exists() else "removed"
@@ -31,12 +31,12 @@ def write_configs(whole: WholePipeline, target: ModelRepository, specs: Path) ->
 
 def members_without_version(spec: PipelineSpec, target: ModelRepository) -> list[str]:
     """The members that a pipeline still lacks."""
-    models = {member: wire.member_model(spec.name, member) for member in spec.members}
+    models = {member: protocol.member_model(spec.name, member) for member in spec.members}
     return [member for member, model in models.items() if not target.versions(model)]
 
 
 def export(
-    whole: WholePipeline,
+    whole: PipelineDefinition,
     files: dict[str, Path],
     target: ModelRepository,
     *,
@@ -67,5 +67,5 @@ def export(
             on_step=on_step,
         )
     screen.print(table.of_exported(exported))
-    if missing := members_without_version(whole.nearest(profile), target):
+    if missing := members_without_version(whole.resolve_or_default(profile), target):
         screen.print(f"{whole.name} cannot be served before it has: {', '.join(missing)}")

@@ -2,15 +2,15 @@
 
 from tritonclient.grpc import model_config_pb2 as pb
 
-from pipelines import wire
+from pipelines import protocol
+from pipelines.protocol import Detected, DetectorOutput, Output
 from pipelines.spec import PipelineSpec, Task
-from pipelines.wire import Detected, DetectorOutput, Output
 
 Tensor = tuple[str, int, list[int]]
 """Name, data type and dimensions without the batch."""
 
-ENCODED: Tensor = (wire.ENCODED_IMAGE, pb.TYPE_STRING, [1])
-_GEOMETRY: Tensor = (wire.GEOMETRY, pb.TYPE_FP64, [6])
+ENCODED: Tensor = (protocol.ENCODED_IMAGE, pb.TYPE_STRING, [1])
+_GEOMETRY: Tensor = (protocol.GEOMETRY, pb.TYPE_FP64, [6])
 _DETECTED: dict[Detected, tuple[int, list[int]]] = {
     Detected.BOXES: (pb.TYPE_FP32, [-1, 4]),
     Detected.SCORES: (pb.TYPE_FP32, [-1]),
@@ -33,7 +33,7 @@ _DETECTOR: dict[DetectorOutput, tuple[int, list[int]]] = {
 
 def decoded(spec: PipelineSpec) -> list[Tensor]:
     """What decode hands on. That geometry is among it tells decode to take one image a request."""
-    pixels: Tensor = (wire.PIXELS, pb.TYPE_UINT8, _pixel_dims(spec))
+    pixels: Tensor = (protocol.PIXELS, pb.TYPE_UINT8, _pixel_dims(spec))
     return [pixels] if spec.task is Task.CLASSIFICATION else [pixels, _GEOMETRY]
 
 
@@ -50,13 +50,13 @@ def decided_on(spec: PipelineSpec) -> list[Tensor]:
 
 def member_input(spec: PipelineSpec) -> Tensor:
     """What a member takes."""
-    return wire.MEMBER_INPUT, pb.TYPE_UINT8, _pixel_dims(spec)
+    return protocol.MEMBER_INPUT, pb.TYPE_UINT8, _pixel_dims(spec)
 
 
 def member_outputs(spec: PipelineSpec, member: str) -> list[Tensor]:
     """What a member gives."""
     if spec.task is Task.CLASSIFICATION:
-        return [(wire.MEMBER_OUTPUT, pb.TYPE_FP32, [spec.logits(member)])]
+        return [(protocol.MEMBER_OUTPUT, pb.TYPE_FP32, [spec.logits(member)])]
     masks = spec.task is Task.SEGMENTATION
     return [
         (name, *_DETECTOR[name])

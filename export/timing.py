@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from export.quiet import quiet
-from pipelines import wire
+from pipelines import protocol
 from pipelines.member import Format
 
 ROUNDS_FEWEST, ROUNDS_MOST = 5, 40
@@ -61,7 +61,7 @@ def _open(path: Path, format_: Format) -> Callable[[NDArray[np.uint8]], object]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda pixels: session.run(None, {wire.MEMBER_INPUT: pixels})
+    return lambda pixels: session.run(None, {protocol.MEMBER_INPUT: pixels})
 
 
 def _forward(module: Callable[[torch.Tensor], object], pixels: NDArray[np.uint8]) -> object:

@@ -9,11 +9,11 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from export import tensors
 from export.tensors import Tensor
-from pipelines import wire
+from pipelines import protocol
+from pipelines.definition import PipelineDefinition
 from pipelines.member import Acceleration, Format, Kind
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec, Task
-from pipelines.whole import WholePipeline
 
 FILENAME = "config.pbtxt"
 PROFILES = "configs"
@@ -24,7 +24,7 @@ _THREADS = {Format.ONNX: "intra_op_thread_count", Format.TORCHSCRIPT: "INTRA_OP_
 _KINDS = {Kind.CPU: pb.ModelInstanceGroup.KIND_CPU, Kind.GPU: pb.ModelInstanceGroup.KIND_GPU}
 
 
-def files(whole: WholePipeline) -> dict[Path, pb.ModelConfig]:
+def files(whole: PipelineDefinition) -> dict[Path, pb.ModelConfig]:
     """The configs of all models under all profiles by path in the repository.
 
     A model's `config.pbtxt` is the one of the first profile that serves it, the default before
@@ -33,7 +33,7 @@ def files(whole: WholePipeline) -> dict[Path, pb.ModelConfig]:
     """
     found: dict[Path, pb.ModelConfig] = {}
     for profile in [DEFAULT_PROFILE, *whole.profiles]:
-        spec = whole.under(profile)
+        spec = whole.resolve(profile)
         for model, config in configs(spec).items():
             first = found.setdefault(Path(model, FILENAME), config)
             if first != config and model in spec.models:
@@ -58,7 +58,7 @@ def as_text(config: pb.ModelConfig, source: str) -> str:
 
 def _decode(spec: PipelineSpec) -> pb.ModelConfig:
     config = _step(
-        spec, wire.decode_model(spec.name), "image_decode", spec.serving.decode.instances
+        spec, protocol.decode_model(spec.name), "image_decode", spec.serving.decode.instances
     )
     _take(config, [tensors.ENCODED])
     _give(config, tensors.decoded(spec))
@@ -76,7 +76,7 @@ def _member(spec: PipelineSpec, name: str) -> pb.ModelConfig:
     member = spec.members[name]
     config = _step(
         spec,
-        wire.member_model(spec.name, name),
+        protocol.member_model(spec.name, name),
         member.format.backend,
         member.instances,
         spec.serving.queue_delay_us,
@@ -103,7 +103,9 @@ def _member(spec: PipelineSpec, name: str) -> pb.ModelConfig:
 def _decision(spec: PipelineSpec) -> pb.ModelConfig:
     classification = spec.task is Task.CLASSIFICATION
     backend = "weighted_ensemble" if classification else "detection"
-    config = _step(spec, wire.decision_model(spec.name), backend, spec.serving.decision.instances)
+    config = _step(
+        spec, protocol.decision_model(spec.name), backend, spec.serving.decision.instances
+    )
     _take(config, tensors.decided_on(spec))
     _give(config, tensors.answered(spec))
     facts: dict[str, object] = {
@@ -126,14 +128,14 @@ def _decision(spec: PipelineSpec) -> pb.ModelConfig:
     _set(config, "models", json.dumps(models))
     if spec.serving.one_process:
         _set_recipe(config, spec)
-    _set(config, wire.Delta.RELEASE, spec.release)
+    _set(config, protocol.Delta.RELEASE, spec.release)
     return config
 
 
 def _asked_as(spec: PipelineSpec, name: str) -> dict[str, object]:
     """What the decision step has to know of a member."""
     facts: dict[str, object] = {
-        "name": wire.member_model(spec.name, name),
+        "name": protocol.member_model(spec.name, name),
         "max_batch": spec.max_batch(name),
     }
     if not spec.serving.one_process:
@@ -152,8 +154,8 @@ def _ensemble(spec: PipelineSpec) -> pb.ModelConfig:
     _take(config, [tensors.ENCODED])
     _give(config, tensors.answered(spec))
     steps = {
-        wire.decode_model(spec.name): ([tensors.ENCODED], tensors.decoded(spec)),
-        wire.decision_model(spec.name): (tensors.decided_on(spec), tensors.answered(spec)),
+        protocol.decode_model(spec.name): ([tensors.ENCODED], tensors.decoded(spec)),
+        protocol.decision_model(spec.name): (tensors.decided_on(spec), tensors.answered(spec)),
     }
     for model, (inputs, outputs) in steps.items():
         if model not in spec.models:
@@ -161,7 +163,7 @@ def _ensemble(spec: PipelineSpec) -> pb.ModelConfig:
         config.ensemble_scheduling.step.add(
             model_name=model, model_version=-1, input_map=_same(inputs), output_map=_same(outputs)
         )
-    _set(config, wire.PIPELINE_PARAMETER, spec.model_dump_json())
+    _set(config, protocol.PIPELINE_PARAMETER, spec.model_dump_json())
     return config
 
 

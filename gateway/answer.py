@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from pipelines.wire import Detected
+from pipelines.protocol import Detected
 
 
 class AnswerResponse(JSONResponse):

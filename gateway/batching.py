@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from gateway.errors import Code, RefusedError
 from gateway.outputs import Outputs
 from gateway.triton import Triton
-from pipelines.wire import Refusal
+from pipelines.protocol import Refusal
 
 _REFUSALS = {Code(refusal) for refusal in Refusal}
 

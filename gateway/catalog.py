@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from gateway.errors import Code, RefusedError
 from gateway.triton import Triton
+from pipelines.protocol import PIPELINE_PARAMETER, Delta
 from pipelines.spec import PipelineSpec
-from pipelines.wire import PIPELINE_PARAMETER, Delta
 
 log = structlog.get_logger("gateway")
 

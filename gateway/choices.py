@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from gateway.errors import Code, RefusedError
+from pipelines.protocol import Parameter
 from pipelines.spec import PipelineSpec
-from pipelines.wire import Parameter
 
 _NAMES = {str(name) for name in Parameter}
 _ALLOWED = ", ".join(Parameter)

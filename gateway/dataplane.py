@@ -17,7 +17,7 @@ from gateway.outputs import Outputs
 from gateway.retry import twice_if_unavailable
 from gateway.tally import Tally
 from gateway.translation import LATE
-from pipelines.wire import Output
+from pipelines.protocol import Output
 
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.05, 1.0
 

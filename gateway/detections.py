@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, Val
 
 from gateway.catalog import Pipeline
 from gateway.outputs import Outputs, misfit
+from pipelines.protocol import Detected
 from pipelines.spec import Task
-from pipelines.wire import Detected
 
 
 class Rle(BaseModel):

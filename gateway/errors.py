@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Code(StrEnum):
-    """Every reason there is; `wire.Refusal` is a part of it."""
+    """Every reason there is; `protocol.Refusal` is a part of it."""
 
     MALFORMED_BODY = "malformed_body"
     UNAUTHORIZED = "unauthorized"

@@ -6,8 +6,8 @@ from typing import Self
 
 from gateway.catalog import Pipeline
 from gateway.outputs import Outputs, misfit
+from pipelines.protocol import Output
 from pipelines.uncertainty import Uncertainty
-from pipelines.wire import Output
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from gateway.render.batch import batch
 from gateway.render.frame import Json
 from gateway.settings import Settings
 from gateway.signatures import image_format
-from pipelines.wire import Parameter
+from pipelines.protocol import Parameter
 
 _SLOW = "body: it came too slowly. Send a smaller one, or over a faster line."
 

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.ports import Ports
+from pipelines.protocol import DEFAULT_PIPELINE
 from pipelines.tls import TritonTls
-from pipelines.wire import DEFAULT_PIPELINE
 
 MIB = 1024 * 1024
 

@@ -1,7 +1,7 @@
 """The one place that reads Triton's errors."""
 
 from gateway.errors import Code, RefusedError
-from pipelines import wire
+from pipelines import protocol
 
 _AGAIN = "Try again after the seconds in Retry-After."
 _ABSENT = "pipeline: its models cannot be reached. " + _AGAIN
@@ -40,7 +40,7 @@ def translate(status: str, message: str) -> RefusedError:
         status: name of the gRPC status code.
         message: what Triton, or gRPC, says.
     """
-    if ours := wire.parse_refusal(message):
+    if ours := protocol.parse_refusal(message):
         return RefusedError(Code(ours[0]), ours[1])
     lowered = message.lower()
     for words, code, detail in _BY_MESSAGE:

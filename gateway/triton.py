@@ -13,7 +13,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from gateway.errors import Code, RefusedError
 from gateway.outputs import Outputs
 from gateway.translation import LATE, translate
-from pipelines import wire
+from pipelines import protocol
 from pipelines.tls import TritonTls
 
 log = structlog.get_logger("gateway")
@@ -222,7 +222,7 @@ def tensors(response: bytes) -> Outputs:
 def _infer_request(model: str, images: Sequence[bytes], parameters: Mapping[str, str]) -> bytes:
     """A serialised ModelInferRequest; a BYTES tensor has each element's length before it."""
     tensor = service_pb2.ModelInferRequest.InferInputTensor(
-        name=wire.ENCODED_IMAGE, datatype=_TEXT, shape=(len(images), 1)
+        name=protocol.ENCODED_IMAGE, datatype=_TEXT, shape=(len(images), 1)
     )
     elements = [part for image in images for part in (struct.pack("<I", len(image)), image)]
     request = service_pb2.ModelInferRequest(

@@ -17,7 +17,7 @@ from loadtest.local_service import ROOT, LocalService, local_service
 from loadtest.overload.run import overload as run_overload
 from loadtest.photos import SAMPLES
 from loadtest.target import Target, gateway_grpc, refuse_remote
-from pipelines.wire import DEFAULT_PIPELINE
+from pipelines.protocol import DEFAULT_PIPELINE
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 _console = Console(stderr=True, highlight=False, soft_wrap=True)

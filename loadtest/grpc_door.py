@@ -15,8 +15,8 @@ from loadtest.photos import Photo
 from loadtest.reply import Reply, seconds
 from loadtest.target import Target
 from loadtest.verdict import UnusableAnswerError, Verdict
-from pipelines import wire
-from pipelines.wire import Detected, Output
+from pipelines import protocol
+from pipelines.protocol import Detected, Output
 
 _REFUSED, _UNAVAILABLE = "StatusCode.RESOURCE_EXHAUSTED", "StatusCode.UNAVAILABLE"
 
@@ -36,7 +36,7 @@ class GrpcDoor:
 
     def ask(self, photo: Photo) -> Reply:
         """Sends the image's bytes as the ensemble's one tensor."""
-        tensor = triton.InferInput(wire.ENCODED_IMAGE, [1, 1], "BYTES")
+        tensor = triton.InferInput(protocol.ENCODED_IMAGE, [1, 1], "BYTES")
         tensor.set_data_from_numpy(np.array([[photo.data]], dtype=np.object_))
         try:
             result = self._client.infer(

@@ -5,7 +5,7 @@ from locust.argument_parser import LocustArgumentParser
 from loadtest.budgets import BUDGETS
 from loadtest.photos import SAMPLES
 from loadtest.target import gateway_grpc
-from pipelines.wire import DEFAULT_PIPELINE
+from pipelines.protocol import DEFAULT_PIPELINE
 
 
 def add_options(parser: LocustArgumentParser) -> None:

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from pipelines.definition import PipelineDefinition
 from pipelines.fact import Facts
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec
-from pipelines.whole import WholePipeline
 
 FOLDER = Path(__file__).parent
 SomeFacts = TypeVar("SomeFacts", bound=Facts)
@@ -42,16 +42,16 @@ def load_spec(name: str, folder: Path = FOLDER, profile: str = DEFAULT_PROFILE) 
     """The facts of one pipeline as a profile serves it.
 
     Raises:
-        SpecError: as `load_whole`, or no such profile.
+        SpecError: as `load_definition`, or no such profile.
     """
-    whole = load_whole(name, folder)
+    whole = load_definition(name, folder)
     try:
-        return whole.under(profile)
+        return whole.resolve(profile)
     except ValueError as error:
         raise SpecError(str(error)) from None
 
 
-def load_whole(name: str, folder: Path = FOLDER) -> WholePipeline:
+def load_definition(name: str, folder: Path = FOLDER) -> PipelineDefinition:
     """The facts of one pipeline under all its profiles.
 
     Raises:
@@ -61,13 +61,13 @@ def load_whole(name: str, folder: Path = FOLDER) -> WholePipeline:
     if name not in available(folder):
         known = ", ".join(available(folder)) or "none"
         raise SpecError(f"no pipeline {name!r} in {folder}; there are: {known}")
-    whole = read_facts(path, WholePipeline)
+    whole = read_facts(path, PipelineDefinition)
     if whole.name != name:
         raise SpecError(f"{path}: name: is {whole.name!r}, but the file is named {name!r}")
     return whole
 
 
-def require_profile(profile: str, pipelines: Iterable[WholePipeline]) -> None:
+def require_profile(profile: str, pipelines: Iterable[PipelineDefinition]) -> None:
     """Checks that some pipeline has a profile; the others are then served as by default.
 
     Raises:

@@ -29,7 +29,7 @@ class Resize(StrEnum):
 class Preprocessing(Facts):
     """From an image to what the model sees."""
 
-    profile: Decoding
+    decoding: Decoding
     resize: Resize
     height: Side | None = None
     width: Side | None = None
@@ -52,8 +52,8 @@ class Preprocessing(Facts):
             raise ValueError(f"resize: {self.resize} needs height, width and interpolation")
         if (self.resize is Resize.LETTERBOX) != (self.fill is not None):
             raise ValueError("fill: belongs to a letterbox, which needs it")
-        if self.profile is Decoding.FAST and self.reserve is None:
-            raise ValueError("reserve: is needed where a profile says fast (1 or more)")
+        if self.decoding is Decoding.FAST and self.reserve is None:
+            raise ValueError("reserve: is needed where decoding is fast (1 or more)")
         return self
 
     @property

@@ -1,6 +1,6 @@
 """How far `fast` lets a JPEG shrink while it is decoded.
 
-Standard library only, as a backend's process imports it (pipelines/wire.py).
+Standard library only, as a backend's process imports it (pipelines/protocol.py).
 """
 
 _EIGHTHS = (8, 4, 2)

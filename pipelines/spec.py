@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from pipelines import wire
+from pipelines import protocol
 from pipelines.fact import Facts, Label, Name, Positive, Probability
 from pipelines.member import Acceleration, Format, Kind, Member
 from pipelines.preprocessing import Decoding, Limits, Preprocessing, Resize
@@ -117,7 +117,7 @@ class PipelineSpec(Facts):
     def _check_detection(self) -> None:
         if self.threshold is None:
             raise ValueError("threshold: a detector needs the score from which a detection counts")
-        if self.preprocessing.profile is Decoding.FAST:
+        if self.preprocessing.decoding is Decoding.FAST:
             raise ValueError("preprocessing: fast is for classifications; a detector's is exact")
         if self.positive is not None or self.uncertainty is not None:
             raise ValueError("positive and uncertainty: only a classification has them")
@@ -161,17 +161,17 @@ class PipelineSpec(Facts):
     @property
     def models(self) -> tuple[str, ...]:
         """Names of the models that Triton loads, in the order of loading: the ensemble last."""
-        steps = (wire.decision_model(self.name), self.name)
+        steps = (protocol.decision_model(self.name), self.name)
         if self.serving.one_process:
             return steps
-        members = (wire.member_model(self.name, member) for member in self.members)
-        return (wire.decode_model(self.name), *members, *steps)
+        members = (protocol.member_model(self.name, member) for member in self.members)
+        return (protocol.decode_model(self.name), *members, *steps)
 
     @property
     def models_asked(self) -> tuple[str, ...]:
         """Those of them that a request which names no member goes through."""
         alternatives = {
-            wire.member_model(self.name, member)
+            protocol.member_model(self.name, member)
             for member in self.members
             if member not in self.asked
         }
@@ -206,12 +206,15 @@ class PipelineSpec(Facts):
         are decoded may change without a new export.
         """
         facts = self.members[member]
-        trained = self.preprocessing.model_copy(update={"profile": Decoding.EXACT, "reserve": None})
+        trained = self.preprocessing.model_dump(
+            mode="json", exclude={"decoding", "reserve"}, exclude_none=True
+        )
         baked: dict[str, object] = {
             "classes": self.classes,
             "architecture": facts.architecture,
             "format": facts.format,
-            "preprocessing": trained.model_dump(mode="json", exclude_none=True),
+            # `profile` is what manifests have said since the first export.
+            "preprocessing": {**trained, "profile": Decoding.EXACT},
         }
         if facts.one_logit:
             baked["one_logit"] = True

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from pipelines.load import SpecError, available, load_whole, require_profile
+from pipelines.load import SpecError, available, load_definition, require_profile
 from pipelines.profile import DEFAULT_PROFILE
 from server.errors import RefusedPipelineError, UnknownProfileError
 from server.release import Release
@@ -47,7 +47,7 @@ class Candidates:
         for name in self._asked():
             # What cannot be read is told at the first look.
             with suppress(SpecError):
-                wholes.append(load_whole(name, self._specs))
+                wholes.append(load_definition(name, self._specs))
         try:
             require_profile(self._profile, wholes)
         except SpecError as error:
@@ -61,7 +61,7 @@ class Candidates:
             if name in self._vouched or self._refused.get(name) == stamp:
                 continue
             try:
-                spec = load_whole(name, self._specs).nearest(self._profile)
+                spec = load_definition(name, self._specs).resolve_or_default(self._profile)
                 releases.append(vouch(spec, self._repository))
                 self._vouched.add(name)
             except (RefusedPipelineError, SpecError) as error:

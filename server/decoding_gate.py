@@ -16,7 +16,7 @@ def require(spec: PipelineSpec, manifests: dict[str, Manifest], repository: Path
         RefusedPipelineError: there is no record, or it is of other artefacts or facts, or did not
             pass.
     """
-    if spec.preprocessing.profile is not Decoding.FAST:
+    if spec.preprocessing.decoding is not Decoding.FAST:
         return
     path = FastDecoding.path(spec, repository)
     try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2 as pb
 
-from pipelines.wire import Delta
+from pipelines.protocol import Delta
 
 # What Triton writes into a live config where the file is silent.
 _FILLED_IN = ("platform", "runtime", "version_policy", "model_transaction_policy")

@@ -10,7 +10,7 @@ import numpy as np
 import tritonclient.grpc as triton
 from PIL import Image
 
-from pipelines import wire
+from pipelines import protocol
 from server.connection import Connection
 
 _UNHEALTHY = re.compile(r"Stub process '(?P<instance>[^']+)' is not healthy")
@@ -45,7 +45,7 @@ class Finding:
 
 def probe(connection: Connection, pipeline: str, deadline: float) -> Finding:
     """Sends a tiny valid image through a pipeline's ensemble; `deadline` in seconds."""
-    image = triton.InferInput(wire.ENCODED_IMAGE, [1, 1], "BYTES")
+    image = triton.InferInput(protocol.ENCODED_IMAGE, [1, 1], "BYTES")
     image.set_data_from_numpy(np.array([[_PNG]], dtype=object))
     started = time.monotonic()
     with connection.client() as client:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tritonclient.grpc import model_config_pb2 as pb
 
-from pipelines import wire
+from pipelines import protocol
 from pipelines.manifest import Manifest, ManifestError
+from pipelines.protocol import Delta
 from pipelines.spec import PipelineSpec
-from pipelines.wire import Delta
 from server.delta import with_delta
 from server.errors import RefusedPipelineError
 
@@ -43,10 +43,10 @@ class Release:
         parameters = {Delta.GENERATION: str(generation)}
         version = None
         for member, manifest in self.manifests.items():
-            if model == wire.member_model(spec.name, member):
+            if model == protocol.member_model(spec.name, member):
                 parameters[Delta.SHA256] = manifest.artefact_sha256
                 version = manifest.version
-        decision = model == wire.decision_model(spec.name)
+        decision = model == protocol.decision_model(spec.name)
         if decision:
             parameters[Delta.RELEASE] = self.identity
         if model == spec.name or (decision and spec.serving.one_process):
@@ -70,7 +70,7 @@ class Release:
             RefusedPipelineError: a file changed or went away since.
         """
         for member, manifest in self.manifests.items():
-            folder = self.repository / wire.member_model(self.spec.name, member)
+            folder = self.repository / protocol.member_model(self.spec.name, member)
             try:
                 manifest.verify(folder / str(manifest.version))
             except (ManifestError, OSError) as error:

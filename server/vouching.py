@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from pydantic import ValidationError
 from tritonclient.grpc import model_config_pb2 as pb
 
-from pipelines import wire
+from pipelines import protocol
 from pipelines.manifest import CLASS_MAP_FILENAME, Manifest, ManifestError
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec
@@ -80,7 +80,7 @@ def _same_origin(
 
 def _newest(spec: PipelineSpec, member: str, repository: Path) -> Path | None:
     """The folder of a member's newest version."""
-    model = repository / wire.member_model(spec.name, member)
+    model = repository / protocol.member_model(spec.name, member)
     versions = [path for path in model.glob("[0-9]*") if path.name.isdecimal()]
     return max(versions, key=lambda path: int(path.name), default=None)
 
@@ -92,7 +92,7 @@ def _manifest(spec: PipelineSpec, member: str, repository: Path) -> Manifest:
         profile = "" if default else f" --profile {spec.profile}"
         raise _refused(
             spec,
-            f"{repository / wire.member_model(spec.name, member)}: no weights: run "
+            f"{repository / protocol.member_model(spec.name, member)}: no weights: run "
             f"`make demo{'' if default else f' PROFILE={spec.profile}'}` "
             f"(python -m export {spec.name} --demo{profile}), or `python -m export {spec.name}"
             f"{profile} --checkpoint {spec.origin(member)}=FILE ...`",
@@ -127,7 +127,7 @@ def _manifest(spec: PipelineSpec, member: str, repository: Path) -> Manifest:
 def _configs(spec: PipelineSpec, repository: Path) -> dict[str, pb.ModelConfig]:
     paths = {model: _config_path(repository / model, spec.profile) for model in spec.models}
     configs = {model: _config(spec, model, path) for model, path in paths.items()}
-    travelling = configs[spec.name].parameters[wire.PIPELINE_PARAMETER].string_value
+    travelling = configs[spec.name].parameters[protocol.PIPELINE_PARAMETER].string_value
     try:
         same = PipelineSpec.model_validate_json(travelling) == spec
     except ValidationError:

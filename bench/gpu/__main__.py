@@ -16,7 +16,7 @@ from bench.gpu import report
 from bench.gpu.run import Extent, measure
 from export.errors import ExportError
 from pipelines.load import SpecError, load_spec
-from pipelines.wire import DEFAULT_PIPELINE
+from pipelines.protocol import DEFAULT_PIPELINE
 
 screen = Console(stderr=True, highlight=False, soft_wrap=True)
 _PAGE = ROOT / "docs" / "performance" / "gpu.md"

@@ -14,7 +14,7 @@ from bench.environment import CACHE
 from bench.gpu.raw import Ensemble
 from bench.own_service import OwnService
 from bench.scratch import Scratch, scratch
-from pipelines import wire
+from pipelines import protocol
 from pipelines.member import Format
 from pipelines.spec import PipelineSpec
 
@@ -69,7 +69,7 @@ def measure(spec: PipelineSpec, repository: Path, photos: Sequence[bytes]) -> li
 def on_gpu(place: Scratch, spec: PipelineSpec) -> None:
     """Says in the configs of a scratch repository that members run on the first GPU."""
     for member in spec.members:
-        path = place.repository / wire.member_model(spec.name, member) / "config.pbtxt"
+        path = place.repository / protocol.member_model(spec.name, member) / "config.pbtxt"
         config = text_format.Parse(path.read_text("utf-8"), pb.ModelConfig())
         for group in config.instance_group:
             group.kind = pb.ModelInstanceGroup.KIND_GPU

@@ -12,7 +12,7 @@ import numpy as np
 from tritonclient.grpc import service_pb2
 
 from bench.load.door import AskError
-from pipelines.wire import ENCODED_IMAGE, Output
+from pipelines.protocol import ENCODED_IMAGE, Output
 
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"
 _OPTIONS = (

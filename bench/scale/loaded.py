@@ -9,7 +9,7 @@ from bench.own_service import GATEWAY, LAUNCHER, TRITON, OwnService
 from bench.scale import stand_ins
 from bench.scale.raw import Served
 from bench.scratch import Scratch
-from pipelines import wire
+from pipelines import protocol
 from pipelines.load import load_spec
 from pipelines.manifest import Manifest
 
@@ -34,7 +34,7 @@ def take(name: str, place: Scratch, repository: Path, on_step: Callable[[str], N
         stand_ins.make(name, place, on_step)
     spec = load_spec(name, place.specs)
     newest = [
-        _newest(place.repository / wire.member_model(name, member)) for member in spec.members
+        _newest(place.repository / protocol.member_model(name, member)) for member in spec.members
     ]
     return Served(
         name=name,

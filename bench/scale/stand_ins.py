@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.scratch import Scratch
-from pipelines import wire
-from pipelines.load import load_spec, load_whole
+from pipelines import protocol
+from pipelines.load import load_definition, load_spec
 from pipelines.spec import PipelineSpec, Task
 
 OnStep = Callable[[str], None]
@@ -21,7 +21,7 @@ def has_weights(pipeline: str, repository: Path) -> bool:
     """Whether a repository has a version of every member that the default profile serves."""
     spec = load_spec(pipeline)
     return all(
-        any((repository / wire.member_model(pipeline, member)).glob("[0-9]*/manifest.json"))
+        any((repository / protocol.member_model(pipeline, member)).glob("[0-9]*/manifest.json"))
         for member in spec.members
     )
 
@@ -42,9 +42,11 @@ def make(pipeline: str, place: Scratch, on_step: OnStep) -> None:
     from export.repository import ModelRepository  # noqa: PLC0415
 
     on_step(f"{pipeline}: random weights")
-    whole = load_whole(pipeline, place.specs)
+    whole = load_definition(pipeline, place.specs)
     for member in whole.members:
-        shutil.rmtree(place.repository / wire.member_model(pipeline, member), ignore_errors=True)
+        shutil.rmtree(
+            place.repository / protocol.member_model(pipeline, member), ignore_errors=True
+        )
     place.configs(pipeline)
     spec = load_spec(pipeline, place.specs)
     folder = place.folder / "checkpoints" / pipeline
@@ -72,7 +74,11 @@ def without_int8(facts: dict[str, Any]) -> None:
 def _all_there(pipeline: str, place: Scratch) -> bool:
     spec = load_spec(pipeline, place.specs)
     return all(
-        any((place.repository / wire.member_model(pipeline, member)).glob("[0-9]*/manifest.json"))
+        any(
+            (place.repository / protocol.member_model(pipeline, member)).glob(
+                "[0-9]*/manifest.json"
+            )
+        )
         for member in spec.members
     )
 

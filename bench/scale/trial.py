@@ -10,10 +10,10 @@ from bench.environment import CACHE
 from bench.own_service import OwnService
 from bench.scale.raw import Curve, Point
 from bench.scratch import Edit, Scratch, scratch
-from pipelines import wire
+from pipelines import protocol
 from pipelines.load import FOLDER
 
-PIPELINE = wire.DEFAULT_PIPELINE
+PIPELINE = protocol.DEFAULT_PIPELINE
 """Asked on every curve, and alone on most."""
 MANY = 8
 """Callers where one would leave cores idle."""
@@ -33,7 +33,7 @@ class Trial:
 
     def singles(self, pipeline: str = PIPELINE, member: str | None = None) -> list[bytes]:
         """A request for each photo."""
-        path = path_of(pipeline) + (f"?{wire.Parameter.MEMBER}={member}" if member else "")
+        path = path_of(pipeline) + (f"?{protocol.Parameter.MEMBER}={member}" if member else "")
         return [upload(path, [photo]) for photo in self.photos]
 
     def variant(self, edit: Edit) -> Scratch:

@@ -19,7 +19,7 @@ from bench.tune.search import Plan, Search
 from bench.tune.setting import CALLS, changes, nested
 from pipelines.load import FOLDER, SpecError, load_spec
 from pipelines.profile import DEFAULT_PROFILE
-from pipelines.wire import DEFAULT_PIPELINE
+from pipelines.protocol import DEFAULT_PIPELINE
 
 screen = Console(stderr=True, highlight=False, soft_wrap=True)
 _QUICK = 90.0

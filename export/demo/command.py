@@ -8,8 +8,8 @@ from export import shown
 from export.errors import ExportError
 from export.repository import ModelRepository
 from export.shown import screen
+from pipelines.definition import PipelineDefinition
 from pipelines.spec import PipelineSpec
-from pipelines.whole import WholePipeline
 
 
 class TrainedWeightsError(ExportError):
@@ -29,11 +29,11 @@ class Demo:
     if_missing: bool
     """Makes only members that have no version yet, of the checkpoints that the others are of."""
 
-    def make(self, pipelines: list[WholePipeline]) -> bool:
+    def make(self, pipelines: list[PipelineDefinition]) -> bool:
         """Makes all; one that fails does not keep the others from theirs, but from True."""
         failed = False
         for whole in pipelines:
-            spec = whole.nearest(self.profile)
+            spec = whole.resolve_or_default(self.profile)
             try:
                 shown.write_configs(whole, self.target, self.specs)
                 if not self.if_missing or shown.members_without_version(spec, self.target):
@@ -43,7 +43,7 @@ class Demo:
                 failed = True
         return not failed
 
-    def _publish(self, whole: WholePipeline, spec: PipelineSpec) -> None:
+    def _publish(self, whole: PipelineDefinition, spec: PipelineSpec) -> None:
         from export.demo import kept  # noqa: PLC0415 - torch: keep --help quick
         from export.labelled_photos import drawn_evidence  # noqa: PLC0415
         from export.plan import plan  # noqa: PLC0415
@@ -81,7 +81,7 @@ class Demo:
                 evidence=drawn_evidence(whole, self.seed) if needed else None,
             )
 
-    def _require_no_trained(self, whole: WholePipeline, spec: PipelineSpec) -> None:
+    def _require_no_trained(self, whole: PipelineDefinition, spec: PipelineSpec) -> None:
         from export.demo import kept  # noqa: PLC0415 - torch: keep --help quick
 
         for member in whole.members:
@@ -95,7 +95,7 @@ class Demo:
                     f"--profile {self.profile} {given}"
                 )
 
-    def _train(self, whole: WholePipeline, folder: Path) -> dict[str, Path]:
+    def _train(self, whole: PipelineDefinition, folder: Path) -> dict[str, Path]:
         from export.demo.progress import shown_on  # noqa: PLC0415 - torch: keep --help quick
         from export.demo.training import train  # noqa: PLC0415
 

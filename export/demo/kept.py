@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from export.repository import ModelRepository
-from pipelines import wire
+from pipelines import protocol
 from pipelines.manifest import Manifest, ManifestError, sha256_of
 from pipelines.spec import PipelineSpec
 
@@ -39,7 +39,7 @@ def keep(files: dict[str, Path], folder: Path) -> dict[str, Path]:
 
 def newest(spec: PipelineSpec, member: str, repository: ModelRepository) -> Manifest | None:
     """The manifest of a member's newest version, if it has one that can be read."""
-    model = wire.member_model(spec.name, member)
+    model = protocol.member_model(spec.name, member)
     if not (versions := repository.versions(model)):
         return None
     try:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from export import whole_file
+from export import atomic_write
 from export.demo import drawings, histology, measuring, snakes, training, widening
 from export.demo.progress import shown_on
 from export.demo.report_text import TEXT
@@ -37,7 +37,7 @@ def main(
         spec = load_spec(name)
         tables[name] = _table([_column(spec, seed) for seed in range(seeds)])
         screen.print(Markdown(f"### {name}\n{tables[name]}"))
-    whole_file.write(
+    atomic_write.write_text(
         output,
         TEXT.format(
             command=COMMAND,

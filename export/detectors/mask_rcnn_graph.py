@@ -10,7 +10,7 @@ from torch.nn import functional
 from export.detectors.rcnn_parts import ImageList, MaskRCNN, resize_boxes
 from export.errors import ConversionError
 from export.quiet import quiet
-from pipelines.wire import MEMBER_INPUT, DetectorOutput
+from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 
 OPSET = 17
 """The newest that the exporter by tracing writes; the newer exporter cannot follow this graph."""

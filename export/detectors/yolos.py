@@ -19,8 +19,8 @@ from export.graph import Normalisation
 from export.torchvision_ops import ensure_declared
 from pipelines.manifest import sha256_of
 from pipelines.preprocessing import Preprocessing
+from pipelines.protocol import DetectorOutput
 from pipelines.spec import PipelineSpec
-from pipelines.wire import DetectorOutput
 
 ensure_declared()
 

@@ -9,11 +9,11 @@ from gateway.body import Image
 from gateway.choices import Choices
 from gateway.door.message import Message, check_version, parsed
 from gateway.errors import Code, RefusedError
-from pipelines import wire
+from pipelines import protocol
 from pipelines.spec import PipelineSpec
 
 _TIMEOUT = "timeout"
-_OUTPUTS = {*wire.Output, *wire.Detected}
+_OUTPUTS = {*protocol.Output, *protocol.Detected}
 
 
 class InferRequest:
@@ -82,12 +82,12 @@ class InferRequest:
         if len(elements) != count:
             raise RefusedError(
                 Code.MALFORMED_BODY,
-                f"{wire.ENCODED_IMAGE}: its bytes are not as many elements as its shape says, "
+                f"{protocol.ENCODED_IMAGE}: its bytes are not as many elements as its shape says, "
                 "each with its length before it. Send it with a client of the protocol.",
             )
         limit, images = spec.limits.bytes, []
         for index, data in enumerate(elements):
-            where = wire.ENCODED_IMAGE if count == 1 else f"{wire.ENCODED_IMAGE} {index}"
+            where = protocol.ENCODED_IMAGE if count == 1 else f"{protocol.ENCODED_IMAGE} {index}"
             if len(data) > limit:
                 raise RefusedError(
                     Code.BODY_TOO_LARGE,
@@ -98,9 +98,9 @@ class InferRequest:
 
     def _check_tensors(self, spec: PipelineSpec) -> None:
         inputs, outputs = self._message.inputs, self._message.outputs
-        if [tensor.name for tensor in inputs] != [wire.ENCODED_IMAGE]:
+        if [tensor.name for tensor in inputs] != [protocol.ENCODED_IMAGE]:
             raise RefusedError(
-                Code.FIELD_MISSING, f"inputs: send one, {wire.ENCODED_IMAGE}, and no other."
+                Code.FIELD_MISSING, f"inputs: send one, {protocol.ENCODED_IMAGE}, and no other."
             )
         for tensor in (*inputs, *outputs):
             if tensor.parameters:
@@ -118,12 +118,12 @@ class InferRequest:
         if inputs[0].datatype != "BYTES" or shape[1:] != [1] or shape[0] < 1:
             raise RefusedError(
                 Code.PARAMETER_INVALID,
-                f"{wire.ENCODED_IMAGE}: it must be BYTES of shape [n, 1], an image an element.",
+                f"{protocol.ENCODED_IMAGE}: it must be BYTES of shape [n, 1], an image an element.",
             )
         if shape[0] > spec.serving.max_batch:
             raise RefusedError(
                 Code.TOO_MANY_FILES,
-                f"{wire.ENCODED_IMAGE}: send at most {spec.serving.max_batch} in one request.",
+                f"{protocol.ENCODED_IMAGE}: send at most {spec.serving.max_batch} in one request.",
             )
 
 

@@ -17,7 +17,7 @@ from gateway.retry import twice_if_unavailable
 from gateway.tally import Tally
 from gateway.translation import LATE
 from gateway.triton import Triton, tensors
-from pipelines.wire import ENCODED_IMAGE, Output
+from pipelines.protocol import ENCODED_IMAGE, Output
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def described(pipeline: Pipeline, *, ready: bool) -> Json:
             }
             for name, member in spec.members.items()
         },
-        "preprocessing": spec.preprocessing.profile,
+        "preprocessing": spec.preprocessing.decoding,
         "limits": spec.limits.model_dump(exclude_none=True),
         **demo(pipeline),
     }

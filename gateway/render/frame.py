@@ -25,7 +25,7 @@ def framed(finding: Finding, choices: Choices, content: Json, *, members: bool =
     answer |= content
     if finding.threshold is not None:
         answer["threshold"] = finding.threshold
-    answer["preprocessing"] = pipeline.spec.preprocessing.profile
+    answer["preprocessing"] = pipeline.spec.preprocessing.decoding
     if members:
         answer["members"] = {name: artefact(pipeline, name) for name in finding.heard}
     return answer | demo(pipeline)

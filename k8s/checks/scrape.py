@@ -12,7 +12,7 @@ from bench.errors import BenchError
 from bench.own_service import OwnService
 from k8s.checks.errors import ChecksError
 from k8s.checks.tree import PROJECT
-from pipelines.wire import DEFAULT_PIPELINE
+from pipelines.protocol import DEFAULT_PIPELINE
 
 PORTS = {
     ("gateway", "http"): "gateway_port",

@@ -12,7 +12,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from bench.scratch import Scratch
 from export.triton_config import as_text
 from k8s.simulation.errors import SimulationError
-from pipelines import wire
+from pipelines import protocol
 from pipelines.load import load_spec
 from pipelines.manifest import CLASS_MAP_FILENAME, FILENAME, Manifest, sha256_of
 from pipelines.spec import PipelineSpec
@@ -39,7 +39,7 @@ def make(place: Scratch, delay_ms: int) -> None:
     place.facts(PIPELINE, _small)
     place.configs(PIPELINE)
     spec = load_spec(PIPELINE, place.specs)
-    folder = place.repository / wire.member_model(PIPELINE, MEMBER)
+    folder = place.repository / protocol.member_model(PIPELINE, MEMBER)
     _let_it_wait(folder / "config.pbtxt", delay_ms)
     _vouch(spec, folder / "1")
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pipelines.wire import Parameter, Refusal
+from pipelines.protocol import Parameter, Refusal
 from server.backends.refusal import RefusedError
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import triton_python_backend_utils as pb_utils
 
-from pipelines.wire import Refusal
+from pipelines.protocol import Refusal
 from server.backends.refusal import RefusedError
 
 Response: TypeAlias = Any

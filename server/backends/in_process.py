@@ -13,8 +13,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines import wire
-from pipelines.wire import Delta
+from pipelines import protocol
+from pipelines.protocol import Delta
 from server.backends.engine import CPU, Engine, Opening, options
 from server.backends.image_decode.decode import decode, in_turn
 from server.backends.image_decode.recipe import Recipe
@@ -32,7 +32,7 @@ class Decoding:
         Image.MAX_IMAGE_PIXELS = None
 
     def __call__(self, files: NDArray[np.object_]) -> NDArray[np.uint8]:
-        """The pixels of a request's images, UINT8 [N, H, W, 3], of `wire.ENCODED_IMAGE` [N, 1].
+        """The pixels of a request's images, UINT8 [N, H, W, 3], of `protocol.ENCODED_IMAGE` [N, 1].
 
         Raises:
             RefusedError: one of the images is refused.
@@ -79,7 +79,7 @@ class InProcess:
         """Runs one call after the other: this process has one core's share."""
         replies: list[Reply] = []
         for model, pixels in calls:
-            found = self._sessions[model.name].run(outputs, {wire.MEMBER_INPUT: pixels})
+            found = self._sessions[model.name].run(outputs, {protocol.MEMBER_INPUT: pixels})
             replies.append(
                 dict(zip(outputs, found, strict=True)) if isinstance(found, list) else found
             )

@@ -15,7 +15,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from pipelines import wire
+from pipelines import protocol
 from server.backends.failure import Failure
 from server.backends.rows import missing
 
@@ -143,7 +143,7 @@ def _call(model: Model, pixels: NDArray[np.uint8], outputs: Sequence[str]) -> Re
     request = pb_utils.InferenceRequest(
         model_name=model.name,
         requested_output_names=list(outputs),
-        inputs=[pb_utils.Tensor(wire.MEMBER_INPUT, pixels if batched else pixels[0])],
+        inputs=[pb_utils.Tensor(protocol.MEMBER_INPUT, pixels if batched else pixels[0])],
     )
     try:
         response = request.exec()

@@ -1,6 +1,6 @@
 """The one exception by which a backend refuses a single request."""
 
-from pipelines.wire import Refusal, refusal
+from pipelines.protocol import Refusal, refusal
 
 
 class RefusedError(Exception):

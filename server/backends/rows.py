@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.wire import Refusal
+from pipelines.protocol import Refusal
 from server.backends.failure import Failure, refused
 from server.backends.refusal import RefusedError
 

@@ -12,11 +12,11 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from export.repository import ModelRepository
 from export.triton_config import FILENAME, PROFILES, as_text, configs, files
-from pipelines import wire
-from pipelines.load import available, load_spec, load_whole
+from pipelines import protocol
+from pipelines.definition import PipelineDefinition
+from pipelines.load import available, load_definition, load_spec
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec
-from pipelines.whole import WholePipeline
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = ROOT / "model_repository"
@@ -29,7 +29,7 @@ COMMITTED = sorted(
 SERVED = [
     (name, profile)
     for name in available()
-    for profile in [DEFAULT_PROFILE, *load_whole(name).profiles]
+    for profile in [DEFAULT_PROFILE, *load_definition(name).profiles]
 ]
 
 
@@ -59,7 +59,7 @@ def keys_of(message: Message, prefix: str = "") -> set[str]:
 
 def test_regenerating_the_configs_changes_nothing(tmp_path):
     for name in available():
-        ModelRepository(tmp_path).write_configs(load_whole(name), f"pipelines/{name}.yaml")
+        ModelRepository(tmp_path).write_configs(load_definition(name), f"pipelines/{name}.yaml")
     written = {path.relative_to(tmp_path): path for path in tmp_path.rglob("*.pbtxt")}
     assert sorted(written) == COMMITTED, "run: make configs; remove the folders of former models"
     for name, path in written.items():
@@ -69,7 +69,7 @@ def test_regenerating_the_configs_changes_nothing(tmp_path):
 
 
 def test_a_config_that_no_profile_has_any_more_is_removed(tmp_path):
-    repository, whole = ModelRepository(tmp_path), load_whole("oral_cancer")
+    repository, whole = ModelRepository(tmp_path), load_definition("oral_cancer")
     former = tmp_path / "oral_cancer" / PROFILES / "former.pbtxt"
     repository.write_configs(whole, "x.yaml")
     former.write_text("")
@@ -78,7 +78,7 @@ def test_a_config_that_no_profile_has_any_more_is_removed(tmp_path):
 
 
 def test_only_configs_that_differ_are_written_for_a_profile():
-    written = set(files(load_whole("oral_cancer")))
+    written = set(files(load_definition("oral_cancer")))
     assert Path("oral_cancer_decision", PROFILES, "onnx.pbtxt") in written
     assert Path("oral_cancer_regnet_onnx", FILENAME) in written
     assert Path("oral_cancer_vgg16", PROFILES, "fast.pbtxt") not in written
@@ -90,14 +90,16 @@ def test_under_the_profile_gpu_every_member_has_a_gpu_and_no_step_has(name):
     for model in spec.models[:-1]:
         kinds = {group.kind for group in under("gpu", model).instance_group}
         asked = {pb.ModelInstanceGroup.KIND_GPU}
-        steps = {wire.decode_model(name), wire.decision_model(name)}
+        steps = {protocol.decode_model(name), protocol.decision_model(name)}
         assert kinds == ({pb.ModelInstanceGroup.KIND_AUTO} if model in steps else asked), model
 
 
 def test_tensorrt_is_asked_for_in_the_words_of_the_native_backend():
-    facts = load_whole("oral_cancer").model_dump(exclude_unset=True)
+    facts = load_definition("oral_cancer").model_dump(exclude_unset=True)
     facts["profiles"]["gpu"]["members"]["vgg16_fp16"]["acceleration"] = "tensorrt"
-    config = configs(WholePipeline.model_validate(facts).under("gpu"))["oral_cancer_vgg16_fp16"]
+    config = configs(PipelineDefinition.model_validate(facts).resolve("gpu"))[
+        "oral_cancer_vgg16_fp16"
+    ]
     (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
     assert accelerator.name == "tensorrt"
     assert dict(accelerator.parameters) == {"precision_mode": "FP16"}
@@ -105,9 +107,9 @@ def test_tensorrt_is_asked_for_in_the_words_of_the_native_backend():
 
 
 def test_openvino_is_asked_for_in_the_words_of_the_native_backend():
-    facts = load_whole("oral_cancer").model_dump(exclude_unset=True)
+    facts = load_definition("oral_cancer").model_dump(exclude_unset=True)
     facts["profiles"]["new"] = {"members": {"vgg16": {"acceleration": "openvino"}}}
-    spec = WholePipeline.model_validate(facts).under("new")
+    spec = PipelineDefinition.model_validate(facts).resolve("new")
     config = configs(spec)["oral_cancer_vgg16"]
     (accelerator,) = config.optimization.execution_accelerators.cpu_execution_accelerator
     assert accelerator.name == "openvino"
@@ -117,7 +119,7 @@ def test_openvino_is_asked_for_in_the_words_of_the_native_backend():
 
 
 def test_in_one_process_the_decision_step_is_told_which_members_openvino_compiles():
-    decision = under("openvino", wire.decision_model("oral_cancer"))
+    decision = under("openvino", protocol.decision_model("oral_cancer"))
     models = json.loads(decision.parameters["models"].string_value)
     spec = load_spec("oral_cancer", profile="openvino")
     for name in spec.members:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tritonclient.grpc as grpcclient
 
-from pipelines import wire
-from pipelines.wire import Output
+from pipelines import protocol
+from pipelines.protocol import Output
 from tests.integration.triton import infer, infer_together
 
 TOLERANCE = 1e-4
@@ -70,7 +70,7 @@ def test_every_answer_says_where_it_comes_from(oral_cancer, http):
     assert body["request_id"] == answer.headers["x-request-id"]
     assert "weights" not in body, "trained weights are no demo"
     for name, model in body["members"].items():
-        folder = oral_cancer.repository / wire.member_model("oral_cancer", name) / "1"
+        folder = oral_cancer.repository / protocol.member_model("oral_cancer", name) / "1"
         assert model["version"] == "1"
         assert model["sha256"] in (folder / "manifest.json").read_text("utf-8")
 
@@ -102,7 +102,7 @@ def test_64_photos_at_once_are_all_answered_right_and_in_batches(oral_cancer, se
 
 def batched(triton: grpcclient.InferenceServerClient, member: str) -> int:
     """How many executions of a member had a batch larger than 1."""
-    model = wire.member_model("oral_cancer", member)
+    model = protocol.member_model("oral_cancer", member)
     (statistics,) = triton.get_inference_statistics(model).model_stats
     return sum(
         int(entry.compute_infer.count) for entry in statistics.batch_stats if entry.batch_size > 1
@@ -119,9 +119,9 @@ def test_two_thresholds_in_one_batch_keep_their_own(oral_cancer, service):
     ] * 8
     requests = [(file, {"threshold": str(threshold)}) for threshold in thresholds]
     with grpcclient.InferenceServerClient(service.grpc) as triton:
-        before = executions(triton, wire.decision_model("oral_cancer"))
+        before = executions(triton, protocol.decision_model("oral_cancer"))
         answers = infer_together(triton, "oral_cancer", requests)
-        ran = executions(triton, wire.decision_model("oral_cancer")) - before
+        ran = executions(triton, protocol.decision_model("oral_cancer")) - before
     assert ran < len(thresholds), "no two of the requests shared a batch"
     for threshold, answer in zip(thresholds, answers, strict=True):
         assert not isinstance(answer, Exception), answer

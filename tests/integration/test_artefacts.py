@@ -11,7 +11,7 @@ from export import formats
 from export.release import export
 from export.repository import ModelRepository
 from pipelines.load import load_spec
-from pipelines.wire import MEMBER_INPUT, MEMBER_OUTPUT
+from pipelines.protocol import MEMBER_INPUT, MEMBER_OUTPUT
 from tests import plain_recipe
 from tests.facts import by_default
 from tests.integration.service import ROOT

@@ -18,7 +18,7 @@ from pycocotools import mask as coco
 from tritonclient.utils import InferenceServerException
 
 from export.triton_config import FILENAME, as_text, configs
-from pipelines import wire
+from pipelines import protocol
 from pipelines.load import load_spec
 from server import queues
 from tests.integration import red_finders
@@ -44,7 +44,7 @@ def _lay_out(pipeline: str, repository: Path) -> list[str]:
     spec = load_spec(pipeline)
     bounds = {"queue_size": 128, "queue_timeout_ms": 60_000}
     spec = spec.model_copy(update={"serving": spec.serving.model_copy(update=bounds)})
-    members = {wire.member_model(pipeline, member) for member in spec.members}
+    members = {protocol.member_model(pipeline, member) for member in spec.members}
     for name, config in configs(spec).items():
         folder = repository / name
         (folder / "1").mkdir(parents=True)
@@ -64,7 +64,7 @@ def photograph(size: tuple[int, int], red: tuple[int, int, int, int] | None = No
 
 
 def _input(*files: bytes) -> list[grpcclient.InferInput]:
-    tensor = grpcclient.InferInput(wire.ENCODED_IMAGE, [len(files), 1], "BYTES")
+    tensor = grpcclient.InferInput(protocol.ENCODED_IMAGE, [len(files), 1], "BYTES")
     tensor.set_data_from_numpy(np.array([[file] for file in files], dtype=np.object_))
     return [tensor]
 
@@ -162,7 +162,7 @@ def test_a_member_asked_alone_runs_alone_and_an_alternative_only_when_asked(trit
     members = ("vit", "mlp", "mlp_int8")
 
     def calls():
-        return [triton.calls(wire.member_model(BINARY, member)) for member in members]
+        return [triton.calls(protocol.member_model(BINARY, member)) for member in members]
 
     before = calls()
     both = ask(triton, BINARY, photograph((64, 48)))
@@ -218,7 +218,7 @@ def test_callers_whose_time_is_up_harm_nobody(triton, pipeline):
 
 def _wait_until_idle(triton: Triton, pipeline: str) -> None:
     """What callers left behind is worked off first."""
-    model, give_up = wire.decision_model(pipeline), time.monotonic() + 60
+    model, give_up = protocol.decision_model(pipeline), time.monotonic() + 60
     while queues.read(*triton.process.metrics_address)[0][model]:
         assert time.monotonic() < give_up
         time.sleep(0.1)

@@ -14,7 +14,7 @@ import tritonclient.grpc as grpcclient
 import tritonclient.grpc.aio as aioclient
 from tritonclient.utils import InferenceServerException
 
-from pipelines.wire import ENCODED_IMAGE, Output
+from pipelines.protocol import ENCODED_IMAGE, Output
 from tests.integration.gateway import gateway
 from tests.integration.triton import infer, infer_together
 

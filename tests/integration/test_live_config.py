@@ -6,7 +6,7 @@ import pytest
 import tritonclient.grpc as grpcclient
 
 from export.triton_config import configs
-from pipelines import wire
+from pipelines import protocol
 from server.delta import without_delta
 
 
@@ -23,8 +23,8 @@ def test_live_configs_minus_the_delta_equal_the_committed_ones(oral_cancer, live
 
 
 def test_the_delta_says_which_artefacts_serve(oral_cancer, live):
-    artefacts = json.loads(live["oral_cancer"].parameters[wire.Delta.ARTEFACTS].string_value)
+    artefacts = json.loads(live["oral_cancer"].parameters[protocol.Delta.ARTEFACTS].string_value)
     for name, artefact in artefacts.items():
-        model = live[wire.member_model("oral_cancer", name)]
-        assert model.parameters[wire.Delta.SHA256].string_value == artefact["sha256"]
+        model = live[protocol.member_model("oral_cancer", name)]
+        assert model.parameters[protocol.Delta.SHA256].string_value == artefact["sha256"]
         assert list(model.version_policy.specific.versions) == [int(artefact["version"])]

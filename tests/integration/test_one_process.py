@@ -19,15 +19,15 @@ from tritonclient.utils import InferenceServerException
 
 from export.quiet import quiet
 from export.triton_config import FILENAME, as_text, configs
-from pipelines import wire
+from pipelines import protocol
 from pipelines.load import load_spec
-from pipelines.wire import Delta, Output, Parameter, Refusal
+from pipelines.protocol import Delta, Output, Parameter, Refusal
 from server.delta import with_delta
 from tests.integration import red_finders
 from tests.integration.triton import Answer, Triton, bare, begin, infer, infer_together
 
 PIPELINE, PROFILE = "oral_cancer", "onnx"
-MODEL = wire.decision_model(PIPELINE)
+MODEL = protocol.decision_model(PIPELINE)
 ALONE, TOGETHER = "vgg16", "regnet_onnx"
 """Members that take one image at a time, and several."""
 IN_TORCH = "regnet"
@@ -91,15 +91,15 @@ def triton(tmp_path_factory: pytest.TempPathFactory, gate: Path) -> Iterator[Tri
 def _lay_out(repository: Path) -> list[str]:
     spec = load_spec(PIPELINE, profile=PROFILE)
     for member in spec.members:
-        folder = repository / wire.member_model(PIPELINE, member) / "1"
+        folder = repository / protocol.member_model(PIPELINE, member) / "1"
         folder.mkdir(parents=True)
         onnx.save(red_finders.shy_brightness(), folder / "model.onnx")
-    torchscript = repository / wire.member_model(PIPELINE, IN_TORCH) / "1"
+    torchscript = repository / protocol.member_model(PIPELINE, IN_TORCH) / "1"
     torchscript.mkdir(parents=True)
     with quiet():
         torch.jit.script(Shy()).save(torchscript / "model.pt")
     artefacts = {member: {"version": "1"} for member in spec.members}
-    models = [*(wire.member_model(PIPELINE, member) for member in SHARED), *spec.models]
+    models = [*(protocol.member_model(PIPELINE, member) for member in SHARED), *spec.models]
     found = configs(load_spec(PIPELINE)) | configs(spec)
     for name in models:
         config = found[name]
@@ -203,12 +203,12 @@ def test_no_image_gets_the_answer_of_another_where_a_member_leaves_one_out(trito
 
 @pytest.mark.parametrize("member", SHARED)
 def test_no_request_gets_the_answer_of_another_that_shared_a_pass(triton, member):
-    model = wire.member_model(PIPELINE, member)
+    model = protocol.member_model(PIPELINE, member)
     height, width = load_spec(PIPELINE).preprocessing.size or (0, 0)
     before, told = triton.calls(model), [Future() for _ in range(BATCH)]
     for grey, future in zip((GREY[0], WHITE, GREY[1], GREY[2]), told, strict=True):
         pixels = np.full((1, height, width, 3), grey, np.uint8)
-        tensor = grpcclient.InferInput(wire.MEMBER_INPUT, list(pixels.shape), "UINT8")
+        tensor = grpcclient.InferInput(protocol.MEMBER_INPUT, list(pixels.shape), "UINT8")
         tensor.set_data_from_numpy(pixels)
         triton.client.async_infer(
             model, [tensor], lambda result, error, future=future: future.set_result(error)

@@ -4,7 +4,7 @@ import pytest
 import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException
 
-from pipelines.wire import Output
+from pipelines.protocol import Output
 from tests.integration.triton import infer
 
 

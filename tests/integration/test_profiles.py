@@ -16,8 +16,8 @@ import yaml
 from export.labelled_photos import Evidence
 from export.release import export
 from export.repository import ModelRepository
-from pipelines.load import FOLDER, load_spec, load_whole
-from pipelines.wire import MEMBER_INPUT
+from pipelines.load import FOLDER, load_definition, load_spec
+from pipelines.protocol import MEMBER_INPUT
 from tests import plain_recipe
 from tests.integration.service import running
 
@@ -69,7 +69,7 @@ def served(oral_cancer, tmp_path_factory) -> Served:
     specs = folder / "specs"
     specs.mkdir()
     (specs / f"{NAME}.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), "utf-8")
-    whole, repository = load_whole(NAME, specs), ModelRepository(folder / "model_repository")
+    whole, repository = load_definition(NAME, specs), ModelRepository(folder / "model_repository")
     repository.write_configs(whole, f"{NAME}.yaml")
     pixels = np.stack([plain_recipe.pixels(file, whole) for file in oral_cancer.files])
     judged = np.arange(JUDGED) % len(whole.classes)

@@ -11,14 +11,14 @@ import numpy as np
 import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException
 
-from pipelines import wire
+from pipelines import protocol
 from pipelines.ports import Ports
 from server.installation import Installation
 from server.triton_process import TritonFiles, TritonProcess
 from tests.integration.service import free_ports
 
 Answer = dict[str, np.ndarray]
-"""Tensors by the names of `wire.Output` or `wire.Detected`."""
+"""Tensors by the names of `protocol.Output` or `protocol.Detected`."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def begin(
 
 
 def _image(files: tuple[bytes, ...] | list[bytes]) -> grpcclient.InferInput:
-    tensor = grpcclient.InferInput(wire.ENCODED_IMAGE, [len(files), 1], "BYTES")
+    tensor = grpcclient.InferInput(protocol.ENCODED_IMAGE, [len(files), 1], "BYTES")
     tensor.set_data_from_numpy(np.array([[file] for file in files], dtype=np.object_))
     return tensor
 

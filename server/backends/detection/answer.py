@@ -1,9 +1,9 @@
-"""Detections as the tensors of an answer (`wire.Detected`), for one image."""
+"""Detections as the tensors of an answer (`protocol.Detected`), for one image."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.wire import Detected
+from pipelines.protocol import Detected
 from server.backends.detection import outline, rle
 from server.backends.detection.detections import Detections, areas
 from server.backends.detection.masks import Stretched

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.wire import DetectorOutput, Refusal
+from pipelines.protocol import DetectorOutput, Refusal
 from server.backends.refusal import RefusedError
 
 

@@ -1,9 +1,10 @@
 """Triton backend `detection`: asks a detector, answers boxes, masks and a picture of them.
 
-Inputs: UINT8 `wire.PIXELS` [H, W, 3], FP64 `wire.GEOMETRY` [6], BYTES `wire.ENCODED_IMAGE` [1], one
-image a request. Outputs: `wire.Detected`. Config parameters: `decision` (JSON: classes, threshold,
+Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP64 `protocol.GEOMETRY` [6], BYTES
+`protocol.ENCODED_IMAGE` [1], one image a request. Outputs: `protocol.Detected`.
+Config parameters: `decision` (JSON: classes, threshold,
 members, weights, masks), `models` (JSON: name and largest batch of each member's model) and, from
-the launcher, `release`. Request parameters: `wire.Parameter`; each request of a batch keeps its
+the launcher, `release`. Request parameters: `protocol.Parameter`; each request of a batch keeps its
 own, and is refused alone. The encoded image is read only where a picture is asked for.
 """
 
@@ -13,8 +14,8 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from PIL import Image
 
-from pipelines import wire
-from pipelines.wire import Delta, Detected, DetectorOutput, Parameter
+from pipelines import protocol
+from pipelines.protocol import Delta, Detected, DetectorOutput, Parameter
 from server.backends.choice import Choice, Choices
 from server.backends.detection.answer import Tensors, located
 from server.backends.detection.candidates import Candidates
@@ -54,7 +55,7 @@ class TritonPythonModel:
         """Asks the member about all images, then answers request by request."""
         choices = [chosen(request, self._choices) for request in requests]
         asked = [
-            Question(self._models[self._member(choice)], tensor(request, wire.PIXELS))
+            Question(self._models[self._member(choice)], tensor(request, protocol.PIXELS))
             for request, choice in zip(requests, choices, strict=True)
             if isinstance(choice, Choice)
         ]
@@ -82,7 +83,7 @@ class TritonPythonModel:
 
     def _answer(self, request: Request, choice: Choice, outputs: dict[str, Array]) -> Tensors:
         facts = self._facts
-        geometry = Geometry.of(tensor(request, wire.GEOMETRY)[0])
+        geometry = Geometry.of(tensor(request, protocol.GEOMETRY)[0])
         member = facts.members[self._member(choice)]
         candidates = Candidates.of(outputs, member=member, classes=len(facts.classes))
         threshold = facts.threshold if choice.threshold is None else choice.threshold
@@ -90,7 +91,7 @@ class TritonPythonModel:
         frame = (geometry.height, geometry.width)
         picture = b""
         if choice.visualization:
-            encoded = tensor(request, wire.ENCODED_IMAGE)[0, 0]
+            encoded = tensor(request, protocol.ENCODED_IMAGE)[0, 0]
             picture = draw(encoded, found, facts.classes)
         return located(found, frame, polygons=choice.polygons) | {
             Detected.IMAGE_SIZE: np.array(frame, dtype=np.int32),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipelines import scaling
-from pipelines.wire import Refusal
+from pipelines.protocol import Refusal
 from server.backends.image_decode.colour import to_rgb
 from server.backends.image_decode.recipe import Recipe
 from server.backends.image_decode.resize import Geometry, fit, resized_size

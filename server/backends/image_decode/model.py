@@ -1,10 +1,10 @@
 """Triton backend `image_decode`: BYTES [1] encoded image -> UINT8 [H, W, 3] pixels.
 
-Where the config names the output `wire.GEOMETRY`, that is answered too, and a request holds one
+Where the config names the output `protocol.GEOMETRY`, that is answered too, and a request holds one
 image: their sizes differ, and so does what is found in them.
 
 Config parameters: `preprocessing` and `limits` (JSON of the spec's), `threads` (images of a batch
-that are decoded side by side). Each request is refused alone, by a code of `wire.Refusal`.
+that are decoded side by side). Each request is refused alone, by a code of `protocol.Refusal`.
 """
 
 import json
@@ -17,8 +17,8 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines import wire
-from pipelines.wire import Refusal
+from pipelines import protocol
+from pipelines.protocol import Refusal
 from server.backends.failure import Response, refused
 from server.backends.image_decode.decode import Decoded, decode, in_turn
 from server.backends.image_decode.recipe import Recipe
@@ -35,7 +35,7 @@ class TritonPythonModel:
         facts = {key: item["string_value"] for key, item in config["parameters"].items()}
         self._recipe = Recipe.from_json(facts["preprocessing"], facts["limits"])
         self._batched = config["max_batch_size"] > 0
-        self._located = any(output["name"] == wire.GEOMETRY for output in config["output"])
+        self._located = any(output["name"] == protocol.GEOMETRY for output in config["output"])
         self._threads = int(facts["threads"])
         self._pool = ThreadPoolExecutor(self._threads)
         # The recipe's own limit is checked instead, before anything is decoded.
@@ -43,7 +43,7 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Request]) -> list[Response]:
         """Decodes all images of all requests side by side; answers in the requests' order."""
-        encoded = [tensor(request, wire.ENCODED_IMAGE).reshape(-1) for request in requests]
+        encoded = [tensor(request, protocol.ENCODED_IMAGE).reshape(-1) for request in requests]
         # To hand a single image to another thread costs more than it can save.
         side_by_side = self._threads > 1 and sum(map(len, encoded)) > 1
         started = [self._start(files, side_by_side=side_by_side) for files in encoded]
@@ -75,9 +75,9 @@ class TritonPythonModel:
             decoded = in_turn(images, count)
         except RefusedError as error:
             return refused(error).response()
-        tensors: dict[str, list[Array]] = {wire.PIXELS: [image.pixels for image in decoded]}
+        tensors: dict[str, list[Array]] = {protocol.PIXELS: [image.pixels for image in decoded]}
         if self._located:
-            tensors[wire.GEOMETRY] = [image.geometry.as_array() for image in decoded]
+            tensors[protocol.GEOMETRY] = [image.geometry.as_array() for image in decoded]
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor(name, self._together(parts)) for name, parts in tensors.items()]
         )

@@ -39,8 +39,8 @@ class Recipe:
         """
         facts, bounds = json.loads(preprocessing), json.loads(limits)
         resize, kept = facts["resize"], facts["resize"] == "none"
-        if resize not in _RESIZES.get(profile := facts["profile"], ()):
-            raise ValueError(f"no such profile or resize: {profile}, {resize}")
+        if resize not in _RESIZES.get(decoding := facts["decoding"], ()):
+            raise ValueError(f"no such decoding or resize: {decoding}, {resize}")
         aspect = bounds.get("aspect")
         return cls(
             height=0 if kept else int(facts["height"]),
@@ -51,5 +51,5 @@ class Recipe:
             max_pixels=int(bounds["pixels"]),
             fill=int(facts["fill"]) if resize == "letterbox" else 0,
             max_aspect=None if aspect is None else float(aspect),
-            reserve=int(facts["reserve"]) if profile == "fast" else None,
+            reserve=int(facts["reserve"]) if decoding == "fast" else None,
         )

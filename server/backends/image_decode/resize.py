@@ -12,7 +12,7 @@ from server.backends.image_decode.recipe import Recipe
 
 @dataclass(frozen=True)
 class Geometry:
-    """The affine from the upright image to the pixels; see `wire.GEOMETRY`.
+    """The affine from the upright image to the pixels; see `protocol.GEOMETRY`.
 
     `x_of_pixels = x_of_image * x_scale + left`, with pixel edges as coordinates: an image that is
     W wide spans 0 to W. A crop has a negative `left` or `top`.

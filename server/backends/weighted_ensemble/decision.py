@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.wire import Refusal
+from pipelines.protocol import Refusal
 from server.backends.refusal import RefusedError
 
 Float64 = NDArray[np.float64]

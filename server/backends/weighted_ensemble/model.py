@@ -1,12 +1,13 @@
 """Triton backend `weighted_ensemble`: asks the members, makes one decision (formulas: decision.py).
 
-Input: UINT8 `wire.PIXELS` [H, W, 3]. Outputs: `wire.Output`. Config parameters: `decision` (JSON:
-classes, positive, threshold, members, weights, uncertainty), `models` (JSON: name and largest batch
-of each member's model) and, from the launcher, `release`. Request parameters: `wire.Parameter`;
+Input: UINT8 `protocol.PIXELS` [H, W, 3]. Outputs: `protocol.Output`.
+Config parameters: `decision` (JSON: classes, positive, threshold, members,
+weights, uncertainty), `models` (JSON: name and largest batch
+of each member's model) and, from the launcher, `release`. Request parameters: `protocol.Parameter`;
 each request of a batch keeps its own, and is refused alone. Only members that some request hears
 are asked (docs/decisions/0008).
 
-Where the input is `wire.ENCODED_IMAGE`, this process also decodes and runs the members itself
+Where the input is `protocol.ENCODED_IMAGE`, this process also decodes and runs the members itself
 (docs/decisions/0017): with the config parameters of `image_decode`, each member's artefact, threads
 and acceleration in `models`, and the launcher's `artefacts`.
 """
@@ -21,8 +22,8 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from pipelines import wire
-from pipelines.wire import Delta, Output
+from pipelines import protocol
+from pipelines.protocol import Delta, Output
 from server.backends.choice import Choice, Choices
 from server.backends.company import Company
 from server.backends.core import settle
@@ -61,7 +62,7 @@ class TritonPythonModel:
         self._batched = config["max_batch_size"] > 0
         self._answering: Answering = through_triton
         self._read: Callable[[Request], NDArray[np.uint8]] = _pixels
-        self._runs_members = any(item["name"] == wire.ENCODED_IMAGE for item in config["input"])
+        self._runs_members = any(item["name"] == protocol.ENCODED_IMAGE for item in config["input"])
         if self._runs_members:
             # It needs ONNX Runtime; where native backends run members, there is none.
             from server.backends.in_process import Decoding, InProcess  # noqa: PLC0415
@@ -70,7 +71,7 @@ class TritonPythonModel:
             folder = Path(args["model_repository"])
             members = InProcess(folder, parameters, processes, Company().rests)
             decoding, self._answering = Decoding(parameters), members.answer
-            self._read = lambda request: decoding(tensor(request, wire.ENCODED_IMAGE))
+            self._read = lambda request: decoding(tensor(request, protocol.ENCODED_IMAGE))
             # Last: the threads of the sessions may run on any core.
             settle(int(args["model_instance_name"].rpartition("_")[2]), processes)
 
@@ -133,7 +134,7 @@ class TritonPythonModel:
             if isinstance(asked, _Asked)
             for question in self._questions(asked)
         ]
-        replies = iter(ask(questions, [wire.MEMBER_OUTPUT], self._answering))
+        replies = iter(ask(questions, [protocol.MEMBER_OUTPUT], self._answering))
         return [
             self._decide(replies, asked.choice) if isinstance(asked, _Asked) else asked
             for asked in read
@@ -152,7 +153,7 @@ class TritonPythonModel:
             if isinstance(reply, Failure):
                 failures.append(reply)
             else:
-                logits[member] = reply[wire.MEMBER_OUTPUT]
+                logits[member] = reply[protocol.MEMBER_OUTPUT]
         if failures:
             return failures[0].response()
         try:
@@ -184,4 +185,4 @@ class TritonPythonModel:
 
 
 def _pixels(request: Request) -> NDArray[np.uint8]:
-    return tensor(request, wire.PIXELS)
+    return tensor(request, protocol.PIXELS)

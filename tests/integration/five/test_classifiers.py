@@ -4,8 +4,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from pipelines import wire
-from pipelines.wire import Output
+from pipelines import protocol
+from pipelines.protocol import Output
 from tests import plain_recipe
 from tests.integration.five.conftest import opinions
 from tests.integration.triton import infer
@@ -78,11 +78,13 @@ def test_an_int8_member_answers_as_its_artefact_where_a_request_names_it(
     five, http, triton, name, member
 ):
     spec = five.specs[name]
-    model = wire.member_model(name, member)
+    model = protocol.member_model(name, member)
     session = onnxruntime.InferenceSession(five.repository / model / "1" / "model.onnx")
     before = executions(triton, model)
     for file in five.photos[:5]:
-        logits = session.run(None, {wire.MEMBER_INPUT: plain_recipe.pixels(file, spec)[None]})[0][0]
+        logits = session.run(None, {protocol.MEMBER_INPUT: plain_recipe.pixels(file, spec)[None]})[
+            0
+        ][0]
         wanted = plain_recipe.probabilities_of(logits)
         path = f"/api/v1/pipelines/{name}/predict?member={member}"
         answer = http.post(path, files={"file": file}).json()
@@ -95,10 +97,10 @@ def test_an_int8_member_answers_as_its_artefact_where_a_request_names_it(
 
 @pytest.mark.parametrize(("name", "member"), ALTERNATIVES)
 def test_a_member_of_weight_0_runs_only_where_a_request_names_it(five, http, triton, name, member):
-    alternative = executions(triton, wire.member_model(name, member))
+    alternative = executions(triton, protocol.member_model(name, member))
     answer = http.post(f"/api/v1/pipelines/{name}/predict", files={"file": five.photos[0]})
     assert member not in answer.json()["members"]
-    assert executions(triton, wire.member_model(name, member)) == alternative
+    assert executions(triton, protocol.member_model(name, member)) == alternative
 
 
 @pytest.mark.parametrize(("name", "member"), ALTERNATIVES)
@@ -106,7 +108,7 @@ def test_int8_is_a_quarter_of_its_original(five, name, member):
     spec = five.specs[name]
     original = spec.members[member].quantisation.of
     sizes = [
-        (five.repository / wire.member_model(name, each) / "1" / "model.onnx").stat().st_size
+        (five.repository / protocol.member_model(name, each) / "1" / "model.onnx").stat().st_size
         for each in (member, original)
     ]
     assert sizes[0] < 0.35 * sizes[1]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipelines.load import load_spec
-from pipelines.wire import Detected, Output
+from pipelines.protocol import Detected, Output
 from tests import plain_recipe
 from tests.integration.five.conftest import export_cli, wait_until_served
 from tests.integration.triton import infer

@@ -42,7 +42,7 @@ def test_exact_is_what_triton_decodes_bit_for_bit(mode, size, orientation):
 
 @pytest.mark.parametrize("size", [(1920, 1440), (2400, 1808), (640, 480)])
 def test_fast_is_what_triton_decodes_bit_for_bit(size):
-    fast = SPEC.preprocessing.model_copy(update={"profile": Decoding.FAST})
+    fast = SPEC.preprocessing.model_copy(update={"decoding": Decoding.FAST})
     theirs = Recipe.from_json(fast.model_dump_json(), SPEC.limits.model_dump_json())
     ours = photo.Recipe(224, 224, "bilinear", reserve=fast.reserve)
     data = jpeg(size=size)

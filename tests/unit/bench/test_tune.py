@@ -10,11 +10,13 @@ from bench.tune import proposal
 from bench.tune.candidates import knobs, shapes
 from bench.tune.duel import Level
 from bench.tune.setting import Setting, Shape, changes, merge, nested
-from pipelines.load import FOLDER, available, load_spec, load_whole
+from pipelines.load import FOLDER, available, load_definition, load_spec
 from tests.unit.bench import measured_pairs
 
 EVERY = [
-    (name, profile) for name in available() for profile in ("default", *load_whole(name).profiles)
+    (name, profile)
+    for name in available()
+    for profile in ("default", *load_definition(name).profiles)
 ]
 CORES = 8
 

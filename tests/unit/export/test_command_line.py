@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from export.__main__ import app
 from export.demo.command import Demo
-from pipelines import wire
+from pipelines import protocol
 from pipelines.load import available, load_spec
 
 
@@ -63,7 +63,7 @@ def test_a_demo_that_is_there_is_not_made_again(export, tmp_path, monkeypatch):
     names = ["mhist", "snake_species"]
     for name in names:
         for member in load_spec(name).members:
-            model = tmp_path / "repository" / wire.member_model(name, member)
+            model = tmp_path / "repository" / protocol.member_model(name, member)
             (model / "1").mkdir(parents=True)
     monkeypatch.setattr(Demo, "_publish", lambda *_: pytest.fail("made again"))
     status, _ = export(",".join(names), "--demo", "--if-missing")

@@ -12,7 +12,7 @@ from export.plan import plan
 from export.release import export
 from export.repository import ModelRepository
 from pipelines.fast_decoding import FastDecoding, facts_hash
-from pipelines.load import load_spec, load_whole
+from pipelines.load import load_definition, load_spec
 from tests.photos import encoded, photo
 
 ENOUGH = 6
@@ -150,9 +150,12 @@ def test_other_facts_are_told_apart(fast):
 def command(tmp_path, specs, tiny):
     """Runs the command on exported tiny members."""
     torch.save({"state_dict": tiny.state_dict(), "weights": "demo"}, tmp_path / "tiny.pt")
-    whole, repository = load_whole("oral_cancer", specs), ModelRepository(tmp_path / "repository")
+    whole, repository = (
+        load_definition("oral_cancer", specs),
+        ModelRepository(tmp_path / "repository"),
+    )
     files = dict.fromkeys(("vgg16", "regnet"), tmp_path / "tiny.pt")
-    members = list(whole.under("fast").members)
+    members = list(whole.resolve("fast").members)
     assert plan(whole, files, members).published == members
 
     def run(*words, published=True):

@@ -7,7 +7,7 @@ from export.__main__ import app
 from export.demo import training
 from export.demo.outcome import DemoReport
 from export.repository import ModelRepository
-from pipelines import wire
+from pipelines import protocol
 from pipelines.load import load_spec
 from tests import detector_checkpoints
 
@@ -28,5 +28,5 @@ def test_a_detectors_demo_is_made_where_there_is_none_and_once(name, tmp_path, m
         result = CliRunner().invoke(app, command)
         assert result.exit_code == 0, result.output
     (member,) = load_spec(name).members
-    assert repository.versions(wire.member_model(name, member)) == [1]
+    assert repository.versions(protocol.member_model(name, member)) == [1]
     assert trained == [name]

@@ -14,7 +14,7 @@ from export.architectures import UnknownArchitectureError
 from export.detector import Detector, open_detector, parity
 from export.errors import ParityError
 from pipelines.load import load_spec
-from pipelines.wire import MEMBER_INPUT, DetectorOutput
+from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 
 SPEC = load_spec("cervical_lesions")
 BATCHED = load_spec("object_detection")

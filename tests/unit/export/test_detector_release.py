@@ -14,7 +14,7 @@ from export.quiet import quiet
 from export.repository import ModelRepository
 from pipelines.load import load_spec
 from pipelines.manifest import Manifest
-from pipelines.wire import MEMBER_INPUT, DetectorOutput
+from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 
 SPEC = load_spec("cervical_lesions")
 

@@ -9,7 +9,7 @@ from export.detector import open_detector, parity
 from export.detectors import mask_rcnn_config
 from export.detectors.mask_rcnn_model import build
 from export.errors import CheckpointError
-from pipelines.wire import MEMBER_INPUT, DetectorOutput
+from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 from tests.unit.export import mask_rcnn_checkpoint
 from tests.unit.export.mask_rcnn_checkpoint import SPEC, config, photo
 

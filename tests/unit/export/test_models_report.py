@@ -8,9 +8,9 @@ from pycocotools import mask as coco_mask
 from export import held_out, models_report, object_drawings, timing
 from export.release import export
 from export.repository import ModelRepository
-from pipelines.load import load_spec, load_whole
+from pipelines.load import load_definition, load_spec
 from pipelines.member import Format
-from pipelines.wire import MEMBER_INPUT, DetectorOutput
+from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_trained_weights_are_not_judged_by_drawings(spec, specs, tiny, tmp_path)
 
 
 def test_an_int8_member_stands_beside_its_original_whatever_else_is_made_of_it():
-    members = [row[1] for row in models_report._rows(load_whole("oral_cancer"), {})]
+    members = [row[1] for row in models_report._rows(load_definition("oral_cancer"), {})]
     assert members == ["`vgg16` / `vgg16_int8`", "`regnet`", "`regnet_onnx` / `regnet_int8`"]
 
 

@@ -21,7 +21,7 @@ SHAPES = {
 
 
 def preprocessing(resize):
-    same = {"profile": "exact", "mean": [0.5] * 3, "std": [0.2] * 3}
+    same = {"decoding": "exact", "mean": [0.5] * 3, "std": [0.2] * 3}
     return Preprocessing(resize=resize, **same, **SHAPES[resize])
 
 

@@ -11,7 +11,7 @@ from export.demo.outcome import DemoReport
 from export.errors import UnknownMemberError
 from export.plan import plan
 from export.repository import ModelRepository
-from pipelines.load import FOLDER, load_whole
+from pipelines.load import FOLDER, load_definition
 from pipelines.manifest import Manifest, sha256_of
 from tests.unit.export.conftest import tiny_members
 
@@ -24,7 +24,7 @@ def facts():
 
 @pytest.fixture
 def whole(specs, tiny):
-    return load_whole("oral_cancer", specs)
+    return load_definition("oral_cancer", specs)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def versions(repository):
 
 
 def test_a_checkpoint_makes_each_form_of_it(whole, weights):
-    planned = plan(whole, weights, whole.under("onnx").members)
+    planned = plan(whole, weights, whole.resolve("onnx").members)
     assert planned.published == ["vgg16", "regnet_onnx"]
     assert planned.converted == {"vgg16": weights["vgg16"], "regnet_onnx": weights["regnet"]}
     assert planned.quantised == []

@@ -22,7 +22,7 @@ from export.repository import ModelRepository
 from pipelines.load import load_spec
 from pipelines.manifest import Manifest
 from pipelines.member import Format, Method
-from pipelines.wire import MEMBER_INPUT
+from pipelines.protocol import MEMBER_INPUT
 from tests import photos
 from tests.integration.service import ROOT
 from tests.unit.export.conftest import Tiny

@@ -13,7 +13,7 @@ from export.errors import CheckpointError, ParityError, RepositoryError, Unknown
 from export.graph import ServedMember
 from export.release import export
 from export.repository import ModelRepository
-from pipelines import wire
+from pipelines import protocol
 from pipelines.load import load_spec
 from pipelines.manifest import Manifest, sha256_of
 from tests import photos
@@ -124,8 +124,8 @@ def test_either_format_gives_the_checkpoints_logits(facts, specs, tiny, tmp_path
 def test_an_onnx_artefact_names_its_tensors_and_leaves_the_batch_open(spec, repository, weights):
     (exported,) = export(spec, {"vgg16": weights}, repository)
     graph = onnx.load(exported.folder / "model.onnx").graph
-    assert [tensor.name for tensor in graph.input] == [wire.MEMBER_INPUT]
-    assert [tensor.name for tensor in graph.output] == [wire.MEMBER_OUTPUT]
+    assert [tensor.name for tensor in graph.input] == [protocol.MEMBER_INPUT]
+    assert [tensor.name for tensor in graph.output] == [protocol.MEMBER_OUTPUT]
     dims = graph.input[0].type.tensor_type.shape.dim
     assert dims[0].dim_param
     assert [dim.dim_value for dim in dims[1:]] == [32, 48, 3]

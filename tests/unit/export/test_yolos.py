@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from export.detector import open_detector, parity
 from export.errors import CheckpointError
 from pipelines.load import load_spec
-from pipelines.wire import MEMBER_INPUT, DetectorOutput
+from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 
 from export.detectors.yolos import DEMO_MARK  # isort: skip - first: it lets transformers import
 from transformers import YolosConfig, YolosForObjectDetection, YolosImageProcessor  # isort: skip

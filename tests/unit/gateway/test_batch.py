@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from gateway import schemas
-from pipelines.wire import Refusal, refusal
+from pipelines.protocol import Refusal, refusal
 from tests.unit.gateway.samples import (
     FULL,
     JPEG,

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import Code, RefusedError
 from gateway.outputs import Outputs
-from pipelines.wire import Output, Refusal, refusal
+from pipelines.protocol import Output, Refusal, refusal
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem
 from tests.unit.gateway.toy_answers import encoded
 from tests.unit.gateway.toy_triton import Failure

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway import schemas
-from pipelines.wire import Parameter
+from pipelines.protocol import Parameter
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem
 from tests.unit.gateway.toy_triton import SPEC, release_of
 

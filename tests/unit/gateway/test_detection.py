@@ -7,7 +7,7 @@ import pytest
 
 from gateway import schemas
 from pipelines.load import load_spec
-from pipelines.wire import Refusal, refusal
+from pipelines.protocol import Refusal, refusal
 from tests.unit.gateway.samples import JPEG, PNG, RAW, assert_problem, files
 from tests.unit.gateway.toy_answers import HEIGHT, MASKS, PICTURE, POLYGONS, WIDTH
 from tests.unit.gateway.toy_triton import Failure, release_of

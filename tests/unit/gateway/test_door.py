@@ -14,7 +14,7 @@ from gateway.app import create_app
 from gateway.door.server import DoorError
 from gateway.settings import Settings
 from pipelines.ports import Ports
-from pipelines.wire import Output
+from pipelines.protocol import Output
 from tests.unit.gateway.asking import assert_refused, images, requests
 from tests.unit.gateway.samples import JPEG, PNG, RAW
 from tests.unit.gateway.toy_triton import SPEC, release_of

@@ -10,7 +10,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from gateway.door.closed import REMEDIES
 from gateway.errors import Code, grpc_status_of
-from pipelines.wire import Output, Refusal, refusal
+from pipelines.protocol import Output, Refusal, refusal
 from tests.unit.gateway.asking import assert_refused, images
 from tests.unit.gateway.samples import FULL, JPEG, UNAVAILABLE
 from tests.unit.gateway.toy_triton import Failure

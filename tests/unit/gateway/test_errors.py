@@ -5,7 +5,7 @@ import pytest
 
 from gateway.errors import Code, RefusedError, problem, status_of
 from gateway.translation import translate
-from pipelines.wire import Refusal, refusal
+from pipelines.protocol import Refusal, refusal
 
 API = Path(__file__).parents[3] / "docs" / "api.md"
 

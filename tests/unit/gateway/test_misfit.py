@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.load import load_spec
-from pipelines.wire import Detected, Output
+from pipelines.protocol import Detected, Output
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem
 from tests.unit.gateway.toy_answers import HEIGHT
 

@@ -4,7 +4,7 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from pipelines.wire import Refusal, refusal
+from pipelines.protocol import Refusal, refusal
 from tests.unit.gateway.samples import FULL, JPEG, RAW, UNAVAILABLE, assert_problem
 from tests.unit.gateway.toy_triton import Failure
 

@@ -5,8 +5,8 @@ import struct
 
 import numpy as np
 
+from pipelines.protocol import Detected, Output
 from pipelines.spec import PipelineSpec, Task
-from pipelines.wire import Detected, Output
 
 Tensor = np.ndarray | list[bytes]
 

@@ -11,8 +11,8 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from pipelines.load import load_spec
+from pipelines.protocol import PIPELINE_PARAMETER, Output
 from pipelines.spec import PipelineSpec
-from pipelines.wire import PIPELINE_PARAMETER, Output
 from tests.unit.gateway.toy_answers import Tensor, answer_of, elements, encoded
 
 SPEC = load_spec("oral_cancer")

@@ -3,7 +3,7 @@
 from bench.scratch import Scratch
 from k8s.simulation import pipeline
 from k8s.simulation.plan import Plan
-from pipelines import wire
+from pipelines import protocol
 from pipelines.load import load_spec
 from server.vouching import vouch
 
@@ -13,7 +13,7 @@ def test_the_launcher_would_serve_it(tmp_path):
     pipeline.make(place, delay_ms=800)
     spec = load_spec(pipeline.PIPELINE, place.specs)
     release = vouch(spec, place.repository)
-    member = release.configs[wire.member_model(pipeline.PIPELINE, pipeline.MEMBER)]
+    member = release.configs[protocol.member_model(pipeline.PIPELINE, pipeline.MEMBER)]
     assert (member.backend, member.max_batch_size) == ("python", pipeline.BATCH)
     assert member.parameters["delay_ms"].string_value == "800"
 

@@ -5,9 +5,9 @@ import copy
 import pytest
 import yaml
 
-from pipelines.load import FOLDER, load_whole
+from pipelines.definition import PipelineDefinition
+from pipelines.load import FOLDER, load_definition
 from pipelines.preprocessing import Decoding
-from pipelines.whole import WholePipeline
 
 
 def facts(name):
@@ -15,16 +15,17 @@ def facts(name):
 
 
 def test_artefacts_serve_both_ways_of_decoding():
-    whole = load_whole("oral_cancer")
-    fast = whole.under("fast")
-    assert fast.preprocessing.profile is Decoding.FAST
+    whole = load_definition("oral_cancer")
+    fast = whole.resolve("fast")
+    assert fast.preprocessing.decoding is Decoding.FAST
     assert fast.preprocessing.reserve == whole.preprocessing.reserve
     without = copy.deepcopy(facts("oral_cancer"))
     del without["preprocessing"]["reserve"]
     for profile in ("fast", "onnx_fast"):
         del without["profiles"][profile]
     hashes = {
-        pipeline.member_hash("vgg16") for pipeline in (fast, WholePipeline.model_validate(without))
+        pipeline.member_hash("vgg16")
+        for pipeline in (fast, PipelineDefinition.model_validate(without))
     }
     assert hashes == {whole.member_hash("vgg16")}
 
@@ -33,7 +34,7 @@ def test_fast_needs_its_reserve():
     without = facts("oral_cancer")
     del without["preprocessing"]["reserve"]
     with pytest.raises(ValueError, match="reserve: is needed"):
-        WholePipeline.model_validate(without)
+        PipelineDefinition.model_validate(without)
 
 
 @pytest.mark.parametrize("reserve", [0, 9, 1.5])
@@ -41,7 +42,7 @@ def test_a_reserve_out_of_bounds_is_refused(reserve):
     wrong = facts("oral_cancer")
     wrong["preprocessing"]["reserve"] = reserve
     with pytest.raises(ValueError, match=r"preprocessing\.reserve"):
-        WholePipeline.model_validate(wrong)
+        PipelineDefinition.model_validate(wrong)
 
 
 @pytest.mark.parametrize("name", ["object_detection", "cervical_lesions"])
@@ -50,4 +51,4 @@ def test_a_detector_decodes_exactly(name):
     fast["preprocessing"]["reserve"] = 2
     fast["profiles"] = {"fast": {"preprocessing": "fast"}}
     with pytest.raises(ValueError, match="fast is for classifications"):
-        WholePipeline.model_validate(fast)
+        PipelineDefinition.model_validate(fast)

@@ -5,22 +5,22 @@ import copy
 import pytest
 import yaml
 
-from pipelines.load import FOLDER, SpecError, available, load_spec, load_whole, require_profile
+from pipelines.definition import PipelineDefinition
+from pipelines.load import FOLDER, SpecError, available, load_definition, load_spec, require_profile
 from pipelines.preprocessing import Decoding
 from pipelines.spec import PipelineSpec
-from pipelines.whole import WholePipeline
 
 FACTS = yaml.safe_load((FOLDER / "oral_cancer.yaml").read_text("utf-8"))
 
 
 def whole(**profiles):
     """The shipped facts of oral_cancer with other profiles."""
-    return WholePipeline.model_validate(copy.deepcopy(FACTS) | {"profiles": profiles})
+    return PipelineDefinition.model_validate(copy.deepcopy(FACTS) | {"profiles": profiles})
 
 
 @pytest.mark.parametrize("name", available())
 def test_every_profile_of_every_shipped_pipeline_can_be_served(name):
-    for profile in load_whole(name).profiles:
+    for profile in load_definition(name).profiles:
         spec = load_spec(name, profile=profile)
         assert spec.profile == profile
         assert sum(spec.weights) == pytest.approx(1)
@@ -31,7 +31,7 @@ def test_the_default_profile_serves_the_members_that_have_a_weight():
     spec = load_spec("oral_cancer")
     assert spec.profile == "default"
     assert list(spec.members) == ["vgg16", "regnet"]
-    assert spec == load_whole("oral_cancer").under("default")
+    assert spec == load_definition("oral_cancer").resolve("default")
 
 
 def test_a_substitute_takes_place_and_weight():
@@ -48,7 +48,7 @@ def test_a_substitute_takes_place_and_weight():
 def test_a_substitute_that_is_an_alternative_by_default_is_none_any_more():
     facts = yaml.safe_load((FOLDER / "snake_species.yaml").read_text("utf-8"))
     facts["profiles"] = {"small": {"instead": {"fp32": "int8"}}}
-    spec = WholePipeline.model_validate(facts).under("small")
+    spec = PipelineDefinition.model_validate(facts).resolve("small")
     assert spec.asked == tuple(spec.members) == ("int8",)
     assert spec.origin("int8") == "fp32"
 
@@ -61,8 +61,8 @@ def test_what_a_profile_does_not_say_stays_and_what_it_says_is_changed():
             "serving": {"max_batch": 32, "decode": {"threads": 4}},
         }
     )
-    base, wide = pipeline.under("default"), pipeline.under("wide")
-    assert wide.preprocessing.profile is Decoding.FAST
+    base, wide = pipeline.resolve("default"), pipeline.resolve("wide")
+    assert wide.preprocessing.decoding is Decoding.FAST
     assert wide.members["vgg16"].instances == 2
     assert wide.members["vgg16"].weight == base.members["vgg16"].weight
     assert list(wide.members) == ["vgg16", "regnet", "regnet_onnx"]
@@ -74,13 +74,13 @@ def test_what_a_profile_does_not_say_stays_and_what_it_says_is_changed():
 
 
 def test_a_profile_may_leave_a_member_out():
-    spec = whole(alone={"members": {"regnet": {"weight": None}}}).under("alone")
+    spec = whole(alone={"members": {"regnet": {"weight": None}}}).resolve("alone")
     assert list(spec.members) == ["vgg16"]
     assert spec.weights == (1.0,)
 
 
 def test_the_models_of_a_pipeline_are_loaded_before_their_ensemble():
-    spec = whole(more={"members": {"regnet_onnx": {"weight": 0}}}).under("more")
+    spec = whole(more={"members": {"regnet_onnx": {"weight": 0}}}).resolve("more")
     assert spec.models == (
         "oral_cancer_decode",
         "oral_cancer_vgg16",
@@ -94,13 +94,13 @@ def test_the_models_of_a_pipeline_are_loaded_before_their_ensemble():
 
 def test_one_process_takes_the_place_of_all_models_but_the_ensemble():
     together = {"instead": {"regnet": "regnet_onnx"}, "serving": {"one_process": True}}
-    spec = whole(together=together).under("together")
+    spec = whole(together=together).resolve("together")
     assert spec.models == spec.models_asked == ("oral_cancer_decision", "oral_cancer")
 
 
 def test_a_release_is_another_under_another_profile_and_an_artefact_is_not():
     pipeline = whole(fast={"preprocessing": "fast"}, same={})
-    specs = [pipeline.under(profile) for profile in ("default", "fast", "same")]
+    specs = [pipeline.resolve(profile) for profile in ("default", "fast", "same")]
     artefacts = {"vgg16": "a", "regnet": "b"}
     assert len({spec.release_id(artefacts) for spec in specs}) == 3
     assert len({spec.member_hash("vgg16") for spec in specs}) == 1
@@ -109,13 +109,13 @@ def test_a_release_is_another_under_another_profile_and_an_artefact_is_not():
 def test_a_profile_more_does_not_change_the_release_of_the_others():
     artefacts = {"vgg16": "a", "regnet": "b"}
     before, after = whole(), whole(more={"preprocessing": "fast"})
-    ids = {pipeline.under("default").release_id(artefacts) for pipeline in (before, after)}
+    ids = {pipeline.resolve("default").release_id(artefacts) for pipeline in (before, after)}
     assert len(ids) == 1
 
 
 def test_a_pipeline_without_the_profile_is_served_as_by_default():
-    assert whole().nearest("int8") == whole().under("default")
-    assert load_whole("oral_cancer").nearest("onnx").profile == "onnx"
+    assert whole().resolve_or_default("int8") == whole().resolve("default")
+    assert load_definition("oral_cancer").resolve_or_default("onnx").profile == "onnx"
 
 
 def test_a_profile_that_no_pipeline_has_is_an_error_with_those_that_there_are():
@@ -195,7 +195,7 @@ def test_another_form_of_a_checkpoint_must_fit_it(tmp_path, member, complaint):
 def test_an_int8_member_of_another_form_has_the_checkpoint_of_the_first():
     facts = copy.deepcopy(FACTS)
     facts["members"]["int8"] = {"quantisation": {"of": "regnet_onnx", "method": "static"}}
-    assert WholePipeline.model_validate(facts).origin("int8") == "regnet"
+    assert PipelineDefinition.model_validate(facts).origin("int8") == "regnet"
 
 
 def refused(folder, facts, complaint):

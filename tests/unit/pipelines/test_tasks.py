@@ -5,10 +5,10 @@ import copy
 import pytest
 import yaml
 
+from pipelines.definition import PipelineDefinition
 from pipelines.load import FOLDER, SpecError, load_spec
 from pipelines.member import Method
 from pipelines.spec import PipelineSpec, Task
-from pipelines.whole import WholePipeline
 
 
 def facts_of(name):
@@ -46,7 +46,7 @@ def test_an_int8_member_is_what_its_original_is():
 def test_one_word_changes_the_architecture_of_both_precisions():
     facts = changed("snake_species")
     facts["members"]["fp32"]["architecture"] = "efficientnet_b0"
-    whole = WholePipeline.model_validate(facts)
+    whole = PipelineDefinition.model_validate(facts)
     assert {member.architecture for member in whole.members.values()} == {"efficientnet_b0"}
 
 
@@ -57,7 +57,7 @@ def test_openvino_is_refused_where_images_keep_their_sizes():
     facts = changed(name)
     facts["members"][member]["acceleration"] = "openvino"
     with pytest.raises(ValueError, match=f"members.{member}: openvino wants images of one size"):
-        WholePipeline.model_validate(facts)
+        PipelineDefinition.model_validate(facts)
 
 
 def test_a_member_of_weight_0_is_an_alternative():

@@ -1,6 +1,6 @@
 """Refusals that travel through Triton's error messages."""
 
-from pipelines.wire import Refusal, parse_refusal, refusal
+from pipelines.protocol import Refusal, parse_refusal, refusal
 
 
 def test_a_refusal_survives_the_words_that_triton_puts_around_it():

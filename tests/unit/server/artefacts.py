@@ -7,7 +7,7 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from pipelines import wire
+from pipelines import protocol
 from pipelines.manifest import Manifest, sha256_of
 from pipelines.spec import PipelineSpec
 
@@ -16,7 +16,7 @@ def write_version(
     repository: Path, spec: PipelineSpec, of: str, version: int = 1, **changes
 ) -> Path:
     """A version of a member; `changes` are other facts in its manifest."""
-    folder = repository / wire.member_model(spec.name, of) / str(version)
+    folder = repository / protocol.member_model(spec.name, of) / str(version)
     folder.mkdir(parents=True)
     artefact = folder / spec.members[of].format.filename
     artefact.write_bytes(f"weights of {of}".encode())

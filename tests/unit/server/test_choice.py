@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.wire import Parameter, Refusal, parse_refusal
+from pipelines.protocol import Parameter, Refusal, parse_refusal
 from server.backends.choice import Choice, Choices, parse
 from server.backends.refusal import RefusedError
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from pipelines.wire import Refusal
+from pipelines.protocol import Refusal
 from server.backends.refusal import RefusedError
 from server.backends.weighted_ensemble.decision import (
     Band,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from pipelines.wire import Refusal
+from pipelines.protocol import Refusal
 from server.backends.image_decode.decode import decode
 from server.backends.image_decode.recipe import Recipe
 from server.backends.image_decode.resize import Geometry
@@ -322,22 +322,22 @@ def test_an_image_that_is_too_narrow_is_refused_and_the_bound_named(size):
 
 def test_the_recipe_is_read_from_the_configs_json():
     preprocessing = (
-        '{"profile":"exact","height":224,"width":200,"resize":"crop","interpolation":"lanczos"}'
+        '{"decoding":"exact","height":224,"width":200,"resize":"crop","interpolation":"lanczos"}'
     )
     recipe = Recipe.from_json(preprocessing, '{"bytes":1024,"pixels":99}')
     assert recipe == Recipe(224, 200, "crop", Image.Resampling.LANCZOS, 1024, 99)
-    with pytest.raises(ValueError, match="no such profile"):
+    with pytest.raises(ValueError, match="no such decoding"):
         Recipe.from_json(preprocessing.replace("exact", "other"), "{}")
 
 
 def test_a_recipe_without_a_size_and_one_with_a_border_are_read_too():
     limits = '{"bytes":1024,"pixels":99,"aspect":10.0}'
-    kept = Recipe.from_json('{"profile":"exact","resize":"none"}', limits)
+    kept = Recipe.from_json('{"decoding":"exact","resize":"none"}', limits)
     assert kept == Recipe(0, 0, "none", Image.Resampling.NEAREST, 1024, 99, max_aspect=10)
     nulls = '"height":null,"width":null,"interpolation":null,"fill":null'
-    assert kept == Recipe.from_json(f'{{"profile":"exact","resize":"none",{nulls}}}', limits)
+    assert kept == Recipe.from_json(f'{{"decoding":"exact","resize":"none",{nulls}}}', limits)
     boxed = Recipe.from_json(
-        '{"profile":"exact","resize":"letterbox","height":4,"width":6,'
+        '{"decoding":"exact","resize":"letterbox","height":4,"width":6,'
         '"interpolation":"bilinear","fill":114}',
         '{"bytes":1024,"pixels":99,"aspect":null}',
     )

@@ -12,7 +12,7 @@ from export import photos
 from pipelines import scaling
 from pipelines.load import load_spec
 from pipelines.preprocessing import Decoding, Resize
-from pipelines.wire import Refusal
+from pipelines.protocol import Refusal
 from server.backends.image_decode.decode import decode
 from server.backends.image_decode.recipe import Recipe
 from server.backends.refusal import RefusedError
@@ -141,7 +141,7 @@ def test_bytes_gone_wrong_are_an_image_or_a_refusal_and_nothing_else():
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_the_gate_judges_the_pixels_that_are_served(tmp_path, resize, orientation):
     facts = load_spec("oral_cancer").preprocessing.model_copy(
-        update={"profile": Decoding.FAST, "resize": resize, "reserve": 1}
+        update={"decoding": Decoding.FAST, "resize": resize, "reserve": 1}
     )
     data = encoded(photo(11, 1024, 768), orientation=orientation)
     path = tmp_path / "photo.jpg"
@@ -150,11 +150,11 @@ def test_the_gate_judges_the_pixels_that_are_served(tmp_path, resize, orientatio
     assert recipe.reserve == 1
     pixels = photos.read(path, facts)
     np.testing.assert_array_equal(pixels, decode(data, recipe).pixels)
-    exact = facts.model_copy(update={"profile": Decoding.EXACT})
+    exact = facts.model_copy(update={"decoding": Decoding.EXACT})
     assert not np.array_equal(pixels, photos.read(path, exact))
 
 
 @pytest.mark.parametrize("resize", ["letterbox", "none"])
 def test_a_detectors_images_are_not_decoded_by_fast(resize):
     with pytest.raises(ValueError, match=f"fast, {resize}"):
-        Recipe.from_json(f'{{"profile":"fast","resize":"{resize}","reserve":1}}', "{}")
+        Recipe.from_json(f'{{"decoding":"fast","resize":"{resize}","reserve":1}}', "{}")

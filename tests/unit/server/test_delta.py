@@ -3,7 +3,7 @@
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from pipelines.wire import Delta
+from pipelines.protocol import Delta
 from server.delta import with_delta, without_defaults, without_delta
 
 MEMBER = """

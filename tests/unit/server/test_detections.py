@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pipelines.wire import Refusal
+from pipelines.protocol import Refusal
 from server.backends.detection.candidates import Candidates
 from server.backends.detection.detections import areas, find, to_image
 from server.backends.detection.facts import Facts

@@ -5,7 +5,7 @@ import json
 import pytest
 from tritonclient.grpc import model_config_pb2 as pb
 
-from pipelines import wire
+from pipelines import protocol
 from pipelines.load import load_spec
 from server.errors import RefusedPipelineError
 from server.vouching import vouch
@@ -27,7 +27,7 @@ def repository(tmp_path):
 @pytest.fixture
 def model(repository):
     """The folder of the first member's model."""
-    return repository / wire.member_model(SPEC.name, MEMBERS[0])
+    return repository / protocol.member_model(SPEC.name, MEMBERS[0])
 
 
 def parameters(config: pb.ModelConfig) -> dict[str, str]:
@@ -55,9 +55,9 @@ def test_the_newest_version_by_number_is_served(repository, model):
 def test_the_delta_pins_versions_and_names_what_is_served(repository):
     release = vouch(SPEC, repository)
     sha = {member: manifest.artefact_sha256 for member, manifest in release.manifests.items()}
-    member = release.loadable(wire.member_model(SPEC.name, MEMBERS[0]), generation=3)
+    member = release.loadable(protocol.member_model(SPEC.name, MEMBERS[0]), generation=3)
     assert parameters(member) == {"sha256": sha[MEMBERS[0]], "generation": "3"}
-    decision = release.loadable(wire.decision_model(SPEC.name), generation=1)
+    decision = release.loadable(protocol.decision_model(SPEC.name), generation=1)
     assert parameters(decision) == {"release": release.identity, "generation": "1"}
     ensemble = parameters(release.loadable(SPEC.name, generation=1))
     assert json.loads(ensemble["artefacts"]) == {

@@ -13,7 +13,7 @@ from pipelines.spec import PipelineSpec
 _SAME = ("architecture", "format", "one_logit")
 
 
-class WholePipeline(PipelineSpec):
+class PipelineDefinition(PipelineSpec):
     """The facts of a pipeline under all its profiles; as a spec, those of the default one.
 
     Members without a weight are served only under profiles that name them.
@@ -36,7 +36,7 @@ class WholePipeline(PipelineSpec):
         if DEFAULT_PROFILE in self.profiles:
             raise ValueError(f"profiles.{DEFAULT_PROFILE}: is what the other keys say")
         for name in self.profiles:
-            self.under(name)
+            self.resolve(name)
         return self
 
     def _check_origin(self, name: str, member: Member) -> None:
@@ -53,7 +53,7 @@ class WholePipeline(PipelineSpec):
             if {member.format, original.format} != {Format.ONNX}:
                 raise ValueError(f"members.{name}: what has fewer bits is made from ONNX, as ONNX")
 
-    def under(self, profile: str) -> PipelineSpec:
+    def resolve(self, profile: str) -> PipelineSpec:
         """The facts as a profile serves them, with the members that it serves.
 
         Raises:
@@ -66,7 +66,7 @@ class WholePipeline(PipelineSpec):
         facts = self.model_dump(exclude={"profiles"}) | {"profile": profile}
         facts["members"] = self._served(profile, change, facts["members"])
         if change.preprocessing is not None:
-            facts["preprocessing"]["profile"] = change.preprocessing
+            facts["preprocessing"]["decoding"] = change.preprocessing
         for key, value in change.serving.items():
             inner = facts["serving"].get(key)
             if isinstance(value, dict) and isinstance(inner, dict):
@@ -79,9 +79,9 @@ class WholePipeline(PipelineSpec):
             problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
             raise ValueError(f"profiles.{profile}: {'; '.join(problems)}") from None
 
-    def nearest(self, profile: str) -> PipelineSpec:
+    def resolve_or_default(self, profile: str) -> PipelineSpec:
         """The facts under a profile or, where the pipeline has none of that name, the default."""
-        return self.under(profile if profile in self.profiles else DEFAULT_PROFILE)
+        return self.resolve(profile if profile in self.profiles else DEFAULT_PROFILE)
 
     def _served(
         self, profile: str, change: Profile, members: dict[str, dict[str, Any]]
