@@ -82,7 +82,7 @@ test-quick: setup ## The tests that need no running service
 .PHONY: image-check
 image-check: setup ## Builds the gateway's image and tries it before a real Triton (needs podman, buildah, runc, debootstrap and root); IMAGE=NAME tries another one
 	@$(BIN)/python -m export oral_cancer --demo --if-missing
-	@$(BIN)/python -m images.smoke $(if $(IMAGE),--image "$(IMAGE)")
+	@$(BIN)/python -m lab.images.smoke $(if $(IMAGE),--image "$(IMAGE)")
 
 .PHONY: k8s-check
 k8s-check: setup $(CHECKOV) ## Checks manifests, rules, dashboards and Dockerfiles without a cluster (a minute); needs kubectl
@@ -95,7 +95,7 @@ k8s-test: setup $(CHECKOV) ## Shows that each of those checks finds a planted er
 
 .PHONY: demo-report
 demo-report: setup ## Trains the demo three times and writes its figures to docs/demo.md (slow)
-	@$(BIN)/python -m export.demo.report
+	@$(BIN)/python -m demo.report
 
 .PHONY: models-report
 models-report: setup ## Measures size, CPU time and accuracy of all exported members into docs/models.md (slow)
@@ -117,23 +117,23 @@ bench: setup ## Measures Triton, the gateway and other servers against the machi
 	@$(BIN)/python -m export oral_cancer --profile onnx --demo --if-missing
 	@$(BIN)/python -m export oral_cancer --profile int8 --demo --if-missing
 	@$(BIN)/python -m export oral_cancer --demo --if-missing
-	@$(BIN)/python -m bench.fast_weights $(BENCH_FAST)
-	@$(BIN)/python -m bench $(BENCH)
-	@$(BIN)/python -m bench --decoding fast --workloads light --repository $(BENCH_FAST) $(BENCH)
+	@$(BIN)/python -m lab.bench.fast_weights $(BENCH_FAST)
+	@$(BIN)/python -m lab.bench $(BENCH)
+	@$(BIN)/python -m lab.bench --decoding fast --workloads light --repository $(BENCH_FAST) $(BENCH)
 
 .PHONY: tune
 tune: setup ## Tries processes, threads and batches of oral_cancer on this machine and proposes better ones (10 minutes); TUNE="--pipeline mhist --write" and so on
 	@test -n "$(TUNE)" || $(BIN)/python -m export oral_cancer --demo --if-missing
-	@$(BIN)/python -m bench.tune $(TUNE)
+	@$(BIN)/python -m lab.tune $(TUNE)
 
 .PHONY: scale
 scale: setup ## Measures cost as photos, batches, callers and pipelines grow into docs/scale.md (10 minutes, on a quiet machine); SCALE=--quick only tries it
 	@$(BIN)/python -m export oral_cancer --demo --if-missing
-	@$(BIN)/python -m bench.scale $(SCALE)
+	@$(BIN)/python -m lab.scale $(SCALE)
 
 .PHONY: autoscaling
 autoscaling: setup $(ENVOY) ## Simulates autoscaling by the shipped rules with real processes, into docs/autoscaling.md (5 minutes); needs kubectl
-	@$(BIN)/python -m k8s.simulation $(AUTOSCALING)
+	@$(BIN)/python -m lab.autoscaling $(AUTOSCALING)
 
 .PHONY: clean
 clean: ## Removes the environment, caches and run-time files; model versions stay

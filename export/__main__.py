@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from demo.command import Demo
 from export import class_map as class_maps
 from export import shown
 from export.arguments import ALL, UsageError, checkpoint_paths, names, only
-from export.demo.command import Demo
 from export.errors import ExportError
 from export.plan import plan
 from export.repository import ModelRepository

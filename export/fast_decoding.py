@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from demo.photos import draw_photos
+from demo.progress import Steps, shown_on
 from export import atomic_write, formats, photos
 from export.decoding_gate import Artefact, measure
-from export.demo.photos import draw_photos
-from export.demo.progress import Steps, shown_on
 from export.errors import ExportError, RepositoryError
 from export.repository import ModelRepository
 from export.shown import say, screen

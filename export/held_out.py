@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from demo.labelled import labelled
+from demo.lesions import Drawing
+from demo.scenes import Scene
 from evaluation.detection import match, mean_average_precision
 from evaluation.objects import Box, Found, Rle, Truth
 from export import formats, gate, object_drawings, photos
-from export.demo.labelled import labelled
-from export.demo.lesions import Drawing
-from export.demo.scenes import Scene
 from export.torchvision_ops import ensure_declared
 from pipelines import protocol
 from pipelines.member import Format

@@ -69,7 +69,7 @@ def read_evidence(spec: PipelineSpec, calibration: Path | None, validation: Path
 
 def drawn_evidence(spec: PipelineSpec, seed: int) -> Evidence:
     """Drawings in place of photos, for demo weights; training saw none of them."""
-    from export.demo.labelled import labelled  # noqa: PLC0415 - for demo weights only
+    from demo.labelled import labelled  # noqa: PLC0415 - for demo weights only
 
     calibration, _ = labelled(spec, CALIBRATION_MOST // 4, 2 * seed)
     return Evidence(

@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
+from demo.progress import shown_on
 from export import atomic_write, held_out, parity, timing
-from export.demo.progress import shown_on
 from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.load import FOLDER, available, load_definition

@@ -1,8 +1,8 @@
 """Which drawings a detector's artefact is tried on."""
 
-from export.demo import lesions, scenes
-from export.demo.lesions import Drawing
-from export.demo.scenes import Scene
+from demo import lesions, scenes
+from demo.lesions import Drawing
+from demo.scenes import Scene
 from pipelines.spec import Task
 
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from demo.drawings import draw
 from export import object_drawings, photos
-from export.demo.drawings import draw
 from export.errors import ParityError
 from export.formats import Run
 from export.graph import ServedMember

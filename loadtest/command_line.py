@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lab.overload.run import overload as run_overload
 from loadtest.budgets import BUDGETS, read_budgets
 from loadtest.errors import LoadtestError
 from loadtest.local_service import ROOT, LocalService, local_service
-from loadtest.overload.run import overload as run_overload
 from loadtest.photos import SAMPLES
 from loadtest.target import Target, gateway_grpc, refuse_remote
 from pipelines.protocol import DEFAULT_PIPELINE

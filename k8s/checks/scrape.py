@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 
-from bench.errors import BenchError
-from bench.own_service import OwnService
 from k8s.checks.errors import ChecksError
 from k8s.checks.tree import PROJECT
+from lab.bench.errors import BenchError
+from lab.bench.own_service import OwnService
 from pipelines.protocol import DEFAULT_PIPELINE
 
 PORTS = {

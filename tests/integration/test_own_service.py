@@ -1,7 +1,7 @@
 """The bench starts a real service, asks it, and knows its processes."""
 
-from bench.asking import ask, upload
-from bench.own_service import DECISION, DECODE, GATEWAY, LAUNCHER, TRITON, OwnService
+from lab.bench.asking import ask, upload
+from lab.bench.own_service import DECISION, DECODE, GATEWAY, LAUNCHER, TRITON, OwnService
 from tests import photos
 
 PATH = "/api/v1/pipelines/oral_cancer/predict"

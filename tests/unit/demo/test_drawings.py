@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.demo.drawings import SIDE, draw
-from export.demo.evaluation import colour_baseline
-from export.demo.subject import subject_for
+from demo.drawings import SIDE, draw
+from demo.evaluation import colour_baseline
+from demo.subject import subject_for
 from pipelines.load import load_spec
 
 

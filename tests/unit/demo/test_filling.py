@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from demo import pooled_mlp, widening
+from demo.narrow_vit import widen_vit
+from demo.widening import WideningError
 from export import architectures, mlp
-from export.demo import pooled_mlp, widening
-from export.demo.narrow_vit import widen_vit
-from export.demo.widening import WideningError
 
 SIZE = {"img_size": 32, "depth": 2}
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from export.demo.lesion_textures import TEXTURES, Window
-from export.demo.lesions import FEWEST, MOST, draw
+from demo.lesion_textures import TEXTURES, Window
+from demo.lesions import FEWEST, MOST, draw
 from pipelines.load import load_spec
 
 SIZES = [(341, 256), (256, 256), (300, 500), (900, 120), (64, 64)]

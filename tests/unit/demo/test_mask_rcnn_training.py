@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from export.demo import lesions, mask_rcnn_fitting, mask_rcnn_judging, mask_rcnn_training
-from export.demo.mask_rcnn_fitting import Schedule
-from export.demo.subject import UnsuitablePipelineError
+from demo import lesions, mask_rcnn_fitting, mask_rcnn_judging, mask_rcnn_training
+from demo.mask_rcnn_fitting import Schedule
+from demo.subject import UnsuitablePipelineError
 from export.detector import open_detector
 from pipelines.load import load_spec
 

@@ -1,6 +1,6 @@
 """What a training says of itself."""
 
-from export.demo.outcome import DemoReport
+from demo.outcome import DemoReport
 
 
 def test_the_summary_names_each_figure_and_the_drawings():

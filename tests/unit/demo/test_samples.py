@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.demo import samples
+from demo import samples
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from export.demo import scenes
-from export.demo.scenes import FEWEST, MOST, SHAPES, draw
+from demo import scenes
+from demo.scenes import FEWEST, MOST, SHAPES, draw
 from pipelines.load import load_spec
 
 SIZES = [(416, 416), (640, 360), (300, 500), (900, 60)]

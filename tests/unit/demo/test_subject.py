@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.demo import drawings, histology, snakes
-from export.demo.labelled import labelled
-from export.demo.subject import UnsuitablePipelineError, subject_for
-from export.demo.training import held_out_seed, training_seed
+from demo import drawings, histology, snakes
+from demo.labelled import labelled
+from demo.subject import UnsuitablePipelineError, subject_for
+from demo.training import held_out_seed, training_seed
 from pipelines.load import load_spec
 
 SHARES = {

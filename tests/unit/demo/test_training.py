@@ -8,12 +8,12 @@ import pytest
 import torch
 from rich.console import Console
 
+from demo import training
+from demo.progress import shown_on
+from demo.recipes import recipe_for
+from demo.subject import UnsuitablePipelineError, subject_for
+from demo.training import train
 from export import architectures, checkpoint
-from export.demo import training
-from export.demo.progress import shown_on
-from export.demo.recipes import recipe_for
-from export.demo.subject import UnsuitablePipelineError, subject_for
-from export.demo.training import train
 from pipelines.load import load_spec
 
 SEED = 3
@@ -104,7 +104,7 @@ def test_a_member_of_one_logit_gets_a_checkpoint_of_one(tmp_path):
     [("object_detection", "yolos_training"), ("cervical_lesions", "mask_rcnn_training")],
 )
 def test_a_detector_is_trained_by_its_own_module(pipeline, module, tmp_path, monkeypatch):
-    its_own = importlib.import_module(f"export.demo.{module}")
+    its_own = importlib.import_module(f"demo.{module}")
     asked = []
     monkeypatch.setattr(its_own, "train", lambda *arguments: asked.append(arguments))
     spec = load_spec(pipeline)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from export.demo import widening
-from export.demo.widening import WideningError, widen
+from demo import widening
+from demo.widening import WideningError, widen
 from export.vgg import vgg16_small_head
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))

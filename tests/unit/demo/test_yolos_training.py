@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from export.demo import scenes, yolos_judging, yolos_training
-from export.demo.subject import UnsuitablePipelineError
-from export.demo.yolos_fitting import Schedule, fit
-from export.demo.yolos_scenes import NONE, drawn
-from export.demo.yolos_start import start
+from demo import scenes, yolos_judging, yolos_training
+from demo.subject import UnsuitablePipelineError
+from demo.yolos_fitting import Schedule, fit
+from demo.yolos_scenes import NONE, drawn
+from demo.yolos_start import start
 from export.detector import open_detector
 from export.detectors.yolos import ServedYolos
 from export.graph import Normalisation

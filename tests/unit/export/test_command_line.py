@@ -3,8 +3,8 @@
 import pytest
 from typer.testing import CliRunner
 
+from demo.command import Demo
 from export.__main__ import app
-from export.demo.command import Demo
 from pipelines import protocol
 from pipelines.load import available, load_spec
 

@@ -3,9 +3,9 @@
 import pytest
 from typer.testing import CliRunner
 
+from demo import training
+from demo.outcome import DemoReport
 from export.__main__ import app
-from export.demo import training
-from export.demo.outcome import DemoReport
 from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.load import load_spec

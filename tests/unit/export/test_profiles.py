@@ -5,9 +5,9 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
+from demo import kept, training
+from demo.outcome import DemoReport
 from export.__main__ import app
-from export.demo import kept, training
-from export.demo.outcome import DemoReport
 from export.errors import UnknownMemberError
 from export.plan import plan
 from export.repository import ModelRepository

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from lab.overload.caller import Caller
 from loadtest.bodies import Body
-from loadtest.overload.caller import Caller
 
 BODY = Body("image/jpeg", b"x" * 100_000)
 

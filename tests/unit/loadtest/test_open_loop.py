@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from lab.overload.caller import Caller
+from lab.overload.calls import Flood, Questions
 from loadtest import arrivals
-from loadtest.overload.caller import Caller
-from loadtest.overload.calls import Flood, Questions
 from loadtest.photos import Photo
 from loadtest.study import End
 from loadtest.target import Target

@@ -2,14 +2,14 @@
 
 import pytest
 
+from lab.overload.calls import Call
+from lab.overload.capacity import Step
+from lab.overload.experiment import Record, settled
+from lab.overload.figures import figures_of
+from lab.overload.plot import plot
+from lab.overload.report import BEGIN, END, write_docs
+from lab.overload.resources import Sample
 from loadtest.errors import LoadtestError
-from loadtest.overload.calls import Call
-from loadtest.overload.capacity import Step
-from loadtest.overload.experiment import Record, settled
-from loadtest.overload.figures import figures_of
-from loadtest.overload.plot import plot
-from loadtest.overload.report import BEGIN, END, write_docs
-from loadtest.overload.resources import Sample
 from loadtest.study import End
 
 START = 1000.0

@@ -1,0 +1,1 @@
+"""What measures and simulates. Nothing of the product imports it."""

@@ -1,0 +1,69 @@
+"""One side of the comparison: how it is started and asked."""
+
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lab.bench.workload import Workload
+from pipelines.preprocessing import Decoding
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command that serves, and where it listens."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    port: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a deployment is started with."""
+
+    plan: Path
+    """The plan of its first workload."""
+    repository: Path
+    run: Path
+    """A folder of its own, for what should be looked at afterwards."""
+    temporary: Path
+    """Another one, which is removed with the session; its path is short enough for sockets."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One way of starting a contender, and the workloads that it then answers."""
+
+    workloads: tuple[str, ...]
+    launch: Callable[[Place], Launch]
+    decodings: tuple[Decoding, ...] = tuple(Decoding)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server in the comparison."""
+
+    name: str
+    title: str
+    protocol: Literal["http", "grpc"]
+    deployments: tuple[Deployment, ...]
+    ask: Callable[[Workload], tuple[str, dict[str, str]]]
+    """The path of the URL, or over gRPC the model's name and parameters."""
+    tuning: str
+    """How it is set up here, for the report."""
+    packages: tuple[str, ...] = ()
+    """Whose versions the report names."""
+    environment: str | None = None
+    """Name of its virtual environment; None: the project's."""
+
+
+def free_ports(count: int) -> list[int]:
+    """TCP ports of loopback that nobody listens on, each once."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]

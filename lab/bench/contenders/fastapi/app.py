@@ -1,0 +1,47 @@
+"""`python -m lab.bench.contenders.fastapi.app`: uvicorn, one worker with as many threads as cores.
+
+An endpoint that is no coroutine runs in FastAPI's thread pool, and Pillow and ONNX Runtime let go
+of the GIL. One thread for the model in each: more would take turns on the same core. A worker for
+each core is slower, because connections are dealt out to workers by chance.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import uvicorn
+from fastapi import FastAPI, UploadFile
+
+from lab.bench.opinion import Opinion
+from lab.bench.plan import Plan
+
+CORES = os.cpu_count() or 1
+
+
+def serve(opened: Callable[[], Opinion]) -> None:
+    """Serves until it is told to stop.
+
+    Args:
+        opened: opens the models, once.
+    """
+    opinion = opened()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = CORES
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.post("/predict")
+    def predict(file: UploadFile) -> dict[str, dict[str, float]]:
+        """Class probabilities of one photo."""
+        pixels = opinion.decode(file.file.read())
+        return opinion.answer(opinion.probabilities([pixels])[0])
+
+    uvicorn.run(app, port=int(os.environ["PORT"]), log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    serve(lambda: Opinion(Plan.of_environment(), threads=1))

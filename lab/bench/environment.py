@@ -1,0 +1,43 @@
+"""A peer's virtual environment, built from its pinned requirements where it is not yet."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+from lab.bench.errors import ContenderError
+
+ROOT = Path(__file__).parent.parent.parent
+CACHE = ROOT / ".cache" / "bench"
+CONTENDERS = Path(__file__).parent / "contenders"
+_LAST_LINES = 5
+
+
+def folder_of(name: str) -> Path:
+    """Where the environment of a contender is."""
+    return CACHE / f"venv-{name}"
+
+
+def ensure(name: str) -> None:
+    """Builds an environment unless it is as its requirements say.
+
+    Raises:
+        ContenderError: pip could not; the text has its last lines.
+    """
+    folder, requirements = folder_of(name), CONTENDERS / name / "requirements.txt"
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    stamp = folder / ".requirements"
+    if stamp.is_file() and stamp.read_text("utf-8") == digest:
+        return
+    _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    python = str(folder / "bin" / "python")
+    _run([python, "-m", "pip", "install", "--quiet", "--no-deps", "-r", str(requirements)])
+    _run([python, "-m", "pip", "check"])
+    stamp.write_text(digest, "utf-8")
+
+
+def _run(argv: list[str]) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = (done.stdout + done.stderr).splitlines()[-_LAST_LINES:]
+        raise ContenderError("the environment cannot be built:\n" + "\n".join(lines))

@@ -1,0 +1,96 @@
+"""The load generator's process, as the bench speaks to it."""
+
+import json
+import selectors
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.bench.errors import ContenderError
+from lab.bench.tree import Tree
+from lab.load.__main__ import Target
+
+_ANSWER_WITHIN = 240.0
+
+
+@dataclass(frozen=True)
+class First:
+    """A contender's first answer, or why there was none."""
+
+    at: float | None = None
+    """When it came (`time.monotonic`)."""
+    apart: float = 0.0
+    """Largest difference of a probability from the reference."""
+    failed: str = ""
+
+
+class Generator:
+    """Asks one contender about photos."""
+
+    def __init__(self, target: Target, root: Path, log: Path) -> None:
+        self._tree = Tree(
+            [sys.executable, "-m", "lab.load"],
+            environment={},
+            folder=root,
+            log=log,
+            talks=True,
+        )
+        talk(self._tree, asdict(target))
+
+    def stop(self) -> None:
+        """Ends the process."""
+        self._tree.stop()
+
+    def first(self, timeout: float) -> First:
+        """Waits so many seconds for the first answer.
+
+        Raises:
+            ContenderError: the generator itself ended.
+        """
+        return First(**talk(self._tree, {"what": "first", "timeout": timeout}))
+
+    def check(self, concurrency: int) -> float:
+        """Asks about all photos; the largest difference of a probability from the reference.
+
+        Raises:
+            ContenderError: a photo was not answered.
+        """
+        answer = talk(self._tree, {"what": "check", "concurrency": concurrency})
+        if answer["errors"]:
+            raise ContenderError(f"photos were refused: {next(iter(answer['errors']))}")
+        apart: float = answer["apart"]
+        return apart
+
+    def warm(self, concurrency: int) -> None:
+        """A wave of requests that do not count."""
+        talk(self._tree, {"what": "warm", "concurrency": concurrency})
+
+    def cell(self, concurrency: int, seconds: float) -> dict[str, Any]:
+        """One measured loop; see `lab.load`."""
+        return talk(self._tree, {"what": "cell", "concurrency": concurrency, "seconds": seconds})
+
+
+def talk(tree: Tree, words: dict[str, Any]) -> dict[str, Any]:
+    """One line of JSON to a process that talks, and one back.
+
+    Raises:
+        ContenderError: it ended, or did not answer in time.
+    """
+    process = tree.process
+    if process.stdin is None or process.stdout is None:
+        raise ValueError("this process does not talk")
+    try:
+        process.stdin.write(json.dumps(words) + "\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        raise ContenderError(f"the process ended:\n{tree.last_words()}") from None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        if not selector.select(_ANSWER_WITHIN):
+            raise ContenderError(f"no answer within {_ANSWER_WITHIN:g} s")
+    line = process.stdout.readline()
+    if not line:
+        raise ContenderError(f"the process ended:\n{tree.last_words()}")
+    answer: dict[str, Any] = json.loads(line)
+    return answer

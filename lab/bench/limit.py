@@ -1,0 +1,70 @@
+"""`python -m lab.bench.limit`: the raw limit, decode and models in one process and nothing else.
+
+Reads lines of JSON: `{"batch": 8, "seconds": 4}` runs batches until time is up, `{"batch": 1,
+"photos": true}` answers each photo's probabilities: the reference. It ends with its input.
+"""
+
+import json
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lab.bench.opinion import Opinion
+from lab.bench.plan import Plan
+
+
+class Limit:
+    """Photos in memory to probabilities, as fast as this process can."""
+
+    def __init__(self, photos: list[bytes], threads: int) -> None:
+        self._photos, self._threads = photos, threads
+        self._opinion = Opinion(Plan.of_environment(), threads)
+        self._pool = ThreadPoolExecutor(threads)
+
+    def reference(self) -> dict[str, Any]:
+        """Probabilities of each photo, alone in its batch."""
+        return {"probabilities": [self._run([data])[0] for data in self._photos]}
+
+    def measure(self, batch: int, seconds: float) -> dict[str, Any]:
+        """Runs batches for a while; a first one does not count."""
+        self._run(self._batch(0, batch))
+        images, start = 0, time.perf_counter()
+        cpu = time.process_time()
+        while (elapsed := time.perf_counter() - start) < seconds:
+            self._run(self._batch(images, batch))
+            images += batch
+        return {
+            "images": images,
+            "seconds": elapsed,
+            "cpu_seconds": time.process_time() - cpu,
+        }
+
+    def _batch(self, first: int, size: int) -> list[bytes]:
+        return [self._photos[(first + each) % len(self._photos)] for each in range(size)]
+
+    def _run(self, photos: list[bytes]) -> list[list[float]]:
+        decode = self._opinion.decode
+        # A pool of one thread would only hand things to and fro.
+        decoded = map(decode, photos) if self._threads == 1 else self._pool.map(decode, photos)
+        answer: list[list[float]] = self._opinion.probabilities(list(decoded)).tolist()
+        return answer
+
+
+def main(
+    photos: Annotated[Path, typer.Option(help="Folder of JPEGs.")],
+    threads: Annotated[int, typer.Option(help="Of decode, and of each forward pass.")],
+) -> None:
+    """Obeys until the input ends."""
+    limit = Limit([path.read_bytes() for path in sorted(photos.glob("*.jpg"))], threads)
+    for line in sys.stdin:
+        words = json.loads(line)
+        answer = limit.reference() if words.get("photos") else limit.measure(**words)
+        print(json.dumps(answer), flush=True)  # noqa: T201 - the answers are the output
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,81 @@
+"""The models of a plan in this process: pixels to class probabilities.
+
+The raw limit and all peers run this very code, so what differs between them is their serving.
+It needs NumPy, Pillow and ONNX Runtime alone.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from lab.bench import photo
+from lab.bench.plan import Plan
+
+Pixels = NDArray[np.uint8]
+
+
+Logits = NDArray[np.float32]
+Member = Callable[[Pixels], Logits]
+"""From UINT8 [N, H, W, 3] to FP32 [N, K]."""
+
+
+def with_onnxruntime(path: str, threads: int) -> Member:
+    """A member as ONNX Runtime runs it.
+
+    Args:
+        path: its ONNX file.
+        threads: of each forward pass.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that spin between requests take the cores from other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(pixels: Pixels) -> Logits:
+        logits: Logits = session.run(None, {name: pixels})[0]
+        return logits
+
+    return run
+
+
+class Opinion:
+    """All members of a plan, on the CPU."""
+
+    def __init__(
+        self, plan: Plan, threads: int, opened: Callable[[str, int], Member] = with_onnxruntime
+    ) -> None:
+        """Opens the models.
+
+        Args:
+            plan: the models and their weights.
+            threads: of each forward pass.
+            opened: opens a member by the path of its file, with so many threads.
+        """
+        self._members = [opened(member.path, threads) for member in plan.members]
+        weights = np.array([member.weight for member in plan.members], np.float32)
+        self._weights = weights / weights.sum()
+        self._plan = plan
+
+    def decode(self, data: bytes) -> Pixels:
+        """One JPEG as the members see it, UINT8 [H, W, 3]."""
+        return photo.decode(data, self._plan.recipe)
+
+    def probabilities(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
+        """FP32 [N, K]: the weighted mean of the members' softmax, for N images in one batch."""
+        batch = np.stack(pixels)
+        mean = np.zeros((len(batch), len(self._plan.classes)), np.float32)
+        for member, weight in zip(self._members, self._weights, strict=True):
+            logits = member(batch)
+            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+            mean += weight * powers / powers.sum(axis=1, keepdims=True)
+        return mean
+
+    def answer(self, probabilities: NDArray[np.float32]) -> dict[str, dict[str, float]]:
+        """One image's FP32 [K] as the JSON that peers answer with."""
+        named = zip(self._plan.classes, probabilities.tolist(), strict=True)
+        return {"probabilities": dict(named)}

@@ -1,0 +1,126 @@
+"""The project's own contenders: Triton alone, and the gateway's two doors in front of it."""
+
+import sys
+
+from lab.bench.contender import Contender, Deployment, Launch, Place, free_ports
+from lab.bench.workload import PIPELINE, WORKLOADS, Workload
+from pipelines.ports import Ports
+from pipelines.preprocessing import Decoding
+from pipelines.profile import DEFAULT_PROFILE
+from pipelines.protocol import Parameter
+
+_PACKAGES = ("nvidia-pytriton", "onnxruntime-gpu", "pillow", "numpy")
+_THREADS = (
+    "processes, threads and batches as pipelines/oral_cancer.yaml says: a process for each core "
+    "that decodes, runs the models and decides"
+)
+_MEMORY = "one service answers heavy and light, so its memory holds the models of both"
+
+
+def own() -> list[Contender]:
+    """In the order of the tables."""
+    return [
+        Contender(
+            name="triton",
+            title="Triton",
+            protocol="grpc",
+            deployments=_by_profile("triton_grpc_port", gateway=False),
+            ask=_over_grpc,
+            tuning=f"`python -m server`; {_THREADS}; {_MEMORY}",
+            packages=_PACKAGES,
+        ),
+        Contender(
+            name="gateway",
+            title="gateway + Triton",
+            protocol="http",
+            deployments=_by_profile("gateway_port", gateway=True),
+            ask=_over_http,
+            tuning=f"`python -m server --gateway`; {_THREADS}; {_MEMORY}",
+            packages=("fastapi", "uvicorn", *_PACKAGES),
+        ),
+        Contender(
+            name="gateway-grpc",
+            title="gateway + Triton",
+            protocol="grpc",
+            deployments=_by_profile("gateway_grpc_port", gateway=True),
+            ask=_over_grpc,
+            tuning="the same service, asked over its other door",
+            packages=("grpcio", *_PACKAGES),
+        ),
+        Contender(
+            name="gateway-openvino",
+            title="gateway + Triton, OpenVINO",
+            protocol="http",
+            deployments=(
+                _deployment(
+                    "gateway_port", "openvino", Decoding.EXACT, ["heavy", "light"], gateway=True
+                ),
+            ),
+            ask=_over_http,
+            tuning="`python -m server --gateway` with the profile `openvino`: as before, with the "
+            "same ONNX files compiled by OpenVINO, in FP32",
+            packages=("openvino", *_PACKAGES),
+        ),
+        Contender(
+            name="gateway-torchscript",
+            title="gateway + Triton, RegNetY as TorchScript",
+            protocol="http",
+            deployments=(
+                _deployment(
+                    "gateway_port", DEFAULT_PROFILE, Decoding.EXACT, ["heavy"], gateway=True
+                ),
+            ),
+            ask=_over_http,
+            tuning="`python -m server --gateway` with the default profile: a process for each step "
+            "and model",
+            packages=("torch", *_PACKAGES),
+        ),
+    ]
+
+
+def _by_profile(door: str, *, gateway: bool) -> tuple[Deployment, ...]:
+    """One service for each profile, and all workloads that it answers."""
+    answered: dict[tuple[str, Decoding], list[str]] = {}
+    for name, workload in WORKLOADS.items():
+        for decoding, profile in workload.profiles.items():
+            answered.setdefault((profile, decoding), []).append(name)
+    return tuple(
+        _deployment(door, *served, names, gateway=gateway) for served, names in answered.items()
+    )
+
+
+def _deployment(
+    door: str, profile: str, decoding: Decoding, workloads: list[str], *, gateway: bool
+) -> Deployment:
+    """The launcher with its Triton on free ports.
+
+    Args:
+        door: the port that is asked, as `Ports` names it.
+        profile: the pipeline's profile that it serves.
+        decoding: that profile's.
+        workloads: what it is asked.
+        gateway: whether the gateway runs too.
+    """
+
+    def launch(place: Place) -> Launch:
+        names = Ports.model_fields
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        words = ["--pipelines", PIPELINE, "--profile", profile]
+        words += ["--repository", str(place.repository), "--run-dir", str(place.run)]
+        words += ["--gateway"] if gateway else []
+        return Launch(
+            argv=(sys.executable, "-m", "server", *words),
+            environment={name.upper(): str(port) for name, port in ports.items()},
+            port=ports[door],
+        )
+
+    return Deployment(tuple(workloads), launch, (decoding,))
+
+
+def _over_grpc(workload: Workload) -> tuple[str, dict[str, str]]:
+    return PIPELINE, {Parameter.MEMBER.value: workload.alone} if workload.alone else {}
+
+
+def _over_http(workload: Workload) -> tuple[str, dict[str, str]]:
+    query = f"?{Parameter.MEMBER}={workload.alone}" if workload.alone else ""
+    return f"/api/v1/pipelines/{PIPELINE}/predict{query}", {}

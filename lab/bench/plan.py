@@ -1,0 +1,45 @@
+"""What a contender serves: written by the bench as JSON, read in each contender's environment."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from lab.bench.photo import Recipe
+
+VARIABLE = "BENCH_PLAN"
+"""Environment variable with the path of the plan."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One ONNX file: UINT8 [N, H, W, 3] pixels to FP32 [N, K] logits."""
+
+    path: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One workload's models, their weights, and how photos reach them."""
+
+    members: tuple[Member, ...]
+    classes: tuple[str, ...]
+    recipe: Recipe
+
+    @classmethod
+    def of_environment(cls) -> Self:
+        """Reads the file that `BENCH_PLAN` names."""
+        facts = json.loads(Path(os.environ[VARIABLE]).read_text("utf-8"))
+        return cls(
+            members=tuple(Member(**member) for member in facts["members"]),
+            classes=tuple(facts["classes"]),
+            recipe=Recipe(**facts["recipe"]),
+        )
+
+    def write(self, path: Path) -> Path:
+        """Writes the file; returns its path."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=2), "utf-8")
+        return path

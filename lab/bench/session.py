@@ -1,0 +1,161 @@
+"""One start of one contender: its answers compared, its loads measured, its processes ended."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.bench import raw
+from lab.bench.contender import Contender, Deployment, Place
+from lab.bench.environment import ROOT
+from lab.bench.errors import BenchError, ContenderError
+from lab.bench.generator import Generator
+from lab.bench.tree import Tree
+from lab.bench.workload import WORKLOADS
+from lab.load.__main__ import Target
+from lab.load.closed_loop import TOLERANCE
+
+_COLD_START_WITHIN = 120.0
+_TRY_FOR = 2.0
+"""How long one wait for an answer is, after which is looked whether the process still lives."""
+_COMPARED_AT = 8
+"""Concurrency of the comparison: answers out of batches are compared too."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all sessions of a run share."""
+
+    repository: Path
+    photos: Path
+    plans: dict[str, Path]
+    """By workload."""
+    references: dict[str, list[list[float]]]
+    """Probabilities of each photo, by workload."""
+    classes: tuple[str, ...]
+    scratch: Path
+    """For logs and run-time files."""
+
+
+class Session:
+    """A contender in one of its deployments; ends with its context."""
+
+    def __init__(self, ground: Ground, contender: Contender, deployment: Deployment) -> None:
+        self._ground, self._contender = ground, contender
+        self._first = deployment.workloads[0]
+        self._name = f"{contender.name}-{self._first}"
+        self._temporary = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
+        self._launch = deployment.launch(
+            Place(
+                plan=ground.plans[self._first],
+                repository=ground.repository,
+                run=ground.scratch / "run" / self._name,
+                temporary=Path(self._temporary.name),
+            )
+        )
+        self._tree: Tree | None = None
+        self._generators: dict[str, Generator] = {}
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._tree is not None:
+            self._tree.stop()
+        # Afterwards, so that no request is cut off from this side: see lab/load/grpc.py.
+        for generator in self._generators.values():
+            generator.stop()
+        self._temporary.cleanup()
+
+    def start(self) -> float:
+        """Starts its processes; seconds from there to its first answer, which is right.
+
+        Raises:
+            ContenderError: it ended, or gave no answer in time.
+            BenchError: the answer is wrong.
+        """
+        generator = self._generator(self._first)
+        started = time.monotonic()
+        self._tree = Tree(
+            self._launch.argv,
+            environment={**self._launch.environment, "TMPDIR": self._temporary.name},
+            folder=ROOT,
+            log=self._ground.scratch / "logs" / f"{self._name}.log",
+        )
+        while (first := generator.first(_TRY_FOR)).at is None:
+            if self._tree.ended or time.monotonic() - started > _COLD_START_WITHIN:
+                words = self._tree.last_words()
+                raise ContenderError(f"does not start: {first.failed}; its log:\n{words}")
+        self._require_same(self._first, first.apart)
+        return first.at - started
+
+    def compare(self, workload: str) -> float:
+        """Asks about all photos; the largest difference of a probability from the reference.
+
+        Raises:
+            ContenderError: a photo was not answered.
+            BenchError: the difference is too large.
+        """
+        apart = self._generator(workload).check(_COMPARED_AT)
+        self._require_same(workload, apart)
+        return apart
+
+    def _require_same(self, workload: str, apart: float) -> None:
+        if apart > TOLERANCE:
+            raise BenchError(
+                f"{self._contender.name}, {workload}: its probabilities differ from the "
+                f"reference by {apart:.2g}, more than {TOLERANCE:g}: it does other work than the "
+                "others, so nothing is timed. Find the difference first"
+            )
+
+    def cells(
+        self,
+        round_: int,
+        workload: str,
+        concurrency: tuple[int, ...],
+        seconds: float,
+        beside: Callable[[], raw.Limit],
+    ) -> Iterator[raw.Cell]:
+        """One cell for each concurrency, each after a wave that does not count.
+
+        `beside` measures the limit; it is called before the first cell and after each.
+        """
+        assert self._tree is not None, "start() comes first"  # noqa: S101
+        generator = self._generator(workload)
+        limit = beside()
+        for workers in concurrency:
+            generator.warm(workers)
+            before = self._tree.cpu_seconds()
+            found = generator.cell(workers, seconds)
+            cpu = self._tree.cpu_seconds() - before
+            memory = self._tree.memory()
+            last, limit = limit, beside()
+            yield raw.Cell(
+                round=round_,
+                contender=self._contender.name,
+                workload=workload,
+                concurrency=workers,
+                cpu_seconds=cpu,
+                pss_mib=memory.pss,
+                uss_mib=memory.uss,
+                limits=(last, limit),
+                **found,
+            )
+
+    def _generator(self, workload: str) -> Generator:
+        """One for each workload, started when it is first needed."""
+        if workload not in self._generators:
+            path, parameters = self._contender.ask(WORKLOADS[workload])
+            target = Target(
+                protocol=self._contender.protocol,
+                port=self._launch.port,
+                path=path,
+                parameters=parameters,
+                classes=list(self._ground.classes),
+                photos=str(self._ground.photos),
+                reference=self._ground.references[workload],
+            )
+            log = self._ground.scratch / "logs" / f"{self._name}-generator.log"
+            self._generators[workload] = Generator(target, ROOT, log)
+        return self._generators[workload]

@@ -1,0 +1,91 @@
+"""What is asked of all contenders: which models, with which weights."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.bench.errors import BenchError
+from lab.bench.photo import Recipe
+from lab.bench.plan import Member, Plan
+from pipelines.load import SpecError, load_spec
+from pipelines.preprocessing import Decoding
+from pipelines.protocol import DEFAULT_PIPELINE, member_model
+
+PIPELINE = DEFAULT_PIPELINE
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A question of the pipeline, answered from the same ONNX files by everyone."""
+
+    name: str
+    title: str
+    profiles: Mapping[Decoding, str]
+    """The serving profiles that have its members, by how they decode."""
+    alone: str | None = None
+    """The only member that is asked; None: all that the profile gives a weight."""
+    against: str | None = None
+    """The workload whose limit is the measure; None: its own."""
+    longer: int = 1
+    """A cell lasts so many times the seconds asked for: where an image takes long, the moments at
+    its end, when the last ones are answered and cores rest already, would count for too much."""
+
+    def plan(self, repository: Path, decoding: Decoding) -> Plan:
+        """Its newest files in a model repository, and the pipeline's weights.
+
+        Raises:
+            BenchError: a file or the profile is not there.
+        """
+        if decoding not in self.profiles:
+            raise BenchError(f"{self.name}: no profile serves it that decodes by `{decoding}`")
+        try:
+            spec = load_spec(PIPELINE, profile=self.profiles[decoding])
+        except SpecError as error:
+            raise BenchError(str(error)) from None
+        facts = spec.preprocessing
+        if facts.size is None or facts.interpolation is None:
+            raise BenchError(f"{PIPELINE}: the pipeline keeps images' sizes: nothing to compare")
+        weights = {name: member.weight for name, member in spec.members.items() if member.weight}
+        asked = {self.alone: 1.0} if self.alone else weights
+        return Plan(
+            members=tuple(
+                Member(str(_newest(repository, name)), weight) for name, weight in asked.items()
+            ),
+            classes=spec.classes,
+            recipe=Recipe(
+                *facts.size,
+                facts.interpolation,
+                facts.reserve if decoding is Decoding.FAST else None,
+            ),
+        )
+
+
+_TOGETHER = {Decoding.EXACT: "onnx", Decoding.FAST: "onnx_fast"}
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("heavy", "VGG16 and RegNetY, weighted", _TOGETHER, longer=3),
+        Workload("light", "RegNetY alone", _TOGETHER, alone="regnet_onnx"),
+        Workload(
+            "int8",
+            "VGG16 and RegNetY in INT8, weighted",
+            {Decoding.EXACT: "int8"},
+            against="heavy",
+            longer=2,
+        ),
+    )
+}
+
+
+def measure_of(name: str, asked: Collection[str]) -> str:
+    """The workload whose limit one is compared with, of those that a run has."""
+    against = WORKLOADS[name].against
+    return against if against is not None and against in asked else name
+
+
+def _newest(repository: Path, member: str) -> Path:
+    folder = repository / member_model(PIPELINE, member)
+    versions = [path for path in folder.glob("*/model.onnx") if path.parent.name.isdecimal()]
+    if not versions:
+        raise BenchError(f"{folder} has no ONNX file: run `make demo` first")
+    return max(versions, key=lambda path: int(path.parent.name))

@@ -1,0 +1,135 @@
+"""`python -m lab.load`: reads one line of JSON for each thing to do, answers with one line.
+
+The first line says whom to ask (`Target`); each further one is a command: `first` waits for the
+first answer, `check` asks about every photo, `warm` sends a wave that does not count, `cell`
+measures. It ends with its input.
+"""
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uvloop
+
+from lab.load.closed_loop import TOLERANCE, Cell, differences, loop
+from lab.load.door import AskError, Door
+from lab.load.grpc import GrpcDoor
+from lab.load.http import HttpDoor
+
+_PAUSE = 0.05
+_WAVE = 4
+"""Requests of the shortest warm-up."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Whom to ask, about what, and what is right."""
+
+    protocol: str
+    port: int
+    path: str
+    """Of the URL; over gRPC the model's name."""
+    parameters: dict[str, str]
+    """Of each request, over gRPC."""
+    classes: list[str]
+    photos: str
+    """A folder of JPEGs, asked in the order of their names."""
+    reference: list[list[float]]
+    """Probabilities of each photo."""
+
+    def door(self) -> Door:
+        """A way in, not yet opened."""
+        photos = [path.read_bytes() for path in sorted(Path(self.photos).glob("*.jpg"))]
+        if self.protocol == "grpc":
+            return GrpcDoor(self.port, self.path, self.parameters, photos)
+        return HttpDoor(self.port, self.path, self.classes, photos)
+
+
+class Generator:
+    """Obeys commands, one after another."""
+
+    def __init__(self, target: Target) -> None:
+        self._target, self._door = target, target.door()
+        self._photos = len(target.reference)
+
+    async def obey(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Does what `command` asks for; its `what` is the name of a method."""
+        match command.pop("what"):
+            case "first":
+                return await self._first(**command)
+            case "check":
+                return await self._check(**command)
+            case "warm":
+                return await self._warm(**command)
+            case "cell":
+                return await self._cell(**command)
+            case what:
+                raise ValueError(f"no such command: {what}")
+
+    async def _first(self, timeout: float) -> dict[str, Any]:  # noqa: ASYNC109 - of many tries
+        """Tries until a photo is answered."""
+        until, reason = time.monotonic() + timeout, "no answer"
+        while time.monotonic() < until:
+            try:
+                await self._door.open(1)
+                cell = await loop(self._door, self._photos, 1, fewest=1)
+                at = time.monotonic()
+                await self._door.close()
+                if cell.answers:
+                    return {"at": at, "apart": max(self._apart(cell))}
+                reason = next(iter(cell.errors))
+            except AskError as error:
+                reason = str(error)
+            await asyncio.sleep(_PAUSE)
+        return {"failed": reason}
+
+    async def _check(self, concurrency: int) -> dict[str, Any]:
+        await self._door.open(concurrency)
+        cell = await loop(self._door, self._photos, concurrency, fewest=self._photos)
+        await self._door.close()
+        return {"apart": max(self._apart(cell), default=0.0), "errors": dict(cell.errors)}
+
+    async def _warm(self, concurrency: int) -> dict[str, Any]:
+        await self._door.open(concurrency)
+        await loop(self._door, self._photos, concurrency, fewest=max(_WAVE, concurrency))
+        return {}
+
+    async def _cell(self, concurrency: int, seconds: float) -> dict[str, Any]:
+        """After `warm` with the same concurrency, on its connections."""
+        gc.disable()
+        cell = await loop(self._door, self._photos, concurrency, seconds=seconds)
+        gc.enable()
+        await self._door.close()
+        wrong = sum(apart > TOLERANCE for apart in self._apart(cell))
+        p50, p99 = np.percentile(cell.latencies, [50, 99]) if cell.latencies else (None, None)
+        return {
+            "images": len(cell.answers) - wrong,
+            "wrong": wrong,
+            "errors": cell.errors.total(),
+            "error": next(iter(cell.errors), None),
+            "seconds": cell.seconds,
+            "p50_ms": p50 and p50 * 1000,
+            "p99_ms": p99 and p99 * 1000,
+            "generator_cpu_seconds": cell.cpu_seconds,
+        }
+
+    def _apart(self, cell: Cell) -> list[float]:
+        return differences(self._door, cell, self._target.reference)
+
+
+async def main() -> None:
+    """Obeys until the input ends."""
+    generator = Generator(Target(**json.loads(sys.stdin.readline())))
+    print(json.dumps({"ready": True}), flush=True)  # noqa: T201 - the answers are the output
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        print(json.dumps(await generator.obey(json.loads(line))), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

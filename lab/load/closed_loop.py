@@ -1,0 +1,84 @@
+"""A closed loop: as many workers as the concurrency, each asks again when it is answered."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lab.load.door import AskError, Door
+
+TOLERANCE = 1e-3
+"""Largest difference of a probability from the reference."""
+
+
+@dataclass
+class Cell:
+    """What came back of one loop. All of it was answered when the loop ended."""
+
+    seconds: float = 0.0
+    """From the first request to the last answer."""
+    cpu_seconds: float = 0.0
+    """The generator's own, user and system."""
+    latencies: list[float] = field(default_factory=list)
+    """Seconds of each request that was answered."""
+    answers: list[tuple[int, bytes]] = field(default_factory=list)
+    """Photo and answer."""
+    errors: Counter[str] = field(default_factory=Counter)
+
+
+async def loop(
+    door: Door, photos: int, concurrency: int, *, seconds: float = 0.0, fewest: int = 0
+) -> Cell:
+    """Asks about the photos in turn until time is up, then waits for what is under way.
+
+    The work that was begun is finished, so that the contender's CPU time belongs to these
+    requests and to no others.
+
+    Args:
+        door: opened for as many workers.
+        photos: how many there are.
+        concurrency: workers.
+        seconds: after which nothing more is asked.
+        fewest: requests that are asked however long they take.
+    """
+    cell, asked = Cell(), 0
+    cpu, start = time.process_time(), time.perf_counter()
+
+    async def work(worker: int) -> None:
+        nonlocal asked
+        while asked < fewest or time.perf_counter() - start < seconds:
+            photo, asked = asked % photos, asked + 1
+            begun = time.perf_counter()
+            try:
+                answer = await door.ask(worker, photo)
+            except AskError as error:
+                cell.errors[str(error)] += 1
+                # A contender that refuses at once is not asked in a busy loop.
+                await asyncio.sleep(0.05)
+                continue
+            cell.latencies.append(time.perf_counter() - begun)
+            cell.answers.append((photo, answer))
+
+    async with asyncio.TaskGroup() as workers:
+        for worker in range(concurrency):
+            workers.create_task(work(worker))
+    cell.seconds = time.perf_counter() - start
+    cell.cpu_seconds = time.process_time() - cpu
+    return cell
+
+
+def differences(door: Door, cell: Cell, reference: Sequence[Sequence[float]]) -> list[float]:
+    """How far each answer's probabilities lie from the reference; infinite where it has none."""
+    return [_difference(door, answer, reference[photo]) for photo, answer in cell.answers]
+
+
+def _difference(door: Door, answer: bytes, expected: Sequence[float]) -> float:
+    try:
+        found = np.array(door.probabilities(answer))
+        apart = float(np.abs(found - np.array(expected)).max())
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+    return apart if np.isfinite(apart) else float("inf")

@@ -1,0 +1,82 @@
+"""KServe's gRPC protocol, spoken by Triton, the gateway and MLServer: requests serialised before.
+
+No call is ever cancelled and none has a deadline: Triton 2.51 may crash where one is cancelled
+(docs/decisions/0012).
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+
+import grpc
+import numpy as np
+from tritonclient.grpc import service_pb2
+
+from lab.load.door import AskError
+from pipelines.protocol import ENCODED_IMAGE, Output
+
+_METHOD = "/inference.GRPCInferenceService/ModelInfer"
+_OPTIONS = (
+    # While a server starts, it is found at once and not after a backoff.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 200),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+def question(model: str, parameters: Mapping[str, str], photo: bytes) -> bytes:
+    """A serialised ModelInferRequest for one photo's probabilities."""
+    request = service_pb2.ModelInferRequest(
+        model_name=model,
+        inputs=[
+            service_pb2.ModelInferRequest.InferInputTensor(
+                name=ENCODED_IMAGE, datatype="BYTES", shape=(1, 1)
+            )
+        ],
+        outputs=[
+            service_pb2.ModelInferRequest.InferRequestedOutputTensor(name=Output.PROBABILITIES)
+        ],
+        # A BYTES tensor has each element's length before it.
+        raw_input_contents=[struct.pack("<I", len(photo)) + photo],
+    )
+    for name, value in parameters.items():
+        request.parameters[name].string_param = value
+    serialised: bytes = request.SerializeToString()
+    return serialised
+
+
+class GrpcDoor:
+    """One channel for all workers, as its documentation advises."""
+
+    def __init__(
+        self, port: int, model: str, parameters: Mapping[str, str], photos: Sequence[bytes]
+    ) -> None:
+        self._port = port
+        self._requests = [question(model, parameters, photo) for photo in photos]
+
+    async def open(self, workers: int) -> None:
+        """Makes the channel, which connects by itself."""
+        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{self._port}", options=_OPTIONS)
+        self._infer = self._channel.unary_unary(_METHOD)
+
+    async def close(self) -> None:
+        """Ends the channel."""
+        await self._channel.close()
+
+    async def ask(self, worker: int, photo: int) -> bytes:
+        """Asks over the channel; see `Door`."""
+        try:
+            answer: bytes = await self._infer(self._requests[photo])
+        except grpc.aio.AioRpcError as error:
+            raise AskError(f"{error.code().name}: {(error.details() or '')[:200]}") from None
+        return answer
+
+    def probabilities(self, answer: bytes) -> list[float]:
+        """Of the output `probabilities`; see `Door`."""
+        response = service_pb2.ModelInferResponse.FromString(answer)
+        at = [output.name for output in response.outputs].index(Output.PROBABILITIES)
+        if response.raw_output_contents:
+            values = np.frombuffer(response.raw_output_contents[at], "<f4").tolist()
+        else:
+            values = list(response.outputs[at].contents.fp32_contents)
+        return [float(value) for value in values]

@@ -1,0 +1,39 @@
+import pytest
+
+from lab.bench.errors import BenchError
+from lab.bench.workload import WORKLOADS
+from pipelines.preprocessing import Decoding
+
+
+def put(repository, member, version):
+    folder = repository / f"oral_cancer_{member}" / str(version)
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").touch()
+    return str(folder / "model.onnx")
+
+
+def test_the_newest_versions_are_served_with_the_pipelines_weights(tmp_path):
+    put(tmp_path, "vgg16", 9)
+    vgg16, regnet = put(tmp_path, "vgg16", 10), put(tmp_path, "regnet_onnx", 1)
+    plan = WORKLOADS["heavy"].plan(tmp_path, Decoding.EXACT)
+    assert {member.path: member.weight for member in plan.members} == {vgg16: 0.4, regnet: 0.6}
+    assert plan.classes == ("healthy", "cancer")
+    assert plan.recipe.reserve is None
+    assert (plan.recipe.height, plan.recipe.width, plan.recipe.interpolation) == (
+        224,
+        224,
+        "bilinear",
+    )
+
+
+def test_one_member_alone_decides_alone(tmp_path):
+    regnet = put(tmp_path, "regnet_onnx", 1)
+    plan = WORKLOADS["light"].plan(tmp_path, Decoding.FAST)
+    (member,) = plan.members
+    assert plan.recipe.reserve is not None
+    assert (member.path, member.weight) == (regnet, 1.0)
+
+
+def test_a_missing_file_is_named_with_the_remedy(tmp_path):
+    with pytest.raises(BenchError, match=r"oral_cancer_vgg16 has no ONNX file: run `make demo"):
+        WORKLOADS["heavy"].plan(tmp_path, Decoding.EXACT)
