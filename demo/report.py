@@ -15,8 +15,9 @@ from demo import drawings, histology, measuring, snakes, training, widening
 from demo.progress import shown_on
 from demo.report_text import TEXT
 from export import atomic_write
+from pipelines.enums import Task
 from pipelines.load import available, load_spec
-from pipelines.spec import PipelineSpec, Task
+from pipelines.spec import PipelineSpec
 
 ROOT = Path(__file__).parent.parent
 COMMAND = "python -m demo.report"

@@ -9,7 +9,8 @@ from PIL import Image
 
 from demo import drawings, histology, snakes
 from export.errors import ExportError
-from pipelines.spec import PipelineSpec, Task
+from pipelines.enums import Task
+from pipelines.spec import PipelineSpec
 
 Draw = Callable[[int, int, int, int], Image.Image]
 """An RGB drawing from label, seed, width and height."""

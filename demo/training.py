@@ -15,7 +15,8 @@ from demo.recipes import recipe_for
 from demo.subject import subject_for
 from export import architectures
 from export.graph import ServedMember
-from pipelines.spec import PipelineSpec, Task
+from pipelines.enums import Task
+from pipelines.spec import PipelineSpec
 
 HELD_OUT = 200
 # About how many drawings, and how much of a member's check, take the time of one training step.

@@ -15,7 +15,7 @@ from demo.yolos_scenes import drawn
 from demo.yolos_start import PATCH, start
 from export.detectors.yolos import DEMO_MARK, ServedYolos
 from export.graph import Normalisation
-from pipelines.preprocessing import Resize
+from pipelines.enums import Resize
 from pipelines.spec import PipelineSpec
 
 DRAWINGS = 500

@@ -13,7 +13,7 @@ from evaluation.asking import Failed, Outcome, ask_all
 from evaluation.errors import EvaluationError
 from evaluation.question import Question
 from evaluation.report import Report
-from pipelines.spec import Task
+from pipelines.enums import Task
 
 A = TypeVar("A")
 OnProgress = Callable[[int, int], None]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from export import architectures, checkpoint, detector, formats, parity
 from export.errors import ConversionError, ParityError
 from export.graph import ServedMember
-from pipelines.member import Format
-from pipelines.spec import PipelineSpec, Task
+from pipelines.enums import Format, Task
+from pipelines.spec import PipelineSpec
 
 OnStep = Callable[[str], None]
 

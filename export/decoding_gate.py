@@ -12,9 +12,9 @@ from export import gate, photos
 from export.formats import Run
 from export.gate import GateError
 from export.photos import Pixels
+from pipelines.enums import Decoding, Task
 from pipelines.fast_decoding import PHOTOS_AT_LEAST, FastDecoding, facts_hash
-from pipelines.preprocessing import Decoding
-from pipelines.spec import PipelineSpec, Task
+from pipelines.spec import PipelineSpec
 
 _BATCH = 8
 # A probability's difference and a share must not miss their bounds by a rounding error.

@@ -13,8 +13,9 @@ import torch
 from export.architectures import UnknownArchitectureError
 from export.errors import ParityError
 from pipelines import protocol
+from pipelines.enums import Task
 from pipelines.protocol import DetectorOutput
-from pipelines.spec import PipelineSpec, Task
+from pipelines.spec import PipelineSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

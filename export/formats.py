@@ -14,7 +14,7 @@ from export.errors import ConversionError
 from export.graph import ServedMember
 from export.quiet import quiet
 from pipelines import protocol
-from pipelines.member import Format
+from pipelines.enums import Format
 
 OPSET = 20
 """Newest ONNX operator set that ONNX Runtime 1.19 (Triton 24.10's) takes with IR 10."""

@@ -16,9 +16,9 @@ from evaluation.objects import Box, Found, Rle, Truth
 from export import formats, gate, object_drawings, photos
 from export.torchvision_ops import ensure_declared
 from pipelines import protocol
-from pipelines.member import Format
+from pipelines.enums import Format, Task
 from pipelines.protocol import DetectorOutput
-from pipelines.spec import PipelineSpec, Task
+from pipelines.spec import PipelineSpec
 
 ensure_declared()
 from torchvision.models.detection.roi_heads import paste_masks_in_image  # noqa: E402 - see above

@@ -16,9 +16,9 @@ from demo.progress import shown_on
 from export import atomic_write, held_out, parity, timing
 from export.repository import ModelRepository
 from pipelines import protocol
+from pipelines.enums import Method
 from pipelines.load import FOLDER, available, load_definition
 from pipelines.manifest import Manifest
-from pipelines.member import Method
 from pipelines.spec import PipelineSpec
 
 ROOT = Path(__file__).parent.parent

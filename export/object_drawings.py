@@ -3,7 +3,7 @@
 from demo import lesions, scenes
 from demo.lesions import Drawing
 from demo.scenes import Scene
-from pipelines.spec import Task
+from pipelines.enums import Task
 
 
 def draw(task: Task, seed: int, width: int, height: int) -> Scene | Drawing:

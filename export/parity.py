@@ -14,7 +14,8 @@ from export import object_drawings, photos
 from export.errors import ParityError
 from export.formats import Run
 from export.graph import ServedMember
-from pipelines.spec import PipelineSpec, Task
+from pipelines.enums import Task
+from pipelines.spec import PipelineSpec
 
 BATCHES = (1, 3)
 _SEED = 20

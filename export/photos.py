@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from pipelines import scaling
-from pipelines.preprocessing import Decoding, Preprocessing, Resize
+from pipelines.enums import Decoding, Resize
+from pipelines.preprocessing import Preprocessing
 
 Pixels = NDArray[np.uint8]
 """RGB, UINT8 [H, W, 3]."""

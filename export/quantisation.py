@@ -28,7 +28,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from export.errors import ConversionError
 from export.quiet import quiet
 from pipelines import protocol
-from pipelines.member import Method
+from pipelines.enums import Method
 
 # Pools pass INT8 on, and a Relu becomes the lower end of a range: convolutions follow each other
 # without a detour through FP32. All else stays there: what adds or multiplies is slower in INT8.

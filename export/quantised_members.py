@@ -1,8 +1,8 @@
 """What it takes to make and to judge members of fewer bits."""
 
 from export.labelled_photos import Evidence, EvidenceError
-from pipelines.member import Method
-from pipelines.spec import PipelineSpec, Task
+from pipelines.enums import Method, Task
+from pipelines.spec import PipelineSpec
 
 
 def require_evidence(spec: PipelineSpec, derived: list[str], evidence: Evidence | None) -> None:

@@ -15,8 +15,8 @@ from export.quantisation import quantise
 from export.quantised_members import require_evidence
 from export.repository import ModelRepository
 from pipelines import protocol
+from pipelines.enums import Format, Method
 from pipelines.manifest import CLASS_MAP_FILENAME, FILENAME, GateFigures, Manifest, sha256_of
-from pipelines.member import Format, Method
 from pipelines.spec import PipelineSpec
 
 _LIBRARIES = (

@@ -3,8 +3,9 @@
 from tritonclient.grpc import model_config_pb2 as pb
 
 from pipelines import protocol
+from pipelines.enums import Task
 from pipelines.protocol import Detected, DetectorOutput, Output
-from pipelines.spec import PipelineSpec, Task
+from pipelines.spec import PipelineSpec
 
 Tensor = tuple[str, int, list[int]]
 """Name, data type and dimensions without the batch."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from export.quiet import quiet
 from pipelines import protocol
-from pipelines.member import Format
+from pipelines.enums import Format
 
 ROUNDS_FEWEST, ROUNDS_MOST = 5, 40
 SECONDS = 8

@@ -11,9 +11,9 @@ from export import tensors
 from export.tensors import Tensor
 from pipelines import protocol
 from pipelines.definition import PipelineDefinition
-from pipelines.member import Acceleration, Format, Kind
+from pipelines.enums import Acceleration, Format, Kind, Task
 from pipelines.profile import DEFAULT_PROFILE
-from pipelines.spec import PipelineSpec, Task
+from pipelines.spec import PipelineSpec
 
 FILENAME = "config.pbtxt"
 PROFILES = "configs"

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, Val
 
 from gateway.catalog import Pipeline
 from gateway.outputs import Outputs, misfit
+from pipelines.enums import Task
 from pipelines.protocol import Detected
-from pipelines.spec import Task
 
 
 class Rle(BaseModel):

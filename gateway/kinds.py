@@ -12,8 +12,8 @@ from gateway.opinion import Opinion
 from gateway.outputs import Outputs
 from gateway.render import classification, detection
 from gateway.render.frame import Json
+from pipelines.enums import Task
 from pipelines.protocol import Parameter
-from pipelines.spec import Task
 
 _F = TypeVar("_F", Opinion, Detections)
 

@@ -4,8 +4,9 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from pipelines.enums import Format
 from pipelines.fact import Name
-from pipelines.member import Format, Member
+from pipelines.member import Member
 from pipelines.profile import DEFAULT_PROFILE, Profile
 from pipelines.spec import PipelineSpec
 

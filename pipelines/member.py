@@ -1,50 +1,11 @@
 """One model of a pipeline: what it is, and how much of the machine it gets."""
 
-from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from pipelines.enums import Acceleration, Format, Kind, Method
 from pipelines.fact import Facts, Name
-
-
-class Format(StrEnum):
-    """An artefact's format; each has its Triton backend and its file name."""
-
-    ONNX = "onnx"
-    TORCHSCRIPT = "torchscript"
-
-    @property
-    def backend(self) -> str:
-        """Triton's backend for this format."""
-        return {Format.ONNX: "onnxruntime", Format.TORCHSCRIPT: "pytorch"}[self]
-
-    @property
-    def filename(self) -> str:
-        """The file name that the backend looks for in a version's folder."""
-        return {Format.ONNX: "model.onnx", Format.TORCHSCRIPT: "model.pt"}[self]
-
-
-class Method(StrEnum):
-    """How a network becomes one of fewer bits."""
-
-    STATIC = "static"  # INT8: QDQ, ranges from calibration images: for convolutions
-    DYNAMIC = "dynamic"  # INT8: ranges from each batch: for networks of matrix products
-    FP16 = "fp16"  # half as many bits in weights and activations: for GPUs
-
-
-class Kind(StrEnum):
-    """The processor that runs a member."""
-
-    CPU = "cpu"
-    GPU = "gpu"
-
-
-class Acceleration(StrEnum):
-    """What compiles a member for its processor."""
-
-    TENSORRT = "tensorrt"  # for a GPU: minutes at the first start, then from its cache
-    OPENVINO = "openvino"  # for a CPU: a second or two at every start
 
 
 class Quantisation(Facts):

@@ -1,29 +1,13 @@
 """From an uploaded image to what a model sees."""
 
-from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipelines.enums import Decoding, Resize
 from pipelines.fact import Facts, Rgb
 
 Side = Annotated[int, Field(ge=1, le=4096)]
-
-
-class Decoding(StrEnum):
-    """How a file becomes pixels (docs/contract.md)."""
-
-    EXACT = "exact"  # as in training, bit for bit
-    FAST = "fast"  # a JPEG is decoded at about the size that is needed
-
-
-class Resize(StrEnum):
-    """How an image of any size becomes height x width."""
-
-    STRETCH = "stretch"  # both sides to the target, the aspect not kept
-    CROP = "crop"  # the short side to the target's larger one, then the centre
-    LETTERBOX = "letterbox"  # the whole image fits, centred on a border of one grey
-    NONE = "none"  # kept: the member's graph resizes, as its checkpoint's configuration says
 
 
 class Preprocessing(Facts):

@@ -4,9 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
+from pipelines.enums import Acceleration, Decoding, Kind
 from pipelines.fact import Facts, Name
-from pipelines.member import Acceleration, Kind
-from pipelines.preprocessing import Decoding
 
 DEFAULT_PROFILE = "default"
 """The profile of every pipeline: its YAML as it stands."""

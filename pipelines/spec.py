@@ -2,28 +2,20 @@
 
 import hashlib
 import json
-from enum import StrEnum
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from pipelines import protocol
+from pipelines.enums import Acceleration, Decoding, Format, Kind, Resize, Task
 from pipelines.fact import Facts, Label, Name, Positive, Probability
-from pipelines.member import Acceleration, Format, Kind, Member
-from pipelines.preprocessing import Decoding, Limits, Preprocessing, Resize
+from pipelines.member import Member
+from pipelines.preprocessing import Limits, Preprocessing
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.serving import Serving
 from pipelines.uncertainty import Uncertainty
 
 RESERVED_MEMBER_NAMES = {"decode", "decision"}
-
-
-class Task(StrEnum):
-    """The kind of answer a pipeline gives."""
-
-    CLASSIFICATION = "classification"  # one class for the whole image
-    DETECTION = "detection"  # boxes
-    SEGMENTATION = "segmentation"  # boxes, and the outline of what is in each
 
 
 class Threshold(Facts):

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from pipelines.enums import Decoding
 from pipelines.fast_decoding import FastDecoding, facts_hash
 from pipelines.manifest import Manifest
-from pipelines.preprocessing import Decoding
 from pipelines.spec import PipelineSpec
 from server.errors import RefusedPipelineError
 

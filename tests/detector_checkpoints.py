@@ -8,7 +8,8 @@ import torch
 import yaml
 
 from export.torchvision_ops import ensure_declared
-from pipelines.spec import PipelineSpec, Task
+from pipelines.enums import Task
+from pipelines.spec import PipelineSpec
 from tests import detector_recipe, photos
 
 # Of the random heads' last layers: several classes, scores below and above any threshold.

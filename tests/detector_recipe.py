@@ -15,7 +15,8 @@ from PIL import Image, ImageOps
 from torch import nn
 
 from export.torchvision_ops import ensure_declared, ensure_runnable
-from pipelines.spec import PipelineSpec, Task
+from pipelines.enums import Task
+from pipelines.spec import PipelineSpec
 
 
 @dataclass(frozen=True)

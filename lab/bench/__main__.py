@@ -17,7 +17,7 @@ from lab.bench.errors import BenchError, ContenderError
 from lab.bench.lineup import lineup
 from lab.bench.run import Options, Run
 from lab.bench.workload import WORKLOADS
-from pipelines.preprocessing import Decoding
+from pipelines.enums import Decoding
 
 screen = Console(stderr=True)
 _QUIET = 0.5

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from lab.bench.workload import Workload
-from pipelines.preprocessing import Decoding
+from pipelines.enums import Decoding
 
 
 @dataclass(frozen=True)

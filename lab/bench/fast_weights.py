@@ -24,9 +24,9 @@ from export.fast_decoding import short_side
 from lab.bench.environment import CACHE, ROOT
 from lab.bench.workload import PIPELINE, WORKLOADS
 from pipelines.definition import PipelineDefinition
+from pipelines.enums import Decoding
 from pipelines.fast_decoding import PHOTOS_AT_LEAST, FastDecoding
 from pipelines.load import load_definition
-from pipelines.preprocessing import Decoding
 from pipelines.spec import PipelineSpec
 
 screen = Console(stderr=True)

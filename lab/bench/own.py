@@ -4,8 +4,8 @@ import sys
 
 from lab.bench.contender import Contender, Deployment, Launch, Place, free_ports
 from lab.bench.workload import PIPELINE, WORKLOADS, Workload
+from pipelines.enums import Decoding
 from pipelines.ports import Ports
-from pipelines.preprocessing import Decoding
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.protocol import Parameter
 

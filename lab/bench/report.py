@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lab.bench import plot, tables
 from lab.bench.raw import Raw
-from pipelines.preprocessing import Decoding
+from pipelines.enums import Decoding
 
 _HEAD = """\
 # Performance: how near the machine's limit, and how others fare

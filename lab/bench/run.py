@@ -14,7 +14,7 @@ from lab.bench.errors import ContenderError
 from lab.bench.raw_limit import RawLimit
 from lab.bench.session import Ground, Session
 from lab.bench.workload import WORKLOADS, measure_of
-from pipelines.preprocessing import Decoding
+from pipelines.enums import Decoding
 
 _LIMIT_SHARE = 0.4
 """Of a cell's seconds, for each batch that the search for the limit tries, and for the limit

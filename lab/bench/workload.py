@@ -7,8 +7,8 @@ from pathlib import Path
 from lab.bench.errors import BenchError
 from lab.bench.photo import Recipe
 from lab.bench.plan import Member, Plan
+from pipelines.enums import Decoding
 from pipelines.load import SpecError, load_spec
-from pipelines.preprocessing import Decoding
 from pipelines.protocol import DEFAULT_PIPELINE, member_model
 
 PIPELINE = DEFAULT_PIPELINE

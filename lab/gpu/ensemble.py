@@ -15,7 +15,7 @@ from lab.bench.own_service import OwnService
 from lab.bench.scratch import Scratch, scratch
 from lab.gpu.raw import Ensemble
 from pipelines import protocol
-from pipelines.member import Format
+from pipelines.enums import Format
 from pipelines.spec import PipelineSpec
 
 CALLERS = (1, 32, 128)

@@ -12,7 +12,8 @@ from lab.bench.errors import BenchError
 from lab.gpu import decoding, ensemble, member, roofline
 from lab.gpu.raw import Ensemble, GpuRun, MemberResult, Point
 from lab.gpu.roofline import Roofline
-from pipelines.spec import PipelineSpec, Task
+from pipelines.enums import Task
+from pipelines.spec import PipelineSpec
 
 _DECODE_SECONDS = 2.0
 # Sides of matrices, and bytes of a copy: enough to fill the device, little enough for a CPU.

@@ -11,8 +11,9 @@ from typing import Any
 
 from lab.bench.scratch import Scratch
 from pipelines import protocol
+from pipelines.enums import Task
 from pipelines.load import load_definition, load_spec
-from pipelines.spec import PipelineSpec, Task
+from pipelines.spec import PipelineSpec
 
 OnStep = Callable[[str], None]
 

@@ -15,8 +15,9 @@ import pytest
 import tritonclient.grpc as grpcclient
 import yaml
 
+from pipelines.enums import Task
 from pipelines.load import FOLDER, load_spec
-from pipelines.spec import PipelineSpec, Task
+from pipelines.spec import PipelineSpec
 from tests import checkpoints, detector_checkpoints, photos, plain_recipe
 from tests.integration.service import ROOT, Service, running
 

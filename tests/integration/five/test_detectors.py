@@ -11,8 +11,8 @@ from PIL import Image
 from pycocotools import mask as coco
 from tritonclient.utils import InferenceServerException
 
+from pipelines.enums import Task
 from pipelines.protocol import Detected
-from pipelines.spec import Task
 from tests import detector_recipe, photos
 from tests.integration.service import running
 from tests.integration.triton import infer, infer_together

@@ -8,8 +8,8 @@ from pycocotools import mask as coco_mask
 from export import held_out, models_report, object_drawings, timing
 from export.release import export
 from export.repository import ModelRepository
+from pipelines.enums import Format
 from pipelines.load import load_definition, load_spec
-from pipelines.member import Format
 from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 
 

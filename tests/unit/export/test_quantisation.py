@@ -19,9 +19,9 @@ from export.graph import ServedMember
 from export.labelled_photos import Evidence, EvidenceError
 from export.quantisation import quantise
 from export.repository import ModelRepository
+from pipelines.enums import Format, Method
 from pipelines.load import load_spec
 from pipelines.manifest import Manifest
-from pipelines.member import Format, Method
 from pipelines.protocol import MEMBER_INPUT
 from tests import photos
 from tests.integration.service import ROOT

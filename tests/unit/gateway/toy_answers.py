@@ -5,8 +5,9 @@ import struct
 
 import numpy as np
 
+from pipelines.enums import Task
 from pipelines.protocol import Detected, Output
-from pipelines.spec import PipelineSpec, Task
+from pipelines.spec import PipelineSpec
 
 Tensor = np.ndarray | list[bytes]
 

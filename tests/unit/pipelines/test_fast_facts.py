@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from pipelines.definition import PipelineDefinition
+from pipelines.enums import Decoding
 from pipelines.load import FOLDER, load_definition
-from pipelines.preprocessing import Decoding
 
 
 def facts(name):

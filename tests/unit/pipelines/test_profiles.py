@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from pipelines.definition import PipelineDefinition
+from pipelines.enums import Decoding
 from pipelines.load import FOLDER, SpecError, available, load_definition, load_spec, require_profile
-from pipelines.preprocessing import Decoding
 from pipelines.spec import PipelineSpec
 
 FACTS = yaml.safe_load((FOLDER / "oral_cancer.yaml").read_text("utf-8"))

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from pipelines.definition import PipelineDefinition
+from pipelines.enums import Method, Task
 from pipelines.load import FOLDER, SpecError, load_spec
-from pipelines.member import Method
-from pipelines.spec import PipelineSpec, Task
+from pipelines.spec import PipelineSpec
 
 
 def facts_of(name):

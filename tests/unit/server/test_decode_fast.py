@@ -10,8 +10,8 @@ from PIL import Image
 
 from export import photos
 from pipelines import scaling
+from pipelines.enums import Decoding, Resize
 from pipelines.load import load_spec
-from pipelines.preprocessing import Decoding, Resize
 from pipelines.protocol import Refusal
 from server.backends.image_decode.decode import decode
 from server.backends.image_decode.recipe import Recipe

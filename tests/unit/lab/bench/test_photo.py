@@ -8,8 +8,8 @@ from PIL import Image
 
 from lab.bench import photo
 from lab.bench.workload import PIPELINE
+from pipelines.enums import Decoding
 from pipelines.load import load_spec
-from pipelines.preprocessing import Decoding
 from server.backends.image_decode.decode import decode
 from server.backends.image_decode.recipe import Recipe
 

@@ -6,7 +6,7 @@ from lab.bench.errors import BenchError
 from lab.bench.lineup import lineup
 from lab.bench.run import rotated
 from lab.bench.workload import WORKLOADS
-from pipelines.preprocessing import Decoding
+from pipelines.enums import Decoding
 
 
 def test_each_round_begins_with_another_contender():
@@ -32,7 +32,8 @@ def test_all_contenders_but_ours_have_pinned_requirements():
     for contender in lineup().values():
         if contender.environment is None:
             continue
-        path = command.ROOT / "lab" / "bench" / "contenders" / contender.environment / "requirements.txt"
+        folder = command.ROOT / "lab" / "bench" / "contenders" / contender.environment
+        path = folder / "requirements.txt"
         lines = path.read_text("utf-8").splitlines()
         assert all("==" in line for line in lines)
         assert {"onnxruntime==1.31.1", "numpy==1.26.4", "pillow==13.0.0"} <= set(lines)

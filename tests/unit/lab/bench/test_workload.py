@@ -2,7 +2,7 @@ import pytest
 
 from lab.bench.errors import BenchError
 from lab.bench.workload import WORKLOADS
-from pipelines.preprocessing import Decoding
+from pipelines.enums import Decoding
 
 
 def put(repository, member, version):
