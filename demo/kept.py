@@ -1,12 +1,11 @@
 """Checkpoints of demo weights, kept so that members of another profile need no new training."""
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
 from export.repository import ModelRepository
-from pipelines import protocol
+from pipelines import atomic_write, protocol
 from pipelines.manifest import Manifest, ManifestError, sha256_of
 from pipelines.spec import PipelineSpec
 
@@ -27,13 +26,11 @@ def find(folder: Path, origins: list[str]) -> dict[str, Path]:
 
 def keep(files: dict[str, Path], folder: Path) -> dict[str, Path]:
     """Copies checkpoints to a folder, each in one step; returns the copies."""
-    folder.mkdir(parents=True, exist_ok=True)
     kept = {}
     for name, path in files.items():
         kept[name] = folder / f"{name}.pt"
-        beside = folder / f".{name}.{os.getpid()}"
-        shutil.copy(path, beside)
-        beside.rename(kept[name])
+        with atomic_write.replacing(kept[name]) as beside:
+            shutil.copy(path, beside)
     return kept
 
 

@@ -14,7 +14,7 @@ from rich.markdown import Markdown
 from demo import drawings, histology, measuring, snakes, training, widening
 from demo.progress import shown_on
 from demo.report_text import TEXT
-from export import atomic_write
+from pipelines import atomic_write
 from pipelines.enums import Task
 from pipelines.load import available, load_spec
 from pipelines.spec import PipelineSpec

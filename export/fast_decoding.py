@@ -9,12 +9,12 @@ import typer
 
 from demo.photos import draw_photos
 from demo.progress import Steps, shown_on
-from export import atomic_write, formats, photos
+from export import formats, photos
 from export.decoding_gate import Artefact, measure
 from export.errors import ExportError, RepositoryError
 from export.repository import ModelRepository
 from export.shown import say, screen
-from pipelines import protocol
+from pipelines import atomic_write, protocol
 from pipelines.fast_decoding import PHOTOS_AT_LEAST, FastDecoding
 from pipelines.load import FOLDER, SpecError, load_spec
 from pipelines.manifest import Manifest, ManifestError

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from demo.progress import shown_on
-from export import atomic_write, held_out, parity, timing
+from export import held_out, parity, timing
 from export.repository import ModelRepository
-from pipelines import protocol
+from pipelines import atomic_write, protocol
 from pipelines.enums import Method
 from pipelines.load import FOLDER, available, load_definition
 from pipelines.manifest import Manifest

@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from export import atomic_write, triton_config
+from export import triton_config
 from export.errors import RepositoryError
 from export.triton_config import FILENAME, PROFILES, as_text
-from pipelines import protocol
+from pipelines import atomic_write, protocol
 from pipelines.definition import PipelineDefinition
 
 STAGING_PREFIX = ".staging-"

@@ -10,15 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtest.judgement import Breach, Figures
+from pipelines import atomic_write
 
 
 def write_json(file: Path, document: Mapping[str, object]) -> None:
     """Writes a summary whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.new")
     text = json.dumps({"created": datetime.now(UTC).isoformat(), **document}, indent=2)
-    beside.write_text(text + "\n", "utf-8")
-    beside.rename(file)
+    atomic_write.write_text(file, text + "\n")
 
 
 def machine() -> str:

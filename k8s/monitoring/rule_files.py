@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from pipelines import atomic_write
+
 FOLDER = Path(__file__).parent / "rules"
 _MILLISECONDS = {
     "ms": 1,
@@ -79,10 +81,8 @@ def write(folder: Path, *, source: Path = FOLDER, faster: int = 1) -> list[Path]
                 if "for" in rule:
                     rule["for"] = shorter(rule["for"], faster)
         path = folder / name
-        # Never half of one, where a running Prometheus reads it.
-        fresh = path.with_suffix(".new")
-        fresh.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
-        fresh.replace(path)
+        # A running Prometheus may read it at any moment.
+        atomic_write.write_text(path, yaml.safe_dump(document, sort_keys=False))
         written.append(path)
     return written
 

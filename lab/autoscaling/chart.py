@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lab.autoscaling.record import Record
+from pipelines import atomic_write
 
 _WIDTH, _HEIGHT, _DPI = 11.0, 10.0, 100
 _ANSWERED, _REFUSED, _FAILED, _ASKED = "tab:blue", "tab:orange", "tab:red", "tab:gray"
@@ -38,10 +39,8 @@ def draw(record: Record, path: Path) -> Path:
         "begins to drain",
         fontsize=8,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".part")
-    figure.savefig(fresh, dpi=_DPI, format="png")
-    fresh.rename(path)
+    with atomic_write.replacing(path) as beside:
+        figure.savefig(beside, dpi=_DPI, format="png")
     return path
 
 

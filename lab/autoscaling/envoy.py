@@ -17,6 +17,7 @@ from lab.autoscaling.errors import SimulationError
 from lab.bench.contender import free_ports
 from lab.bench.environment import ROOT
 from lab.bench.tree import Tree
+from pipelines import atomic_write
 
 CACHED = ROOT / ".cache" / "envoy" / "bin" / "envoy"
 State = Literal["HEALTHY", "DRAINING"]
@@ -83,10 +84,8 @@ class Envoy:
                 }
             ],
         }
-        fresh = self._endpoints.with_suffix(".new")
-        fresh.write_text(json.dumps(document), "utf-8")
         # Envoy looks when another file is moved to this place.
-        fresh.rename(self._endpoints)
+        atomic_write.write_text(self._endpoints, json.dumps(document))
 
     async def ready(self) -> bool:
         """Whether it serves.

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from pipelines import atomic_write
+
 
 @dataclass(frozen=True)
 class Step:
@@ -103,11 +105,8 @@ class Record:
         return [moment for moment in self.moments if begin <= moment.second < end]
 
     def write(self, path: Path) -> None:
-        """As JSON, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".part")
-        fresh.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
-        fresh.rename(path)
+        """As JSON."""
+        atomic_write.write_text(path, json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Self:

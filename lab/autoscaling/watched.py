@@ -15,6 +15,7 @@ from k8s.monitoring.prometheus import MissingPrometheusError, executable
 from lab.autoscaling.errors import SimulationError
 from lab.bench.contender import free_ports
 from lab.bench.tree import Tree
+from pipelines import atomic_write
 
 
 class Prometheus:
@@ -75,9 +76,7 @@ class Prometheus:
             }
             for job, listed in ports.items()
         ]
-        fresh = self._targets.with_suffix(".new")
-        fresh.write_text(json.dumps(found), "utf-8")
-        fresh.rename(self._targets)
+        atomic_write.write_text(self._targets, json.dumps(found))
 
     async def ready(self) -> bool:
         """Whether it answers.

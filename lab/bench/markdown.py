@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lab.bench.errors import BenchError
+from pipelines import atomic_write
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -25,6 +26,4 @@ def replace_section(page: Path, name: str, text: str) -> None:
     _, ended, after = rest.partition(end)
     if not (found and closed and ended):
         raise BenchError(f"{page} lacks the lines `{begin} -->` and `{end}`: put them back")
-    part = page.with_suffix(".part")
-    part.write_text(f"{before}{begin}{mark}-->\n{text.strip()}\n{end}{after}", "utf-8")
-    part.rename(page)
+    atomic_write.write_text(page, f"{before}{begin}{mark}-->\n{text.strip()}\n{end}{after}")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pipelines import atomic_write
+
 PHOTOS = 32
 _QUALITY = 90
 _FIRST_SEED = 5000
@@ -21,10 +23,8 @@ def ensure(folder: Path, size: tuple[int, int] = (640, 480)) -> Path:
         return folder
     from demo import drawings  # noqa: PLC0415 - not needed once they are drawn
 
-    folder.mkdir(parents=True, exist_ok=True)
     for index in range(PHOTOS):
         drawing = drawings.draw(index % 2, _FIRST_SEED + index, *size)
-        part = folder / f"{index:02}.part"
-        drawing.save(part, format="JPEG", quality=_QUALITY)
-        part.rename(part.with_suffix(".jpg"))
+        with atomic_write.replacing(folder / f"{index:02}.jpg") as beside:
+            drawing.save(beside, format="JPEG", quality=_QUALITY)
     return folder

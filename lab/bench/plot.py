@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from lab.bench import figures
 from lab.bench.raw import Raw
 from lab.bench.workload import WORKLOADS
+from pipelines import atomic_write
 
 _WIDTH, _ROW = 9.0, 0.28
 
@@ -35,6 +36,6 @@ def draw(raw: Raw, path: Path) -> Path:
         panel.invert_yaxis()
         panel.set_xlabel(f"images/s, {name} (dashed: the limit of {measure})", fontsize=8)
     panels[0].legend(fontsize=7)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    with atomic_write.replacing(path) as beside:
+        figure.savefig(beside, dpi=120, format="png")
     return path

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lab.bench import plot, tables
 from lab.bench.raw import Raw
+from pipelines import atomic_write
 from pipelines.enums import Decoding
 
 _HEAD = """\
@@ -48,9 +49,7 @@ def write(measured: Raw, output: Path) -> list[Path]:
         if (path := folder / f"{decoding.value}.json").is_file()
     ]
     picture = plot.draw(measured, folder / f"{measured.decoding}.png")
-    part = output.with_suffix(".part")
-    part.write_text(page(runs, folder.name), "utf-8")
-    part.rename(output)
+    atomic_write.write_text(output, page(runs, folder.name))
     return [output, kept, picture]
 
 

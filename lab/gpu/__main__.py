@@ -15,6 +15,7 @@ from lab.bench.environment import CACHE, ROOT
 from lab.bench.errors import BenchError
 from lab.gpu import report
 from lab.gpu.run import Extent, measure
+from pipelines import atomic_write
 from pipelines.load import SpecError, load_spec
 from pipelines.protocol import DEFAULT_PIPELINE
 
@@ -77,9 +78,7 @@ def main(  # noqa: PLR0917 - the command line
         screen.print("stopped; nothing was written")
         raise typer.Exit(130) from None
     run.write(page.with_suffix(".json"))
-    part = page.with_suffix(".part")
-    part.write_text(report.page(run), "utf-8")
-    part.rename(page)
+    atomic_write.write_text(page, report.page(run))
     screen.print(f"wrote {page} and {page.with_suffix('.json')}")
 
 

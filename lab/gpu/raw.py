@@ -4,6 +4,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from pipelines import atomic_write
+
 
 class _Raw(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,8 +76,5 @@ class GpuRun(_Raw):
     """Why it did not run."""
 
     def write(self, path: Path) -> None:
-        """Beside the place first, so that no reader meets half of it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
-        part.rename(path)
+        """As JSON."""
+        atomic_write.write_text(path, self.model_dump_json(indent=1) + "\n")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lab.overload.experiment import Record
 from loadtest.study import End
+from pipelines import atomic_write
 
 _BIN_SECONDS = 4.0
 
@@ -52,7 +53,8 @@ def plot(record: Record, file: Path) -> None:
     memory.set_xlabel("seconds since the overload began")
     for axes in (rates, latency, memory):
         axes.axvline(record.stopped - record.started, color="grey", linewidth=0.8)
-    figure.savefig(file, dpi=110)
+    with atomic_write.replacing(file) as beside:
+        figure.savefig(beside, dpi=110, format="png")
 
 
 def _ends(record: Record, kind: End) -> NDArray[np.float64]:

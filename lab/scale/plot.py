@@ -10,6 +10,7 @@ from matplotlib.ticker import ScalarFormatter
 from lab.bench.own_service import DECISION, DECODE, GATEWAY, TRITON
 from lab.scale.raw import Curve, Point, Scale
 from lab.scale.trial import MANY
+from pipelines import atomic_write
 
 _ROWS: tuple[tuple[Curve, int | None, str], ...] = (
     (Curve.CONCURRENCY, None, "callers at a time"),
@@ -51,7 +52,8 @@ def draw(scale: Scale, path: Path) -> Path:
         row[1].yaxis.set_minor_formatter(ScalarFormatter())
         row[1].tick_params(which="both", labelsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    with atomic_write.replacing(path) as beside:
+        figure.savefig(beside, dpi=100, format="png")
     return path
 
 

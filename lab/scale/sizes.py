@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipelines import atomic_write
 from pipelines.load import load_spec
 
 _QUALITIES = (90, 80, 70, 60, 50, 40)
@@ -38,10 +39,7 @@ def photo(megapixels: float, pipeline: str, drawn: bytes, folder: Path) -> bytes
         noisy.save(file, "JPEG", quality=quality)
         if file.tell() <= limit:
             break
-    folder.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix(".part")
-    part.write_bytes(file.getvalue())
-    part.rename(kept)
+    atomic_write.write_bytes(kept, file.getvalue())
     return file.getvalue()
 
 

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from lab.tune.duel import Level
 from lab.tune.setting import merge
+from pipelines import atomic_write
 
 _WIDE = 4096
 
@@ -25,9 +26,7 @@ def write(path: Path, changed: Mapping[str, Any]) -> None:
     yaml = _yaml()
     facts = yaml.load(path.read_text("utf-8"))
     merge(facts, changed)
-    part = path.with_suffix(".part")
-    part.write_text(_dumped(facts), "utf-8")
-    part.rename(path)
+    atomic_write.write_text(path, _dumped(facts))
 
 
 def worth_it(levels: Sequence[Level]) -> bool:
