@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pipelines import scaling
+from inference import scaling
 from pipelines.enums import Decoding, Resize
 from pipelines.preprocessing import Preprocessing
 

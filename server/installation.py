@@ -12,7 +12,7 @@ from typing import Self
 from server.errors import PreflightError
 
 ROOT = Path(__file__).parent.parent
-"""The repository's root: backends import `pipelines` and `server.backends` from here."""
+"""The repository's root: backends import their modules from here."""
 BACKENDS = Path(__file__).parent / "backends"
 STUB = "triton_python_backend_stub"
 

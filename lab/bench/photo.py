@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pipelines import scaling
+from inference import scaling
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from inference.errors import RefusedError
 from pipelines.protocol import Parameter, Refusal
-from server.backends.refusal import RefusedError
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _YES_OR_NO = {"true": True, "1": True, "false": False, "0": False}

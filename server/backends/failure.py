@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 import triton_python_backend_utils as pb_utils
 
+from inference.errors import RefusedError
 from pipelines.protocol import Refusal
-from server.backends.refusal import RefusedError
 
 Response: TypeAlias = Any
 """pb_utils.InferenceResponse, which exists inside Triton only."""

@@ -13,11 +13,11 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
+from inference.decode import decode, in_turn
+from inference.recipe import Recipe
 from pipelines import protocol
 from pipelines.protocol import Delta
 from server.backends.engine import CPU, Engine, Opening, options
-from server.backends.image_decode.decode import decode, in_turn
-from server.backends.image_decode.recipe import Recipe
 from server.backends.members import Call, Reply
 from server.backends.session import Session
 

@@ -5,9 +5,9 @@ from typing import Any, TypeAlias
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from inference.errors import RefusedError
 from server.backends.choice import Choice, Choices, parse
 from server.backends.failure import Response, refused
-from server.backends.refusal import RefusedError
 
 Request: TypeAlias = Any
 """pb_utils.InferenceRequest, which exists inside Triton only."""

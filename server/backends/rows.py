@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.errors import RefusedError
 from pipelines.protocol import Refusal
 from server.backends.failure import Failure, refused
-from server.backends.refusal import RefusedError
 
 Tensor = NDArray[Any]
 

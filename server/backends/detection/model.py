@@ -14,18 +14,18 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from PIL import Image
 
+from inference.answer import Tensors, located
+from inference.candidates import Candidates
+from inference.detection_facts import Facts
+from inference.detections import find
+from inference.drawing import draw
+from inference.errors import RefusedError
+from inference.resize import Geometry
 from pipelines import protocol
 from pipelines.protocol import Delta, Detected, DetectorOutput, Parameter
 from server.backends.choice import Choice, Choices
-from server.backends.detection.answer import Tensors, located
-from server.backends.detection.candidates import Candidates
-from server.backends.detection.detections import find
-from server.backends.detection.drawing import draw
-from server.backends.detection.facts import Facts
 from server.backends.failure import Failure, Response, refused, unexpected
-from server.backends.image_decode.resize import Geometry
 from server.backends.members import Question, Reply, ask, models_of, through_triton
-from server.backends.refusal import RefusedError
 from server.backends.request import Array, Request, chosen, tensor
 
 

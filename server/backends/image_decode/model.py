@@ -17,12 +17,12 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 from PIL import Image
 
+from inference.decode import Decoded, decode, in_turn
+from inference.errors import RefusedError
+from inference.recipe import Recipe
 from pipelines import protocol
 from pipelines.protocol import Refusal
 from server.backends.failure import Response, refused
-from server.backends.image_decode.decode import Decoded, decode, in_turn
-from server.backends.image_decode.recipe import Recipe
-from server.backends.refusal import RefusedError
 from server.backends.request import Array, Request, tensor
 
 

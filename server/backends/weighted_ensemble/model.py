@@ -22,6 +22,8 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from inference.decision import Answer, Facts, decide
+from inference.errors import RefusedError
 from pipelines import protocol
 from pipelines.protocol import Delta, Output
 from server.backends.choice import Choice, Choices
@@ -29,9 +31,7 @@ from server.backends.company import Company
 from server.backends.core import settle
 from server.backends.failure import Failure, Response, refused, unexpected
 from server.backends.members import Answering, Question, Reply, ask, models_of, through_triton
-from server.backends.refusal import RefusedError
 from server.backends.request import Request, chosen, tensor
-from server.backends.weighted_ensemble.decision import Answer, Facts, decide
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import pytest
 from export import gate
 from export.gate import GateError
 from export.labelled_photos import Evidence
+from inference import decision
 from pipelines.load import load_spec
 from pipelines.manifest import GateFigures
-from server.backends.weighted_ensemble import decision
 
 SNAKES, MHIST, ORAL = map(load_spec, ("snake_species", "mhist", "oral_cancer"))
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from export.photos import UnreadablePhotoError, files_below, read, readable, spread
+from inference.decode import decode
+from inference.recipe import Recipe
 from pipelines.preprocessing import Preprocessing
-from server.backends.image_decode.decode import decode
-from server.backends.image_decode.recipe import Recipe
 from tests import photos
 
 SHAPES = {

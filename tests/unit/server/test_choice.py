@@ -2,9 +2,9 @@
 
 import pytest
 
+from inference.errors import RefusedError
 from pipelines.protocol import Parameter, Refusal, parse_refusal
 from server.backends.choice import Choice, Choices, parse
-from server.backends.refusal import RefusedError
 
 BINARY = Choices(("vgg16", "regnet"), bounds=(0.05, 0.95))
 MANY = Choices(("only",), top_k=5)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inference.decode import decode
+from inference.recipe import Recipe
 from lab.bench import photo
 from lab.bench.workload import PIPELINE
 from pipelines.enums import Decoding
 from pipelines.load import load_spec
-from server.backends.image_decode.decode import decode
-from server.backends.image_decode.recipe import Recipe
 
 SPEC = load_spec(PIPELINE)
 THEIRS = Recipe.from_json(SPEC.preprocessing.model_dump_json(), SPEC.limits.model_dump_json())

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
+from inference.decode import decode
+from inference.errors import RefusedError
+from inference.recipe import Recipe
+from inference.resize import Geometry
 from pipelines.protocol import Refusal
-from server.backends.image_decode.decode import decode
-from server.backends.image_decode.recipe import Recipe
-from server.backends.image_decode.resize import Geometry
-from server.backends.refusal import RefusedError
 
 RECIPE = Recipe(
     height=24,

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipelines import scaling
+from inference import scaling
+from inference.colour import to_rgb
+from inference.errors import RefusedError
+from inference.recipe import Recipe
+from inference.resize import Geometry, fit, resized_size
 from pipelines.protocol import Refusal
-from server.backends.image_decode.colour import to_rgb
-from server.backends.image_decode.recipe import Recipe
-from server.backends.image_decode.resize import Geometry, fit, resized_size
-from server.backends.refusal import RefusedError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"II*\x00", b"MM\x00*")

@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.errors import RefusedError
 from pipelines.protocol import DetectorOutput, Refusal
-from server.backends.refusal import RefusedError
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from pipelines.protocol import Refusal
-from server.backends.refusal import RefusedError
-from server.backends.weighted_ensemble.decision import (
+from inference.decision import (
     Band,
     Facts,
     decide,
@@ -18,6 +16,8 @@ from server.backends.weighted_ensemble.decision import (
     probabilities,
     uncertainty_level,
 )
+from inference.errors import RefusedError
+from pipelines.protocol import Refusal
 
 BANDS = (Band(0.15, 0.20), Band(0.35, 0.10))
 

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from server.backends.detection.detections import Detections
-from server.backends.detection.labels import write
-from server.backends.detection.masks import Stretched
-from server.backends.detection.outline import outlines
-from server.backends.detection.palette import BLACK, colour
-from server.backends.detection.placing import Box
-from server.backends.image_decode.decode import FORMATS, upright
+from inference.decode import FORMATS, upright
+from inference.detections import Detections
+from inference.labels import write
+from inference.masks import Stretched
+from inference.outlines import outlines
+from inference.palette import BLACK, colour
+from inference.placing import Box
 
 LONGEST = 2048
 SHORTEST = 448

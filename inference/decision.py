@@ -13,8 +13,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.errors import RefusedError
 from pipelines.protocol import Refusal
-from server.backends.refusal import RefusedError
 
 Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]

@@ -10,11 +10,11 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from export.torchvision_ops import ensure_declared
-from server.backends.detection.answer import located
-from server.backends.detection.detections import Detections
-from server.backends.detection.masks import Stretched
-from server.backends.detection.outline import outlines
-from server.backends.detection.rle import encode
+from inference.answer import located
+from inference.detections import Detections
+from inference.masks import Stretched
+from inference.outlines import outlines
+from inference.rle import encode
 
 ensure_declared()
 from torchvision.models.detection.roi_heads import paste_masks_in_image  # noqa: E402

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from export import photos
-from pipelines import scaling
+from inference import scaling
+from inference.decode import decode
+from inference.errors import RefusedError
+from inference.recipe import Recipe
 from pipelines.enums import Decoding, Resize
 from pipelines.load import load_spec
 from pipelines.protocol import Refusal
-from server.backends.image_decode.decode import decode
-from server.backends.image_decode.recipe import Recipe
-from server.backends.refusal import RefusedError
 from tests.photos import encoded, photo
 
 EXACT = Recipe(56, 64, "stretch", Image.Resampling.BILINEAR, 10**7, 10**7)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from PIL import ImageDraw, ImageFont
 
-from server.backends.detection.palette import BLACK, Rgb, text_on
-from server.backends.detection.placing import Box, place
+from inference.palette import BLACK, Rgb, text_on
+from inference.placing import Box, place
 
 _LETTERS_ON_A_SIDE = 60
 _SMALLEST = 13

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from server.backends.detection.detections import Detections
-from server.backends.detection.drawing import LONGEST, SHORTEST, draw, picture_size
-from server.backends.detection.palette import BLACK, WHITE, colour, text_on
-from server.backends.detection.placing import place
+from inference.detections import Detections
+from inference.drawing import LONGEST, SHORTEST, draw, picture_size
+from inference.palette import BLACK, WHITE, colour, text_on
+from inference.placing import place
 
 CLASSES = ("circle", "square", "star")
 GREY = (128, 128, 128)

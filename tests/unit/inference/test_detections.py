@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from inference.candidates import Candidates
+from inference.detection_facts import Facts
+from inference.detections import areas, find, to_image
+from inference.errors import RefusedError
+from inference.resize import Geometry
 from pipelines.protocol import Refusal
-from server.backends.detection.candidates import Candidates
-from server.backends.detection.detections import areas, find, to_image
-from server.backends.detection.facts import Facts
-from server.backends.image_decode.resize import Geometry
-from server.backends.refusal import RefusedError
 
 AS_IT_IS = Geometry(100, 200, 1.0, 1.0, 0.0, 0.0)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from server.backends.image_decode.recipe import Recipe
+from inference.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from inference import outlines, rle
+from inference.detections import Detections, areas
+from inference.masks import Stretched
 from pipelines.protocol import Detected
-from server.backends.detection import outline, rle
-from server.backends.detection.detections import Detections, areas
-from server.backends.detection.masks import Stretched
 
 Tensors = dict[Detected, NDArray[np.generic]]
 
@@ -30,15 +30,15 @@ def located(found: Detections, frame: tuple[int, int], *, polygons: bool) -> Ten
     }
     if found.masks is None:
         return tensors
-    pixels, runs, outlines = [], [], []
+    pixels, runs, polylines = [], [], []
     for mask, box in zip(found.masks, found.mask_boxes, strict=True):
         stretched = Stretched.over(mask, box, frame)
         window = stretched.window()
         pixels.append(window.area)
         runs.append(rle.encode(window, frame).encode())
-        outlines.append(outline.as_json(stretched).encode() if polygons else b"")
+        polylines.append(outlines.as_json(stretched).encode() if polygons else b"")
     return tensors | {
         Detected.AREAS: np.array(pixels, dtype=np.float32),
         Detected.MASKS: np.array(runs, dtype=np.object_),
-        Detected.POLYGONS: np.array(outlines, dtype=np.object_),
+        Detected.POLYGONS: np.array(polylines, dtype=np.object_),
     }

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from server.backends.detection.masks import Window
+from inference.masks import Window
 
 
 def encode(window: Window, frame: tuple[int, int]) -> str:

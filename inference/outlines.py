@@ -7,7 +7,7 @@ import numpy as np
 from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
 
-from server.backends.detection.masks import Stretched
+from inference.masks import Stretched
 
 _OuterOffset: TypeAlias = tuple[list[NDArray[np.float64]], list[NDArray[np.uint32]]]
 _LEVEL = 0.5

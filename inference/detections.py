@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server.backends.detection.candidates import Candidates
-from server.backends.image_decode.resize import Geometry
+from inference.candidates import Candidates
+from inference.resize import Geometry
 
 
 @dataclass(frozen=True)

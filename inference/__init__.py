@@ -1,0 +1,5 @@
+"""What happens to one photo: decoding, resizing, colour, decision, masks, drawing.
+
+Pure NumPy and Pillow: the backends in Triton, the exporter's gates and the benchmarks all run this
+code, so that a rule is written once. Refusals are plain exceptions (errors.py).
+"""
