@@ -26,8 +26,10 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.YAMLError(f"line {line}: a key is no word")
             if key_node.value in seen:
-                line = key_node.start_mark.line + 1
                 raise yaml.YAMLError(f"line {line}: the key {key_node.value!r} stands twice")
             seen.add(key_node.value)
         return super().construct_mapping(node, deep=deep)
@@ -55,7 +57,8 @@ def load_definition(name: str, folder: Path = FOLDER) -> PipelineDefinition:
     """The facts of one pipeline under all its profiles.
 
     Raises:
-        SpecError: no such pipeline, no valid YAML, or a key that is wrong, missing or unknown.
+        SpecError: no such pipeline, a file that cannot be read, no valid YAML, or a key that is
+            wrong, missing or unknown.
     """
     path = folder / f"{name}.yaml"
     if name not in available(folder):
@@ -83,12 +86,16 @@ def read_facts(path: Path, kind: type[SomeFacts]) -> SomeFacts:
     """Facts of a kind from a YAML file.
 
     Raises:
-        SpecError: no valid YAML, or a key that is wrong, missing, unknown or written twice.
+        SpecError: the file cannot be read, or is no valid YAML, or has a key that is wrong,
+            missing, unknown or written twice.
     """
     try:
         # _UniqueKeys is a SafeLoader.
         data = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeys)  # noqa: S506
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # ValueError: text that is not UTF-8, or a value such as the date 2026-99-99.
         raise SpecError(f"{path}: not valid YAML: {error}") from None
     try:
         return kind.model_validate(data)

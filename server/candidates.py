@@ -1,5 +1,6 @@
 """The pipelines that may be served: which are ready to be loaded, and which have just become so."""
 
+import glob
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,8 +58,7 @@ class Candidates:
         """The pipelines that have become servable since the last look, and new refusals."""
         releases, problems = [], []
         for name in self._asked():
-            stamp = self._stamp(name)
-            if name in self._vouched or self._refused.get(name) == stamp:
+            if name in self._vouched or self._refused.get(name) == (stamp := self._stamp(name)):
                 continue
             try:
                 spec = load_definition(name, self._specs).resolve_or_default(self._profile)
@@ -74,7 +74,7 @@ class Candidates:
 
     def _stamp(self, name: str) -> _Stamp:
         """What tells that a pipeline's files have changed: a folder's time tells of its entries."""
-        models = [path for path in self._repository.glob(f"{name}*") if path.is_dir()]
+        models = [path for path in self._repository.glob(f"{glob.escape(name)}*") if path.is_dir()]
         watched = [self._specs / f"{name}.yaml", *models]
         watched += [
             file

@@ -77,6 +77,61 @@ def test_a_broken_yaml_is_told_once_and_served_when_mended(folders, vouched):
     assert looks.look() == (["oral_cancer"], [])
 
 
+def make_stray(specs, kind):
+    """A file in the specs folder that is no pipeline; returns its name without the suffix."""
+    match kind:
+        case "dangling link":
+            (specs / ".#oral_cancer.yaml").symlink_to("somebody@somewhere.123")
+            return ".#oral_cancer"
+        case "folder":
+            (specs / "folder.yaml").mkdir()
+            return "folder"
+        case "name with a pattern":
+            (specs / "a**[b.yaml").write_text("x: [")
+            return "a**[b"
+        case "loop of links":
+            (specs / "loop.yaml").symlink_to("loop.yaml")
+            return "loop"
+    content = {
+        "latin-1": b"title: caf\xe9",
+        "key that is a list": b"? [a]\n: b",
+        "date that is none": b"release: 2026-99-99",
+        "brackets without end": b"[" * 5000,
+        "a zero byte": b"\0",
+    }[kind]
+    (specs / "stray.yaml").write_bytes(content)
+    return "stray"
+
+
+@pytest.mark.parametrize("when", ["at the start", "while running"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "dangling link",
+        "folder",
+        "name with a pattern",
+        "loop of links",
+        "latin-1",
+        "key that is a list",
+        "date that is none",
+        "brackets without end",
+        "a zero byte",
+    ],
+)
+def test_a_stray_file_is_told_once_and_the_others_are_served(folders, vouched, kind, when):
+    specs, repository = folders
+    (repository / "oral_cancer" / "1").mkdir(parents=True)
+    looks = Candidates(specs, repository, None)
+    if when == "while running":
+        assert looks.look() == (["oral_cancer"], [])
+    name = make_stray(specs, kind)
+    looks.require_profile()
+    releases, problems = looks.look()
+    assert releases == (["oral_cancer"] if when == "at the start" else [])
+    assert [str(specs / f"{name}.yaml") in problem for problem in problems] == [True]
+    assert looks.look() == ([], [])
+
+
 def test_only_what_was_asked_for_is_a_candidate(folders, vouched):
     specs, repository = folders
     (repository / "oral_cancer" / "1").mkdir(parents=True)
