@@ -14,12 +14,12 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from pydantic import ValidationError
 
-from gateway import logs
 from gateway.app import create_app
-from gateway.door.server import Door, DoorError
-from gateway.keys import KeysError, hash_key
-from gateway.readiness import Readiness
+from gateway.core.readiness import Readiness
+from gateway.grpc.server import Door, DoorError
+from gateway.identity.api_keys import KeysError, hash_key
 from gateway.settings import Settings
+from gateway.telemetry import logs
 
 
 class _Server(uvicorn.Server):

@@ -6,25 +6,25 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from gateway import problems
-from gateway.access import Access
-from gateway.admission import Admission
-from gateway.batching import Batching
-from gateway.catalog import Catalog
+from gateway.core.admission import Admission
+from gateway.core.batching import Batching
+from gateway.core.catalog import Catalog
+from gateway.core.readiness import Readiness
 from gateway.dataplane import Dataplane
-from gateway.door.health import Health
-from gateway.door.inference import Inference
-from gateway.door.server import Door
-from gateway.keys import Keys
-from gateway.metrics import Metrics
-from gateway.middleware import ExchangeMiddleware
-from gateway.predictions import Predictions
-from gateway.readiness import Readiness
-from gateway.routes import pipeline_routes, prediction_routes
-from gateway.service_routes import service_routes
+from gateway.grpc.health import Health
+from gateway.grpc.inference import Inference
+from gateway.grpc.server import Door
+from gateway.http import problems
+from gateway.http.access import Access
+from gateway.http.middleware import ExchangeMiddleware
+from gateway.http.predictions import Predictions
+from gateway.http.routes import pipeline_routes, prediction_routes
+from gateway.http.service_routes import service_routes
+from gateway.identity.api_keys import Keys
 from gateway.settings import Settings
-from gateway.tally import Tally
-from gateway.triton import Triton
+from gateway.telemetry.inference import Tally
+from gateway.telemetry.metrics import Metrics
+from gateway.triton.client import Triton
 
 
 def create_app(settings: Settings) -> FastAPI:

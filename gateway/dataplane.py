@@ -5,18 +5,18 @@ import random
 import time
 from collections.abc import Awaitable, Sequence
 
-from gateway.batching import Batching
-from gateway.body import Image
-from gateway.catalog import Catalog, Pipeline
-from gateway.choices import Choices
-from gateway.deadline import Deadline
+from gateway.core.batching import Batching
+from gateway.core.catalog import Catalog, Pipeline
+from gateway.core.deadline import Deadline
+from gateway.core.parameters import Choices
+from gateway.core.retry import twice_if_unavailable
 from gateway.errors import Code, RefusedError
-from gateway.finding import Finding
-from gateway.kinds import kind_of
-from gateway.outputs import Outputs
-from gateway.retry import twice_if_unavailable
-from gateway.tally import Tally
-from gateway.translation import LATE
+from gateway.http.body import Image
+from gateway.results.result import Finding
+from gateway.results.task_handlers import kind_of
+from gateway.telemetry.inference import Tally
+from gateway.triton.outputs import Outputs
+from gateway.triton.triton_errors import LATE
 from pipelines.protocol import Output
 
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.05, 1.0

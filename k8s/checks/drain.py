@@ -9,7 +9,7 @@ from server.service import DRAIN_SECONDS as LAUNCHER_DRAIN_SECONDS
 from server.triton_process import EXIT_TIMEOUT_SECONDS
 
 _AFTER_DRAIN_SECONDS = 5
-"""What the gateway still leaves to calls to Triton (gateway/triton.py)."""
+"""What the gateway still leaves to calls to Triton (gateway/triton/client.py)."""
 _FAREWELL_SECONDS = 3 + 5
 """How long the launcher waits past tritonserver's own timeout, and for what is left of it."""
 

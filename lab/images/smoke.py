@@ -10,7 +10,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from gateway.keys import hash_key
+from gateway.identity.api_keys import hash_key
 from lab.bench.contender import free_ports
 from lab.bench.errors import BenchError
 from lab.bench.own_service import OwnService

@@ -2,7 +2,7 @@
 
 import grpc
 
-from gateway import schemas
+from gateway.results import schemas
 from tests.unit.gateway.toy_triton import Failure
 
 RAW = {"content-type": "image/jpeg"}

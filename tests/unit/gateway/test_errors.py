@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Code, RefusedError, problem, status_of
-from gateway.translation import translate
+from gateway.triton.triton_errors import translate
 from pipelines.protocol import Refusal, refusal
 
 API = Path(__file__).parents[3] / "docs" / "api.md"

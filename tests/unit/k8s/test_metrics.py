@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry, Counter, generate_latest, start_http_server
 
-from gateway.metrics import Metrics
+from gateway.telemetry.metrics import Metrics
 from k8s.checks import metrics, probes, rendering
 from k8s.checks.queries import dashboard_queries, rule_queries, scaler_queries
 from k8s.checks.scrape import Running, series

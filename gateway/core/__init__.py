@@ -1,0 +1,1 @@
+"""What serves a request without knowing its transport: facts, limits, shared calls, readiness."""

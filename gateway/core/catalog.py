@@ -1,0 +1,195 @@
+"""What there is to ask: facts of the pipelines, read back from Triton's model configs."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import structlog
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from gateway.errors import Code, RefusedError
+from gateway.triton.client import Triton
+from pipelines.protocol import PIPELINE_PARAMETER, Delta
+from pipelines.spec import PipelineSpec
+
+log = structlog.get_logger("gateway")
+
+_CALL_SECONDS = 2.0
+_MISS_SECONDS = 1.0
+"""A name that is not known makes Triton be asked again at most so often."""
+_RELEASES_KEPT = 64
+
+
+class Artefact(BaseModel):
+    """A member's file, as the launcher vouched for it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    sha256: str
+    weights: str
+
+
+_ARTEFACTS = TypeAdapter(dict[str, Artefact])
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The facts of one release of a pipeline."""
+
+    spec: PipelineSpec
+    artefacts: Mapping[str, Artefact]
+    release: str
+
+    @classmethod
+    def from_parameters(cls, model: str, parameters: Mapping[str, str]) -> Self:
+        """Reads the parameters of an ensemble's config.
+
+        Raises:
+            ValueError: they are not what the launcher writes.
+        """
+        spec = PipelineSpec.model_validate_json(parameters[PIPELINE_PARAMETER])
+        if spec.name != model:
+            raise ValueError(f"its facts are those of {spec.name}")
+        artefacts = _ARTEFACTS.validate_json(parameters.get(Delta.ARTEFACTS, "{}"))
+        if missing := set(spec.members) - set(artefacts):
+            raise ValueError(f"no artefact of {', '.join(sorted(missing))}: start it by the server")
+        return cls(
+            spec, artefacts, spec.release_id({name: a.sha256 for name, a in artefacts.items()})
+        )
+
+    @property
+    def name(self) -> str:
+        """The pipeline's, which is also its ensemble's."""
+        return self.spec.name
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Each member's share of the weighted mean; 0 for an alternative."""
+        return dict(zip(self.spec.members, self.spec.weights, strict=True))
+
+    def heard(self, member: str | None) -> tuple[str, ...]:
+        """The members that answer a request that names one, or none."""
+        return self.spec.asked if member is None else (member,)
+
+    @property
+    def demo(self) -> bool:
+        """Whether a member's weights are for demonstration only."""
+        return any(artefact.weights == "demo" for artefact in self.artefacts.values())
+
+
+class Catalog:
+    """The current release of each pipeline, and recent ones, so that no answer has stale facts."""
+
+    def __init__(self, triton: Triton) -> None:
+        self._triton = triton
+        self._current: dict[str, Pipeline] = {}
+        self._releases: dict[tuple[str, str], Pipeline] = {}
+        self._listed: dict[str, bool] = {}
+        self._unreadable: dict[str, str] = {}
+        """Errors by model, to tell each once."""
+        self._failure: RefusedError | None = None
+        self._asked = float("-inf")
+        self._lock = asyncio.Lock()
+
+    def pipelines(self) -> list[Pipeline]:
+        """All that Triton has shown so far, by name; loaded at the moment or not."""
+        return sorted(self._current.values(), key=lambda pipeline: pipeline.name)
+
+    async def find(self, name: str) -> Pipeline:
+        """The current facts of a pipeline.
+
+        Raises:
+            RefusedError: `pipeline_unknown`, or `unavailable` where Triton cannot be asked or
+                has not loaded it (yet).
+        """
+        now = time.monotonic()
+        if name not in self._current and now - self._asked > _MISS_SECONDS:
+            await self.refresh()
+        if found := self._current.get(name):
+            return found
+        if self._failure is not None:
+            raise self._failure
+        if self._listed.get(name) is False:
+            raise RefusedError(
+                Code.UNAVAILABLE,
+                "pipeline: it is not loaded. Try again after the seconds in Retry-After.",
+            )
+        known = ", ".join(sorted(self._current)) or "none"
+        raise RefusedError(
+            Code.PIPELINE_UNKNOWN, f"pipeline: there is none of this name. There are: {known}."
+        )
+
+    async def at_release(self, name: str, release: str) -> Pipeline:
+        """The facts that an answer was decided by.
+
+        While the launcher replaces a release, its decision may be new and its ensemble old.
+
+        Raises:
+            RefusedError: with `unavailable` where Triton does not show those facts soon.
+        """
+        for pause in (0.0, 0.1, 0.3, 0.6, 1.0):
+            if found := self._releases.get((name, release)):
+                return found
+            await asyncio.sleep(pause)
+            await self.refresh()
+        if found := self._releases.get((name, release)):
+            return found
+        raise RefusedError(
+            Code.UNAVAILABLE, "pipeline: its release is being replaced. Send it again."
+        )
+
+    async def refresh(self) -> None:
+        """Asks Triton anew; whoever waited while another asked takes that answer."""
+        wanted = time.monotonic()
+        async with self._lock:
+            if self._asked >= wanted:
+                return
+            asked = time.monotonic()
+            try:
+                self._listed = await self._triton.models(_CALL_SECONDS)
+                ready = [name for name, is_ready in self._listed.items() if is_ready]
+                await asyncio.gather(*(self._read(name) for name in ready))
+                self._failure = None
+                if self._triton.spare:
+                    known = list(self._current)
+                    await asyncio.gather(*(self._read_spare(name) for name in known))
+            except RefusedError as failure:
+                self._failure = failure
+            self._asked = asked
+
+    async def _read(self, model: str) -> None:
+        """Reads the current release of a model; what is no pipeline is passed over."""
+        if pipeline := await self._pipeline(self._triton, model):
+            self._current[model] = pipeline
+            self._keep(pipeline)
+
+    async def _read_spare(self, model: str) -> None:
+        """The spare Triton may serve another profile, whose answers have facts of their own."""
+        if self._triton.spare and (pipeline := await self._pipeline(self._triton.spare, model)):
+            self._keep(pipeline)
+
+    def _keep(self, pipeline: Pipeline) -> None:
+        self._releases[pipeline.name, pipeline.release] = pipeline
+        while len(self._releases) > _RELEASES_KEPT:
+            del self._releases[next(iter(self._releases))]
+
+    async def _pipeline(self, triton: Triton, model: str) -> Pipeline | None:
+        try:
+            parameters = await triton.ensemble_parameters(model, _CALL_SECONDS)
+        except RefusedError:
+            # Unloaded since it was listed: what is known of it stays.
+            return None
+        if parameters is None or PIPELINE_PARAMETER not in parameters:
+            return None
+        try:
+            pipeline = Pipeline.from_parameters(model, parameters)
+        except ValueError as error:
+            if self._unreadable.get(model) != str(error):
+                log.error("unreadable pipeline", model=model, error=str(error))  # noqa: TRY400
+            self._unreadable[model] = str(error)
+            return None
+        self._unreadable.pop(model, None)
+        return pipeline

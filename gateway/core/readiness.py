@@ -1,0 +1,87 @@
+"""Whether each pipeline answers, as real inferences tell; the result is kept, so asking is free."""
+
+import asyncio
+import base64
+import time
+
+import structlog
+
+from gateway.core.catalog import Catalog, Pipeline
+from gateway.errors import Code, RefusedError
+from gateway.exception_location import where
+from gateway.triton.client import Triton
+
+log = structlog.get_logger("gateway")
+
+_PROBE = base64.b64decode(
+    b"iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADElEQVR42mNgoA4AAABIAAEQRe/SAAAAAElFTkSuQmCC"
+)
+"""A black PNG of 8 x 8 pixels."""
+_SOON = 1.0
+_ALIVE = {None, Code.BUSY, Code.DEADLINE}
+
+
+class Readiness:
+    """Watches all pipelines; a probe runs only where no traffic vouched for one lately."""
+
+    def __init__(self, triton: Triton, catalog: Catalog, interval: float) -> None:
+        self._triton = triton
+        self._catalog = catalog
+        self._interval = interval
+        self._ready: dict[str, bool] = {}
+        self._succeeded: dict[str, float] = {}
+        self.draining = False
+        """The process is stopping: send it nothing new."""
+
+    def states(self) -> dict[str, bool]:
+        """Each known pipeline's state, by name."""
+        return {pipeline.name: self.ready(pipeline.name) for pipeline in self._catalog.pipelines()}
+
+    def ready(self, name: str) -> bool:
+        """Whether a pipeline answers."""
+        return self._ready.get(name, False) and not self.draining
+
+    def saw(self, name: str, code: Code | None) -> None:
+        """Takes what traffic met: None is a success; what one image met tells nothing of others."""
+        if code is None:
+            self._succeeded[name] = time.monotonic()
+            self._ready[name] = True
+        elif code is Code.UNAVAILABLE:
+            self._ready[name] = False
+
+    async def watch(self) -> None:
+        """Keeps catalogue and states fresh until it is cancelled."""
+        while True:
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 - the watch must outlive any surprise
+                log.error("watch failed", error=type(error).__name__, where=where(error))  # noqa: TRY400
+            states = self.states().values()
+            settled = states and all(states)
+            await asyncio.sleep(self._interval if settled else min(self._interval, _SOON))
+
+    async def look(self) -> None:
+        """Refreshes the catalogue and probes what nothing vouches for."""
+        await self._catalog.refresh()
+        lately = time.monotonic() - self._interval
+        await asyncio.gather(
+            *(
+                self._probe(pipeline)
+                for pipeline in self._catalog.pipelines()
+                if not self._ready.get(pipeline.name)
+                or self._succeeded.get(pipeline.name, 0.0) < lately
+            )
+        )
+
+    async def _probe(self, pipeline: Pipeline) -> None:
+        name, code = pipeline.name, None
+        try:
+            await self._triton.infer(name, [_PROBE], {}, max(self._interval, _SOON))
+        except RefusedError as refusal:
+            code = refusal.code
+        ready = code in _ALIVE
+        if ready != self._ready.get(name):
+            log.info("readiness", pipeline=name, ready=ready, code=code)
+        self._ready[name] = ready
+        if code is None:
+            self._succeeded[name] = time.monotonic()

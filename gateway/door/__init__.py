@@ -1,1 +1,0 @@
-"""The gRPC door: KServe's inference protocol as Triton speaks it, for pipelines alone."""

@@ -1,0 +1,192 @@
+"""Images out of a request's body: a form, raw bytes or JSON, read within limits and in memory."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from starlette.requests import ClientDisconnect, Request
+
+from gateway.errors import CallerGoneError, Code, RefusedError
+from gateway.http.json_body import ImageBody, ImagesBody, image_bytes, parse
+from gateway.http.multipart import FormReader
+
+_WRAPPING = 64 * 1024
+"""What a form's boundaries and headers, or JSON around an image, may add."""
+
+
+class Kind(StrEnum):
+    """How an image may be sent."""
+
+    FORM = "multipart/form-data"
+    JSON = "application/json"
+    RAW = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image as sent, or why it cannot be looked at."""
+
+    data: bytes
+    where: str
+    """The input's name for problem details: `file`, `files[3]`."""
+    filename: str | None = None
+    refusal: RefusedError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body that has not been read yet."""
+
+    request: Request
+    kind: Kind
+    image_size: int
+    """Largest image, in bytes."""
+    limit: int
+    """Largest body, in bytes."""
+    declared: int | None
+
+    @classmethod
+    def of_one(cls, request: Request, image_size: int) -> Self:
+        """The body of a request about one image, by its headers.
+
+        Raises:
+            RefusedError: another content type, or a declared size beyond the limit.
+        """
+        kind = _kind(request)
+        payload = image_size * 4 // 3 + 4 if kind is Kind.JSON else image_size
+        limit = payload if kind is Kind.RAW else payload + _WRAPPING
+        return cls._checked(request, kind, image_size, limit)
+
+    @classmethod
+    def of_many(cls, request: Request, image_size: int, limit: int) -> Self:
+        """The body of a batch, by its headers.
+
+        Raises:
+            RefusedError: another content type, or a declared size beyond the limit.
+        """
+        kind = _kind(request)
+        if kind is Kind.RAW:
+            raise _unsupported("Send multipart/form-data or application/json.")
+        return cls._checked(request, kind, image_size, limit)
+
+    @property
+    def size(self) -> int:
+        """Bytes to reserve: what was declared, else the most there may be."""
+        return self.limit if self.declared is None else self.declared
+
+    async def image(self) -> Image:
+        """Reads one image.
+
+        Raises:
+            RefusedError: the body is too large, malformed or lacks the image.
+            CallerGoneError: the caller hung up.
+        """
+        if self.kind is Kind.FORM:
+            (image,) = await self._form("file", 1)
+        elif self.kind is Kind.RAW:
+            image = Image(bytes(await self._collect()), "body")
+        else:
+            text = parse(ImageBody, await self._collect()).image
+            image = self._decoded(text, "image", None)
+        if image.refusal:
+            raise image.refusal
+        return image
+
+    async def images(self, count: int) -> list[Image]:
+        """Reads up to `count` images, in their order; a bad one has its refusal in its place.
+
+        Raises:
+            RefusedError: the body is too large, malformed or has no image.
+            CallerGoneError: the caller hung up.
+        """
+        if self.kind is Kind.FORM:
+            return await self._form("files", count)
+        entries = parse(ImagesBody, await self._collect()).images
+        if not entries:
+            raise RefusedError(Code.FIELD_MISSING, "images: the list is empty. Send one or more.")
+        if len(entries) > count:
+            raise RefusedError(Code.TOO_MANY_FILES, f"images: send at most {count} images.")
+        return [
+            self._decoded(entry.image, f"images[{index}].image", entry.filename)
+            for index, entry in enumerate(entries)
+        ]
+
+    @classmethod
+    def _checked(cls, request: Request, kind: Kind, image_size: int, limit: int) -> Self:
+        length = request.headers.get("content-length", "")
+        declared = int(length) if length.isascii() and length.isdigit() else None
+        if declared is not None and declared > limit:
+            raise _too_large("body", limit)
+        return cls(request, kind, image_size, limit, declared)
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        received = 0
+        try:
+            async for chunk in self.request.stream():
+                received += len(chunk)
+                if received > self.limit:
+                    raise _too_large("body", self.limit)
+                yield chunk
+        except ClientDisconnect:
+            raise CallerGoneError from None
+
+    async def _collect(self) -> bytearray:
+        data = bytearray()
+        async for chunk in self._chunks():
+            data += chunk
+        return data
+
+    async def _form(self, field: str, count: int) -> list[Image]:
+        content_type = self.request.headers["content-type"]
+        reader = FormReader(content_type, field, size=self.image_size, count=count)
+        async for chunk in self._chunks():
+            reader.feed(chunk)
+        images = []
+        for index, part in enumerate(reader.close()):
+            where = field if field == "file" else f"{field}[{index}]"
+            refusal = _too_large(where, self.image_size) if part.too_large else None
+            images.append(Image(bytes(part.data), where, part.filename, refusal))
+        return images
+
+    def _decoded(self, text: str, where: str, filename: str | None) -> Image:
+        try:
+            data = image_bytes(text, where)
+        except RefusedError as refusal:
+            return Image(b"", where, filename, refusal)
+        if len(data) > self.image_size:
+            return Image(b"", where, filename, _too_large(where, self.image_size))
+        return Image(data, where, filename)
+
+
+def _kind(request: Request) -> Kind:
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise RefusedError(
+            Code.CONTENT_TYPE_UNSUPPORTED,
+            "Content-Encoding: compressed bodies are not read. Send the body as it is.",
+        )
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not media_type and _empty(request):
+        raise RefusedError(Code.FIELD_MISSING, "file: nothing was sent. Send an image.")
+    if media_type in {Kind.FORM, Kind.JSON}:
+        return Kind(media_type)
+    if media_type == Kind.RAW or media_type.startswith("image/"):
+        return Kind.RAW
+    raise _unsupported("Send multipart/form-data, application/json, image/* or octet-stream.")
+
+
+def _empty(request: Request) -> bool:
+    length = request.headers.get("content-length", "0")
+    return length == "0" and "transfer-encoding" not in request.headers
+
+
+def _unsupported(remedy: str) -> RefusedError:
+    return RefusedError(
+        Code.CONTENT_TYPE_UNSUPPORTED, f"Content-Type: images cannot be read from it. {remedy}"
+    )
+
+
+def _too_large(where: str, limit: int) -> RefusedError:
+    return RefusedError(
+        Code.BODY_TOO_LARGE, f"{where}: it has more than {limit} bytes. Send a smaller one."
+    )

@@ -1,1 +1,0 @@
-"""Answers as JSON: the shapes of docs/api.md, from findings and facts."""

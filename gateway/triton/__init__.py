@@ -1,0 +1,1 @@
+"""The client of Triton: calls, tensors, and what Triton's errors mean."""

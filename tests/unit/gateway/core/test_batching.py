@@ -1,0 +1,196 @@
+"""Images that wait for Triton together share a call."""
+
+import asyncio
+
+import grpc
+import numpy as np
+import pytest
+
+from gateway.errors import Code, RefusedError
+from gateway.triton.outputs import Outputs
+from pipelines.protocol import Output, Refusal, refusal
+from tests.unit.gateway.samples import JPEG, RAW, assert_problem
+from tests.unit.gateway.toy_answers import encoded
+from tests.unit.gateway.toy_triton import Failure
+
+pytestmark = pytest.mark.anyio
+
+
+async def ask(client, image=JPEG, **parameters):
+    url = "/api/v1/predict"
+    return await client.post(url, content=image, headers=RAW, params=parameters)
+
+
+@pytest.fixture
+async def client(start):
+    return await start(triton_calls=1)
+
+
+@pytest.fixture
+def gate(client, triton):
+    return triton.hold()
+
+
+async def under_way(triton, images):
+    while triton.now < images:  # noqa: ASYNC110 - gRPC sets no event
+        await asyncio.sleep(0.005)
+
+
+async def held(client, triton, gate, *more):
+    """The answers to requests that came while the only call was taken, and to the first."""
+    first = asyncio.create_task(ask(client))
+    await under_way(triton, 1)
+    rest = [asyncio.create_task(each) for each in more]
+    await asyncio.sleep(0.05)
+    gate.set()
+    return await asyncio.gather(first, *rest)
+
+
+async def test_what_comes_while_a_call_is_under_way_shares_the_next(client, triton, gate):
+    answers = await held(client, triton, gate, *(ask(client) for _ in range(7)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert triton.calls == [1, 7]
+
+
+async def test_no_call_has_more_images_than_the_ensemble_takes(client, triton, gate):
+    most = triton.spec.serving.max_batch
+    answers = await held(client, triton, gate, *(ask(client) for _ in range(most + 3)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert triton.calls == [1, most, 3]
+
+
+async def test_free_calls_share_what_waits(start, triton):
+    client = await start(triton_calls=2)
+    gate = triton.hold()
+    first = [asyncio.create_task(ask(client)) for _ in range(2)]
+    await under_way(triton, 2)
+    rest = [asyncio.create_task(ask(client)) for _ in range(6)]
+    await asyncio.sleep(0.05)
+    gate.set()
+    await asyncio.gather(*first, *rest)
+    assert sum(triton.calls) == 8
+    assert max(triton.calls) >= 3
+
+
+async def test_other_choices_are_asked_apart(client, triton, gate):
+    answers = await held(
+        client,
+        triton,
+        gate,
+        ask(client, threshold="0.1"),
+        ask(client, threshold="0.9"),
+        ask(client),
+    )
+    assert [answer.json()["threshold"] for answer in answers] == [0.5, 0.1, 0.9, 0.5]
+    assert triton.calls == [1, 1, 1, 1]
+
+
+async def test_a_refused_image_does_not_harm_those_it_shared_a_call_with(client, triton, gate):
+    async def refuse(image, _parameters):
+        if image.endswith(b"broken"):
+            text = refusal(Refusal.IMAGE_UNDECODABLE, "it is broken. Send it again.")
+            raise Failure(grpc.StatusCode.INVALID_ARGUMENT, text)
+
+    triton.rules.append(refuse)
+    good, bad = [ask(client) for _ in range(3)], ask(client, JPEG + b"broken")
+    *answers, refused = await held(client, triton, gate, *good, bad)
+    assert {answer.status_code for answer in answers} == {200}
+    assert_problem(refused, 422, "image_undecodable")
+    assert triton.calls == [1, 4, 1, 1, 1, 1]
+
+
+async def test_who_is_answered_before_others_of_its_call_leaves_nothing_behind(start, triton):
+    client = await start(triton_calls=1, max_in_flight=3)
+    gate, done = triton.hold(), asyncio.Event()
+    refused_before = False
+
+    async def refuse_late(image, _parameters):
+        nonlocal refused_before
+        if image.endswith(b"broken"):
+            if refused_before:
+                await done.wait()
+            refused_before = True
+            text = refusal(Refusal.IMAGE_UNDECODABLE, "it is broken. Send it again.")
+            raise Failure(grpc.StatusCode.INVALID_ARGUMENT, text)
+
+    triton.rules.append(refuse_late)
+    first = asyncio.create_task(ask(client))
+    await under_way(triton, 1)
+    good, bad = (asyncio.create_task(ask(client, JPEG + end)) for end in (b"", b"broken"))
+    await asyncio.sleep(0.05)
+    gate.set()
+    assert {answer.status_code for answer in await asyncio.gather(first, good)} == {200}
+    more = [asyncio.create_task(ask(client)) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    done.set()
+    assert {answer.status_code for answer in await asyncio.gather(*more)} == {200}
+    assert_problem(await bad, 422, "image_undecodable")
+    assert triton.calls == [1, 2, 1, 1, 2]
+
+
+async def test_a_failure_of_triton_is_told_to_all_who_shared_the_call(client, triton, gate):
+    async def fail(_image, _parameters):
+        raise Failure(grpc.StatusCode.INTERNAL, "broken")
+
+    triton.rules.append(fail)
+    answers = await held(client, triton, gate, ask(client), ask(client))
+    assert [answer.status_code for answer in answers] == [500, 500, 500]
+    assert triton.calls == [1, 2]
+
+
+async def test_the_unexpected_is_told_to_all_who_shared_the_call(client, triton, gate, monkeypatch):
+    def explode(_response):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gateway.triton.client.tensors", explode)
+    answers = await held(client, triton, gate, ask(client), ask(client))
+    for answer in answers:
+        assert_problem(answer, 500, "internal")
+
+
+async def test_who_left_before_its_call_is_not_asked_about(client, triton, gate):
+    first = asyncio.create_task(ask(client))
+    await under_way(triton, 1)
+    gone, stayed = asyncio.create_task(ask(client)), asyncio.create_task(ask(client))
+    await asyncio.sleep(0.05)
+    gone.cancel()
+    await asyncio.sleep(0.05)
+    gate.set()
+    assert {answer.status_code for answer in await asyncio.gather(first, stayed)} == {200}
+    assert triton.calls == [1, 1]
+
+
+async def test_images_left_behind_keep_their_places(start, triton):
+    client = await start(triton_calls=1, deadline_seconds=0.5, max_in_flight=4)
+    gate = triton.hold()
+    first = asyncio.create_task(ask(client))
+    await under_way(triton, 1)
+    rest = [asyncio.create_task(ask(client)) for _ in range(3)]
+    for answer in await asyncio.gather(first, *rest):
+        assert_problem(answer, 504, "deadline")
+    await under_way(triton, 4)
+    assert_problem(await ask(client), 429, "busy")
+    gate.set()
+    while triton.now:  # noqa: ASYNC110 - gRPC sets no event
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
+    assert (await ask(client)).status_code == 200
+
+
+def test_rows_are_each_image_s_own():
+    numbers = np.arange(12, dtype=np.float32).reshape(3, 4)
+    texts = [b"a", b"", b"long"]
+    together = Outputs(
+        {Output.PROBABILITIES: numbers.tobytes(), Output.RELEASE: encoded(texts)}, {Output.RELEASE}
+    )
+    rows = together.rows(3)
+    assert [row.floats(Output.PROBABILITIES, 4) for row in rows] == numbers.tolist()
+    assert [row.strings(Output.RELEASE, 1) for row in rows] == [[text] for text in texts]
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_rows_that_do_not_come_out_even_are_a_misfit(count):
+    for raw, texts in ((bytes(9), ()), (encoded([b"a"] * 9), {"x"})):
+        with pytest.raises(RefusedError) as caught:
+            Outputs({"x": raw}, texts).rows(count)
+        assert caught.value.code is Code.MODEL_OUTPUT

@@ -1,0 +1,43 @@
+import pytest
+
+from gateway.identity.api_keys import Keys, KeysError, hash_key
+
+KEY = "correct-horse-battery"
+
+
+def test_a_hashed_key_is_known_by_its_name(tmp_path):
+    path = tmp_path / "keys"
+    other = hash_key("lab", "another-long-enough-key")
+    path.write_text(f"# who may call\n\n{hash_key('clinic', KEY)}\n{other}\n", "utf-8")
+    keys = Keys.read(path)
+    assert keys.owner(KEY) == "clinic"
+    assert keys.owner("another-long-enough-key") == "lab"
+    assert keys.owner(KEY + "x") is None
+    assert keys.owner("") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "has no key"),
+        ("# only a comment\n", "has no key"),
+        ("clinic:correct-horse-battery\n", ":1: is not name:sha256"),
+        (f"a:{'0' * 64}\na:{'1' * 64}\n", "stands twice"),
+    ],
+)
+def test_an_unusable_file_of_keys_is_refused(tmp_path, text, problem):
+    path = tmp_path / "keys"
+    path.write_text(text, "utf-8")
+    with pytest.raises(KeysError, match=problem):
+        Keys.read(path)
+
+
+def test_a_missing_file_of_keys_is_refused(tmp_path):
+    with pytest.raises(KeysError, match="cannot be read"):
+        Keys.read(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("name", "key"), [("clinic", "short"), ("a b", KEY), ("", KEY)])
+def test_a_key_that_is_short_or_badly_named_is_refused(name, key):
+    with pytest.raises(KeysError):
+        hash_key(name, key)

@@ -1,0 +1,88 @@
+"""The channel to Triton, where one name stands for several."""
+
+import asyncio
+from collections import Counter
+
+import grpc
+import httpx
+import pytest
+
+from gateway.app import create_app
+from gateway.core.batching import Batching
+from gateway.errors import RefusedError
+from gateway.settings import Settings
+from gateway.triton.client import Triton
+from pipelines.load import load_spec
+from pipelines.ports import Ports
+from tests.unit.gateway.samples import JPEG, RAW, assert_problem
+from tests.unit.gateway.toy_triton import Failure, ToyTriton, release_of, running
+
+pytestmark = pytest.mark.anyio
+ASKED = 8
+MEMORY = Failure(
+    grpc.StatusCode.INTERNAL, "onnx runtime error 1: CUDA failure 2: out of memory ; GPU=0"
+)
+
+
+async def test_several_tritons_behind_one_name_are_asked_in_turns():
+    async with running(ToyTriton()) as one, running(ToyTriton()) as other:
+        triton = Triton(f"ipv4:127.0.0.1:{one.port},127.0.0.1:{other.port}")
+        triton.open()
+        # The first calls find the connections of the second one still on their way.
+        while not (one.calls and other.calls):
+            await triton.infer("oral_cancer", [b"image"], {}, 5)
+        one.calls.clear()
+        other.calls.clear()
+        for _ in range(ASKED):
+            await triton.infer("oral_cancer", [b"image"], {}, 5)
+        assert len(one.calls) == len(other.calls) == ASKED // 2
+        await triton.close()
+
+
+async def test_what_is_left_behind_is_counted_by_ensemble():
+    async with running(ToyTriton()) as toy:
+        done = toy.hold()
+        triton = Triton(f"127.0.0.1:{toy.port}")
+        triton.open()
+        batching = Batching(triton, 1)
+        with pytest.raises(RefusedError):
+            await triton.infer("oral_cancer", [b"image"] * 2, {}, 0.1)
+        asked = asyncio.create_task(batching.infer("mhist", b"image", {}, 5, 8))
+        async with asyncio.timeout(5):
+            while toy.now < 3:  # noqa: ASYNC110 - gRPC sets no event
+                await asyncio.sleep(0.005)
+        asked.cancel()
+        await asyncio.sleep(0)
+        left = [triton.left_behind, batching.left_behind]
+        assert left == [Counter(oral_cancer=2), Counter(mhist=1)]
+        done.set()
+        await triton.close()
+
+
+async def predicted(toy, **settings):
+    """What a gateway answers whose first Triton has no memory left."""
+    ports = Ports(triton_grpc_port=toy.port)
+    app = create_app(Settings(ports=ports, readiness_interval_seconds=60, **settings))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            await toy.probed()
+            toy.failures.append(MEMORY)
+            return await client.post("/api/v1/predict", content=JPEG, headers=RAW)
+
+
+async def test_what_a_gpu_has_no_memory_for_is_asked_of_the_spare_triton():
+    async with running(ToyTriton()) as gpu, running(ToyTriton()) as cpu:
+        cpu.serve(load_spec("oral_cancer", profile="onnx"))
+        answer = await predicted(gpu, spare_triton=f"127.0.0.1:{cpu.port}")
+        assert answer.status_code == 200, answer.text
+        # Shown by the facts of who decided.
+        assert answer.json()["release"] == release_of(cpu.spec)
+        assert cpu.calls == [1]
+
+
+async def test_without_a_spare_triton_it_may_be_sent_again():
+    async with running(ToyTriton()) as gpu:
+        answer = await predicted(gpu)
+        assert_problem(answer, 503, "out_of_memory")
+        assert answer.headers["retry-after"] == "2"
