@@ -1,8 +1,10 @@
 import asyncio
 import os
 import socket
+import subprocess
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 import uvicorn
@@ -10,7 +12,9 @@ from secondopinion import AsyncClient, Client, Retries
 from secondopinion.command_line import app
 from typer.testing import CliRunner
 
+from client.tests.processes import COMMAND
 from client.tests.service import Service, create_app
+from tests.processes import child
 
 QUICK = Retries(attempts=4, total_seconds=20, first_delay=0.01, longest_delay=0.02)
 
@@ -83,3 +87,16 @@ def command(service, monkeypatch):
 @pytest.fixture
 def environment(service):
     return os.environ | {"SECONDOPINION_URL": service.url, "PYTHONWARNINGS": "error"}
+
+
+@pytest.fixture
+def start(environment):
+    """Starts the command as a process of its own, which ends with the test at the latest."""
+    with ExitStack() as stack:
+
+        def start(words, **options):
+            settings = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            command = [*COMMAND, *map(str, words)]
+            return stack.enter_context(child(command, **settings | options))
+
+        yield start

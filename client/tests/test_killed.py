@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from client.tests.processes import COMMAND, start, wait_until
+from client.tests.processes import COMMAND, wait_until
 from client.tests.test_offline import read
 
 PHOTOS = 150
@@ -23,10 +23,10 @@ def folder(tmp_path):
     return photos
 
 
-def killed(words, environment, service, seconds):
+def killed(words, start, service, seconds):
     """Kills a run that many seconds after its first question; whether it was not done before."""
     before = len(service.asked)
-    process = start(words, environment)
+    process = start(words)
     wait_until(lambda: len(service.asked) > before or process.poll() is not None)
     time.sleep(seconds)
     process.send_signal(signal.SIGKILL)
@@ -38,14 +38,14 @@ def killed(words, environment, service, seconds):
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_killed_at_random_moments_each_photo_ends_up_with_one_row(
-    folder, environment, service, tmp_path, suffix
+    folder, start, service, tmp_path, suffix
 ):
     out = tmp_path / f"results{suffix}"
     words = [folder, "--out", out, "--keep-failed"]
     chance = random.Random(suffix)  # noqa: S311 - the same moments each time
-    kills = sum(killed(words, environment, service, chance.uniform(0, 0.3)) for _ in range(6))
+    kills = sum(killed(words, start, service, chance.uniform(0, 0.3)) for _ in range(6))
     assert kills >= 3
-    process = start(words, environment)
+    process = start(words)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1, err.decode()
     rows = read(out)
@@ -61,11 +61,9 @@ def test_killed_at_random_moments_each_photo_ends_up_with_one_row(
     ]
 
 
-def test_ctrl_c_writes_what_was_answered_and_the_next_run_goes_on(
-    folder, environment, service, tmp_path
-):
+def test_ctrl_c_writes_what_was_answered_and_the_next_run_goes_on(folder, start, service, tmp_path):
     out = tmp_path / "results.parquet"
-    process = start([folder, "--out", out], environment)
+    process = start([folder, "--out", out])
     wait_until(lambda: len(service.asked) > 30)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
@@ -74,7 +72,7 @@ def test_ctrl_c_writes_what_was_answered_and_the_next_run_goes_on(
     assert "run it again to go on" in err.decode()
     first = read(out)
     assert 20 < len(first) < PHOTOS
-    process = start([folder, "--out", out, "--keep-failed"], environment)
+    process = start([folder, "--out", out, "--keep-failed"])
     assert process.wait(timeout=60) == 1
     process.communicate()
     assert len(read(out)) == PHOTOS
@@ -82,10 +80,10 @@ def test_ctrl_c_writes_what_was_answered_and_the_next_run_goes_on(
 
 
 def test_a_second_run_on_the_same_file_is_refused_while_the_first_goes_on(
-    folder, environment, service, tmp_path
+    folder, start, environment, service, tmp_path
 ):
     out = tmp_path / "results.csv"
-    first = start([folder, "--out", out], environment)
+    first = start([folder, "--out", out])
     wait_until(lambda: len(service.asked) > 10)
     second = subprocess.run(
         [*COMMAND, str(folder), "--out", str(out), "--restart"],

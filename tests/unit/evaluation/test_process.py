@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+from tests.processes import child
+
 COMMAND = [sys.executable, "-m", "evaluation"]
 
 
@@ -26,20 +28,22 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing_behind(service, tmp_path):
     for name in "abcdefgh":
         slow = {"slow": 5, "then": [0.1, 0.9]}
         (tmp_path / "cancer" / name).write_text(json.dumps(slow))
-    run = subprocess.Popen(
-        [*COMMAND, "lesions", str(tmp_path), "--url", service.url, "--out", str(tmp_path / "run")],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    command = [
+        *COMMAND,
+        "lesions",
+        str(tmp_path),
+        "--url",
+        service.url,
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    with child(command, stderr=subprocess.PIPE, text=True) as run:
         end = time.monotonic() + 60
         while len(service.seen) < 4:
             assert time.monotonic() < end, "the service was not asked"
             time.sleep(0.05)
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=20)
-    finally:
-        run.kill()
     assert run.returncode == 130
     assert errors.startswith("evaluation: stopped")
     assert "Traceback" not in errors

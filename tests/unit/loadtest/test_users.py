@@ -12,6 +12,7 @@ import yaml
 
 from loadtest.budgets import BUDGETS
 from loadtest.local_service import ROOT
+from tests.processes import child
 from tests.unit.loadtest.toy_service import BUSY, PIPELINE
 
 # Right answers to the photos, and one kind's questions to the unloaded service.
@@ -26,19 +27,18 @@ def load(toy, tmp_path):
         command = [*COMMAND, "run", f"--url={toy.url}", *words]
         command += [f"--seconds={seconds}", f"--rate={rate}", "--users=1"]
         command += [f"--out={tmp_path / 'out'}", *kinds]
-        return subprocess.Popen(
+        return child(
             command,
             cwd=ROOT,
             env={name: value for name, value in os.environ.items() if "LOADTEST" not in name},
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
-            start_new_session=True,
         )
 
     def run(*kinds, **options):
-        process = start(*kinds, **options)
-        _, errors = process.communicate(timeout=90)
+        with start(*kinds, **options) as process:
+            _, errors = process.communicate(timeout=90)
         return process.returncode, errors
 
     run.start = start
@@ -90,16 +90,13 @@ def test_users_of_an_open_loop_do_not_wait_for_answers(toy, load, tmp_path):
 
 def test_ctrl_c_lets_what_is_under_way_end_and_judges(toy, load, tmp_path):
     toy.after = LEARNT
-    process = load.start("IntegrationEngine", budgets=generous(tmp_path), seconds=600)
-    try:
+    with load.start("IntegrationEngine", budgets=generous(tmp_path), seconds=600) as process:
         give_up = time.monotonic() + 60
         while toy.asked < LEARNT + 3:
             assert time.monotonic() < give_up, "no user sent anything"
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
     user = load.summary()["users"]["integration_engine"]
