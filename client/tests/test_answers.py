@@ -4,6 +4,7 @@ import io
 import pytest
 from secondopinion import AsyncClient, Client, Member, UnexpectedAnswerError
 
+from client.tests import documents
 from client.tests.service import JSONResponse
 
 GOOD = b"cancer 0.95"
@@ -22,6 +23,11 @@ def test_a_prediction_carries_what_the_service_said(ask):
 
 def test_fields_of_a_newer_service_are_kept_in_raw(ask):
     assert ask("predict", GOOD).raw["from_a_newer_service"] == {"unknown": [1, 2, 3]}
+
+
+def test_the_answer_as_received_is_left_out_where_one_is_printed(ask):
+    assert "newer_service" not in repr(ask("predict", GOOD))
+    assert "confidence=0.95" in repr(ask("predict", GOOD))
 
 
 def test_demo_weights_are_recognised(ask, service):
@@ -141,7 +147,13 @@ def test_readiness_is_asked_once_and_is_no_error(ask, service):
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"confidence": "high"}, "confidence"), ({"prediction": None}, "prediction")],
+    [
+        ({"confidence": "high"}, "confidence"),
+        ({"confidence": True}, "confidence"),
+        ({"prediction": None}, "prediction"),
+        ({"members": {"vgg16": {"version": 1}}}, "version"),
+        ({"probabilities": {"cancer": "0.9"}}, "probabilities"),
+    ],
 )
 def test_an_answer_of_another_shape_names_the_field(ask, service, change, named):
     good = {"request_id": "1", "pipeline": "p", "release": "1", "prediction": "a", "confidence": 1}
@@ -150,11 +162,46 @@ def test_an_answer_of_another_shape_names_the_field(ask, service, change, named)
         ask("predict", GOOD)
 
 
+def test_an_answer_without_a_field_names_it(ask, service):
+    service.replies.append(JSONResponse({"request_id": "1", "pipeline": "p", "prediction": "a"}))
+    with pytest.raises(UnexpectedAnswerError, match="missing required field `"):
+        ask("predict", GOOD)
+
+
+def test_a_pipeline_of_another_shape_names_the_field(ask, service, monkeypatch):
+    whole = documents.pipeline
+    monkeypatch.setattr(documents, "pipeline", lambda *args: whole(*args) | {"classes": "ab"})
+    with pytest.raises(UnexpectedAnswerError, match=r"\$\.pipelines\[0\]\.classes"):
+        ask("pipelines")
+    with pytest.raises(UnexpectedAnswerError, match=r"\$\.classes"):
+        ask("pipeline", "oral_cancer")
+
+
 def test_a_batch_that_lacks_an_image_is_not_taken(ask, service):
     summary = {"total": 1, "failed": 0}
     service.replies.append(JSONResponse({"results": [], "summary": summary}))
     with pytest.raises(UnexpectedAnswerError, match="0 for 1"):
         ask("predict_batch", [GOOD])
+
+
+@pytest.mark.parametrize(
+    ("method", "place", "missing"),
+    [
+        ("predict_batch", {"prediction": "cancer"}, "confidence"),
+        ("predict_batch", {}, "prediction"),
+        ("detect_batch", {"predictions": []}, "image"),
+        ("detect_batch", {}, "image"),
+    ],
+)
+def test_a_place_of_a_batch_with_neither_answer_nor_error_is_not_taken(
+    ask, service, method, place, missing
+):
+    summary = {"total": 1, "failed": 0}
+    results = [{"index": 0, "filename": "image-0"} | place]
+    service.replies.append(JSONResponse({"results": results, "summary": summary}))
+    with pytest.raises(UnexpectedAnswerError) as caught:
+        ask(method, [GOOD])
+    assert f"`{missing}` - at `$.results[0]`" in str(caught.value)
 
 
 def test_both_clients_offer_the_same_methods():

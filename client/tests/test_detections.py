@@ -15,7 +15,8 @@ def test_detections_carry_what_the_service_said(ask):
     assert (circle.class_name, circle.score, circle.area) == ("circle", 0.9, 80)
     assert square.box == Box(x1=10, y1=5.5, x2=18, y2=15.5)
     assert circle.mask is circle.polygons is answer.visualization is None
-    assert answer.image == ImageSize(width=100, height=50)
+    assert answer.image == ImageSize(width=100, height=50) == (100, 50)
+    assert (*answer.image,) == (100, 50)
     assert answer.metrics.count == 2
     assert answer.metrics.class_distribution == {"circle": 1, "square": 1}
     assert answer.metrics.scores == (0.9, 0.75)
@@ -83,10 +84,10 @@ def test_asking_by_the_wrong_method_names_the_right_one(ask, method, image, pipe
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"box": [1, 2, 3]}, "`box` should be 4 numbers"),
-        ({"box": [1, 2, 3, "4"]}, "`box` should be numbers"),
-        ({"score": None}, "`score`"),
-        ({"polygons": [1, 2]}, "`polygons` should be lists of numbers"),
+        ({"box": [1, 2, 3]}, "length 4, got 3 - at `$.predictions[0].box`"),
+        ({"box": [1, 2, 3, "4"]}, "`float`, got `str` - at `$.predictions[0].box[3]`"),
+        ({"score": None}, "`$.predictions[0].score`"),
+        ({"polygons": [1, 2]}, "`array`, got `int` - at `$.predictions[0].polygons[0]`"),
         ({"mask": {"size": [1, 2]}}, "`counts`"),
     ],
 )

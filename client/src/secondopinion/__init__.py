@@ -3,24 +3,29 @@
 from secondopinion._answers import (
     AdvancedPrediction,
     Answer,
+    BatchItem,
+    BatchResult,
+    BatchSummary,
     Member,
     Opinion,
     Prediction,
     Uncertainty,
 )
 from secondopinion._async_client import AsyncClient
-from secondopinion._batches import (
-    BatchItem,
-    BatchResult,
-    BatchSummary,
-    DetectionsBatch,
-    DetectionsItem,
-)
 from secondopinion._calls import Choices
 from secondopinion._catalogue import Limits, Pipeline, PipelineMember, Pipelines, Threshold
 from secondopinion._client import Client
 from secondopinion._connection import __version__
-from secondopinion._detections import Box, Detection, Detections, ImageSize, Mask, Metrics
+from secondopinion._detections import (
+    Box,
+    Detection,
+    Detections,
+    DetectionsBatch,
+    DetectionsItem,
+    ImageSize,
+    Mask,
+    Metrics,
+)
 from secondopinion._errors import (
     AnswerTimeoutError,
     BusyError,

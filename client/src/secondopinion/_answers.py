@@ -1,26 +1,39 @@
-"""What comes back, typed. Fields that this version does not know stay in `raw`."""
+"""The answers for one image and for a batch, as types."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, kw_only=True)
-class Member:
+from secondopinion._problem import Problem
+
+
+class Member(Struct, frozen=True, kw_only=True):
     """A model of the ensemble: its version and the SHA-256 of its file."""
 
-    version: str | None
-    sha256: str | None
+    version: str | None = None
+    sha256: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What every answer of a pipeline carries.
+class Received(Struct, frozen=True, kw_only=True):
+    """Part of an answer that is kept as it was received, too.
 
     Attributes:
-        request_id: To find the request in the service's logs.
-        pipeline: Name of the pipeline that answered.
-        release: Which release of its models and settings answered.
+        raw: The JSON object. It also has the fields that this version of the client does not know.
+    """
+
+    raw: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        names = [name for name in self.__struct_fields__ if name not in {"raw", "visualization"}]
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"{type(self).__name__}({shown})"
+
+
+class Response(Received, frozen=True, kw_only=True):
+    """What the answer for one image and the answer for a batch have in common.
+
+    Attributes:
         threshold: Score from which a binary pipeline says positive, or from which a detector
             names what it found; None where none decided.
         preprocessing: Profile, such as `exact`.
@@ -28,19 +41,14 @@ class Answer:
         processing_time_ms: Time inside the service, in milliseconds.
         members: The models that were asked, by name.
         member: Name of the one model that was asked alone, else None.
-        raw: The answer as it was received.
     """
 
-    request_id: str
-    pipeline: str
-    release: str
-    threshold: float | None
-    preprocessing: str | None
-    weights: str | None
-    processing_time_ms: float | None
-    members: Mapping[str, Member]
-    member: str | None
-    raw: Mapping[str, Any] = field(repr=False, compare=False)
+    threshold: float | None = None
+    preprocessing: str | None = None
+    weights: str | None = None
+    processing_time_ms: float | None = None
+    members: Mapping[str, Member] = {}
+    member: str | None = None
 
     @property
     def demo(self) -> bool:
@@ -48,8 +56,21 @@ class Answer:
         return self.weights == "demo"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prediction(Answer):
+class Answer(Response, frozen=True, kw_only=True):
+    """The answer for one image.
+
+    Attributes:
+        request_id: To find the request in the service's logs.
+        pipeline: Name of the pipeline that answered.
+        release: Which release of its models and settings answered.
+    """
+
+    request_id: str
+    pipeline: str
+    release: str
+
+
+class Prediction(Answer, frozen=True, kw_only=True):
     """A classifier's answer for one image.
 
     Attributes:
@@ -61,11 +82,10 @@ class Prediction(Answer):
 
     prediction: str
     confidence: float
-    probabilities: Mapping[str, float]
+    probabilities: Mapping[str, float] = {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Uncertainty:
+class Uncertainty(Struct, frozen=True, kw_only=True):
     """How far the answer can be leaned on.
 
     Attributes:
@@ -77,23 +97,89 @@ class Uncertainty:
 
     level: str
     disagreement: float
-    entropy: float | None
-    recommendation: str
+    entropy: float | None = None
+    recommendation: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Opinion(Member):
+class Opinion(Member, frozen=True, kw_only=True):
     """One member's own answer; confidence and probabilities are 0 to 1, as is its weight."""
 
     prediction: str
     confidence: float
-    probabilities: Mapping[str, float]
-    weight: float | None
+    probabilities: Mapping[str, float] = {}
+    weight: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class AdvancedPrediction(Prediction):
+class AdvancedPrediction(Prediction, frozen=True, kw_only=True):
     """A prediction with how sure it is, and what each member said (`models`, by name)."""
 
     uncertainty: Uncertainty
-    models: Mapping[str, Opinion]
+    models: Mapping[str, Opinion] = {}
+
+
+class BatchPlace(Struct, frozen=True, kw_only=True):
+    """One image's place in a batch.
+
+    Attributes:
+        index: Place among the images that were sent, from 0.
+        filename: The path as it was given, else `image INDEX`.
+        error: Why this image has no answer; the other fields are then None or empty.
+    """
+
+    index: int
+    filename: str
+    error: Problem | None = None
+
+    def _need(self, *names: str) -> None:
+        missing = [name for name in names if getattr(self, name) is None]
+        if missing and self.error is None:
+            raise ValueError(f"Object missing required field `{missing[0]}`")
+
+
+class BatchItem(BatchPlace, frozen=True, kw_only=True):
+    """What a classifier says about one image, or `error`."""
+
+    prediction: str | None = None
+    confidence: float | None = None
+    probabilities: Mapping[str, float] = {}
+    uncertainty: Uncertainty | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses an image with neither an answer nor an error."""
+        self._need("prediction", "confidence")
+
+
+class BatchSummary(Struct, frozen=True, kw_only=True):
+    """Counts over a batch.
+
+    Attributes:
+        counts: Images of each class; of a detector, detections of each class.
+        average_confidence: Over the answered images; of a detector, the mean score over all
+            detections. None if there is none.
+    """
+
+    total: int
+    failed: int
+    counts: Mapping[str, int] = {}
+    average_confidence: float | None = None
+
+
+class BatchAnswer(Response, frozen=True, kw_only=True):
+    """What every batch's answer carries.
+
+    Attributes:
+        pipeline: Name of the pipeline; None, as `release`, where no image was answered.
+        results: One for each image, in the order of the images.
+    """
+
+    request_id: str | None = None
+    pipeline: str | None = None
+    release: str | None = None
+    summary: BatchSummary
+    results: tuple[BatchPlace, ...]
+
+
+class BatchResult(BatchAnswer, frozen=True, kw_only=True):
+    """A classifier's answers, in the order of the images."""
+
+    results: tuple[BatchItem, ...]

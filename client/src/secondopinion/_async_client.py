@@ -8,12 +8,11 @@ from typing import Self, TypeVar, Unpack
 import httpx
 
 from secondopinion import _calls
-from secondopinion._answers import AdvancedPrediction, Prediction
-from secondopinion._batches import BatchResult, DetectionsBatch
+from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction
 from secondopinion._calls import Call, Choices
 from secondopinion._catalogue import Pipeline, Pipelines
 from secondopinion._connection import ANSWER_SECONDS, connection
-from secondopinion._detections import Detections
+from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._images import Image
 from secondopinion._request import Request
 from secondopinion._retries import Reply, Retries, Wait, exchange

@@ -8,22 +8,16 @@ from urllib.parse import quote
 
 import httpx
 
-from secondopinion import (
-    _images,
-    _reading,
-    _reading_batch,
-    _reading_catalogue,
-    _reading_detections,
-)
-from secondopinion._answers import AdvancedPrediction, Prediction
-from secondopinion._batches import BatchResult, DetectionsBatch
+from secondopinion import _images, _reading
+from secondopinion._answers import AdvancedPrediction, BatchAnswer, BatchResult, Prediction
 from secondopinion._catalogue import Pipeline, Pipelines
-from secondopinion._detections import Detections
+from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._errors import problem_error
 from secondopinion._images import Image
 from secondopinion._request import Request
 
 T = TypeVar("T")
+ManyImages = TypeVar("ManyImages", bound=BatchAnswer)
 
 
 class Choices(TypedDict, total=False):
@@ -66,7 +60,7 @@ def predict(image: Image, **choices: Unpack[Choices]) -> Call[Prediction]:
     """Asks for a prediction."""
     return Call(
         build=partial(_one_image, image, *_target("predict", **choices)),
-        read=_reading.prediction,
+        read=partial(_reading.answer, kind=Prediction),
     )
 
 
@@ -74,7 +68,7 @@ def predict_advanced(image: Image, **choices: Unpack[Choices]) -> Call[AdvancedP
     """Asks for a prediction with its uncertainty and each member's opinion."""
     return Call(
         build=partial(_one_image, image, *_target("predict/advanced", **choices)),
-        read=_reading.advanced,
+        read=partial(_reading.answer, kind=AdvancedPrediction),
     )
 
 
@@ -82,26 +76,23 @@ def detect(image: Image, **choices: Unpack[Choices]) -> Call[Detections]:
     """Asks a detector what it finds."""
     return Call(
         build=partial(_one_image, image, *_target("predict", **choices)),
-        read=_reading_detections.detections,
+        read=partial(_reading.answer, kind=Detections),
     )
 
 
 def predict_batch(images: Iterable[Image], **choices: Unpack[Choices]) -> Call[BatchResult]:
     """Asks a classifier about several images in one request."""
-    return _batch(images, _reading_batch.batch, *_target("predict/batch", **choices))
+    return _batch(images, BatchResult, *_target("predict/batch", **choices))
 
 
 def detect_batch(images: Iterable[Image], **choices: Unpack[Choices]) -> Call[DetectionsBatch]:
     """Asks a detector about several images in one request."""
-    return _batch(images, _reading_batch.detections_batch, *_target("predict/batch", **choices))
+    return _batch(images, DetectionsBatch, *_target("predict/batch", **choices))
 
 
 def _batch(
-    images: Iterable[Image],
-    read: Callable[[httpx.Response, list[str]], T],
-    path: str,
-    query: dict[str, str],
-) -> Call[T]:
+    images: Iterable[Image], kind: type[ManyImages], path: str, query: dict[str, str]
+) -> Call[ManyImages]:
     if isinstance(images, str | bytes | bytearray | memoryview):
         raise TypeError("images: a list of images was expected; a single one needs no batch")
     listed = list(images)
@@ -110,7 +101,7 @@ def _batch(
     names = [_images.name(image, index) for index, image in enumerate(listed)]
     return Call(
         build=partial(_many_images, listed, path, query),
-        read=lambda response: read(response, names),
+        read=partial(_reading.batch, kind=kind, names=names),
     )
 
 
@@ -118,7 +109,7 @@ def pipelines() -> Call[Pipelines]:
     """Asks what the service offers."""
     return Call(
         build=partial(Request, method="GET", path="/api/v1/pipelines"),
-        read=_reading_catalogue.pipelines,
+        read=_reading.pipelines,
     )
 
 
@@ -126,7 +117,7 @@ def pipeline(name: str) -> Call[Pipeline]:
     """Asks about one pipeline."""
     return Call(
         build=partial(Request, method="GET", path=f"/api/v1/pipelines/{quote(name, safe='')}"),
-        read=_reading_catalogue.pipeline,
+        read=_reading.pipeline,
     )
 
 

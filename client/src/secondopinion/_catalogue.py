@@ -1,14 +1,13 @@
-"""What the service offers, typed."""
+"""The pipelines that a service offers, as types."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
-from secondopinion._answers import Member
+from msgspec import Struct
+
+from secondopinion._answers import Member, Received
 
 
-@dataclass(frozen=True, kw_only=True)
-class PipelineMember(Member):
+class PipelineMember(Member, frozen=True, kw_only=True):
     """A model of a pipeline.
 
     Attributes:
@@ -16,14 +15,13 @@ class PipelineMember(Member):
         weight: Its share of the decision, 0 to 1; one of 0 answers only where it is asked alone.
     """
 
-    architecture: str | None
-    format: str | None
-    precision: str | None
-    weight: float | None
+    architecture: str | None = None
+    format: str | None = None
+    precision: str | None = None
+    weight: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Threshold:
+class Threshold(Struct, frozen=True, kw_only=True):
     """The score from which a binary pipeline says positive, or a detector names what it found.
 
     With the bounds of what a request may ask for.
@@ -34,8 +32,7 @@ class Threshold:
     maximum: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """The largest image a pipeline takes: encoded bytes, and pixels once decoded.
 
     `aspect` is the longest side over the shortest; None where there is no limit.
@@ -43,35 +40,34 @@ class Limits:
 
     bytes: int
     pixels: int
-    aspect: float | None
+    aspect: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pipeline:
+class Pipeline(Received, frozen=True, kw_only=True):
     """A pipeline as the service describes it.
 
     Attributes:
         task: `classification` (asked with predict), `detection` or `segmentation` (with detect).
+        profile: Which of its profiles is served, such as `default` or `int8`.
         classes: In the order of the model's outputs.
         positive: The class a threshold decides about; None if the pipeline is not binary.
         threshold: None where no threshold decides.
         weights: `demo` where it answers from demonstration weights, else None.
-        raw: The description as it was received.
     """
 
     name: str
-    title: str
+    title: str = ""
     task: str
-    release: str | None
-    ready: bool
+    release: str | None = None
+    profile: str | None = None
+    ready: bool = False
     classes: tuple[str, ...]
-    positive: str | None
-    threshold: Threshold | None
-    members: Mapping[str, PipelineMember]
-    preprocessing: str | None
-    limits: Limits | None
-    weights: str | None
-    raw: Mapping[str, Any] = field(repr=False, compare=False)
+    positive: str | None = None
+    threshold: Threshold | None = None
+    members: Mapping[str, PipelineMember] = {}
+    preprocessing: str | None = None
+    limits: Limits | None = None
+    weights: str | None = None
 
     @property
     def detects(self) -> bool:
@@ -79,11 +75,10 @@ class Pipeline:
         return self.task in {"detection", "segmentation"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pipelines:
+class Pipelines(Struct, frozen=True, kw_only=True):
     """All pipelines of a service; `default` names the one that answers where none is named."""
 
-    default: str | None
+    default: str | None = None
     pipelines: tuple[Pipeline, ...]
 
     def __iter__(self) -> Iterator[Pipeline]:

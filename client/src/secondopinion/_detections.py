@@ -1,10 +1,11 @@
-"""What a detector found, typed."""
+"""The answers of a detector, as types."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from secondopinion._answers import Answer
+from msgspec import Struct, field
+
+from secondopinion._answers import Answer, BatchAnswer, BatchPlace
 
 
 class Box(NamedTuple):
@@ -16,15 +17,26 @@ class Box(NamedTuple):
     y2: float
 
 
-class ImageSize(NamedTuple):
-    """Pixels of the upright image (after its EXIF orientation), to which boxes and masks refer."""
+class ImageSize(Struct, frozen=True, eq=False):
+    """Pixels of the upright image (after its EXIF orientation), to which boxes and masks refer.
+
+    It unpacks as, and is equal to, the tuple (width, height).
+    """
 
     width: int
     height: int
 
+    def __iter__(self) -> Iterator[int]:
+        return iter((self.width, self.height))
 
-@dataclass(frozen=True, kw_only=True)
-class Mask:
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ImageSize | tuple) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
+class Mask(Struct, frozen=True, kw_only=True):
     """Which pixels belong to an object: COCO's compressed run-length encoding.
 
     `pycocotools.mask.decode({"size": mask.size, "counts": mask.counts})` makes an array of it.
@@ -38,8 +50,7 @@ class Mask:
     counts: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Detection:
+class Detection(Struct, frozen=True, kw_only=True):
     """One object in the image.
 
     Attributes:
@@ -50,16 +61,15 @@ class Detection:
         polygons: Outlines of the mask, each x, y, x, y, ...; None where they were not asked for.
     """
 
-    class_name: str
+    class_name: str = field(name="class")
     score: float
     box: Box
     area: float
-    mask: Mask | None
-    polygons: tuple[tuple[float, ...], ...] | None
+    mask: Mask | None = None
+    polygons: tuple[tuple[float, ...], ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Metrics:
+class Metrics(Struct, frozen=True, kw_only=True):
     """Figures over the detections of one image.
 
     Attributes:
@@ -75,8 +85,7 @@ class Metrics:
     areas: tuple[float, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Detections(Answer):
+class Detections(Answer, frozen=True, kw_only=True):
     """A detector's answer for one image.
 
     Attributes:
@@ -88,4 +97,22 @@ class Detections(Answer):
     predictions: tuple[Detection, ...]
     image: ImageSize
     metrics: Metrics
-    visualization: bytes | None = field(repr=False)
+    visualization: bytes | None = None
+
+
+class DetectionsItem(BatchPlace, frozen=True, kw_only=True):
+    """What a detector found in one image, or `error`."""
+
+    predictions: tuple[Detection, ...] = ()
+    image: ImageSize | None = None
+    metrics: Metrics | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses an image with neither detections nor an error."""
+        self._need("image", "metrics")
+
+
+class DetectionsBatch(BatchAnswer, frozen=True, kw_only=True):
+    """A detector's answers, in the order of the images."""
+
+    results: tuple[DetectionsItem, ...]

@@ -1,15 +1,15 @@
 """What the service, or something in front of it, says when it does not answer (RFC 9457)."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import httpx
+from msgspec import DecodeError, Struct, json
+from msgspec.structs import replace
 
 
-@dataclass(frozen=True, kw_only=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """Why there is no answer.
 
     Attributes:
@@ -22,10 +22,10 @@ class Problem:
         retry_after: Seconds to wait before asking again; None where none were named.
     """
 
-    status: int
-    code: str | None
-    title: str
-    detail: str
+    status: int = 0
+    code: str | None = None
+    title: str = ""
+    detail: str = ""
     request_id: str | None = None
     retry_after: float | None = None
 
@@ -39,53 +39,23 @@ class Problem:
 
 def problem_of(response: httpx.Response) -> Problem:
     """Reads an error answer; a body that is no problem document never raises."""
+    phrase = _phrase(response.status_code)
     try:
-        document = response.json()
-    except ValueError:
-        document = None
-    header_id = response.headers.get("X-Request-ID")
-    if isinstance(document, dict) and isinstance(document.get("code"), str):
-        return problem_from(
-            document,
-            status=response.status_code,
-            request_id=header_id,
-            retry_after=retry_after(response),
+        said = json.decode(response.content, type=Problem)
+    except DecodeError:
+        said = Problem()
+    if said.code is None:
+        kind = response.headers.get("Content-Type", "no content type")
+        said = Problem(
+            detail=f"{phrase}, and no problem document ({kind}): is a proxy answering in place of "
+            "the service?"
         )
-    kind = response.headers.get("Content-Type", "no content type")
-    return Problem(
+    return replace(
+        said,
         status=response.status_code,
-        code=None,
-        title=_phrase(response.status_code),
-        detail=f"{_phrase(response.status_code)}, and no problem document ({kind}): is a proxy "
-        "answering in place of the service?",
-        request_id=header_id,
+        title=said.title or phrase,
+        request_id=said.request_id or response.headers.get("X-Request-ID"),
         retry_after=retry_after(response),
-    )
-
-
-def problem_from(
-    document: dict[str, object],
-    *,
-    status: int | None = None,
-    request_id: str | None = None,
-    retry_after: float | None = None,
-) -> Problem:
-    """Reads a problem document; what HTTP itself said goes before the document's `status`."""
-
-    def text(key: str) -> str | None:
-        value = document.get(key)
-        return value if isinstance(value, str) else None
-
-    if status is None:
-        said = document.get("status")
-        status = said if isinstance(said, int) else 0
-    return Problem(
-        status=status,
-        code=text("code"),
-        title=text("title") or _phrase(status),
-        detail=text("detail") or "",
-        request_id=text("request_id") or request_id,
-        retry_after=retry_after,
     )
 
 

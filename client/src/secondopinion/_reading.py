@@ -1,132 +1,115 @@
 """From an HTTP response to a typed answer, or the exception that says why there is none."""
 
-from typing import Any, TypedDict
+from typing import Any, TypeVar
 
 import httpx
+import msgspec
+from msgspec.structs import replace
 
 from secondopinion._answers import (
     AdvancedPrediction,
-    Member,
-    Opinion,
+    Answer,
+    BatchAnswer,
+    BatchResult,
     Prediction,
-    Uncertainty,
 )
+from secondopinion._catalogue import Pipeline, Pipelines
+from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._errors import UnexpectedAnswerError, problem_error
-from secondopinion._fields import Fields
+
+T = TypeVar("T")
+OneImage = TypeVar("OneImage", bound=Answer)
+ManyImages = TypeVar("ManyImages", bound=BatchAnswer)
+
+# By the key that only answers of the other task have: how to ask for such an answer.
+_OTHER_TASK: dict[str, dict[type, str]] = {
+    "predictions": {
+        Prediction: "a detector; ask it with detect()",
+        AdvancedPrediction: "a detector; ask it with detect()",
+        BatchResult: "a detector; ask it with detect_batch()",
+    },
+    "prediction": {
+        Detections: "a classifier; ask it with predict()",
+        DetectionsBatch: "a classifier; ask it with predict_batch()",
+    },
+}
 
 
-def body_of(response: httpx.Response) -> Fields:
-    """The JSON object of a success.
+def answer(response: httpx.Response, kind: type[OneImage]) -> OneImage:
+    """Reads the answer for one image.
 
     Raises:
         ProblemError: The status is an error.
-        UnexpectedAnswerError: The body is no JSON object.
+        UnexpectedAnswerError: The body is not of the documented shape.
     """
+    return _answer(_success(response), kind)
+
+
+def batch(response: httpx.Response, kind: type[ManyImages], names: list[str]) -> ManyImages:
+    """Reads the answer of `predict/batch`; `names` are the caller's, in order.
+
+    A problem document that carries results (no image was answered) is a result as well.
+
+    Raises:
+        ProblemError: The status is an error, and there are no results.
+        UnexpectedAnswerError: The body is not of the documented shape.
+    """
+    try:
+        document = msgspec.json.decode(response.content)
+    except ValueError:
+        document = None
+    if not (isinstance(document, dict) and "results" in document):
+        document = _success(response)
+    read = _answer(document, kind)
+    items = sorted(read.results, key=lambda item: item.index)
+    if [item.index for item in items] != list(range(len(names))):
+        raise UnexpectedAnswerError(f"results: {len(items)} for {len(names)} images")
+    named = [replace(item, filename=name) for item, name in zip(items, names, strict=True)]
+    return replace(read, results=tuple(named))
+
+
+def pipeline(response: httpx.Response) -> Pipeline:
+    """Reads the answer of `GET /api/v1/pipelines/{name}`; raises as `answer` does."""
+    return _typed(_with_raw(_success(response)), Pipeline)
+
+
+def pipelines(response: httpx.Response) -> Pipelines:
+    """Reads the answer of `GET /api/v1/pipelines`; raises as `answer` does."""
+    document = _success(response)
+    listed = document.get("pipelines")
+    if isinstance(listed, list):
+        document["pipelines"] = [_with_raw(described) for described in listed]
+    return _typed(document, Pipelines)
+
+
+def _success(response: httpx.Response) -> dict[str, Any]:
     if not response.is_success:
         raise problem_error(response)
     try:
-        return Fields(response.json(), "answer")
+        return msgspec.json.decode(response.content, type=dict[str, Any])
+    except msgspec.ValidationError as error:
+        raise UnexpectedAnswerError(f"answer: {error}") from error
     except ValueError as error:
         kind = response.headers.get("Content-Type", "no content type")
         raise UnexpectedAnswerError(f"answer: no JSON ({kind}); is the URL right?") from error
 
 
-def prediction(response: httpx.Response) -> Prediction:
-    """Reads the answer of `predict`."""
-    body = _classified(response)
-    return Prediction(**_decision(body), **common(body))
+def _answer(document: dict[str, Any], kind: type[T]) -> T:
+    results = document.get("results")
+    parts = [document, *(results if isinstance(results, list) else [])]
+    for key, kinds in _OTHER_TASK.items():
+        if kind in kinds and any(isinstance(part, dict) and key in part for part in parts):
+            raise UnexpectedAnswerError(f"{document.get('pipeline')} is {kinds[kind]}")
+    # The advanced answer of a classifier has its members as `models`, with what each one said.
+    return _typed({"members": document.get("models", {}), **_with_raw(document)}, kind)
 
 
-def advanced(response: httpx.Response) -> AdvancedPrediction:
-    """Reads the answer of `predict/advanced`."""
-    body = _classified(response)
-    return AdvancedPrediction(
-        uncertainty=uncertainty(body.object("uncertainty")),
-        models={name: _opinion(model) for name, model in body.objects("models").items()},
-        **_decision(body),
-        **common(body),
-    )
+def _with_raw(document: T) -> T | dict[str, Any]:
+    return {**document, "raw": document} if isinstance(document, dict) else document
 
 
-def _classified(response: httpx.Response) -> Fields:
-    body = body_of(response)
-    if "prediction" not in body.raw and "predictions" in body.raw:
-        raise UnexpectedAnswerError(
-            f"{body.raw.get('pipeline')} answers with detections; ask it with detect()"
-        )
-    return body
-
-
-class _Decision(TypedDict):
-    prediction: str
-    confidence: float
-    probabilities: dict[str, float]
-
-
-def _decision(body: Fields) -> _Decision:
-    return {
-        "prediction": body.text("prediction"),
-        "confidence": body.number("confidence"),
-        "probabilities": body.numbers("probabilities"),
-    }
-
-
-class Common(TypedDict):
-    """The fields of an `Answer`."""
-
-    request_id: str
-    pipeline: str
-    release: str
-    threshold: float | None
-    preprocessing: str | None
-    weights: str | None
-    processing_time_ms: float | None
-    members: dict[str, Member]
-    member: str | None
-    raw: dict[str, Any]
-
-
-def common(body: Fields) -> Common:
-    """Reads what every answer carries."""
-    return {
-        "request_id": body.text("request_id"),
-        "pipeline": body.text("pipeline"),
-        "release": body.text("release"),
-        "threshold": body.number_or_none("threshold"),
-        "preprocessing": body.text_or_none("preprocessing"),
-        "weights": body.text_or_none("weights"),
-        "processing_time_ms": body.number_or_none("processing_time_ms"),
-        # The advanced answer of a classifier has them as `models`, with what each one said.
-        "members": _members(body, "members") or _members(body, "models"),
-        "member": body.text_or_none("member"),
-        "raw": body.raw,
-    }
-
-
-def _members(body: Fields, key: str) -> dict[str, Member]:
-    return {name: _member(member) for name, member in body.objects(key).items()}
-
-
-def _member(member: Fields) -> Member:
-    return Member(version=member.text_or_none("version"), sha256=member.text_or_none("sha256"))
-
-
-def uncertainty(fields: Fields) -> Uncertainty:
-    """Reads how far an answer can be leaned on."""
-    return Uncertainty(
-        level=fields.text("level"),
-        disagreement=fields.number("disagreement"),
-        entropy=fields.number_or_none("entropy"),
-        recommendation=fields.text_or_none("recommendation") or "",
-    )
-
-
-def _opinion(model: Fields) -> Opinion:
-    return Opinion(
-        prediction=model.text("prediction"),
-        confidence=model.number("confidence"),
-        probabilities=model.numbers("probabilities"),
-        weight=model.number_or_none("weight"),
-        version=model.text_or_none("version"),
-        sha256=model.text_or_none("sha256"),
-    )
+def _typed(document: object, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise UnexpectedAnswerError(f"answer: {error}") from error
