@@ -87,7 +87,7 @@ image-check: setup ## Builds the gateway's image and tries it before a real Trit
 .PHONY: k8s-check
 k8s-check: setup $(CHECKOV) ## Checks manifests, rules, dashboards and Dockerfiles without a cluster (a minute); needs kubectl
 	@$(BIN)/python -m export oral_cancer --demo --if-missing
-	@$(BIN)/python -m k8s.checks
+	@$(BIN)/python -m lab.service -- $(BIN)/python -m k8s.checks
 
 .PHONY: k8s-test
 k8s-test: setup $(CHECKOV) ## Shows that each of those checks finds a planted error; needs kubectl
@@ -104,13 +104,13 @@ models-report: setup ## Measures size, CPU time and accuracy of all exported mem
 .PHONY: loadtest
 loadtest: setup ## Sends as real users do for LOADTEST_SECONDS (120) to a service of its own; fails where a budget is broken
 	@test -n "$(LOADTEST_URL)" || $(BIN)/python -m export oral_cancer --demo --if-missing
-	@$(BIN)/python -m loadtest run
+	@$(if $(LOADTEST_URL),,$(BIN)/python -m lab.service --pipelines $${LOADTEST_PIPELINE:-oral_cancer} --log $${LOADTEST_OUT:-loadtest-results}/service.log --) $(BIN)/python -m loadtest run
 
 .PHONY: overload
 overload: setup ## Sends three times what a service of its own can answer, for OVERLOAD_SECONDS (120); fails where a budget is broken
 	@test -n "$(LOADTEST_URL)" || $(BIN)/python -m export oral_cancer --demo --if-missing
 	@# As where people wait at a screen.
-	@GATEWAY_MAX_WAIT_SECONDS=$${GATEWAY_MAX_WAIT_SECONDS:-0.6} $(BIN)/python -m loadtest overload
+	@GATEWAY_MAX_WAIT_SECONDS=$${GATEWAY_MAX_WAIT_SECONDS:-0.6} $(BIN)/python -m lab.overload
 
 .PHONY: bench
 bench: setup ## Measures Triton, the gateway and other servers against the machine's limit into docs/performance.md (an hour, on a quiet machine); BENCH=--quick only tries it

@@ -26,8 +26,13 @@ class Target:
         return {"x-api-key": self.api_key} if self.api_key else {}
 
 
+def gateway_http() -> str:
+    """URL of this machine's gateway, at the port that the environment says."""
+    return f"http://127.0.0.1:{Ports().gateway_port}"
+
+
 def gateway_grpc() -> str:
-    """Where a gateway of this machine answers gRPC, unless it was told otherwise."""
+    """Host and port of the same gateway's gRPC."""
     return f"127.0.0.1:{Ports().gateway_grpc_port}"
 
 

@@ -54,9 +54,9 @@ def main() -> int:
 def _against_the_service(
     tree: Tree, rendered: rendering.Rendered, exceptions: Exceptions
 ) -> Iterable[str]:
-    with scrape.running() as service:
-        yield from metrics.problems(tree, rendered, service.metrics(), exceptions)
-        yield from probes.problems(rendered, service)
+    service = scrape.here()
+    yield from metrics.problems(tree, rendered, service.metrics(), exceptions)
+    yield from probes.problems(rendered, service)
 
 
 def _check(name: str, problems: Callable[[], Iterable[str]]) -> bool:

@@ -1,18 +1,12 @@
-"""What the real gateway, launcher and Triton count, and whether their probes answer."""
+"""What the running gateway, launcher and Triton count, and what their probes answer."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
 from k8s.checks.errors import ChecksError
 from k8s.checks.tree import PROJECT
-from lab.bench.errors import BenchError
-from lab.bench.own_service import OwnService
-from pipelines.protocol import DEFAULT_PIPELINE
+from pipelines.ports import Ports
 
 PORTS = {
     ("gateway", "http"): "gateway_port",
@@ -21,6 +15,7 @@ PORTS = {
 }
 """What answers over HTTP, by owner and name of the port."""
 _SECONDS = 20
+_REMEDY = "run `make k8s-check`, which starts the service that is asked"
 
 
 @dataclass(frozen=True)
@@ -49,35 +44,33 @@ class Running:
         try:
             return httpx.get(url, timeout=_SECONDS, trust_env=False)
         except httpx.HTTPError as error:
-            raise ChecksError(f"{url}: {error}") from None
+            raise ChecksError(f"{url}: {error}: {_REMEDY}") from None
+
+    def predict(self) -> None:
+        """Has the gateway answer a photo, after which every series has a value.
+
+        Raises:
+            ChecksError: it does not.
+        """
+        url = f"http://127.0.0.1:{self.ports['gateway_port']}/api/v1/predict"
+        photo = (PROJECT / "samples" / "cancer.jpg").read_bytes()
+        try:
+            answer = httpx.post(url, files={"file": photo}, timeout=_SECONDS, trust_env=False)
+        except httpx.HTTPError as error:
+            raise ChecksError(f"{url}: {error}: {_REMEDY}") from None
+        if answer.status_code != httpx.codes.OK:
+            raise ChecksError(f"{url}: a photo was answered with {answer.status_code}: {_REMEDY}")
 
 
-@contextmanager
-def running() -> Iterator[Running]:
-    """Starts the service on free ports, has it answer one photo, and stops it.
+def here() -> Running:
+    """The service of this machine, at the ports that the environment says, after one photo.
 
     Raises:
-        ChecksError: it does not start or answer.
+        ChecksError: it does not answer.
     """
-    with tempfile.TemporaryDirectory(prefix="k8s-checks-") as folder:
-        log = Path(folder) / "service.log"
-        try:
-            with OwnService([DEFAULT_PIPELINE], PROJECT / "model_repository", log=log) as service:
-                _predict(service.url)
-                yield Running(service.ports)
-        except BenchError as error:
-            raise ChecksError(
-                f"{error}\nIf {DEFAULT_PIPELINE} has no weights yet, run `make demo`"
-            ) from None
-
-
-def _predict(url: str) -> None:
-    photo = (PROJECT / "samples" / "cancer.jpg").read_bytes()
-    answer = httpx.post(
-        f"{url}/api/v1/predict", files={"file": photo}, timeout=_SECONDS, trust_env=False
-    )
-    if answer.status_code != httpx.codes.OK:
-        raise ChecksError(f"{url}: a photo was answered with {answer.status_code}")
+    service = Running(Ports().model_dump())
+    service.predict()
+    return service
 
 
 def series(exposition: str) -> set[str]:

@@ -9,13 +9,12 @@ from typing import Annotated
 import typer
 
 from lab.autoscaling import chart, page, verdicts
-from lab.autoscaling.errors import SimulationError
 from lab.autoscaling.plan import Plan
 from lab.autoscaling.record import Record
 from lab.autoscaling.run import simulate
-from lab.bench.environment import ROOT
-from lab.bench.errors import BenchError
-from lab.bench.markdown import replace_section
+from lab.errors import LabError
+from lab.markdown import replace_section
+from lab.paths import ROOT
 from loadtest.errors import LoadtestError
 from pipelines.load import SpecError
 
@@ -39,13 +38,13 @@ def main(
     kept = output.with_suffix("") / "simulation.json"
     try:
         if redraw and not kept.is_file():
-            raise SimulationError(f"{kept} is not there: leave --redraw out")  # noqa: TRY301
+            raise LabError(f"{kept} is not there: leave --redraw out")  # noqa: TRY301
         record = Record.read(kept) if redraw else asyncio.run(_run())
         record.write(kept)
         picture = chart.draw(record, kept.with_suffix(".png"))
         text = page.text(record, picture.relative_to(output.parent).as_posix())
         replace_section(output, SECTION, text)
-    except (BenchError, LoadtestError, SimulationError, SpecError) as error:
+    except (LabError, LoadtestError, SpecError) as error:
         _say(f"error: {error}")
         raise typer.Exit(1) from None
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -5,8 +5,8 @@ import time
 
 from lab.autoscaling.autoscaler import Autoscaler, Scaling
 from lab.autoscaling.fleet import Fleet
+from lab.autoscaling.prometheus import Prometheus
 from lab.autoscaling.record import Look
-from lab.autoscaling.watched import Prometheus
 
 _IN_FLIGHT = "sum(gateway_requests_in_flight)"
 
@@ -41,7 +41,7 @@ class Control:
         """Looks until `stop`.
 
         Raises:
-            SimulationError: a query is refused, or the fleet cannot follow.
+            LabError: a query is refused, or the fleet cannot follow.
         """
         self.began = time.perf_counter()
         following = asyncio.create_task(self._follow())

@@ -13,10 +13,10 @@ import yaml
 
 from lab.autoscaling import envoy_config
 from lab.autoscaling.envoy_config import CLUSTER, address
-from lab.autoscaling.errors import SimulationError
-from lab.bench.contender import free_ports
-from lab.bench.environment import ROOT
-from lab.bench.tree import Tree
+from lab.errors import LabError
+from lab.paths import ROOT
+from lab.service.ports import free_ports
+from lab.service.process_tree import ProcessTree
 from pipelines import atomic_write
 
 CACHED = ROOT / ".cache" / "envoy" / "bin" / "envoy"
@@ -28,12 +28,12 @@ def executable() -> Path:
     """Envoy on PATH, else in an environment of its own.
 
     Raises:
-        SimulationError: it is nowhere.
+        LabError: it is nowhere.
     """
     if found := shutil.which("envoy"):
         return Path(found)
     if not CACHED.is_file():
-        raise SimulationError("envoy: not on PATH: run `make autoscaling`, which gets it")
+        raise LabError("envoy: not on PATH: run `make autoscaling`, which gets it")
     return CACHED
 
 
@@ -44,7 +44,7 @@ class Envoy:
         """Starts it, with nowhere to send to yet.
 
         Raises:
-            SimulationError: there is no Envoy.
+            LabError: there is no Envoy.
         """
         self._endpoints = folder / "endpoints.json"
         self.port, self._admin_port = free_ports(2)
@@ -54,7 +54,7 @@ class Envoy:
             yaml.safe_dump(envoy_config.config(self.port, self._admin_port, self._endpoints)),
             "utf-8",
         )
-        self._tree = Tree(
+        self._tree = ProcessTree(
             # Without hot restarts it shares nothing with other Envoys of this machine.
             [executable(), "-c", config, "--disable-hot-restart", *_QUIET],
             environment={},
@@ -91,10 +91,10 @@ class Envoy:
         """Whether it serves.
 
         Raises:
-            SimulationError: it ended.
+            LabError: it ended.
         """
         if self._tree.ended:
-            raise SimulationError(f"envoy ended:\n{self._tree.last_words()}")
+            raise LabError(f"envoy ended:\n{self._tree.last_words()}")
         with contextlib.suppress(httpx.HTTPError):
             return (await self._admin.get("/ready")).is_success
         return False
@@ -103,7 +103,7 @@ class Envoy:
         """Of each port: whether it gets new requests, and how many it has under way.
 
         Raises:
-            SimulationError: Envoy does not answer.
+            LabError: Envoy does not answer.
         """
         clusters = (await self._told("/clusters"))["cluster_statuses"]
         (cluster,) = (each for each in clusters if each["name"] == CLUSTER)
@@ -116,7 +116,7 @@ class Envoy:
         """Inferences so far that no replica answered with success.
 
         Raises:
-            SimulationError: Envoy does not answer.
+            LabError: Envoy does not answer.
         """
         told = await self._told("/stats", filter=r"ModelInfer\.failure$")
         return sum(int(each["value"]) for each in told["stats"])
@@ -126,7 +126,7 @@ class Envoy:
             answer = await self._admin.get(path, params={"format": "json", **words})
             told: dict[str, Any] = answer.raise_for_status().json()
         except httpx.HTTPError as error:
-            raise SimulationError(f"envoy does not tell its state: {error!r}") from None
+            raise LabError(f"envoy does not tell its state: {error!r}") from None
         return told
 
     async def close(self) -> None:

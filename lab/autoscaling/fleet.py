@@ -8,12 +8,12 @@ from pathlib import Path
 
 import httpx
 
-from lab.autoscaling.door import Gateway
 from lab.autoscaling.envoy import Envoy
-from lab.autoscaling.errors import SimulationError
+from lab.autoscaling.prometheus import Prometheus
 from lab.autoscaling.replica import Replica
-from lab.autoscaling.watched import Prometheus
-from lab.bench.scratch import Scratch
+from lab.errors import LabError
+from lab.service.gateway import Gateway
+from lab.service.scratch import Scratch
 
 _DRAIN_SECONDS = 60.0
 _PAUSE = 0.1
@@ -66,7 +66,7 @@ class Fleet:
         """Starts or drains as many as it takes; those that never answered go first, then the last.
 
         Raises:
-            SimulationError: as soon as `look` is called, if one cannot go.
+            LabError: as soon as `look` is called, if one cannot go.
         """
         while self.current < wanted:
             self._ever += 1
@@ -83,7 +83,7 @@ class Fleet:
         """Lets in who answers.
 
         Raises:
-            SimulationError: a replica ended, or cannot be drained.
+            LabError: a replica ended, or cannot be drained.
         """
         for task in [task for task in self._going if task.done()]:
             self._going.discard(task)
@@ -91,7 +91,7 @@ class Fleet:
         for replica in [each for each in self._staying if not each.ready]:
             if replica.ended:
                 number = replica.number
-                raise SimulationError(f"replica {number} ended:\n{replica.last_words()}")
+                raise LabError(f"replica {number} ended:\n{replica.last_words()}")
             if await replica.answers(self._client) and not replica.draining:
                 replica.ready = True
                 self.starts.append(time.perf_counter() - self._began[replica.number])
@@ -101,12 +101,12 @@ class Fleet:
         """Looks until something is so.
 
         Raises:
-            SimulationError: it takes longer.
+            LabError: it takes longer.
         """
         give_up = time.perf_counter() + seconds
         while not until():
             if time.perf_counter() > give_up:
-                raise SimulationError(
+                raise LabError(
                     f"{self.ready} of {self.current} replicas answer after {seconds:g} s: "
                     "let the machine be less busy"
                 )
@@ -117,7 +117,7 @@ class Fleet:
         """Waits until all that were to go are gone.
 
         Raises:
-            SimulationError: one cannot be drained, or it takes longer.
+            LabError: one cannot be drained, or it takes longer.
         """
         await self.wait(lambda: not self._going, seconds)
 
@@ -134,8 +134,8 @@ class Fleet:
         self._envoy.route(
             (replica.port, "DRAINING" if replica.draining else "HEALTHY") for replica in there
         )
-        doors = [self.gateway.port] if self.gateway else []
-        metrics = [replica.ports["triton_metrics_port"] for replica in there]
+        doors = [self.gateway.ports.gateway_port] if self.gateway else []
+        metrics = [replica.metrics_port for replica in there]
         self._prometheus.watch({"gateway": doors, "triton": metrics})
 
     async def _go(self, replica: Replica) -> None:
@@ -157,7 +157,7 @@ class Fleet:
                 if not active:
                     break
             if seconds > _DRAIN_SECONDS:
-                raise SimulationError(
+                raise LabError(
                     f"replica {replica.number} still has {active} requests after {seconds:.0f} s"
                 )
             await asyncio.sleep(_PAUSE)

@@ -2,7 +2,7 @@
 
 from lab.autoscaling import verdicts
 from lab.autoscaling.record import Record, Step, median
-from lab.bench.markdown import table
+from lab.markdown import table
 
 
 def text(record: Record, picture: str) -> str:

@@ -10,8 +10,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export.triton_config import as_text
-from lab.autoscaling.errors import SimulationError
-from lab.bench.scratch import Scratch
+from lab.errors import LabError
+from lab.service.scratch import Scratch
 from pipelines import protocol
 from pipelines.load import load_spec
 from pipelines.manifest import CLASS_MAP_FILENAME, FILENAME, Manifest, sha256_of
@@ -34,7 +34,7 @@ def make(place: Scratch, delay_ms: int) -> None:
         delay_ms: what each batch takes.
 
     Raises:
-        SimulationError: the repository of this version has no such pipeline.
+        LabError: the repository of this version has no such pipeline.
     """
     place.facts(PIPELINE, _small)
     place.configs(PIPELINE)
@@ -46,7 +46,7 @@ def make(place: Scratch, delay_ms: int) -> None:
 
 def _small(facts: dict[str, Any]) -> None:
     if MEMBER not in facts["members"]:
-        raise SimulationError(f"{PIPELINE}.yaml has no member {MEMBER}: name another one here")
+        raise LabError(f"{PIPELINE}.yaml has no member {MEMBER}: name another one here")
     facts.pop("profiles", None)
     facts["members"] = {MEMBER: facts["members"][MEMBER]}
     facts["preprocessing"] |= {"height": _SIDE, "width": _SIDE}

@@ -6,27 +6,30 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+import httpx
 from PIL import Image
 
-from lab.autoscaling import pipeline, shipped
+from lab import machine
+from lab.autoscaling import manifests, pipeline
 from lab.autoscaling.compression import compressed
 from lab.autoscaling.control import Control
-from lab.autoscaling.door import Gateway
 from lab.autoscaling.envoy import Envoy
-from lab.autoscaling.errors import SimulationError
 from lab.autoscaling.fleet import Fleet
 from lab.autoscaling.plan import SECONDS, Plan
+from lab.autoscaling.prometheus import Prometheus
 from lab.autoscaling.record import Drained, Moment, Record, median, p95
-from lab.autoscaling.watched import Prometheus
-from lab.bench import machine
-from lab.bench.scratch import Scratch
-from lab.overload.caller import Caller
-from lab.overload.calls import Call, Flood, Questions
+from lab.errors import LabError
+from lab.load.http import HttpConnections
+from lab.load.open_loop import OpenLoop
+from lab.overload.calls import Call, Questions
+from lab.service.gateway import Gateway
+from lab.service.scratch import Scratch
 from loadtest import arrivals
 from loadtest.photos import Photo
 from loadtest.study import End
@@ -35,29 +38,37 @@ from loadtest.target import Target
 Say = Callable[[str], None]
 _START_SECONDS = 90.0
 _PAUSE = 0.2
+_NOT_HERE = ("GATEWAY_HOST", "GATEWAY_API_KEYS_FILE")
+"""Settings of the Deployment that the simulation leaves out: beyond loopback, keys are needed."""
 
 
 async def simulate(plan: Plan, say: Say) -> Record:
     """Starts everything, sends the plan's load, and ends everything.
 
     Raises:
-        SimulationError: something is missing, does not start, or takes too long.
+        LabError: something is missing, does not start, or takes too long.
     """
     try:
         async with asyncio.timeout(SECONDS):
             return await _simulate(plan, say)
     except TimeoutError:
-        raise SimulationError(f"the run took more than {SECONDS:.0f} s and was ended") from None
+        raise LabError(f"the run took more than {SECONDS:.0f} s and was ended") from None
 
 
 async def _simulate(plan: Plan, say: Say) -> Record:
     of_keda, of_hpa = await asyncio.gather(
-        asyncio.to_thread(shipped.render, shipped.KEDA),
-        asyncio.to_thread(shipped.render, shipped.HPA),
+        asyncio.to_thread(manifests.render, manifests.KEDA),
+        asyncio.to_thread(manifests.render, manifests.HPA),
     )
-    whole, other = shipped.keda(of_keda), shipped.hpa(of_hpa)
+    whole, other = manifests.keda(of_keda), manifests.hpa(of_hpa)
     keda, hpa = (compressed(scaling, plan.factor, plan.most) for scaling in (whole, other))
-    settings = shipped.gateway_settings(of_keda) | {"GATEWAY_MAX_IN_FLIGHT": str(plan.cap)}
+    settings = manifests.gateway_settings(of_keda) | {
+        "GATEWAY_MAX_IN_FLIGHT": str(plan.cap),
+        "GATEWAY_TRITON_HOST": "127.0.0.1",
+        "GATEWAY_DEFAULT_PIPELINE": pipeline.PIPELINE,
+    }
+    for name in _NOT_HERE:
+        settings.pop(name, None)
     record = Record(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=_machine(),
@@ -81,19 +92,17 @@ async def _simulate(plan: Plan, say: Say) -> Record:
         stack.push_async_callback(fleet.close)
         fleet.scale(keda.minimum)
         await fleet.wait(lambda: fleet.ready == keda.minimum, _START_SECONDS)
-        gateway = Gateway(envoy.port, settings, folder)
+        gateway = Gateway(envoy.port, log=folder / "gateway.log", environment=settings)
+        gateway.start()
         # The first to go: whoever cancels inferences may end Triton.
-        stack.push_async_callback(gateway.close)
+        stack.push_async_callback(asyncio.to_thread, gateway.stop)
         fleet.gateway = gateway
         await fleet.look()
         control = Control(keda, hpa, fleet, prometheus, plan.interval)
-        for what, ready in {
-            "envoy": envoy.ready,
-            "prometheus": prometheus.ready,
-            "the gateway": gateway.ready,
-            "a value of each metric": control.known,
-        }.items():
-            await _wait(what, ready)
+        await _wait("envoy", envoy.ready)
+        await _wait("prometheus", prometheus.ready)
+        await _wait("the gateway", partial(_ready, gateway))
+        await _wait("a value of each metric", control.known)
         before = await envoy.failures()
         say("all is there; load begins")
         await _load(gateway, control, record, say)
@@ -111,10 +120,10 @@ async def _simulate(plan: Plan, say: Say) -> Record:
 
 async def _load(gateway: Gateway, control: Control, record: Record, say: Say) -> None:
     target = Target(gateway.url, "", pipeline.PIPELINE)
-    async with Caller(gateway.url, {}) as caller:
-        questions = Questions(caller, target, [_photo()])
+    async with HttpConnections(gateway.url, {}) as connections:
+        questions = Questions(connections, target, [_photo()])
         await questions.learn()
-        flood = Flood(questions)
+        flood = OpenLoop(questions.call)
         watching = asyncio.create_task(control.run())
         pouring = asyncio.create_task(_pour(flood, record, say))
         try:
@@ -133,11 +142,11 @@ async def _load(gateway: Gateway, control: Control, record: Record, say: Say) ->
     record.faults.update(Counter(call.fault for call in flood.calls if call.end is End.WRONG))
 
 
-async def _pour(flood: Flood, record: Record, say: Say) -> None:
+async def _pour(flood: OpenLoop[Call], record: Record, say: Say) -> None:
     start = time.perf_counter()
     for step, _, end in record.spans():
         say(f"{step.name}: {step.rate:.3g} requests/s for {step.seconds:g} s")
-        await flood.pour(arrivals.constant(step.rate), step.seconds)
+        await flood.run(arrivals.constant(step.rate), step.seconds)
         # The gap after the last arrival belongs to this step.
         await asyncio.sleep(max(0.0, start + end - time.perf_counter()))
 
@@ -169,10 +178,19 @@ async def _wait(what: str, ready: Callable[[], Awaitable[bool]]) -> None:
     give_up = time.perf_counter() + _START_SECONDS
     while not await ready():
         if time.perf_counter() > give_up:
-            raise SimulationError(
+            raise LabError(
                 f"{what}: not there after {_START_SECONDS:.0f} s: let the machine be less busy"
             )
         await asyncio.sleep(_PAUSE)
+
+
+async def _ready(gateway: Gateway) -> bool:
+    if gateway.tree.ended:
+        raise LabError(f"the gateway ended:\n{gateway.tree.last_words()}")
+    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        with suppress(httpx.HTTPError):
+            return (await client.get(f"{gateway.url}/readyz")).is_success
+    return False
 
 
 def _machine() -> str:
@@ -183,7 +201,7 @@ def _machine() -> str:
     )
 
 
-def _namespace(objects: list[shipped.Object]) -> str:
+def _namespace(objects: list[manifests.Object]) -> str:
     (name,) = (item["metadata"]["name"] for item in objects if item["kind"] == "Namespace")
     return str(name)
 

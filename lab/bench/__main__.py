@@ -11,12 +11,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lab.bench import machine, raw, report
-from lab.bench.environment import CACHE, ROOT
-from lab.bench.errors import BenchError, ContenderError
-from lab.bench.lineup import lineup
+from lab import machine
+from lab.bench import raw, report
+from lab.bench.peers import lineup
 from lab.bench.run import Options, Run
 from lab.bench.workload import WORKLOADS
+from lab.errors import ContenderError, LabError
+from lab.paths import CACHE, ROOT
 from pipelines.enums import Decoding
 
 screen = Console(stderr=True)
@@ -88,7 +89,7 @@ def main(
             _say(f"load average {found.load_average:.1f}: other work will be in all figures")
         run = Run(options, _say)
         run.all()
-    except (BenchError, ContenderError) as error:
+    except (LabError, ContenderError) as error:
         screen.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
@@ -131,14 +132,14 @@ def _decoded(decoding: Decoding) -> list[str]:
 def _words(asked: str, known: list[str]) -> list[str]:
     words = [word for word in asked.replace(",", " ").split() if word]
     if unknown := [word for word in words if word not in {*known, "all"}]:
-        raise BenchError(f"no {unknown[0]!r}; there are: {', '.join(known)}")
+        raise LabError(f"no {unknown[0]!r}; there are: {', '.join(known)}")
     return known if "all" in words or not words else [name for name in known if name in words]
 
 
 def _size(asked: str) -> tuple[int, int]:
     width, _, height = asked.partition("x")
     if not (width.isdecimal() and height.isdecimal()):
-        raise BenchError(f"--photo-size: {asked!r} is not width x height, as 640x480")
+        raise LabError(f"--photo-size: {asked!r} is not width x height, as 640x480")
     return int(width), int(height)
 
 
@@ -146,11 +147,9 @@ def _numbers(asked: str) -> tuple[int, ...]:
     try:
         numbers = tuple(int(word) for word in asked.replace(",", " ").split())
     except ValueError:
-        raise BenchError(
-            f"--concurrency: {asked!r} is not numbers with commas, as 1,8,32"
-        ) from None
+        raise LabError(f"--concurrency: {asked!r} is not numbers with commas, as 1,8,32") from None
     if not numbers or min(numbers) < 1:
-        raise BenchError("--concurrency: at least one number from 1 on, as 1,8,32")
+        raise LabError("--concurrency: at least one number from 1 on, as 1,8,32")
     return numbers
 
 

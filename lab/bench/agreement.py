@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from lab.bench import figures
-from lab.bench.markdown import table
 from lab.bench.raw import Raw
+from lab.markdown import table
 
 screen = Console(stderr=True)
 

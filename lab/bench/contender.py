@@ -1,8 +1,6 @@
 """One side of the comparison: how it is started and asked."""
 
-import socket
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -58,12 +56,3 @@ class Contender:
     """Whose versions the report names."""
     environment: str | None = None
     """Name of its virtual environment; None: the project's."""
-
-
-def free_ports(count: int) -> list[int]:
-    """TCP ports of loopback that nobody listens on, each once."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]

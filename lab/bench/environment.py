@@ -1,16 +1,22 @@
 """A peer's virtual environment, built from its pinned requirements where it is not yet."""
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
 
-from lab.bench.errors import ContenderError
+from lab.bench.contender import Contender
+from lab.bench.raw import Described
+from lab.errors import ContenderError
+from lab.paths import CACHE
 
-ROOT = Path(__file__).parent.parent.parent
-CACHE = ROOT / ".cache" / "bench"
 CONTENDERS = Path(__file__).parent / "contenders"
 _LAST_LINES = 5
+_SCRIPT = """
+import importlib.metadata, json, sys
+print(json.dumps({name: importlib.metadata.version(name) for name in sys.argv[1:]}))
+"""
 
 
 def folder_of(name: str) -> Path:
@@ -34,6 +40,27 @@ def ensure(name: str) -> None:
     _run([python, "-m", "pip", "install", "--quiet", "--no-deps", "-r", str(requirements)])
     _run([python, "-m", "pip", "check"])
     stamp.write_text(digest, "utf-8")
+
+
+def described(contender: Contender, python: str) -> Described:
+    """A contender with the versions in its own environment.
+
+    Args:
+        contender: whose environment is built.
+        python: the project's interpreter.
+    """
+    if contender.environment:
+        python = str(folder_of(contender.environment) / "bin" / "python")
+    done = subprocess.run(
+        [python, "-c", _SCRIPT, *contender.packages], capture_output=True, text=True, check=True
+    )
+    return Described(
+        name=contender.name,
+        title=contender.title,
+        protocol=contender.protocol,
+        tuning=contender.tuning,
+        versions=json.loads(done.stdout),
+    )
 
 
 def _run(argv: list[str]) -> None:

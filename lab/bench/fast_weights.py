@@ -21,8 +21,8 @@ from demo.photos import draw_photos
 from demo.progress import shown_on
 from demo.training import train
 from export.fast_decoding import short_side
-from lab.bench.environment import CACHE, ROOT
 from lab.bench.workload import PIPELINE, WORKLOADS
+from lab.paths import CACHE, ROOT
 from pipelines.definition import PipelineDefinition
 from pipelines.enums import Decoding
 from pipelines.fast_decoding import PHOTOS_AT_LEAST, FastDecoding

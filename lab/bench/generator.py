@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.bench.errors import ContenderError
-from lab.bench.tree import Tree
+from lab.errors import ContenderError
 from lab.load.__main__ import Target
+from lab.service.process_tree import ProcessTree
 
 _ANSWER_WITHIN = 240.0
 
@@ -29,7 +29,7 @@ class Generator:
     """Asks one contender about photos."""
 
     def __init__(self, target: Target, root: Path, log: Path) -> None:
-        self._tree = Tree(
+        self._tree = ProcessTree(
             [sys.executable, "-m", "lab.load"],
             environment={},
             folder=root,
@@ -71,7 +71,7 @@ class Generator:
         return talk(self._tree, {"what": "cell", "concurrency": concurrency, "seconds": seconds})
 
 
-def talk(tree: Tree, words: dict[str, Any]) -> dict[str, Any]:
+def talk(tree: ProcessTree, words: dict[str, Any]) -> dict[str, Any]:
     """One line of JSON to a process that talks, and one back.
 
     Raises:

@@ -1,11 +1,9 @@
 """The project's own contenders: Triton alone, and the gateway's two doors in front of it."""
 
-import sys
-
-from lab.bench.contender import Contender, Deployment, Launch, Place, free_ports
+from lab.bench.contender import Contender, Deployment, Launch, Place
 from lab.bench.workload import PIPELINE, WORKLOADS, Workload
+from lab.service.service import Service
 from pipelines.enums import Decoding
-from pipelines.ports import Ports
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.protocol import Parameter
 
@@ -103,16 +101,16 @@ def _deployment(
     """
 
     def launch(place: Place) -> Launch:
-        names = Ports.model_fields
-        ports = dict(zip(names, free_ports(len(names)), strict=True))
-        words = ["--pipelines", PIPELINE, "--profile", profile]
-        words += ["--repository", str(place.repository), "--run-dir", str(place.run)]
-        words += ["--gateway"] if gateway else []
-        return Launch(
-            argv=(sys.executable, "-m", "server", *words),
-            environment={name.upper(): str(port) for name, port in ports.items()},
-            port=ports[door],
+        service = Service(
+            [PIPELINE],
+            place.repository,
+            log=place.run / "service.log",
+            profile=profile,
+            run=place.run,
+            gateway=gateway,
         )
+        port: int = getattr(service.ports, door)
+        return Launch(tuple(service.argv), service.environment, port)
 
     return Deployment(tuple(workloads), launch, (decoding,))
 

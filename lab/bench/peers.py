@@ -3,9 +3,12 @@
 import os
 from collections.abc import Callable
 
-from lab.bench.contender import Contender, Deployment, Launch, Place, free_ports
-from lab.bench.environment import ROOT, folder_of
+from lab.bench.contender import Contender, Deployment, Launch, Place
+from lab.bench.environment import folder_of
+from lab.bench.own import own
 from lab.bench.plan import VARIABLE
+from lab.paths import ROOT
+from lab.service.ports import free_ports
 
 _PACKAGES = ("onnxruntime", "pillow", "numpy")
 _APP = "lab.bench.contenders.{name}.app"
@@ -141,3 +144,8 @@ def _high_throughput(place: Place) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(statistics),
     }
+
+
+def lineup() -> dict[str, Contender]:
+    """All contenders, by name, in the order of the tables."""
+    return {contender.name: contender for contender in [*own(), *peers()]}

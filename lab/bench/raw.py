@@ -4,23 +4,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from lab.machine import Machine
 from pipelines import atomic_write
 
 
 class _Raw(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Machine(_Raw):
-    """What it was measured on."""
-
-    cpu: str
-    cores: int
-    memory_gib: float
-    system: str
-    python: str
-    load_average: float
-    """Of the last minute before the run: what others did."""
 
 
 class Described(_Raw):

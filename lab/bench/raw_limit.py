@@ -1,6 +1,5 @@
 """The raw limit, driven: one process with all threads, and a process for each core."""
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.bench import generator, raw
-from lab.bench.environment import ROOT
 from lab.bench.plan import VARIABLE
-from lab.bench.tree import Tree
-
-CORES = os.cpu_count() or 1
+from lab.machine import CORES
+from lab.paths import ROOT
+from lab.service.process_tree import ProcessTree
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class RawLimit:
         """The best batch of each shape, once `search` found it."""
         self._fastest = SHAPES[0]
         self._stack = ExitStack()
-        self._kept: list[Tree] = []
+        self._kept: list[ProcessTree] = []
 
     def close(self) -> None:
         """Ends what `beside` keeps running."""
@@ -90,7 +88,7 @@ class RawLimit:
         return cells
 
     def _cell(
-        self, trees: list[Tree], shape: Shape, batch: int, seconds: float, round_: int
+        self, trees: list[ProcessTree], shape: Shape, batch: int, seconds: float, round_: int
     ) -> raw.Limit:
         words = {"batch": batch, "seconds": seconds}
         with ThreadPoolExecutor(len(trees)) as pool:
@@ -109,13 +107,13 @@ class RawLimit:
         )
 
     @contextmanager
-    def _running(self, shape: Shape) -> Iterator[list[Tree]]:
-        trees: list[Tree] = []
+    def _running(self, shape: Shape) -> Iterator[list[ProcessTree]]:
+        trees: list[ProcessTree] = []
         command = ["-m", "lab.bench.limit", "--photos", str(self._photos)]
         try:
             for number in range(shape.processes):
                 trees.append(
-                    Tree(
+                    ProcessTree(
                         [sys.executable, *command, "--threads", str(shape.threads)],
                         environment={VARIABLE: str(self._plan)},
                         folder=ROOT,

@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from lab.bench import environment, machine, photos, raw
+from lab.bench import environment, raw
 from lab.bench.contender import Contender, Deployment
-from lab.bench.environment import CACHE
-from lab.bench.errors import ContenderError
 from lab.bench.raw_limit import RawLimit
 from lab.bench.session import Ground, Session
 from lab.bench.workload import WORKLOADS, measure_of
+from lab.errors import ContenderError
+from lab.load import photos
+from lab.paths import CACHE
 from pipelines.enums import Decoding
 
 _LIMIT_SHARE = 0.4
@@ -64,7 +65,7 @@ class Run:
         """Everything.
 
         Raises:
-            BenchError: models are missing, or a contender answers otherwise than the others.
+            LabError: models are missing, or a contender answers otherwise than the others.
         """
         options = self.options
         plans = {}
@@ -130,7 +131,7 @@ class Run:
             except ContenderError as error:
                 self._failed(contender, self.options.workloads, BEFORE, str(error))
                 continue
-            self.described.append(machine.described(contender, sys.executable))
+            self.described.append(environment.described(contender, sys.executable))
             for deployment in deployments:
                 yield contender, deployment
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from lab.bench import raw
 from lab.bench.contender import Contender, Deployment, Place
-from lab.bench.environment import ROOT
-from lab.bench.errors import BenchError, ContenderError
 from lab.bench.generator import Generator
-from lab.bench.tree import Tree
 from lab.bench.workload import WORKLOADS
+from lab.errors import ContenderError, LabError
 from lab.load.__main__ import Target
 from lab.load.closed_loop import TOLERANCE
+from lab.paths import ROOT
+from lab.service.process_tree import ProcessTree
 
 _COLD_START_WITHIN = 120.0
 _TRY_FOR = 2.0
@@ -54,7 +54,7 @@ class Session:
                 temporary=Path(self._temporary.name),
             )
         )
-        self._tree: Tree | None = None
+        self._tree: ProcessTree | None = None
         self._generators: dict[str, Generator] = {}
 
     def __enter__(self) -> "Session":
@@ -73,11 +73,11 @@ class Session:
 
         Raises:
             ContenderError: it ended, or gave no answer in time.
-            BenchError: the answer is wrong.
+            LabError: the answer is wrong.
         """
         generator = self._generator(self._first)
         started = time.monotonic()
-        self._tree = Tree(
+        self._tree = ProcessTree(
             self._launch.argv,
             environment={**self._launch.environment, "TMPDIR": self._temporary.name},
             folder=ROOT,
@@ -95,7 +95,7 @@ class Session:
 
         Raises:
             ContenderError: a photo was not answered.
-            BenchError: the difference is too large.
+            LabError: the difference is too large.
         """
         apart = self._generator(workload).check(_COMPARED_AT)
         self._require_same(workload, apart)
@@ -103,7 +103,7 @@ class Session:
 
     def _require_same(self, workload: str, apart: float) -> None:
         if apart > TOLERANCE:
-            raise BenchError(
+            raise LabError(
                 f"{self._contender.name}, {workload}: its probabilities differ from the "
                 f"reference by {apart:.2g}, more than {TOLERANCE:g}: it does other work than the "
                 "others, so nothing is timed. Find the difference first"

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 from lab.bench import figures
 from lab.bench.figures import Load, Row
-from lab.bench.markdown import table
 from lab.bench.raw import Raw
 from lab.bench.workload import WORKLOADS
+from lab.markdown import table
 
 _NONE = "-"
 _DECODINGS = {

@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.bench.errors import BenchError
 from lab.bench.photo import Recipe
 from lab.bench.plan import Member, Plan
+from lab.errors import LabError
 from pipelines.enums import Decoding
 from pipelines.load import SpecError, load_spec
 from pipelines.protocol import DEFAULT_PIPELINE, member_model
@@ -34,17 +34,17 @@ class Workload:
         """Its newest files in a model repository, and the pipeline's weights.
 
         Raises:
-            BenchError: a file or the profile is not there.
+            LabError: a file or the profile is not there.
         """
         if decoding not in self.profiles:
-            raise BenchError(f"{self.name}: no profile serves it that decodes by `{decoding}`")
+            raise LabError(f"{self.name}: no profile serves it that decodes by `{decoding}`")
         try:
             spec = load_spec(PIPELINE, profile=self.profiles[decoding])
         except SpecError as error:
-            raise BenchError(str(error)) from None
+            raise LabError(str(error)) from None
         facts = spec.preprocessing
         if facts.size is None or facts.interpolation is None:
-            raise BenchError(f"{PIPELINE}: the pipeline keeps images' sizes: nothing to compare")
+            raise LabError(f"{PIPELINE}: the pipeline keeps images' sizes: nothing to compare")
         weights = {name: member.weight for name, member in spec.members.items() if member.weight}
         asked = {self.alone: 1.0} if self.alone else weights
         return Plan(
@@ -87,5 +87,5 @@ def _newest(repository: Path, member: str) -> Path:
     folder = repository / member_model(PIPELINE, member)
     versions = [path for path in folder.glob("*/model.onnx") if path.parent.name.isdecimal()]
     if not versions:
-        raise BenchError(f"{folder} has no ONNX file: run `make demo` first")
+        raise LabError(f"{folder} has no ONNX file: run `make demo` first")
     return max(versions, key=lambda path: int(path.parent.name))

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from export.errors import ExportError
-from lab.bench import photos
-from lab.bench.environment import CACHE, ROOT
-from lab.bench.errors import BenchError
+from lab.errors import LabError
 from lab.gpu import report
 from lab.gpu.run import Extent, measure
+from lab.load import photos
+from lab.paths import CACHE, ROOT
 from pipelines import atomic_write
 from pipelines.load import SpecError, load_spec
 from pipelines.protocol import DEFAULT_PIPELINE
@@ -71,7 +71,7 @@ def main(  # noqa: PLR0917 - the command line
         )
         command = " ".join(["python -m lab.gpu", *sys.argv[1:]])
         run = measure(extent, command, lambda step: screen.print(_timed(step), markup=False))
-    except (BenchError, ExportError, SpecError) as error:
+    except (LabError, ExportError, SpecError) as error:
         screen.print(f"[red]error:[/] {escape(str(error))}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
@@ -90,9 +90,9 @@ def _numbers(asked: str) -> tuple[int, ...]:
     try:
         numbers = tuple(sorted({int(word) for word in asked.replace(",", " ").split()}))
     except ValueError:
-        raise BenchError(f"--batches: {asked!r} is not numbers with commas, as 1,32") from None
+        raise LabError(f"--batches: {asked!r} is not numbers with commas, as 1,32") from None
     if not numbers or numbers[0] < 1:
-        raise BenchError("--batches: at least one number from 1 on, as 1,32")
+        raise LabError("--batches: at least one number from 1 on, as 1,32")
     return numbers
 
 

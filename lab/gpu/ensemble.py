@@ -9,11 +9,11 @@ import torch
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from lab.bench.asking import ask, upload
-from lab.bench.environment import CACHE
-from lab.bench.own_service import OwnService
-from lab.bench.scratch import Scratch, scratch
 from lab.gpu.raw import Ensemble
+from lab.load.measurement import ask, upload
+from lab.paths import CACHE
+from lab.service.scratch import Scratch, scratch
+from lab.service.service import Service
 from pipelines import protocol
 from pipelines.enums import Format
 from pipelines.spec import PipelineSpec
@@ -39,14 +39,14 @@ def measure(spec: PipelineSpec, repository: Path, photos: Sequence[bytes]) -> li
     """Starts a service with the members on the first GPU, and asks it over HTTP.
 
     Raises:
-        BenchError: it does not start.
+        LabError: it does not start.
     """
     place = scratch(CACHE / "gpu", {spec.name: _as_it_is}, repository)
     on_gpu(place, spec)
     path = f"/api/v1/pipelines/{spec.name}/predict"
     requests = [upload(path, [photo]) for photo in photos]
     found = []
-    with OwnService(
+    with Service(
         [spec.name], place.repository, log=CACHE / "logs" / "gpu.log", specs=place.specs
     ) as service:
         for callers in CALLERS:

@@ -1,7 +1,7 @@
 """A run on a GPU as Markdown."""
 
-from lab.bench.markdown import table
 from lab.gpu.raw import GpuRun
+from lab.markdown import table
 
 
 def page(run: GpuRun) -> str:

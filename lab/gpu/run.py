@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lab.bench.errors import BenchError
+from lab.errors import LabError
 from lab.gpu import decoding, ensemble, member, roofline
 from lab.gpu.raw import Ensemble, GpuRun, MemberResult, Point
 from lab.gpu.roofline import Roofline
@@ -45,12 +45,12 @@ def measure(extent: Extent, command: str, on_step: OnStep) -> GpuRun:
     """Everything.
 
     Raises:
-        BenchError: the pipeline's members are no classifiers, or not even one image fits.
+        LabError: the pipeline's members are no classifiers, or not even one image fits.
         ExportError: an architecture is not known.
     """
     spec, started = extent.spec, datetime.now(UTC)
     if spec.task is not Task.CLASSIFICATION or spec.preprocessing.size is None:
-        raise BenchError(f"{spec.name} is no classification: choose another --pipeline")
+        raise LabError(f"{spec.name} is no classification: choose another --pipeline")
     on_step("the device's own limits")
     limits = roofline.measure(
         extent.device, extent.dtype, *(_LARGE if extent.device.type == "cuda" else _SMALL)
@@ -127,7 +127,7 @@ def _member(
             )
         )
     if not points:
-        raise BenchError(f"{name}: the smallest batch does not fit the device's memory")
+        raise LabError(f"{name}: the smallest batch does not fit the device's memory")
     return MemberResult(
         name=name,
         architecture=architecture,

@@ -24,7 +24,7 @@ def make(podman: Podman, folder: Path) -> str:
         folder: for Debian's files meanwhile, about 200 MB.
 
     Raises:
-        ImageError: debootstrap is not installed, or failed; it must run as root.
+        LabError: debootstrap is not installed, or failed; it must run as root.
     """
     if podman.has(BASE):
         return BASE

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from lab.images.errors import ImageError
+from lab.errors import LabError
 from lab.images.podman import Container
 from lab.images.tools import Ended
 from lab.images.upload import HeldUpload
@@ -114,7 +114,7 @@ def check_drain(container: Container, client: httpx.Client, photo: Path, seconds
 
 def _require(holds: bool, otherwise: str) -> None:
     if not holds:
-        raise ImageError(otherwise)
+        raise LabError(otherwise)
 
 
 def _wait_until(container: Container, holds: Callable[[], bool], otherwise: str) -> None:
@@ -123,7 +123,7 @@ def _wait_until(container: Container, holds: Callable[[], bool], otherwise: str)
         alive = container.state()["Running"]
         if not alive or time.monotonic() > give_up:
             what = otherwise if alive else "ended"
-            raise ImageError(f"the container {what}; its log:\n{container.log()}")
+            raise LabError(f"the container {what}; its log:\n{container.log()}")
         time.sleep(0.1)
 
 

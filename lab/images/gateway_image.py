@@ -15,7 +15,7 @@ def build(podman: Podman, base: str) -> str:
     """Builds the image on a base that has Python 3.11, and gives its name.
 
     Raises:
-        ImageError: a step failed.
+        LabError: a step failed.
     """
     with pip_settings.options() as lent:
         words = [*lent, "--build-arg", f"PYTHON_IMAGE={base}"]

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from lab.images.errors import ImageError
+from lab.errors import LabError
 from lab.images.tools import Ended, ran, require, succeed
 
 # As a cluster would run it.
@@ -34,7 +34,7 @@ class Podman:
         """Keeps layers and temporary files in `folder`.
 
         Raises:
-            ImageError: a program is not installed.
+            LabError: a program is not installed.
         """
         runtime = "crun" if shutil.which("crun") else "runc"
         require(["podman", runtime])
@@ -51,7 +51,7 @@ class Podman:
         """Runs a Podman command and gives what it printed.
 
         Raises:
-            ImageError: it failed.
+            LabError: it failed.
         """
         return succeed([*self._podman, *words], environment=self._environment)
 
@@ -68,7 +68,7 @@ class Podman:
         """Builds an image without a daemon.
 
         Raises:
-            ImageError: a step failed; the text has the end of its output.
+            LabError: a step failed; the text has the end of its output.
         """
         require(["buildah"])
         words = ["--format", "docker", "--isolation", "chroot", "--network", "host", "--layers"]
@@ -116,7 +116,7 @@ class Container:
         """Runs a command within it.
 
         Raises:
-            ImageError: the command failed.
+            LabError: the command failed.
         """
         return self.podman.tell("exec", self.identity, *command)
 
@@ -128,11 +128,11 @@ class Container:
         """Waits for its end and gives its exit code.
 
         Raises:
-            ImageError: it still runs after `seconds`.
+            LabError: it still runs after `seconds`.
         """
         give_up = time.monotonic() + seconds
         while (state := self.state())["Running"]:
             if time.monotonic() > give_up:
-                raise ImageError(f"the container still runs after {seconds:.0f} s")
+                raise LabError(f"the container still runs after {seconds:.0f} s")
             time.sleep(0.1)
         return int(state["ExitCode"])

@@ -11,14 +11,13 @@ import httpx
 import typer
 
 from gateway.identity.api_keys import hash_key
-from lab.bench.contender import free_ports
-from lab.bench.errors import BenchError
-from lab.bench.own_service import OwnService
+from lab.errors import LabError
 from lab.images import base_image, gateway_checks, gateway_image
-from lab.images.errors import ImageError
 from lab.images.gateway_image import ROOT
 from lab.images.podman import Podman
 from lab.images.tools import require
+from lab.service.ports import free_ports
+from lab.service.service import Service
 
 _CACHE = ROOT / ".cache" / "images"
 _PIPELINE = "oral_cancer"
@@ -55,7 +54,7 @@ def main(
         podman = Podman(_CACHE)
         name = _pulled(podman, image) if image else _built(podman, base)
         _try(podman, name, repository)
-    except (ImageError, BenchError) as error:
+    except LabError as error:
         sys.stderr.write(f"image-check: {error}\n")
         raise typer.Exit(1) from None
     except httpx.HTTPError as error:
@@ -93,7 +92,7 @@ def _try(podman: Podman, image: str, repository: Path) -> None:
         folder.chmod(0o755)
         key, keys = token_urlsafe(), folder / "keys"
         keys.write_text(hash_key("image-check", key) + "\n", "utf-8")
-        service = OwnService([_PIPELINE], repository, log=_CACHE / "service.log")
+        service = Service([_PIPELINE], repository, log=_CACHE / "service.log")
         port, door = free_ports(2)
         variables = {
             "GATEWAY_HOST": "127.0.0.1",
@@ -101,7 +100,7 @@ def _try(podman: Podman, image: str, repository: Path) -> None:
             "GATEWAY_GRPC_PORT": door,
             "GATEWAY_API_KEYS_FILE": "/run/secrets/keys",
             "GATEWAY_SHUTDOWN_SECONDS": _DRAIN_SECONDS,
-            "TRITON_GRPC_PORT": service.ports["triton_grpc_port"],
+            "TRITON_GRPC_PORT": service.ports.triton_grpc_port,
         }
         options = [f"--env={name}={value}" for name, value in variables.items()]
         options.append(f"--volume={keys}:/run/secrets/keys:ro")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.images.errors import ImageError
+from lab.errors import LabError
 
 _LAST_LINES = 15
 
@@ -25,10 +25,10 @@ def require(names: Iterable[str]) -> None:
     """Checks that programs are there.
 
     Raises:
-        ImageError: some are not; the text says how they are installed.
+        LabError: some are not; the text says how they are installed.
     """
     if missing := [name for name in names if shutil.which(name) is None]:
-        raise ImageError(
+        raise LabError(
             f"not installed: {', '.join(missing)}: run `apt-get install {' '.join(missing)}` as "
             "root (Debian, Ubuntu)"
         )
@@ -43,7 +43,7 @@ def ran(
     """Runs a program to its end.
 
     Raises:
-        ImageError: it is not done after `seconds`.
+        LabError: it is not done after `seconds`.
     """
     try:
         done = subprocess.run(
@@ -57,7 +57,7 @@ def ran(
             timeout=seconds,
         )
     except subprocess.TimeoutExpired:
-        raise ImageError(f"{words[0]}: not done after {seconds:.0f} s") from None
+        raise LabError(f"{words[0]}: not done after {seconds:.0f} s") from None
     return Ended(done.returncode, done.stdout)
 
 
@@ -70,10 +70,10 @@ def succeed(
     """Runs a program that must end well, and gives what it printed.
 
     Raises:
-        ImageError: it failed, or is not done after `seconds`; the text has its last lines.
+        LabError: it failed, or is not done after `seconds`; the text has its last lines.
     """
     ended = ran(words, seconds=seconds, environment=environment)
     if ended.code != 0:
         said = "\n".join(f"  {line}" for line in ended.output.splitlines()[-_LAST_LINES:])
-        raise ImageError(f"{words[0]} failed with code {ended.code}; its last lines:\n{said}")
+        raise LabError(f"{words[0]} failed with code {ended.code}; its last lines:\n{said}")
     return ended.output

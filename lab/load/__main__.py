@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from lab.load.closed_loop import TOLERANCE, Cell, differences, loop
-from lab.load.door import AskError, Door
-from lab.load.grpc import GrpcDoor
-from lab.load.http import HttpDoor
+from lab.load.client import Client, RequestError
+from lab.load.closed_loop import TOLERANCE, LoopResult, differences, loop
+from lab.load.grpc import GrpcClient
+from lab.load.http import HttpClient
 
 _PAUSE = 0.05
 _WAVE = 4
@@ -43,19 +43,19 @@ class Target:
     reference: list[list[float]]
     """Probabilities of each photo."""
 
-    def door(self) -> Door:
-        """A way in, not yet opened."""
+    def client(self) -> Client:
+        """Not yet opened."""
         photos = [path.read_bytes() for path in sorted(Path(self.photos).glob("*.jpg"))]
         if self.protocol == "grpc":
-            return GrpcDoor(self.port, self.path, self.parameters, photos)
-        return HttpDoor(self.port, self.path, self.classes, photos)
+            return GrpcClient(self.port, self.path, self.parameters, photos)
+        return HttpClient(self.port, self.path, self.classes, photos)
 
 
 class Generator:
     """Obeys commands, one after another."""
 
     def __init__(self, target: Target) -> None:
-        self._target, self._door = target, target.door()
+        self._target, self._client = target, target.client()
         self._photos = len(target.reference)
 
     async def obey(self, command: dict[str, Any]) -> dict[str, Any]:
@@ -77,35 +77,35 @@ class Generator:
         until, reason = time.monotonic() + timeout, "no answer"
         while time.monotonic() < until:
             try:
-                await self._door.open(1)
-                cell = await loop(self._door, self._photos, 1, fewest=1)
+                await self._client.open(1)
+                cell = await loop(self._client, self._photos, 1, fewest=1)
                 at = time.monotonic()
-                await self._door.close()
+                await self._client.close()
                 if cell.answers:
                     return {"at": at, "apart": max(self._apart(cell))}
                 reason = next(iter(cell.errors))
-            except AskError as error:
+            except RequestError as error:
                 reason = str(error)
             await asyncio.sleep(_PAUSE)
         return {"failed": reason}
 
     async def _check(self, concurrency: int) -> dict[str, Any]:
-        await self._door.open(concurrency)
-        cell = await loop(self._door, self._photos, concurrency, fewest=self._photos)
-        await self._door.close()
+        await self._client.open(concurrency)
+        cell = await loop(self._client, self._photos, concurrency, fewest=self._photos)
+        await self._client.close()
         return {"apart": max(self._apart(cell), default=0.0), "errors": dict(cell.errors)}
 
     async def _warm(self, concurrency: int) -> dict[str, Any]:
-        await self._door.open(concurrency)
-        await loop(self._door, self._photos, concurrency, fewest=max(_WAVE, concurrency))
+        await self._client.open(concurrency)
+        await loop(self._client, self._photos, concurrency, fewest=max(_WAVE, concurrency))
         return {}
 
     async def _cell(self, concurrency: int, seconds: float) -> dict[str, Any]:
         """After `warm` with the same concurrency, on its connections."""
         gc.disable()
-        cell = await loop(self._door, self._photos, concurrency, seconds=seconds)
+        cell = await loop(self._client, self._photos, concurrency, seconds=seconds)
         gc.enable()
-        await self._door.close()
+        await self._client.close()
         wrong = sum(apart > TOLERANCE for apart in self._apart(cell))
         p50, p99 = np.percentile(cell.latencies, [50, 99]) if cell.latencies else (None, None)
         return {
@@ -119,8 +119,8 @@ class Generator:
             "generator_cpu_seconds": cell.cpu_seconds,
         }
 
-    def _apart(self, cell: Cell) -> list[float]:
-        return differences(self._door, cell, self._target.reference)
+    def _apart(self, cell: LoopResult) -> list[float]:
+        return differences(self._client, cell, self._target.reference)
 
 
 async def main() -> None:

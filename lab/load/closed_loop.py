@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lab.load.door import AskError, Door
+from lab.load.client import Client, RequestError
 
 TOLERANCE = 1e-3
 """Largest difference of a probability from the reference."""
 
 
 @dataclass
-class Cell:
+class LoopResult:
     """What came back of one loop. All of it was answered when the loop ended."""
 
     seconds: float = 0.0
@@ -30,21 +30,21 @@ class Cell:
 
 
 async def loop(
-    door: Door, photos: int, concurrency: int, *, seconds: float = 0.0, fewest: int = 0
-) -> Cell:
+    client: Client, photos: int, concurrency: int, *, seconds: float = 0.0, fewest: int = 0
+) -> LoopResult:
     """Asks about the photos in turn until time is up, then waits for what is under way.
 
-    The work that was begun is finished, so that the contender's CPU time belongs to these
+    The work that was begun is finished, so that the server's CPU time belongs to these
     requests and to no others.
 
     Args:
-        door: opened for as many workers.
+        client: opened for as many workers.
         photos: how many there are.
         concurrency: workers.
         seconds: after which nothing more is asked.
         fewest: requests that are asked however long they take.
     """
-    cell, asked = Cell(), 0
+    result, asked = LoopResult(), 0
     cpu, start = time.process_time(), time.perf_counter()
 
     async def work(worker: int) -> None:
@@ -53,31 +53,33 @@ async def loop(
             photo, asked = asked % photos, asked + 1
             begun = time.perf_counter()
             try:
-                answer = await door.ask(worker, photo)
-            except AskError as error:
-                cell.errors[str(error)] += 1
-                # A contender that refuses at once is not asked in a busy loop.
+                answer = await client.ask(worker, photo)
+            except RequestError as error:
+                result.errors[str(error)] += 1
+                # A server that refuses at once is not asked in a busy loop.
                 await asyncio.sleep(0.05)
                 continue
-            cell.latencies.append(time.perf_counter() - begun)
-            cell.answers.append((photo, answer))
+            result.latencies.append(time.perf_counter() - begun)
+            result.answers.append((photo, answer))
 
     async with asyncio.TaskGroup() as workers:
         for worker in range(concurrency):
             workers.create_task(work(worker))
-    cell.seconds = time.perf_counter() - start
-    cell.cpu_seconds = time.process_time() - cpu
-    return cell
+    result.seconds = time.perf_counter() - start
+    result.cpu_seconds = time.process_time() - cpu
+    return result
 
 
-def differences(door: Door, cell: Cell, reference: Sequence[Sequence[float]]) -> list[float]:
+def differences(
+    client: Client, result: LoopResult, reference: Sequence[Sequence[float]]
+) -> list[float]:
     """How far each answer's probabilities lie from the reference; infinite where it has none."""
-    return [_difference(door, answer, reference[photo]) for photo, answer in cell.answers]
+    return [_difference(client, answer, reference[photo]) for photo, answer in result.answers]
 
 
-def _difference(door: Door, answer: bytes, expected: Sequence[float]) -> float:
+def _difference(client: Client, answer: bytes, expected: Sequence[float]) -> float:
     try:
-        found = np.array(door.probabilities(answer))
+        found = np.array(client.probabilities(answer))
         apart = float(np.abs(found - np.array(expected)).max())
     except (ValueError, KeyError, TypeError):
         return float("inf")

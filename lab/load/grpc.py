@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2
 
-from lab.load.door import AskError
+from lab.load.client import RequestError
 from pipelines.protocol import ENCODED_IMAGE, Output
 
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"
@@ -45,7 +45,7 @@ def question(model: str, parameters: Mapping[str, str], photo: bytes) -> bytes:
     return serialised
 
 
-class GrpcDoor:
+class GrpcClient:
     """One channel for all workers, as its documentation advises."""
 
     def __init__(
@@ -64,15 +64,15 @@ class GrpcDoor:
         await self._channel.close()
 
     async def ask(self, worker: int, photo: int) -> bytes:
-        """Asks over the channel; see `Door`."""
+        """Asks over the channel; see `Client`."""
         try:
             answer: bytes = await self._infer(self._requests[photo])
         except grpc.aio.AioRpcError as error:
-            raise AskError(f"{error.code().name}: {(error.details() or '')[:200]}") from None
+            raise RequestError(f"{error.code().name}: {(error.details() or '')[:200]}") from None
         return answer
 
     def probabilities(self, answer: bytes) -> list[float]:
-        """Of the output `probabilities`; see `Door`."""
+        """Of the output `probabilities`; see `Client`."""
         response = service_pb2.ModelInferResponse.FromString(answer)
         at = [output.name for output in response.outputs].index(Output.PROBABILITIES)
         if response.raw_output_contents:

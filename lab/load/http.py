@@ -3,14 +3,27 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import cast
+from dataclasses import dataclass
+from typing import Self, cast
+from urllib.parse import urlsplit
 
 import httptools
 
-from lab.load.door import AskError
+from lab.load.client import RequestError
 
 _BOUNDARY = "bench-5f1c0a7e"
 _OK = 200
+_IDLE_SECONDS = 3.0
+"""Shorter than the gateway keeps an idle connection: none is used just as it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, `Retry-After` and body."""
+
+    status: int
+    retry_after: str | None
+    body: bytes
 
 
 def upload(host: str, path: str, photo: bytes) -> bytes:
@@ -33,8 +46,23 @@ class Connection(asyncio.Protocol):
     """One connection, with at most one request under way."""
 
     def __init__(self) -> None:
-        self._waiting: asyncio.Future[bytes] | None = None
+        self._waiting: asyncio.Future[Answer] | None = None
+        self._retry_after: str | None = None
         self.lost = False
+
+    @classmethod
+    async def open(cls, host: str, port: int) -> Self:
+        """Connects.
+
+        Raises:
+            RequestError: nobody listens.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            _, connection = await loop.create_connection(cls, host, port)
+        except OSError as error:
+            raise RequestError(f"nobody listens on port {port}: {error}") from None
+        return connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
@@ -48,49 +76,54 @@ class Connection(asyncio.Protocol):
             self._fail(f"no HTTP: {error}")
             self._transport.close()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser."""
+        if name.lower() == b"retry-after":
+            self._retry_after = value.decode("latin-1")
+
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
         self._parts.append(body)
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
-        body, status = b"".join(self._parts), self._parser.get_status_code()
         if not self._parser.should_keep_alive():
-            self.lost = True
-            self._transport.close()
-        if status != _OK:
-            self._fail(f"status {status}: {body[:200].decode(errors='replace')}")
-        elif self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(body)
+            self.close()
+        if self._waiting is not None and not self._waiting.done():
+            status = self._parser.get_status_code()
+            self._waiting.set_result(Answer(status, self._retry_after, b"".join(self._parts)))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
         self.lost = True
         self._fail(f"the connection was closed ({exc or 'by the server'})")
 
-    async def ask(self, request: bytes) -> bytes:
-        """Sends a request; the answer's body.
+    async def send(self, request: bytes) -> Answer:
+        """Sends a request and waits for its answer, whatever its status.
 
         Raises:
-            AskError: another status than 200, or the connection was lost.
+            RequestError: the connection was lost, or the answer is no HTTP.
         """
         self._waiting = asyncio.get_running_loop().create_future()
         # A parser of its own for each answer: one that was fed an error is of no more use.
         self._parser = httptools.HttpResponseParser(self)
         self._parts: list[bytes] = []
+        self._retry_after = None
+        # The answer may come before the body is wholly sent; the rest is sent all the same.
         self._transport.write(request)
         return await self._waiting
 
     def close(self) -> None:
         """Ends the connection."""
+        self.lost = True
         self._transport.close()
 
     def _fail(self, reason: str) -> None:
         if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(AskError(reason))
+            self._waiting.set_exception(RequestError(reason))
 
 
-class HttpDoor:
+class HttpClient:
     """One kept connection for each worker; the answers are JSON with `probabilities` by class."""
 
     def __init__(
@@ -100,7 +133,7 @@ class HttpDoor:
         self._requests = [upload(f"127.0.0.1:{port}", path, photo) for photo in photos]
 
     async def open(self, workers: int) -> None:
-        """Connects; see `Door`."""
+        """Connects; see `Client`."""
         self._connections = [await self._connect() for _ in range(workers)]
 
     async def close(self) -> None:
@@ -112,19 +145,73 @@ class HttpDoor:
         """Asks on the worker's connection, made anew where the server ended it."""
         if self._connections[worker].lost:
             self._connections[worker] = await self._connect()
-        return await self._connections[worker].ask(self._requests[photo])
+        answer = await self._connections[worker].send(self._requests[photo])
+        if answer.status != _OK:
+            text = answer.body[:200].decode(errors="replace")
+            raise RequestError(f"status {answer.status}: {text}")
+        return answer.body
 
     def probabilities(self, answer: bytes) -> list[float]:
-        """Of the JSON's `probabilities`; see `Door`."""
+        """Of the JSON's `probabilities`; see `Client`."""
         found = json.loads(answer)
         # A server that batches may answer with the batch's part: a list of one.
         named = (found[0] if isinstance(found, list) else found)["probabilities"]
         return [float(named[name]) for name in self._classes]
 
     async def _connect(self) -> Connection:
-        loop = asyncio.get_running_loop()
+        return await Connection.open("127.0.0.1", self._port)
+
+
+class HttpConnections:
+    """As many connections as there are requests under way; idle ones are used again."""
+
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "", parts.port or 80
+        lines = [f"Host: {parts.netloc}", *(f"{name}: {value}" for name, value in headers.items())]
+        self._headers = "\r\n".join(lines)
+        self._idle: list[tuple[Connection, float]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for connection, _since in self._idle:
+            connection.close()
+
+    def post(self, path: str, content_type: str, data: bytes) -> bytes:
+        """A request as it goes over the wire; made once, sent often."""
+        head = (
+            f"POST {path} HTTP/1.1\r\n{self._headers}\r\nContent-Type: {content_type}\r\n"
+            f"Content-Length: {len(data)}\r\n\r\n"
+        )
+        return head.encode("latin-1") + data
+
+    def get(self, path: str) -> bytes:
+        """A request without a body."""
+        return f"GET {path} HTTP/1.1\r\n{self._headers}\r\n\r\n".encode("latin-1")
+
+    async def send(self, request: bytes) -> Answer:
+        """Sends a request and reads its answer, whatever its status.
+
+        Raises:
+            RequestError: there is none, or it is no HTTP.
+        """
+        connection = await self._connection()
         try:
-            _, connection = await loop.create_connection(Connection, "127.0.0.1", self._port)
-        except OSError as error:
-            raise AskError(f"nobody listens on port {self._port}: {error}") from None
-        return connection
+            answer = await connection.send(request)
+        except BaseException:
+            connection.close()
+            raise
+        if not connection.lost:
+            self._idle.append((connection, asyncio.get_running_loop().time()))
+        return answer
+
+    async def _connection(self) -> Connection:
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            connection, since = self._idle.pop()
+            if not connection.lost and now - since < _IDLE_SECONDS:
+                return connection
+            connection.close()
+        return await Connection.open(self._host, self._port)

@@ -1,14 +1,14 @@
-"""Single requests, at their moments, and what became of each."""
+"""Single requests whose answers are compared with the unloaded service's."""
 
-import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from lab.overload.caller import Caller
-from loadtest import arrivals, bodies
+from lab.load.client import RequestError
+from lab.load.http import HttpConnections
+from loadtest import bodies
 from loadtest.errors import LoadtestError
 from loadtest.photos import Photo
 from loadtest.reference import Reference
@@ -39,11 +39,16 @@ class Call:
 class Questions:
     """Asks about one photo after another, and compares the answers."""
 
-    def __init__(self, caller: Caller, target: Target, photos: Sequence[Photo]) -> None:
-        self._caller, self._pipeline = caller, target.pipeline
+    def __init__(
+        self, connections: HttpConnections, target: Target, photos: Sequence[Photo]
+    ) -> None:
+        self._connections, self._pipeline = connections, target.pipeline
         self._reference = Reference()
         path = f"/api/v1/pipelines/{target.pipeline}/predict"
-        self._requests = [(photo, caller.post(path, bodies.raw(photo))) for photo in photos]
+        body = [(photo, bodies.raw(photo)) for photo in photos]
+        self._requests = [
+            (photo, connections.post(path, raw.content_type, raw.data)) for photo, raw in body
+        ]
         self._next = itertools.cycle(self._requests)
 
     async def learn(self) -> None:
@@ -75,43 +80,14 @@ class Questions:
     async def ready(self) -> bool:
         """Whether `/readyz` says 200."""
         try:
-            answer = await self._caller.send(self._caller.get("/readyz"))
-        except (OSError, EOFError, ValueError):
+            answer = await self._connections.send(self._connections.get("/readyz"))
+        except RequestError:
             return False
         return answer.status == HTTPStatus.OK
 
     async def _ask(self, request: bytes) -> Reply:
         try:
-            answer = await self._caller.send(request)
-        except (OSError, EOFError, ValueError) as error:
+            answer = await self._connections.send(request)
+        except RequestError as error:
             return unreachable(error)
         return read_http(answer.status, answer.retry_after, answer.body, self._pipeline, None)
-
-
-class Flood:
-    """Requests by a schedule that no answer delays."""
-
-    def __init__(self, questions: Questions) -> None:
-        self._questions = questions
-        self._under_way: set[asyncio.Task[None]] = set()
-        self.calls: list[Call] = []
-        """Those that have ended, in the order of their ends."""
-
-    async def pour(self, gaps: Iterator[float], seconds: float) -> None:
-        """Begins requests for so long; returns without waiting for the last answers."""
-        start = time.perf_counter()
-        for moment in arrivals.intended(gaps, start):
-            if moment > start + seconds:
-                break
-            await asyncio.sleep(max(0.0, moment - time.perf_counter()))
-            task = asyncio.create_task(self._one(moment))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
-
-    async def drain(self) -> None:
-        """Waits until all that was begun has ended."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
-
-    async def _one(self, moment: float) -> None:
-        self.calls.append(await self._questions.call(moment))

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.overload.calls import Flood, Questions
+from lab.load.open_loop import OpenLoop
+from lab.overload.calls import Questions
 from lab.overload.resources import Resources
 from loadtest import arrivals
 from loadtest.study import End
@@ -65,9 +66,9 @@ async def step_up(
 async def _step(
     questions: Questions, resources: Resources | None, rate: float, seconds: float
 ) -> Step:
-    flood, start = Flood(questions), time.perf_counter()
+    flood, start = OpenLoop(questions.call), time.perf_counter()
     busy = resources.look().busy if resources else 0.0
-    await flood.pour(arrivals.constant(rate), seconds)
+    await flood.run(arrivals.constant(rate), seconds)
     await flood.drain()
     ends = [call.ended for call in flood.calls if call.end is End.ANSWERED]
     refused = sum(call.end is End.REPORTED for call in flood.calls)

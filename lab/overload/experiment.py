@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from lab.overload.calls import Call, Flood, Questions
+from lab.load.open_loop import OpenLoop
+from lab.overload.calls import Call, Questions
 from lab.overload.capacity import Say, Step, step_up
 from lab.overload.resources import Resources, Sample
 from loadtest import arrivals
@@ -69,9 +70,9 @@ async def experiment(
     if resources:
         resources.samples = record.samples
         watches.append(asyncio.create_task(resources.watch()))
-    flood = Flood(questions)
+    flood = OpenLoop(questions.call)
     record.started = time.perf_counter()
-    await flood.pour(arrivals.constant(record.offered), seconds)
+    await flood.run(arrivals.constant(record.offered), seconds)
     record.stopped = time.perf_counter()
     record.recovery = await _recover(questions, statistics.median(record.unloaded))
     await flood.drain()

@@ -1,13 +1,12 @@
 """An overload's figures as a short table: for a terminal and for docs/loadtest.md."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from lab.markdown import table
 from lab.overload.capacity import Step
 from lab.overload.figures import OverloadFigures
-from loadtest.errors import LoadtestError
 
-BEGIN, END = "<!-- overload: begin -->", "<!-- overload: end -->"
+SECTION = "overload"
 Rows = list[tuple[str, str]]
 
 
@@ -47,44 +46,26 @@ def rows(figures: OverloadFigures) -> Rows:
     ]
 
 
-def write_docs(
-    file: Path, figures: OverloadFigures, steps: Sequence[Step], circumstances: str
-) -> None:
-    """Replaces the part of a document between the two markers.
+def section(figures: OverloadFigures, steps: Sequence[Step], circumstances: str) -> str:
+    """What docs/loadtest.md shows between its marks.
 
     Args:
-        file: The document.
         figures: What was measured.
         steps: How the peak was found.
         circumstances: A sentence about the machine and the service.
-
-    Raises:
-        LoadtestError: the document cannot be read, or has no such part.
     """
-    try:
-        text = file.read_text("utf-8")
-    except OSError as error:
-        raise LoadtestError(f"{file}: {error.strerror}; name a document with --docs") from error
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise LoadtestError(f"{file}: has no lines {BEGIN} and {END} to write between")
-    lines = [
-        circumstances,
-        "",
-        "| what | measured |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in rows(figures)),
-        "",
-        "| arrivals/s | answered/s | answers a core-second | refused |",
-        "|---|---|---|---|",
-        *(
-            f"| {step.offered:.2f} | {step.goodput:.2f} | "
-            f"{_value(step.per_core_second, '{:.2f}')} | {step.refused} |"
-            for step in steps
-        ),
-    ]
-    file.write_text("\n".join([before + begin, *lines, end + after]), "utf-8")
+    stepped = (
+        (
+            f"{step.offered:.2f}",
+            f"{step.goodput:.2f}",
+            _value(step.per_core_second, "{:.2f}"),
+            str(step.refused),
+        )
+        for step in steps
+    )
+    columns = ("arrivals/s", "answered/s", "answers a core-second", "refused")
+    measured = table(("what", "measured"), rows(figures))
+    return "\n".join([circumstances, "", measured, table(columns, stepped)])
 
 
 def _ms(value: float | None) -> str:

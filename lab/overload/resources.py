@@ -4,16 +4,14 @@ import asyncio
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
+from lab.service.service import GATEWAY, LAUNCHER, TRITON, Service
 
 GENERATOR = "generator"
-_MIB = 1024 * 1024
+_BACKENDS = "stubs"
 _INTERVAL_SECONDS = 2.0
-_PROGRAMS = {"tritonserver": "tritonserver", "triton_python_backend_stub": "stubs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +34,10 @@ class Sample:
 
 
 class Resources:
-    """Looks every two seconds at what descends from the launcher, and at this process."""
+    """Looks every two seconds at a service's processes, and at this one."""
 
-    def __init__(self, launcher: int) -> None:
-        self._launcher = psutil.Process(launcher)
+    def __init__(self, service: Service) -> None:
+        self._service = service
         self.samples: list[Sample] = []
 
     async def watch(self) -> None:
@@ -50,28 +48,18 @@ class Resources:
 
     def look(self) -> Sample:
         """Takes a sample now."""
-        mib: defaultdict[str, float] = defaultdict(float)
-        cpu: defaultdict[str, float] = defaultdict(float)
-        for part, process in self._processes():
-            try:
-                times, memory = process.cpu_times(), process.memory_full_info()
-            except psutil.NoSuchProcess:
-                continue
-            cpu[part] += times.user + times.system
-            mib[part] += memory.pss / _MIB
         own = os.times()
-        cpu[GENERATOR] = own.user + own.system
-        return Sample(time.perf_counter(), dict(mib), dict(cpu))
+        cpu = _by_part(self._service.cpu_seconds()) | {GENERATOR: own.user + own.system}
+        return Sample(time.perf_counter(), _by_part(self._service.pss_mib()), cpu)
 
-    def _processes(self) -> Iterable[tuple[str, psutil.Process]]:
-        for process in self._launcher.children(recursive=True):
-            try:
-                words = process.cmdline()
-            except psutil.NoSuchProcess:
-                continue
-            program = Path(words[0]).name if words else ""
-            if part := "gateway" if "gateway" in words else _PROGRAMS.get(program):
-                yield part, process
+
+def _by_part(by_role: Mapping[str, float]) -> dict[str, float]:
+    """Sums of gateway, tritonserver, and all backend processes together."""
+    parts: defaultdict[str, float] = defaultdict(float)
+    for role, value in by_role.items():
+        if role != LAUNCHER:
+            parts[role if role in {GATEWAY, TRITON} else _BACKENDS] += value
+    return dict(parts)
 
 
 def cores(samples: list[Sample]) -> dict[str, float]:

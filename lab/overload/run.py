@@ -8,13 +8,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from lab.load.http import HttpConnections
+from lab.markdown import replace_section
 from lab.overload import report
-from lab.overload.caller import Caller
 from lab.overload.calls import Questions
 from lab.overload.experiment import Record, experiment
 from lab.overload.figures import figures_of
 from lab.overload.plot import plot
 from lab.overload.resources import Resources
+from lab.service.service import Service
 from loadtest import summary
 from loadtest.budgets import OverloadBudget
 from loadtest.errors import LoadtestError
@@ -27,7 +29,7 @@ _UNTOLD = ("GATEWAY_API_KEYS_FILE",)
 
 def overload(
     target: Target,
-    launcher: int | None,
+    service: Service | None,
     *,
     photos: Path,
     budget: OverloadBudget,
@@ -41,7 +43,7 @@ def overload(
 
     Args:
         target: The service; over plain HTTP.
-        launcher: The process that all of the service descends from; None: memory is not measured.
+        service: The same one, if this process started it; None: memory is not measured.
         photos: Folder of the images.
         budget: What must be held.
         seconds: How long the overload lasts.
@@ -57,13 +59,13 @@ def overload(
         raise LoadtestError(f"{target.url}: the generator speaks plain HTTP; give an http:// URL")
 
     async def run() -> Record:
-        async with Caller(target.url, target.headers) as caller:
-            questions = Questions(caller, target, read_photos(photos))
-            resources = None if launcher is None else Resources(launcher)
+        async with HttpConnections(target.url, target.headers) as connections:
+            questions = Questions(connections, target, read_photos(photos))
+            resources = Resources(service) if service else None
             return await experiment(questions, resources, seconds, step_seconds, say)
 
     def say(text: str) -> None:
-        console.print(f"loadtest: {text}", markup=False)
+        console.print(f"overload: {text}", markup=False)
 
     record = asyncio.run(run())
     figures = figures_of(record)
@@ -88,7 +90,8 @@ def overload(
         chosen = ", ".join(f"`{name}={value}`" for name, value in sorted(settings.items()))
         where = f"`{target.pipeline}` on {summary.machine()} that the generator shares"
         circumstances = f"{where}; {chosen or 'default settings'}."
-        report.write_docs(docs, figures, record.steps, circumstances)
+        text = report.section(figures, record.steps, circumstances)
+        replace_section(docs, report.SECTION, text)
     return not breaches
 
 

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from export.errors import ExportError
-from lab.bench import machine
-from lab.bench.environment import CACHE, ROOT
-from lab.bench.errors import BenchError
-from lab.bench.markdown import replace_section
-from lab.scale import paper, paper_tables, plot, tables
+from lab import machine
+from lab.errors import LabError
+from lab.markdown import replace_section
+from lab.paths import CACHE, ROOT
+from lab.scale import plot, sizing, sizing_tables, tables
 from lab.scale.raw import Scale
 from lab.scale.run import QUICK, Extent, Run
 from lab.scale.trial import PIPELINE
@@ -57,11 +57,11 @@ def main(  # noqa: PLR0917 - the command line
     kept = page.with_suffix("") / "scale.json"
     try:
         if redraw and not kept.is_file():
-            raise BenchError(f"{kept} is not there: leave --redraw out")  # noqa: TRY301
+            raise LabError(f"{kept} is not there: leave --redraw out")  # noqa: TRY301
         scale = Scale.read(kept) if redraw else _measure(pipelines, seconds, quick, repository)
         for path in _write(scale, page, kept):
             screen.print(f"wrote {path}")
-    except (BenchError, ExportError, SpecError) as error:
+    except (LabError, ExportError, SpecError) as error:
         screen.print(f"[red]error:[/] {escape(str(error))}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
@@ -93,10 +93,10 @@ def _measure(pipelines: str, seconds: float, quick: bool, repository: Path) -> S
 def _write(scale: Scale, page: Path, kept: Path) -> list[Path]:
     scale.write(kept)
     picture = plot.draw(scale, kept.with_suffix(".png"))
-    costs = paper.Costs.of(scale)
+    costs = sizing.Costs.of(scale)
     text = [
         tables.curves(scale, f"{kept.parent.name}/{picture.name}"),
-        paper_tables.on_paper(scale, costs, _GPU),
+        sizing_tables.on_paper(scale, costs, _GPU),
     ]
     if not page.is_file():
         page.write_text(f"<!-- {SECTION}: begin -->\n<!-- {SECTION}: end -->\n", "utf-8")
@@ -108,7 +108,7 @@ def _chosen(asked: str) -> list[str]:
     known = [PIPELINE, *(name for name in available() if name != PIPELINE)]
     words = asked.replace(",", " ").split()
     if unknown := [word for word in words if word not in {*known, "all"}]:
-        raise BenchError(f"no pipeline {unknown[0]!r}; there are: {', '.join(known)}")
+        raise LabError(f"no pipeline {unknown[0]!r}; there are: {', '.join(known)}")
     return [name for name in known if "all" in words or name == PIPELINE or name in words]
 
 

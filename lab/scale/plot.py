@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from lab.bench.own_service import DECISION, DECODE, GATEWAY, TRITON
 from lab.scale.raw import Curve, Point, Scale
 from lab.scale.trial import MANY
+from lab.service.service import DECISION, DECODE, GATEWAY, TRITON
 from pipelines import atomic_write
 
 _ROWS: tuple[tuple[Curve, int | None, str], ...] = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from lab.bench.raw import Machine
+from lab.machine import Machine
 from pipelines import atomic_write
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from gateway.settings import Settings
-from lab.bench import photos
-from lab.bench.asking import upload
-from lab.bench.environment import CACHE
-from lab.bench.scratch import Scratch
-from lab.scale import loaded, sizes
+from lab.load import photos
+from lab.load.measurement import upload
+from lab.paths import CACHE
+from lab.scale import loaded_pipelines, photo_sizes
 from lab.scale.raw import Curve, Point, Served, Started
 from lab.scale.trial import MANY, PIPELINE, Trial, path_of
+from lab.service.scratch import Scratch
 from pipelines.load import load_spec
 
 _CROWD = 32
@@ -66,7 +66,7 @@ class Run:
         """Everything.
 
         Raises:
-            BenchError: a service does not start.
+            LabError: a service does not start.
             ExportError: a pipeline cannot be had.
         """
         cost = self._callers()
@@ -85,7 +85,7 @@ class Run:
                 last = self._trial.point(
                     service, Curve.CONCURRENCY, callers, requests, callers=callers
                 )
-            self.series = loaded.series(service)
+            self.series = loaded_pipelines.series(service)
         return {name: last.cpu_ms(name) for name in load_spec(PIPELINE).asked}
 
     def _light(self) -> None:
@@ -154,7 +154,7 @@ class Run:
         requests = {}
         for megapixels in self.extent.megapixels:
             self.on_step(f"size: a photo of {megapixels:g} megapixels")
-            data = sizes.photo(megapixels, PIPELINE, self._trial.photos[0], CACHE / "sizes")
+            data = photo_sizes.photo(megapixels, PIPELINE, self._trial.photos[0], CACHE / "sizes")
             requests[megapixels] = [upload(path_of(PIPELINE), [data])]
         with self._trial.service("size") as service:
             for callers in (1, MANY):
@@ -174,7 +174,7 @@ class Run:
     def _pipelines(self) -> None:
         place = Scratch(CACHE / "stand-ins")
         for name in self.pipelines:
-            self.served.append(loaded.take(name, place, self.repository, self.on_step))
+            self.served.append(loaded_pipelines.take(name, place, self.repository, self.on_step))
         for count in range(1, len(self.pipelines) + 1):
             names = self.pipelines[:count]
             with self._trial.service(f"{count} pipelines", place=place, pipelines=names) as service:

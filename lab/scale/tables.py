@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from lab.bench.markdown import table
-from lab.bench.own_service import DECISION, DECODE, GATEWAY, LAUNCHER, TRITON
+from lab.markdown import table
 from lab.scale.raw import Curve, Point, Scale
 from lab.scale.trial import MANY
+from lab.service.service import DECISION, DECODE, GATEWAY, LAUNCHER, TRITON
 
 _NONE = "-"
 _HEAD = (

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lab.bench.asking import ask, upload
-from lab.bench.environment import CACHE
-from lab.bench.own_service import OwnService
-from lab.bench.scratch import Edit, Scratch, scratch
+from lab.load.measurement import ask, upload
+from lab.paths import CACHE
 from lab.scale.raw import Curve, Point
+from lab.service.scratch import Edit, Scratch, scratch
+from lab.service.service import Service
 from pipelines import protocol
 from pipelines.load import FOLDER
 
@@ -48,7 +48,7 @@ class Trial:
         *,
         place: Scratch | None = None,
         pipelines: Sequence[str] = (PIPELINE,),
-    ) -> Iterator[OwnService]:
+    ) -> Iterator[Service]:
         """A running service.
 
         Args:
@@ -58,7 +58,7 @@ class Trial:
             pipelines: what it serves.
         """
         self.on_step(f"{name}: starting")
-        with OwnService(
+        with Service(
             pipelines,
             place.repository if place else self.repository,
             log=CACHE / "logs" / "scale.log",
@@ -69,7 +69,7 @@ class Trial:
 
     def point(
         self,
-        service: OwnService,
+        service: Service,
         curve: Curve,
         x: float,
         requests: Sequence[bytes],

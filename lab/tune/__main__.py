@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lab.bench import photos
-from lab.bench.asking import upload
-from lab.bench.environment import CACHE, ROOT
-from lab.bench.errors import BenchError
-from lab.bench.own_service import CORES
+from lab.errors import LabError
+from lab.load import photos
+from lab.load.measurement import upload
+from lab.machine import CORES
+from lab.paths import CACHE, ROOT
 from lab.tune import proposal
 from lab.tune.search import Plan, Search
 from lab.tune.setting import CALLS, changes, nested
@@ -66,7 +66,7 @@ def main(  # noqa: PLR0917 - the command line
         )
         search = Search(plan, _say)
         levels = search.run()
-    except (BenchError, SpecError) as error:
+    except (LabError, SpecError) as error:
         screen.print(f"[red]error:[/] {escape(str(error))}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from lab.tune.duel import Level
+from lab.tune.paired_comparison import Level
 from lab.tune.setting import merge
 from pipelines import atomic_write
 

@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab.bench.environment import CACHE
-from lab.bench.own_service import CORES, OwnService
-from lab.bench.scratch import scratch
+from lab.machine import CORES
+from lab.paths import CACHE
+from lab.service.scratch import scratch
+from lab.service.service import Service
 from lab.tune.candidates import Candidate, knobs
-from lab.tune.duel import Level, duel
+from lab.tune.paired_comparison import Level, compare
 from lab.tune.setting import Setting, changes, merge, nested
 from pipelines.spec import PipelineSpec
 
@@ -69,7 +70,7 @@ class Search:
             The comparison of the start with `best`; empty where nothing won.
 
         Raises:
-            BenchError: a service does not start.
+            LabError: a service does not start.
         """
         until = self._started + self.plan.seconds * (1 - _FINAL_SHARE)
         with ExitStack() as stack:
@@ -92,18 +93,18 @@ class Search:
                         incumbent = stack.enter_context(self._service(self.best, "incumbent"))
         return self._compared() if self.best != self.start else []
 
-    def _heaviest_first(self, service: OwnService) -> list[str]:
+    def _heaviest_first(self, service: Service) -> list[str]:
         """The members by the CPU time that they take."""
         before = service.cpu_seconds()
-        duel_self = partial(duel, service, service, self.plan.requests)
-        duel_self(callers=_SCREENED[-1:], seconds=self.plan.cell, rounds=1)
+        compare_self = partial(compare, service, service, self.plan.requests)
+        compare_self(callers=_SCREENED[-1:], seconds=self.plan.cell, rounds=1)
         after = service.cpu_seconds()
         cost = {name: after.get(name, 0) - before.get(name, 0) for name in self.start.members}
         return sorted(cost, key=lambda name: cost[name], reverse=True)
 
-    def _wins(self, incumbent: OwnService, candidate: Candidate) -> bool:
+    def _wins(self, incumbent: Service, candidate: Candidate) -> bool:
         with self._service(candidate.setting, "candidate") as other:
-            levels = duel(
+            levels = compare(
                 incumbent,
                 other,
                 self.plan.requests,
@@ -124,7 +125,7 @@ class Search:
         self.on_step("before and after, in turn")
         plan = self.plan
         with self._service(self.start, "before") as before, self._service(self.best, "after") as it:
-            return duel(
+            return compare(
                 before,
                 it,
                 plan.requests,
@@ -134,14 +135,14 @@ class Search:
             )
 
     @contextmanager
-    def _service(self, setting: Setting, name: str) -> Iterator[OwnService]:
+    def _service(self, setting: Setting, name: str) -> Iterator[Service]:
         spec = self.plan.spec
 
         def edit(facts: dict[str, Any]) -> None:
             merge(facts, nested(changes(self.start, setting), spec.profile))
 
         place = scratch(CACHE / "tune" / name, {spec.name: edit}, self.plan.repository)
-        with OwnService(
+        with Service(
             [spec.name],
             place.repository,
             log=CACHE / "logs" / f"tune-{name}.log",

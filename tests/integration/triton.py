@@ -11,11 +11,10 @@ import numpy as np
 import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException
 
+from lab.service.ports import free_service_ports
 from pipelines import protocol
-from pipelines.ports import Ports
 from server.installation import Installation
 from server.triton_process import TritonFiles, TritonProcess
-from tests.integration.service import free_ports
 
 Answer = dict[str, np.ndarray]
 """Tensors by the names of `protocol.Output` or `protocol.Detected`."""
@@ -53,9 +52,7 @@ def bare(
     installation = Installation.find()
     installation.lay_out_backends(files.backends)
     plant(files.backends)
-    names = Ports.model_fields
-    ports = Ports(**dict(zip(names, free_ports(len(names)), strict=True)))
-    process = TritonProcess(installation, files, ports, print)
+    process = TritonProcess(installation, files, free_service_ports(), print)
     process.start(lambda: False)
     try:
         with grpcclient.InferenceServerClient(process.connection.address) as client:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from loadtest.local_service import ROOT
+from loadtest.__main__ import ROOT
 
 INTERRUPTED = """
 import os, signal

@@ -4,7 +4,7 @@ import ast
 
 import yaml
 
-from loadtest.local_service import ROOT
+from loadtest.__main__ import ROOT
 
 FOLDER = ROOT / "loadtest"
 

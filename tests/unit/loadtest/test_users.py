@@ -10,8 +10,8 @@ import time
 import pytest
 import yaml
 
+from loadtest.__main__ import ROOT
 from loadtest.budgets import BUDGETS
-from loadtest.local_service import ROOT
 from tests.processes import child
 from tests.unit.loadtest.toy_service import BUSY, PIPELINE
 
@@ -103,10 +103,10 @@ def test_ctrl_c_lets_what_is_under_way_end_and_judges(toy, load, tmp_path):
     assert (user["begun"], user["lost_studies"]) == (user["answered"], 0)
 
 
-@pytest.mark.parametrize("command", ["run", "overload"])
+@pytest.mark.parametrize("command", [(*COMMAND, "run"), (sys.executable, "-m", "lab.overload")])
 def test_another_machine_is_refused(command, tmp_path):
     answer = subprocess.run(
-        [*COMMAND, command, "--url=http://192.0.2.1:8080", f"--out={tmp_path}"],
+        [*command, "--url=http://192.0.2.1:8080", f"--out={tmp_path}"],
         cwd=ROOT,
         capture_output=True,
         text=True,

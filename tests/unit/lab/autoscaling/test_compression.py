@@ -1,12 +1,12 @@
 """Minutes as seconds."""
 
-from lab.autoscaling import shipped
+from lab.autoscaling import manifests
 from lab.autoscaling.compression import compressed
-from tests.unit.lab.autoscaling import manifests
+from tests.unit.lab.autoscaling import shipped
 
 
 def test_only_times_change_and_the_maximum_where_there_is_no_room():
-    whole = shipped.keda(manifests.keda())
+    whole = manifests.keda(shipped.keda())
     fast = compressed(whole, 15, 5)
     assert (fast.minimum, fast.maximum) == (whole.minimum, min(whole.maximum, 5))
     assert fast.behaviour == whole.behaviour.faster(15)
@@ -17,5 +17,5 @@ def test_only_times_change_and_the_maximum_where_there_is_no_room():
 
 
 def test_a_maximum_that_there_is_room_for_stays():
-    whole = shipped.keda(manifests.keda())
+    whole = manifests.keda(shipped.keda())
     assert compressed(whole, 15, 100).maximum == whole.maximum

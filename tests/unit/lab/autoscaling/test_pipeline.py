@@ -2,7 +2,7 @@
 
 from lab.autoscaling import pipeline
 from lab.autoscaling.plan import Plan
-from lab.bench.scratch import Scratch
+from lab.service.scratch import Scratch
 from pipelines import protocol
 from pipelines.load import load_spec
 from server.vouching import vouch

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.autoscaling.quantity import thousandths
+from lab.autoscaling.metric import thousandths
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A made-up run: two rounds, in the second of which the machine was half as fast."""
 
-from lab.bench.raw import Cell, Described, Limit, Machine, Raw, Session
+from lab.bench.raw import Cell, Described, Limit, Raw, Session
+from lab.machine import Machine
 
 
 def limit(round_, images, processes=2, workload="light", cpu_seconds=8.0):

@@ -1,7 +1,7 @@
-"""Pairs of a duel, as if they had been measured."""
+"""Pairs of a compare, as if they had been measured."""
 
-from lab.bench.asking import Asked
-from lab.tune.duel import Pair
+from lab.load.measurement import Asked
+from lab.tune.paired_comparison import Pair
 
 
 def asked(rate):

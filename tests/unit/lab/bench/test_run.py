@@ -2,10 +2,10 @@ import pytest
 from typer.testing import CliRunner
 
 import lab.bench.__main__ as command
-from lab.bench.errors import BenchError
-from lab.bench.lineup import lineup
+from lab.bench.peers import lineup
 from lab.bench.run import rotated
 from lab.bench.workload import WORKLOADS
+from lab.errors import LabError
 from pipelines.enums import Decoding
 
 
@@ -60,5 +60,5 @@ def test_a_wrong_option_is_told_with_what_there_is(arguments, told, tmp_path, ca
 
 
 def test_models_that_are_missing_end_the_run(tmp_path):
-    with pytest.raises(BenchError, match="make demo"):
+    with pytest.raises(LabError, match="make demo"):
         WORKLOADS["light"].plan(tmp_path, Decoding.EXACT)

@@ -7,12 +7,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.bench.contender import Contender, Deployment, Launch, free_ports
-from lab.bench.errors import BenchError, ContenderError
+from lab.bench.contender import Contender, Deployment, Launch
 from lab.bench.session import Ground, Session
+from lab.errors import ContenderError, LabError
+from lab.service.ports import free_ports
 from tests.unit.lab.bench import measured
 
-SERVER = Path(__file__).parent / "door_server.py"
+SERVER = Path(__file__).parents[1] / "load" / "http_server.py"
 
 
 def contender(*argv):
@@ -64,7 +65,7 @@ def test_a_contender_is_started_compared_measured_and_ended(tmp_path):
 def test_other_probabilities_end_the_run_before_anything_is_timed(tmp_path):
     with (
         session(tmp_path, contender(str(SERVER), "PORT", "0"), (0.26, 0.74)) as running,
-        pytest.raises(BenchError, match=r"small, light: its probabilities differ .* by 0.01"),
+        pytest.raises(LabError, match=r"small, light: its probabilities differ .* by 0.01"),
     ):
         running.start()
 

@@ -1,7 +1,7 @@
 import pytest
 
-from lab.bench.errors import BenchError
 from lab.bench.workload import WORKLOADS
+from lab.errors import LabError
 from pipelines.enums import Decoding
 
 
@@ -35,5 +35,5 @@ def test_one_member_alone_decides_alone(tmp_path):
 
 
 def test_a_missing_file_is_named_with_the_remedy(tmp_path):
-    with pytest.raises(BenchError, match=r"oral_cancer_vgg16 has no ONNX file: run `make demo"):
+    with pytest.raises(LabError, match=r"oral_cancer_vgg16 has no ONNX file: run `make demo"):
         WORKLOADS["heavy"].plan(tmp_path, Decoding.EXACT)

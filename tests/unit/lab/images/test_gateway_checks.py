@@ -3,8 +3,8 @@ import json
 
 import pytest
 
+from lab.errors import LabError
 from lab.images import gateway_checks
-from lab.images.errors import ImageError
 from lab.images.tools import Ended
 
 LABELS = ("title", "description", "licenses", "version", "revision")
@@ -39,7 +39,7 @@ def test_a_fault_of_the_image_is_told(fault, told):
     facts = copy.deepcopy(FACTS)
     for name, value in fault.items():
         facts[name] = facts[name] | value if isinstance(value, dict) else value
-    with pytest.raises(ImageError, match=told):
+    with pytest.raises(LabError, match=told):
         gateway_checks.check_facts(facts)
 
 
@@ -54,12 +54,12 @@ def test_a_fault_of_the_image_is_told(fault, told):
     ],
 )
 def test_a_fault_within_the_container_is_told(fault, told):
-    with pytest.raises(ImageError, match=told):
+    with pytest.raises(LabError, match=told):
         gateway_checks.check_inside(Ended(0, json.dumps(INSIDE | fault)))
 
 
 def test_a_python_that_does_not_run_is_told():
-    with pytest.raises(ImageError, match="libz is missing"):
+    with pytest.raises(LabError, match="libz is missing"):
         gateway_checks.check_inside(Ended(127, "libz is missing"))
 
 
@@ -67,5 +67,5 @@ def test_a_python_that_does_not_run_is_told():
     "ended", [Ended(0, "GATEWAY_API_KEYS_FILE"), Ended(2, "port 8080 is taken")]
 )
 def test_a_gateway_that_starts_without_keys_is_told(ended):
-    with pytest.raises(ImageError, match="without API keys it ended with"):
+    with pytest.raises(LabError, match="without API keys it ended with"):
         gateway_checks.check_refusal(ended)

@@ -1,0 +1,1 @@
+"""Starts the service for a test, a bench, a load test or a simulation, and stops it."""

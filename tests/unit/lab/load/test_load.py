@@ -1,0 +1,146 @@
+"""The load generator's doors and its closed loop, against real servers."""
+
+import asyncio
+import struct
+import threading
+from concurrent import futures
+from http.server import ThreadingHTTPServer
+
+import grpc
+import numpy as np
+import pytest
+from tritonclient.grpc import service_pb2
+
+from lab.load.client import RequestError
+from lab.load.closed_loop import differences, loop
+from lab.load.grpc import GrpcClient, question
+from lab.load.http import HttpClient
+from tests.unit.lab.load.http_server import Handler
+
+CLASSES = ["no", "yes"]
+RIGHT = [0.25, 0.75]
+
+
+@pytest.fixture
+def port():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def ask_all(door, photos, concurrency=2, **how):
+    async def session():
+        await door.open(concurrency)
+        cell = await loop(door, photos, concurrency, **how)
+        await door.close()
+        return cell
+
+    return asyncio.run(session())
+
+
+def test_every_photo_is_asked_about_in_turn(port):
+    door = HttpClient(port, "/predict", CLASSES, [b"a", b"b", b"c"])
+    cell = ask_all(door, 3, fewest=7)
+    assert sorted(photo for photo, _ in cell.answers) == [0, 0, 0, 1, 1, 2, 2]
+    assert differences(door, cell, [RIGHT] * 3) == [0.0] * 7
+    assert len(cell.latencies) == 7
+    assert cell.seconds >= max(cell.latencies)
+    assert cell.cpu_seconds > 0
+
+
+def test_an_answer_in_chunks_is_put_together(port):
+    door = HttpClient(port, "/predict", CLASSES, [b"CHUNKS"])
+    assert differences(door, ask_all(door, 1, fewest=3), [RIGHT]) == [0.0] * 3
+
+
+def test_a_connection_that_the_server_ends_is_made_anew(port):
+    door = HttpClient(port, "/predict", CLASSES, [b"CLOSE"])
+    cell = ask_all(door, 1, concurrency=1, fewest=4)
+    assert (len(cell.answers), cell.errors.total()) == (4, 0)
+
+
+def test_a_refusal_is_an_error_with_its_status(port):
+    cell = ask_all(HttpClient(port, "/predict", CLASSES, [b"REFUSE"]), 1, fewest=2)
+    assert cell.answers == []
+    ((reason, count),) = cell.errors.items()
+    assert count == 2
+    assert reason.startswith("status 503")
+
+
+def test_a_batchs_part_is_read_too_and_nonsense_is_infinitely_wrong(port):
+    photos = [
+        b'ANSWER[{"probabilities": {"no": 0.25, "yes": 0.75}}]',
+        b'ANSWER{"probabilities": {"no": 0.35, "yes": 0.65}}',
+        b'ANSWER{"probabilities": {"no": NaN, "yes": 0.75}}',
+        b'ANSWER{"probabilities": [0.25, 0.75]}',
+        b"ANSWER",
+    ]
+    door = HttpClient(port, "/predict", CLASSES, photos)
+    cell = ask_all(door, 5, concurrency=1, fewest=5)
+    assert differences(door, cell, [RIGHT] * 5) == pytest.approx([0, 0.1, *[float("inf")] * 3])
+
+
+def test_a_port_without_a_server_is_told():
+    with pytest.raises(RequestError, match="nobody listens on port 9"):
+        ask_all(HttpClient(9, "/predict", CLASSES, [b"a"]), 1, fewest=1)
+
+
+class Inference(grpc.GenericRpcHandler):
+    """Answers ModelInfer with the length of the photo in percent; refuses an empty one."""
+
+    def service(self, call):
+        assert call.method == "/inference.GRPCInferenceService/ModelInfer"
+        return grpc.unary_unary_rpc_method_handler(
+            self._infer, service_pb2.ModelInferRequest.FromString
+        )
+
+    def _infer(self, request, context):
+        (raw,) = request.raw_input_contents
+        (length,) = struct.unpack("<I", raw[:4])
+        if length == 0:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "[image_empty] the file is empty")
+        output = service_pb2.ModelInferResponse.InferOutputTensor(
+            name="probabilities", datatype="FP32", shape=(1, 2)
+        )
+        values = np.array([length / 100, 1 - length / 100], "<f4")
+        if request.model_name == "typed":
+            output.contents.fp32_contents.extend(values.tolist())
+            return service_pb2.ModelInferResponse(outputs=[output]).SerializeToString()
+        return service_pb2.ModelInferResponse(
+            outputs=[output], raw_output_contents=[values.tobytes()]
+        ).SerializeToString()
+
+
+@pytest.fixture
+def grpc_port():
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers((Inference(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield port
+    server.stop(None).wait()
+
+
+@pytest.mark.parametrize("model", ["raw", "typed"])
+def test_probabilities_come_over_grpc_raw_or_typed(grpc_port, model):
+    door = GrpcClient(grpc_port, model, {}, [b"x" * 25])
+    cell = ask_all(door, 1, fewest=3)
+    assert differences(door, cell, [RIGHT]) == pytest.approx([0.0] * 3, abs=1e-6)
+
+
+def test_a_refusal_over_grpc_is_an_error_with_its_code(grpc_port):
+    cell = ask_all(GrpcClient(grpc_port, "raw", {}, [b""]), 1, concurrency=1, fewest=1)
+    assert list(cell.errors) == ["INVALID_ARGUMENT: [image_empty] the file is empty"]
+
+
+def test_a_question_asks_for_the_probabilities_of_one_member():
+    request = service_pb2.ModelInferRequest.FromString(
+        question("oral_cancer", {"member": "regnet_onnx"}, b"photo")
+    )
+    assert request.model_name == "oral_cancer"
+    assert request.parameters["member"].string_param == "regnet_onnx"
+    assert [output.name for output in request.outputs] == ["probabilities"]
+    assert request.raw_input_contents[0] == b"\x05\x00\x00\x00photo"
