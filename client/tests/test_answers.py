@@ -162,6 +162,14 @@ def test_an_answer_of_another_shape_names_the_field(ask, service, change, named)
         ask("predict", GOOD)
 
 
+def test_a_batch_whose_names_the_service_does_not_say_has_the_callers(ask, service):
+    summary = {"total": 1, "failed": 0}
+    item = {"index": 0, "filename": None, "prediction": "cancer", "confidence": 0.9}
+    service.replies.append(JSONResponse({"results": [item], "summary": summary}))
+    (only,) = ask("predict_batch", [GOOD]).results
+    assert (only.filename, only.prediction) == ("image 0", "cancer")
+
+
 def test_an_answer_without_a_field_names_it(ask, service):
     service.replies.append(JSONResponse({"request_id": "1", "pipeline": "p", "prediction": "a"}))
     with pytest.raises(UnexpectedAnswerError, match="missing required field `"):

@@ -127,7 +127,7 @@ class BatchPlace(Struct, frozen=True, kw_only=True):
     """
 
     index: int
-    filename: str
+    filename: str = ""
     error: Problem | None = None
 
     def _need(self, *names: str) -> None:

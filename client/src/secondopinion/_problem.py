@@ -14,6 +14,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 
     Attributes:
         status: HTTP status, 300 to 599.
+        type: The code as a URI.
         code: One word of the service's closed set (`image_undecodable`, `busy`, ...); None where
             something else answered, such as a proxy.
         title: What went wrong, in a few words.
@@ -23,6 +24,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     """
 
     status: int = 0
+    type: str | None = None
     code: str | None = None
     title: str = ""
     detail: str = ""

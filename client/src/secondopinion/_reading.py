@@ -101,7 +101,15 @@ def _answer(document: dict[str, Any], kind: type[T]) -> T:
         if kind in kinds and any(isinstance(part, dict) and key in part for part in parts):
             raise UnexpectedAnswerError(f"{document.get('pipeline')} is {kinds[kind]}")
     # The advanced answer of a classifier has its members as `models`, with what each one said.
-    return _typed({"members": document.get("models", {}), **_with_raw(document)}, kind)
+    fields = {"members": document.get("models", {}), **document, "raw": document}
+    if isinstance(results, list):
+        fields["results"] = list(map(_without_filename, results))
+    return _typed(fields, kind)
+
+
+def _without_filename(item: object) -> object:
+    """The service knows neutral names, or none; the caller's take their place."""
+    return {**item, "filename": ""} if isinstance(item, dict) else item
 
 
 def _with_raw(document: T) -> T | dict[str, Any]:

@@ -1,0 +1,160 @@
+"""The client's types name every field that the gateway's OpenAPI document names, and no other."""
+
+import msgspec
+import pytest
+from secondopinion import (
+    AdvancedPrediction,
+    BatchResult,
+    Choices,
+    Detections,
+    DetectionsBatch,
+    Pipeline,
+    Pipelines,
+    Prediction,
+    Problem,
+)
+
+from gateway.app import create_app
+from gateway.settings import Settings
+
+# Classifiers first, as in the gateway's document.
+TYPES = {
+    "/predict": (Prediction, Detections),
+    "/predict/advanced": (AdvancedPrediction, Detections),
+    "/predict/batch": (BatchResult, DetectionsBatch),
+}
+ROUTES = {
+    **{f"/api/v1{path}": types for path, types in TYPES.items()},
+    **{f"/api/v1/pipelines/{{name}}{path}": types for path, types in TYPES.items()},
+    "/api/v1/pipelines": (Pipelines,),
+    "/api/v1/pipelines/{name}": (Pipeline,),
+}
+# What the client adds: the JSON object itself, the members of an advanced answer out of its
+# `models`, the header Retry-After, and the request's id, which an image's error lacks.
+OF_THE_CLIENT = {
+    "raw",
+    "AdvancedPrediction.members",
+    "Problem.retry_after",
+    "Problem.request_id",
+}
+
+
+@pytest.fixture(scope="module")
+def document():
+    return create_app(Settings()).openapi()
+
+
+def operation(document, path):
+    (only,) = document["paths"][path].values()
+    return only
+
+
+def shapes(schema):
+    """The alternatives of a schema that are not null."""
+    kinds = schema.get("anyOf") or schema.get("oneOf") or [schema]
+    return [kind for kind in kinds if kind.get("type") != "null"]
+
+
+def nullable(schema):
+    return len(shapes(schema)) < len(schema.get("anyOf") or schema.get("oneOf") or [schema])
+
+
+class Comparison:
+    """Collects where the gateway's schema and the client's differ."""
+
+    def __init__(self, document):
+        self.document = document
+        self.differences = []
+
+    def of(self, schema, kind):
+        _, self.types = msgspec.json.schema_components([kind], ref_template="{name}")
+        self.compare(kind.__name__, schema, {"$ref": kind.__name__})
+        return self.differences
+
+    def resolve(self, schema):
+        """The schema itself; the client's references are bare names."""
+        name = schema.get("$ref")
+        if name is None:
+            return schema
+        if name in self.types:
+            return self.types[name]
+        return self.document["components"]["schemas"][name.rpartition("/")[2]]
+
+    def compare(self, where, ours, theirs):
+        if nullable(ours) and not nullable(theirs) and "default" not in theirs:
+            self.differences.append(f"{where}: may be null")
+        (ours,), (theirs,) = shapes(ours), shapes(theirs)
+        name = theirs.get("$ref", where)
+        ours, theirs = self.resolve(ours), self.resolve(theirs)
+        if ours["type"] != theirs["type"]:
+            self.differences.append(f"{where}: {ours['type']} is {theirs['type']} in the client")
+        elif "properties" in ours or "properties" in theirs:
+            self.compare_fields(name, ours, theirs)
+        elif ours["type"] == "object":
+            self.compare(f"{where}.*", ours["additionalProperties"], theirs["additionalProperties"])
+        elif ours["type"] == "array":
+            self.compare_items(where, ours, theirs)
+
+    def compare_fields(self, name, ours, theirs):
+        fields, known = ours["properties"], theirs["properties"]
+        added = {n for n in known if {n, f"{name}.{n}"} & OF_THE_CLIENT}
+        extra = known.keys() - fields.keys() - added
+        self.differences += [f"{name}.{n}: only the client has it" for n in sorted(extra)]
+        for field, schema in fields.items():
+            where = f"{name}.{field}"
+            if field not in known:
+                self.differences.append(f"{where}: the client lacks it")
+                continue
+            sent = field in ours.get("required", ())
+            if field in theirs["required"] and not sent:
+                self.differences.append(f"{where}: may be missing")
+            # One that may be missing is left out and never null.
+            self.compare(where, schema if sent else shapes(schema)[0], known[field])
+
+    def compare_items(self, where, ours, theirs):
+        fixed = theirs.get("prefixItems", [])
+        sent = ours.get("prefixItems") or [ours["items"]] * max(len(fixed), 1)
+        wanted = fixed or [theirs["items"]]
+        if len(sent) != len(wanted):
+            self.differences.append(f"{where}: {len(sent)} items, {len(wanted)} in the client")
+        for one, other in zip(sent, wanted, strict=False):
+            self.compare(f"{where}[]", one, other)
+
+
+def test_every_route_of_the_api_is_one_of_the_clients(document):
+    assert {path for path in document["paths"] if path.startswith("/api/")} == ROUTES.keys()
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_answers_have_the_fields_of_the_clients_types(document, path):
+    response = operation(document, path)["responses"]["200"]
+    found = shapes(response["content"]["application/json"]["schema"])
+    differences = [
+        difference
+        for schema, kind in zip(found, ROUTES[path], strict=True)
+        for difference in Comparison(document).of(schema, kind)
+    ]
+    assert not differences
+
+
+def test_problems_have_the_fields_of_the_clients_type(document):
+    schemas = [
+        content["schema"]
+        for path in ROUTES
+        for status, response in operation(document, path)["responses"].items()
+        for content in response["content"].values()
+        if status != "200" and content.get("schema")
+    ]
+    # FastAPI names its own shape for 422 too, which no route sends.
+    ours = [schema for schema in schemas if "HTTPValidationError" not in schema.get("$ref", "")]
+    assert ours
+    for schema in ours:
+        assert not Comparison(document).of(schema, Problem)
+
+
+def test_query_parameters_are_the_clients_choices(document):
+    for path in ROUTES:
+        if "/predict" in path:
+            parameters = operation(document, path)["parameters"]
+            named = {each["name"] for each in parameters if each["in"] == "query"}
+            assert named | {"pipeline"} == set(Choices.__annotations__)
