@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 
 from demo.yolos_scenes import NONE, Scenes
-from evaluation.detection import mean_average_precision
-from evaluation.objects import Box, Found, Truth
+from evaluation.metrics.detection import mean_average_precision
+from evaluation.metrics.objects import Box, Found, Truth
 from export.detectors.yolos import ServedYolos
 from pipelines.spec import PipelineSpec
 

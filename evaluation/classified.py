@@ -7,13 +7,13 @@ import numpy as np
 from secondopinion import AdvancedPrediction, Pipeline
 
 from evaluation.asking import Answered, Outcome
-from evaluation.classification import by_level, measure
 from evaluation.errors import EvaluationError
 from evaluation.labels import LabelledPhoto
+from evaluation.metrics.classification import by_level, measure
+from evaluation.metrics.sweep import best_by_youden, sweep, thresholds
 from evaluation.origin import answered, origin
 from evaluation.question import Question
 from evaluation.report import ClassificationReport, ClassifiedPhoto, Sweep
-from evaluation.sweep import best_by_youden, sweep, thresholds
 
 
 def report(

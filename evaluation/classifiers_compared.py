@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from evaluation.classification import ClassificationScores, Floats, Labels, measure, ranking
 from evaluation.comparison import Comparison, Row
-from evaluation.paired import difference, mcnemar
+from evaluation.metrics.classification import ClassificationScores, Floats, Labels, measure, ranking
+from evaluation.metrics.significance import difference, mcnemar
 from evaluation.pairing import pair
 from evaluation.report import ClassificationReport, ClassifiedPhoto
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluation.errors import EvaluationError, some
 from evaluation.labels import check_classes, check_files
-from evaluation.objects import Rle, Truth
+from evaluation.metrics.objects import Rle, Truth
 
 _SHOWN_PROBLEMS = 3
 _CORNERS = 6  # numbers of the smallest polygon, a triangle

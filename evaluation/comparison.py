@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from evaluation.paired import Difference, McNemar
+from evaluation.metrics.significance import Difference, McNemar
 from evaluation.pairing import LeftOut
 
 

@@ -10,9 +10,9 @@ from secondopinion import Detections, Pipeline
 
 from evaluation.asking import Failed, Outcome
 from evaluation.coco_labels import AnnotatedPhoto
-from evaluation.detection import Matches, match, mean_average_precision, rates
 from evaluation.found import objects
-from evaluation.objects import Truth
+from evaluation.metrics.detection import Matches, match, mean_average_precision, rates
+from evaluation.metrics.objects import Truth
 from evaluation.origin import answered, origin
 from evaluation.question import Question
 from evaluation.report import DetectedPhoto, DetectionReport, DetectionScores

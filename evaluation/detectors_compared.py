@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.comparison import Comparison, Row
-from evaluation.detection import rates
-from evaluation.paired import difference
+from evaluation.metrics.detection import rates
+from evaluation.metrics.significance import difference
 from evaluation.pairing import pair
 from evaluation.report import DetectedPhoto, DetectionReport
 

@@ -2,7 +2,7 @@
 
 from secondopinion import Detections, Mask
 
-from evaluation.objects import Found, Rle
+from evaluation.metrics.objects import Found, Rle
 
 
 def objects(answer: Detections) -> list[Found]:

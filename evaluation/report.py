@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from evaluation.classification import ClassificationScores, LevelScore
-from evaluation.detection import AveragePrecision
 from evaluation.errors import EvaluationError
-from evaluation.sweep import OperatingPoint
+from evaluation.metrics.classification import ClassificationScores, LevelScore
+from evaluation.metrics.detection import AveragePrecision
+from evaluation.metrics.sweep import OperatingPoint
 
 
 class _Part(BaseModel):

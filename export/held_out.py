@@ -11,8 +11,8 @@ from pycocotools import mask as coco_mask
 from demo.labelled import labelled
 from demo.lesions import Drawing
 from demo.scenes import Scene
-from evaluation.detection import match, mean_average_precision
-from evaluation.objects import Box, Found, Rle, Truth
+from evaluation.metrics.detection import match, mean_average_precision
+from evaluation.metrics.objects import Box, Found, Rle, Truth
 from export import formats, gate, object_drawings, photos
 from export.torchvision_ops import ensure_declared
 from pipelines import protocol

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
-from evaluation.calibration import BINS
+from evaluation.metrics.calibration import BINS
 from evaluation.report import ClassificationReport, Sweep
 
 _CELL = 0.45  # inches of the confusion matrix per class

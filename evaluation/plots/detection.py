@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evaluation.detection import AveragePrecision
+from evaluation.metrics.detection import AveragePrecision
 from evaluation.report import DetectionReport
 
 

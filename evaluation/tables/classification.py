@@ -3,8 +3,8 @@
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from evaluation.metrics.sweep import OperatingPoint
 from evaluation.report import ClassificationReport, Sweep
-from evaluation.sweep import OperatingPoint
 from evaluation.tables.frame import head, interval, number, table
 
 _SWEPT = ("sensitivity", "specificity", "ppv", "npv", "f1")

@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from evaluation.comparison import Comparison
-from evaluation.paired import Difference
+from evaluation.metrics.significance import Difference
 from evaluation.tables.frame import demo_note, number, table
 
 

@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.detection import AveragePrecision
+from evaluation.metrics.detection import AveragePrecision
 from evaluation.report import DetectionReport
 from evaluation.tables.frame import head, number, table
 

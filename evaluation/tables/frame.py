@@ -5,7 +5,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.intervals import Share
+from evaluation.metrics.intervals import Share
 from evaluation.report import Report
 
 UNDEFINED = "not defined"

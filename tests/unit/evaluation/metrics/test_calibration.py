@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.calibration import BINS, calibration, expected_calibration_error
+from evaluation.metrics.calibration import BINS, calibration, expected_calibration_error
 
 
 def error(confidence, correct):

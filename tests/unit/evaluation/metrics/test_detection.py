@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from evaluation.detection import match, mean_average_precision, rates
-from evaluation.objects import Found, Truth
+from evaluation.metrics.detection import match, mean_average_precision, rates
+from evaluation.metrics.objects import Found, Truth
 
 CLASSES = ["circle", "square"]
 BOX = (10.0, 10.0, 50.0, 50.0)

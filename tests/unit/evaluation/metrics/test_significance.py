@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.paired import difference, mcnemar
+from evaluation.metrics.significance import difference, mcnemar
 
 
 def accuracies(first, second):

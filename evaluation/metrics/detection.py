@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from evaluation.coco_matching import IouType, judge
-from evaluation.objects import Found, Rle, Truth
+from evaluation.metrics.coco_matching import IouType, judge
+from evaluation.metrics.objects import Found, Rle, Truth
 
 _COCO_DETECTIONS = 100
 

@@ -13,8 +13,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from evaluation.calibration import Bin, calibration, expected_calibration_error
-from evaluation.intervals import Share, share
+from evaluation.metrics.calibration import Bin, calibration, expected_calibration_error
+from evaluation.metrics.intervals import Share, share
 
 _LEVELS = {"low": 0, "medium": 1, "high": 2}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.sweep import best_by_youden, sweep, thresholds
+from evaluation.metrics.sweep import best_by_youden, sweep, thresholds
 
 TRUTH = np.array([True, True, True, False, False, False, False])
 SCORE = np.array([0.9, 0.8, 0.4, 0.7, 0.2, 0.1, 0.3])

@@ -9,8 +9,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from evaluation.classification import by_level, measure
-from evaluation.intervals import share
+from evaluation.metrics.classification import by_level, measure
+from evaluation.metrics.intervals import share
 
 BINARY = ["healthy", "cancer"]
 THREE = ["adder", "asp", "grass snake"]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from evaluation.objects import Found, Truth
+from evaluation.metrics.objects import Found, Truth
 
 IouType = Literal["bbox", "segm"]
 

@@ -1,0 +1,1 @@
+"""Pure metrics of answers against labels: arrays or objects in, numbers out."""
