@@ -1,1 +1,1 @@
-"""What a running service's answers are worth, measured against labelled photos."""
+"""Evaluates a running service against labelled photos."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from secondopinion import SecondOpinionError
 
 from evaluation.errors import EvaluationError
-from evaluation.question import Question
+from evaluation.settings import EvaluationSettings
 
 OK, SOME_FAILED, STOPPED, INTERRUPTED = 0, 1, 2, 130
 
@@ -87,7 +87,7 @@ def _measure(
     Ends with 0; with 1 if some photos failed (named, and in none of the figures);
     with 2 if nothing could be measured, or not compared; with 130 after Ctrl-C.
     """
-    question = Question(
+    settings = EvaluationSettings(
         pipeline=pipeline,
         labels=labels,
         images=images,
@@ -99,7 +99,7 @@ def _measure(
     with _ends():
         from evaluation.run import run  # noqa: PLC0415 - the libraries of science: quick --help
 
-        failed = run(question, out, compare_with or [], common=common)
+        failed = run(settings, out, compare_with or [], common=common)
         raise typer.Exit(SOME_FAILED if failed else OK)
 
 
@@ -116,14 +116,14 @@ def _compare(
     """Puts two runs over the same photos side by side: a stronger model against the current one."""
     with _ends():
         from evaluation import report  # noqa: PLC0415 - as above
-        from evaluation.comparing import compare as compared  # noqa: PLC0415
+        from evaluation.compare import compare as compared  # noqa: PLC0415
         from evaluation.tables import comparison as comparison_table  # noqa: PLC0415
 
         comparison = compared(report.read(first), report.read(second), common=common)
         if as_json:
             typer.echo(comparison.model_dump_json(indent=2))
         else:
-            Console(highlight=False).print(comparison_table.shown(comparison))
+            Console(highlight=False).print(comparison_table.render(comparison))
 
 
 def main(arguments: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Why an evaluation cannot be made."""
+"""The error of an evaluation that cannot be made."""
 
 
 class EvaluationError(Exception):

@@ -1,4 +1,4 @@
-"""Who answered: the part of a report that every task shares."""
+"""The fields that the reports of all tasks share: pipeline, release, members, counts."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from secondopinion import Answer, Pipeline
 
-from evaluation.asking import Answered, Failed, Outcome
+from evaluation.answers import Answered, Failed, Outcome
 from evaluation.errors import EvaluationError, some
-from evaluation.question import Question
 from evaluation.report import MemberFacts, copies
+from evaluation.settings import EvaluationSettings
 
 _MEASURING = ("secondopinion", "scikit-learn", "pycocotools", "numpy")
 
@@ -33,7 +33,7 @@ def answered(outcomes: Sequence[Outcome[A]]) -> list[Answered[A]]:
 
 
 def origin(
-    question: Question,
+    settings: EvaluationSettings,
     pipeline: Pipeline,
     outcomes: Sequence[Outcome[A]],
     threshold: float | None,
@@ -55,7 +55,7 @@ def origin(
         "created": datetime.now(UTC),
         "pipeline": pipeline.name,
         "release": first.release,
-        "member": question.member,
+        "member": settings.member,
         "members": {
             name: MemberFacts(version=member.version, sha256=member.sha256)
             for name, member in first.members.items()

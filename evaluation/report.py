@@ -1,6 +1,6 @@
-"""What an evaluation leaves behind: `report.json`, typed.
+"""The file `report.json` of an evaluation, as types.
 
-It holds no file names, as they may name patients: a photo is known by the SHA-256 of its content.
+It holds no file names, as they may name patients: the SHA-256 of its content identifies a photo.
 """
 
 from collections import Counter

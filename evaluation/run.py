@@ -1,6 +1,7 @@
-"""A run from a question to tables on the terminal and files in a folder."""
+"""One evaluation from its settings to tables on the terminal and files in a folder."""
 
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,23 +12,25 @@ from rich.text import Text
 from secondopinion import Pipeline
 
 from evaluation import report
-from evaluation.asking import Failed
-from evaluation.comparing import compare
-from evaluation.evaluating import OnProgress, evaluate
-from evaluation.output import new_folder
+from evaluation.answers import Failed
+from evaluation.compare import compare
+from evaluation.errors import EvaluationError
+from evaluation.evaluate import OnProgress, evaluate
 from evaluation.plots import draw
-from evaluation.question import Question, facts
-from evaluation.tables import comparison, shown
+from evaluation.settings import EvaluationSettings, find_pipeline
+from evaluation.tables import comparison, render
 
 
-def run(question: Question, out: Path | None, against: Sequence[Path], *, common: bool) -> int:
+def run(
+    settings: EvaluationSettings, out: Path | None, against: Sequence[Path], *, common: bool
+) -> int:
     """Asks, measures, writes and prints.
 
     Args:
-        question: What to evaluate.
+        settings: What to evaluate.
         out: The new folder; None names it after pipeline, release and member.
         against: Reports of earlier runs to compare with.
-        common: See `comparing.compare`.
+        common: See `compare.compare`.
 
     Returns:
         How many photos are in none of the metrics.
@@ -39,25 +42,47 @@ def run(question: Question, out: Path | None, against: Sequence[Path], *, common
     notes = Console(stderr=True, highlight=False)
     screen = Console(highlight=False)
     earlier = [report.read(file) for file in against]
-    pipeline = facts(question)
-    folder = out or Path(_name(question, pipeline))
-    with new_folder(folder) as beside:
+    pipeline = find_pipeline(settings)
+    folder = out or Path(_name(settings, pipeline))
+    with _new_folder(folder) as beside:
         with _progress(notes) as on_progress:
-            evaluation = evaluate(question, pipeline, on_progress)
+            evaluation = evaluate(settings, pipeline, on_progress)
         written = evaluation.report.model_dump_json(indent=1)
         (beside / "report.json").write_text(written, encoding="utf-8")
         draw(evaluation.report, beside / "plot.png")
-    screen.print(shown(evaluation.report))
+    screen.print(render(evaluation.report))
     screen.print(f"\nwritten to {folder}", soft_wrap=True, markup=False)
     _name_failed(evaluation.failed, notes)
     for each in earlier:
         compared = compare(each, evaluation.report, common=common)
-        screen.print("", comparison.shown(compared), sep="\n")
+        screen.print("", comparison.render(compared), sep="\n")
     return len(evaluation.failed)
 
 
-def _name(question: Question, pipeline: Pipeline) -> str:
-    parts = ["evaluation", pipeline.name, pipeline.release or "", question.member or ""]
+@contextmanager
+def _new_folder(target: Path) -> Iterator[Path]:
+    """Gives a folder beside the target that takes its name when the block ends without error.
+
+    Raises:
+        EvaluationError: The target is there and not empty, or cannot be made.
+    """
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise EvaluationError(
+                f"{target}: is there already; remove it or name another folder with --out"
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as beside:
+            folder = Path(beside, "new")
+            folder.mkdir()  # its rights are the usual ones, not those of a temporary folder
+            yield folder
+            folder.rename(target)
+    except OSError as error:
+        raise EvaluationError(f"{target}: {error.strerror or error}") from error
+
+
+def _name(settings: EvaluationSettings, pipeline: Pipeline) -> str:
+    parts = ["evaluation", pipeline.name, pipeline.release or "", settings.member or ""]
     return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(filter(None, parts)))
 
 

@@ -1,4 +1,4 @@
-"""Whether a confidence of 0.8 is right in eight of ten cases."""
+"""Calibration: how well confidence agrees with accuracy."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a classifier's answers are worth. Knows no service: arrays in, numbers out."""
+"""Metrics of a classifier, from arrays of labels and answers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

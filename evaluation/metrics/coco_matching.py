@@ -1,4 +1,4 @@
-"""Objects and detections in pycocotools' hands."""
+"""Matches detections to labelled objects with pycocotools."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""What a detector's answers are worth. Knows no service: objects in, numbers out.
+"""Metrics of a detector, from labelled and detected objects.
 
 The average precision is COCO's, by pycocotools: 101 recall levels, at most 100 detections of a
 class an image, crowds ignored, and the mean over the classes that have objects.

@@ -1,4 +1,4 @@
-"""Counted shares, and how sure they are."""
+"""Shares of counted things with their confidence intervals."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Share:
 
 
 def share(count: int, of: int) -> Share | None:
-    """A share with Wilson's score interval, which keeps its promise near 0 and 1; None of none.
+    """A share with Wilson's score interval, which also holds near 0 and 1; None where `of` is 0.
 
     E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
     """

@@ -1,4 +1,4 @@
-"""Objects in an image: as labelled, and as found."""
+"""Labelled and detected objects of an image."""
 
 from dataclasses import dataclass
 from typing import TypedDict

@@ -1,4 +1,4 @@
-"""Whether two runs over the same photos differ by more than chance."""
+"""Statistical tests of whether two runs over the same photos differ by more than chance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

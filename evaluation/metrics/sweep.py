@@ -1,4 +1,4 @@
-"""What a binary pipeline would decide under other thresholds."""
+"""Metrics of a binary pipeline at a range of thresholds."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What an evaluation draws: one PNG."""
+"""Draws a report into one PNG."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What an evaluation prints on a terminal."""
+"""Tables of a report for the terminal."""
 
 from rich.console import Group
 
@@ -6,8 +6,8 @@ from evaluation.report import ClassificationReport, Report
 from evaluation.tables import classification, detection
 
 
-def shown(report: Report) -> Group:
+def render(report: Report) -> Group:
     """A report as tables."""
     if isinstance(report, ClassificationReport):
-        return classification.shown(report)
-    return detection.shown(report)
+        return classification.render(report)
+    return detection.render(report)

@@ -5,14 +5,14 @@ from rich.table import Table
 
 from evaluation.metrics.sweep import OperatingPoint
 from evaluation.report import ClassificationReport, Sweep
-from evaluation.tables.frame import head, interval, number, table
+from evaluation.tables.layout import head, interval, number, table
 
 _SWEPT = ("sensitivity", "specificity", "ppv", "npv", "f1")
 _EVERY = 0.1  # of the sweep's thresholds; the report has them all
 _MOST_CLASSES = 12  # a wider confusion matrix is only readable in the plot
 
 
-def shown(report: ClassificationReport) -> Group:
+def render(report: ClassificationReport) -> Group:
     """All that is worth a look; the rest is in the report."""
     parts: list[RenderableType] = [*head(report), "", _scores(report), "", _levels(report)]
     if report.positive is None:

@@ -5,10 +5,10 @@ from rich.text import Text
 
 from evaluation.comparison import Comparison
 from evaluation.metrics.significance import Difference
-from evaluation.tables.frame import demo_note, number, table
+from evaluation.tables.layout import demo_note, number, table
 
 
-def shown(comparison: Comparison) -> Group:
+def render(comparison: Comparison) -> Group:
     """Both runs side by side."""
     title = f"{comparison.photos} photos, the same for both"
     parts: list[RenderableType] = [

@@ -6,10 +6,10 @@ from rich.text import Text
 
 from evaluation.metrics.detection import AveragePrecision
 from evaluation.report import DetectionReport
-from evaluation.tables.frame import head, number, table
+from evaluation.tables.layout import head, number, table
 
 
-def shown(report: DetectionReport) -> Group:
+def render(report: DetectionReport) -> Group:
     """All that is worth a look; the rest is in the report."""
     scores = report.scores
     asked = f"Asked for scores from {scores.asked_from:g}, the lowest that the pipeline allows."

@@ -17,10 +17,10 @@ def test_help_names_both_commands():
         (["compare", "--help"], "report.json of the run that stands"),
         ([], "PIPELINE-RELEASE"),
     ):
-        shown = subprocess.run(
+        ended = subprocess.run(
             [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60
         )
-        assert says in " ".join(shown.stdout.split())
+        assert says in " ".join(ended.stdout.split())
 
 
 def test_ctrl_c_ends_with_130_and_leaves_nothing_behind(service, tmp_path):

@@ -1,4 +1,4 @@
-"""From a classifier's answers and the labels to its report."""
+"""Makes the report of a classifier from its answers and the labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 from secondopinion import AdvancedPrediction, Pipeline
 
-from evaluation.asking import Answered, Outcome
+from evaluation.answers import Answered, Outcome
 from evaluation.errors import EvaluationError
 from evaluation.labels import LabelledPhoto
 from evaluation.metrics.classification import by_level, measure
 from evaluation.metrics.sweep import best_by_youden, sweep, thresholds
 from evaluation.origin import answered, origin
-from evaluation.question import Question
 from evaluation.report import ClassificationReport, ClassifiedPhoto, Sweep
+from evaluation.settings import EvaluationSettings
 
 
 def report(
-    question: Question,
+    settings: EvaluationSettings,
     pipeline: Pipeline,
     photos: Sequence[LabelledPhoto],
     outcomes: Sequence[Outcome[AdvancedPrediction]],
@@ -25,7 +25,7 @@ def report(
     """Measures the answers.
 
     Args:
-        question: What was asked.
+        settings: What was asked.
         pipeline: What the service said of the pipeline.
         photos: In the order of the outcomes.
         outcomes: Photos without an answer are counted and left out.
@@ -44,7 +44,7 @@ def report(
     probabilities = np.array([each.probabilities for each in answers])
     decided = kept[0].answer.threshold
     return ClassificationReport(
-        **origin(question, pipeline, outcomes, decided),
+        **origin(settings, pipeline, outcomes, decided),
         positive=pipeline.positive,
         scores=measure(truth, predicted, probabilities, pipeline.classes, pipeline.positive),
         levels=by_level([each.uncertainty for each in answers], truth == predicted),

@@ -1,4 +1,4 @@
-"""What is asked: the pipeline, the labels, and the choices; checked before the first photo."""
+"""The settings of an evaluation, and the pipeline that they name."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from evaluation.errors import EvaluationError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class EvaluationSettings:
     """What to evaluate.
 
     Attributes:
@@ -30,30 +30,30 @@ class Question:
     concurrency: int = 4
 
 
-def facts(question: Question) -> Pipeline:
-    """Asks the service what the pipeline is, and whether the question fits it.
+def find_pipeline(settings: EvaluationSettings) -> Pipeline:
+    """Asks the service what the pipeline is, and whether the settings fit it.
 
     Raises:
-        EvaluationError: The URL, the API key, the member or the threshold is none, or nothing is
-            loaded.
+        EvaluationError: The URL, the API key, the member or the threshold is wrong, or the
+            pipeline is not loaded.
         SecondOpinionError: The service cannot be reached or has no such pipeline.
     """
     try:
-        client = Client(question.url, retries=Retries(attempts=1))
+        client = Client(settings.url, retries=Retries(attempts=1))
     except ValueError as error:
         raise EvaluationError(str(error)) from error
     with client:
-        pipeline = client.pipeline(question.pipeline)
+        pipeline = client.pipeline(settings.pipeline)
     if pipeline.release is None:
         raise EvaluationError(f"{pipeline.name}: is not loaded yet; wait until it is ready")
-    if question.member is not None and question.member not in pipeline.members:
+    if settings.member is not None and settings.member not in pipeline.members:
         raise EvaluationError(
-            f"--member {question.member}: the members of {pipeline.name} are: "
+            f"--member {settings.member}: the members of {pipeline.name} are: "
             f"{', '.join(pipeline.members)}"
         )
-    if question.threshold is not None:
-        _check_threshold(pipeline.name, question.threshold, pipeline.threshold)
-    if question.images is not None and pipeline.task == "classification":
+    if settings.threshold is not None:
+        _check_threshold(pipeline.name, settings.threshold, pipeline.threshold)
+    if settings.images is not None and pipeline.task == "classification":
         raise EvaluationError("--images: only a COCO file needs it; leave it out")
     return pipeline
 

@@ -1,4 +1,4 @@
-"""What tables of all tasks share."""
+"""Title, warnings and cells, which the tables of all tasks share."""
 
 from rich.console import RenderableType
 from rich.panel import Panel

@@ -1,4 +1,4 @@
-"""From a detector's answers and the labels to its report."""
+"""Makes the report of a detector from its answers and the labels."""
 
 import hashlib
 import json
@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from secondopinion import Detections, Pipeline
+from secondopinion import Detections, Mask, Pipeline
 
-from evaluation.asking import Failed, Outcome
+from evaluation.answers import Failed, Outcome
 from evaluation.coco_labels import AnnotatedPhoto
-from evaluation.found import objects
 from evaluation.metrics.detection import Matches, match, mean_average_precision, rates
-from evaluation.metrics.objects import Truth
+from evaluation.metrics.objects import Found, Rle, Truth
 from evaluation.origin import answered, origin
-from evaluation.question import Question
 from evaluation.report import DetectedPhoto, DetectionReport, DetectionScores
+from evaluation.settings import EvaluationSettings
 
 
 def same_size(
@@ -26,7 +25,7 @@ def same_size(
 
 
 def report(
-    question: Question,
+    settings: EvaluationSettings,
     pipeline: Pipeline,
     photos: Sequence[AnnotatedPhoto],
     outcomes: Sequence[Outcome[Detections]],
@@ -38,7 +37,7 @@ def report(
     """Measures the answers.
 
     Args:
-        question: What was asked.
+        settings: What was asked.
         pipeline: What the service said of the pipeline.
         photos: In the order of the outcomes.
         outcomes: Photos without an answer are counted and left out.
@@ -52,11 +51,11 @@ def report(
     kept = answered(outcomes)
     labelled = {photo.file: photo.objects for photo in photos}
     truth = [labelled[each.file] for each in kept]
-    found = [objects(each.answer) for each in kept]
+    found = [_found(each.answer) for each in kept]
     classes = pipeline.classes
     matches = match(truth, found, classes, threshold)
     return DetectionReport(
-        **origin(question, pipeline, outcomes, threshold),
+        **origin(settings, pipeline, outcomes, threshold),
         task="segmentation" if masks else "detection",
         scores=DetectionScores(
             boxes=mean_average_precision(truth, found, classes),
@@ -90,6 +89,22 @@ def _same_size(photo: AnnotatedPhoto, outcome: Outcome[Detections]) -> Outcome[D
     )
 
 
+def _found(answer: Detections) -> list[Found]:
+    return [
+        Found(
+            label=each.class_name,
+            score=each.score,
+            box=(each.box.x1, each.box.y1, each.box.x2, each.box.y2),
+            mask=None if each.mask is None else _rle(each.mask),
+        )
+        for each in answer.predictions
+    ]
+
+
+def _rle(mask: Mask) -> Rle:
+    return {"size": list(mask.size), "counts": mask.counts}
+
+
 def _counted(matches: Sequence[Matches]) -> dict[str, Any]:
     hits = sum(each.hits for each in matches)
     false_alarms = sum(each.false_alarms for each in matches)
@@ -105,6 +120,6 @@ def _counted(matches: Sequence[Matches]) -> dict[str, Any]:
 
 
 def _digest(objects: Sequence[Truth]) -> str:
-    """Knows the labels of a photo again, in whatever order they stand."""
+    """The same for the same labels, whatever their order."""
     lines = sorted(json.dumps(asdict(each), sort_keys=True) for each in objects)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""One evaluation: the labels are read, the service is asked, the answers are measured."""
+"""One evaluation: reads the labels, asks the service, measures the answers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from secondopinion import AsyncClient, Choices, Pipeline
 
-from evaluation import classified, coco_labels, detected, labels
-from evaluation.asking import Failed, Outcome, ask_all
+from evaluation import classification_report, coco_labels, detection_report, labels
+from evaluation.answers import Failed, Outcome, ask_all
 from evaluation.errors import EvaluationError
-from evaluation.question import Question
 from evaluation.report import Report
+from evaluation.settings import EvaluationSettings
 from pipelines.enums import Task
 
 A = TypeVar("A")
@@ -28,11 +28,13 @@ class Evaluation:
     failed: list[Failed]
 
 
-def evaluate(question: Question, pipeline: Pipeline, on_progress: OnProgress) -> Evaluation:
+def evaluate(
+    settings: EvaluationSettings, pipeline: Pipeline, on_progress: OnProgress
+) -> Evaluation:
     """Asks about every labelled photo and measures the answers.
 
     Args:
-        question: What is asked, checked by `question.facts`.
+        settings: What is asked, checked by `settings.find_pipeline`.
         pipeline: What that gave.
         on_progress: Called before the first photo and after each.
 
@@ -41,56 +43,62 @@ def evaluate(question: Question, pipeline: Pipeline, on_progress: OnProgress) ->
         SecondOpinionError: The service is gone, or wants another API key.
     """
     if pipeline.task == Task.CLASSIFICATION:
-        return _classification(question, pipeline, on_progress)
-    return _detection(question, pipeline, on_progress)
+        return _classification(settings, pipeline, on_progress)
+    return _detection(settings, pipeline, on_progress)
 
 
-def _classification(question: Question, pipeline: Pipeline, on_progress: OnProgress) -> Evaluation:
-    photos = labels.read(question.labels, pipeline.classes)
-    choices = _choices(question, question.threshold)
+def _classification(
+    settings: EvaluationSettings, pipeline: Pipeline, on_progress: OnProgress
+) -> Evaluation:
+    photos = labels.read(settings.labels, pipeline.classes)
+    choices = _choices(settings, settings.threshold)
     outcomes = _ask(
-        question,
+        settings,
         lambda client: lambda content: client.predict_advanced(content, **choices),
         [photo.file for photo in photos],
         on_progress,
     )
-    return Evaluation(classified.report(question, pipeline, photos, outcomes), _failed(outcomes))
+    return Evaluation(
+        classification_report.report(settings, pipeline, photos, outcomes), _failed(outcomes)
+    )
 
 
-def _detection(question: Question, pipeline: Pipeline, on_progress: OnProgress) -> Evaluation:
+def _detection(
+    settings: EvaluationSettings, pipeline: Pipeline, on_progress: OnProgress
+) -> Evaluation:
     if pipeline.threshold is None:
         raise EvaluationError(f"{pipeline.name}: the service names no threshold of this detector")
     masks = pipeline.task == Task.SEGMENTATION
-    photos = coco_labels.read(question.labels, question.images, pipeline.classes, masks=masks)
+    photos = coco_labels.read(settings.labels, settings.images, pipeline.classes, masks=masks)
     # A curve over scores needs the low ones too; hits are counted at the threshold afterwards.
-    choices = _choices(question, pipeline.threshold.minimum)
+    choices = _choices(settings, pipeline.threshold.minimum)
     outcomes = _ask(
-        question,
+        settings,
         lambda client: lambda content: client.detect(content, **choices),
         [photo.file for photo in photos],
         on_progress,
     )
-    outcomes = detected.same_size(photos, outcomes)
-    report = detected.report(
-        question,
+    outcomes = detection_report.same_size(photos, outcomes)
+    report = detection_report.report(
+        settings,
         pipeline,
         photos,
         outcomes,
         masks=masks,
         threshold=(
-            pipeline.threshold.default if question.threshold is None else question.threshold
+            pipeline.threshold.default if settings.threshold is None else settings.threshold
         ),
         asked_from=pipeline.threshold.minimum,
     )
     return Evaluation(report, _failed(outcomes))
 
 
-def _choices(question: Question, threshold: float | None) -> Choices:
-    return {"pipeline": question.pipeline, "member": question.member, "threshold": threshold}
+def _choices(settings: EvaluationSettings, threshold: float | None) -> Choices:
+    return {"pipeline": settings.pipeline, "member": settings.member, "threshold": threshold}
 
 
 def _ask(
-    question: Question,
+    settings: EvaluationSettings,
     asking: Callable[[AsyncClient], Callable[[bytes], Awaitable[A]]],
     files: Sequence[Path],
     on_progress: OnProgress,
@@ -103,8 +111,8 @@ def _ask(
         on_progress(done, len(files))
 
     async def ask() -> list[Outcome[A]]:
-        async with AsyncClient(question.url) as client:
-            return await ask_all(asking(client), files, question.concurrency, step)
+        async with AsyncClient(settings.url) as client:
+            return await ask_all(asking(client), files, settings.concurrency, step)
 
     on_progress(0, len(files))
     return asyncio.run(ask())

@@ -1,4 +1,4 @@
-"""Two detectors on the same photos."""
+"""Compares two reports of detectors."""
 
 from collections.abc import Sequence
 from dataclasses import astuple
@@ -6,17 +6,16 @@ from dataclasses import astuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.comparison import Comparison, Row
+from evaluation.comparison import Comparison, Row, pair
 from evaluation.metrics.detection import rates
 from evaluation.metrics.significance import difference
-from evaluation.pairing import pair
 from evaluation.report import DetectedPhoto, DetectionReport
 
 _RATES = ("precision", "recall", "F1")
 
 
 def compare(first: DetectionReport, second: DetectionReport, *, common: bool) -> Comparison:
-    """Compares them on the photos they share; see `comparing.compare`.
+    """Compares them on the photos they share; see `compare.compare`.
 
     The reports hold each photo's hits, and the average precision only of all their photos: where
     some are left out it cannot be compared.

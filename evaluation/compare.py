@@ -1,27 +1,27 @@
-"""Compares two reports, whatever their task."""
+"""Compares two reports of the same task."""
 
-from evaluation import classifiers_compared, detectors_compared
+from evaluation import compare_classifiers, compare_detectors
 from evaluation.comparison import Comparison
 from evaluation.errors import EvaluationError
 from evaluation.report import ClassificationReport, DetectionReport, Report
 
 
 def compare(first: Report, second: Report, *, common: bool = False) -> Comparison:
-    """Puts two runs side by side.
+    """Compares two runs.
 
     Args:
-        first: The one that stands, say the current model's.
-        second: The one that is held against it.
-        common: Whether to go on with the shared photos where the label sets differ.
+        first: The run to compare with, such as the current model's.
+        second: The run to compare, such as a new model's.
+        common: Whether to compare the shared photos only, where the label sets differ.
 
     Raises:
         EvaluationError: They cannot be compared; it says why.
     """
     check_alike(first, second)
     if isinstance(first, ClassificationReport) and isinstance(second, ClassificationReport):
-        return classifiers_compared.compare(first, second, common=common)
+        return compare_classifiers.compare(first, second, common=common)
     if isinstance(first, DetectionReport) and isinstance(second, DetectionReport):
-        return detectors_compared.compare(first, second, common=common)
+        return compare_detectors.compare(first, second, common=common)
     raise AssertionError("reports of the same task are of the same kind")
 
 

@@ -1,4 +1,4 @@
-"""Asks a service about many photos, several at a time."""
+"""Asks the service about many photos, several at a time; an answer or a failure for each."""
 
 import asyncio
 import hashlib

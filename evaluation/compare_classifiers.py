@@ -1,4 +1,4 @@
-"""Two classifiers on the same photos."""
+"""Compares two reports of classifiers."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from evaluation.comparison import Comparison, Row
+from evaluation.comparison import Comparison, Row, pair
 from evaluation.metrics.classification import ClassificationScores, Floats, Labels, measure, ranking
 from evaluation.metrics.significance import difference, mcnemar
-from evaluation.pairing import pair
 from evaluation.report import ClassificationReport, ClassifiedPhoto
 
 Value = Callable[[NDArray[np.int64]], float | None]
@@ -56,7 +55,7 @@ class _Run:
 def compare(
     first: ClassificationReport, second: ClassificationReport, *, common: bool
 ) -> Comparison:
-    """Compares them on the photos they share; see `comparing.compare`."""
+    """Compares them on the photos they share; see `compare.compare`."""
     paired = pair(first.answers, second.answers, common=common)
     one = _Run(paired.first, first.classes, first.positive)
     other = _Run(paired.second, second.classes, second.positive)
