@@ -58,7 +58,7 @@ class Ledger:
         """This process's counts as plain numbers, for a message."""
         return {kind: asdict(account) for kind, account in self._own.items()}
 
-    def heard(self, worker: str, snapshot: Mapping[str, Mapping[str, int]]) -> None:
+    def update_worker(self, worker: str, snapshot: Mapping[str, Mapping[str, int]]) -> None:
         """Replaces what is known of a worker: its counts grow and are sent whole."""
         self._workers[worker] = {kind: Account(**counts) for kind, counts in snapshot.items()}
 

@@ -1,23 +1,23 @@
-"""What one attempt brought, whatever the door."""
+"""What one attempt brought, over HTTP or gRPC."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from loadtest.verdict import UnusableAnswerError, Verdict, answered
+from loadtest.prediction import Prediction, UnusableAnswerError, answered
 
 REFUSED, UNAVAILABLE = HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Verdicts, one a photo, or why there are none.
+    """Predictions, one a photo, or why there are none.
 
     `fault` has a status and a code, never what an answer says about an image.
     """
 
-    verdicts: tuple[Verdict, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
     fault: str = ""
     refused: bool = False
     """Shed: the service says that it is busy."""
@@ -45,18 +45,18 @@ def read_http(
         )
     try:
         answer = answered(json.loads(body), pipeline)
-        verdicts = (Verdict.of_answer(answer),) if photos is None else _batch(answer, photos)
+        predictions = (Prediction.of_answer(answer),) if photos is None else _batch(answer, photos)
     except (ValueError, UnusableAnswerError) as error:
         fault = str(error) if isinstance(error, UnusableAnswerError) else "the answer is no JSON"
         return Reply(fault=fault)
-    return Reply(verdicts)
+    return Reply(predictions)
 
 
-def _batch(answer: Mapping[str, object], photos: int) -> tuple[Verdict, ...]:
+def _batch(answer: Mapping[str, object], photos: int) -> tuple[Prediction, ...]:
     results = answer.get("results")
     if not isinstance(results, list) or len(results) != photos:
         raise UnusableAnswerError(f"the batch has not {photos} results")
-    return tuple(Verdict.of_answer(result) for result in results)
+    return tuple(Prediction.of_answer(result) for result in results)
 
 
 def _code(body: bytes) -> str:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from loadtest.errors import LoadtestError
-from loadtest.http_door import HttpDoor
+from loadtest.gateway_http import GatewayHttp
 from loadtest.ledger import Ledger
 from loadtest.photos import Photo
-from loadtest.reference import Reference
+from loadtest.prediction import Reference
 from loadtest.reply import Reply
 from loadtest.target import Target
 
@@ -38,16 +38,16 @@ class Session:
         Raises:
             LoadtestError: there is none.
         """
-        door = HttpDoor(target)
-        classes, reference = door.classes(), Reference()
+        gateway = GatewayHttp(target)
+        classes, reference = gateway.classes(), Reference()
         for photo in photos:
-            reference.learn(photo, _first(door, photo).verdicts[0])
+            reference.learn(photo, _first(gateway, photo).predictions[0])
         return cls(target, photos, classes, reference, rate)
 
 
-def _first(door: HttpDoor, photo: Photo) -> Reply:
+def _first(gateway: GatewayHttp, photo: Photo) -> Reply:
     for _ in range(_READY_ATTEMPTS):
-        reply = door.raw(photo)
+        reply = gateway.raw(photo)
         if not reply.repeatable:
             break
         time.sleep(_READY_PAUSE)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from loadtest.prediction import Prediction
 from loadtest.reply import Reply
-from loadtest.verdict import Verdict
 
 _JITTER = random.Random()  # noqa: S311 - no secret
 
@@ -61,7 +61,7 @@ class Outcome:
 
 def deliver(
     ask: Callable[[], Reply],
-    check: Callable[[Sequence[Verdict]], str],
+    check: Callable[[Sequence[Prediction]], str],
     patience: Patience,
     *,
     intended: float,
@@ -89,7 +89,7 @@ def deliver(
         if not reply.repeatable or outcome.attempts >= patience.attempts:
             break
         sleep(_wait(reply, patience, outcome.attempts))
-    outcome.fault = reply.fault or check(reply.verdicts)
+    outcome.fault = reply.fault or check(reply.predictions)
     if not outcome.fault:
         outcome.end = End.ANSWERED
     elif not reply.repeatable:

@@ -1,7 +1,9 @@
 """One run of Locust, from the unloaded service to the judgement; alone or with workers."""
 
+import statistics
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,15 @@ from loadtest.interrupt import interrupt_here
 from loadtest.judgement import Figures, judge_users
 from loadtest.ledger import Account
 from loadtest.photos import read_photos
-from loadtest.sending import Sender
+from loadtest.sender import Sender
 from loadtest.session import Session
 from loadtest.target import Target, refuse_remote
-from loadtest.unloaded import medians
 
 _STOP_SECONDS = 300
 """How long studies under way may take to end: no call is cut off."""
 _UNLOADED_SHARE = 0.1
+"""Of the rate of one caller at a time: what each open loop sends."""
+_WARM_UP, _ASKS = 1, 9
 _PROGRESS_SECONDS = 10
 _CANNOT = 2
 
@@ -70,7 +73,7 @@ class Trial:
             if kind.kind not in self._budgets.users:
                 raise LoadtestError(f"{options.budgets}: users: has no budget for {kind.kind}")
         self._open_session()
-        self._unloaded = medians(kind(self._environment) for kind in self._kinds)
+        self._unloaded = _unloaded_medians(kind(self._environment) for kind in self._kinds)
         if not options.rate:
             # The workers are sent it with the other options.
             options.rate = round(_UNLOADED_SHARE / min(self._unloaded.values()), 3)
@@ -116,7 +119,7 @@ class Trial:
         environment.process_exit_code = 1 if breaches else 0
 
     def _figures(self, kind: type[Sender]) -> Figures:
-        entry = self._environment.stats.get(kind.kind, kind.door)
+        entry = self._environment.stats.get(kind.kind, kind.transport)
         p50, p99 = (
             float(entry.get_response_time_percentile(share)) if entry.num_requests else None
             for share in (0.5, 0.99)
@@ -126,3 +129,28 @@ class Trial:
 
     def _say(self, text: str) -> None:
         self._console.print(f"loadtest: {text}", markup=False)
+
+
+def _unloaded_medians(users: Iterable[Sender]) -> dict[str, float]:
+    """Median seconds of each kind's question, asked one at a time.
+
+    Raises:
+        LoadtestError: a question has no right answer.
+    """
+    return {user.kind: statistics.median(_times(user)) for user in users}
+
+
+def _times(user: Sender) -> list[float]:
+    seconds = []
+    for _ in range(_WARM_UP + _ASKS):
+        photos = user.pick()
+        start = time.perf_counter()
+        reply = user.ask(photos)
+        seconds.append(time.perf_counter() - start)
+        fault = reply.fault or user.session.reference.fault(photos, reply.predictions)
+        if fault:
+            raise LoadtestError(
+                f"{user.kind}: no right answer from the unloaded service ({fault}); see its log"
+            )
+    user.on_stop()
+    return seconds[_WARM_UP:]

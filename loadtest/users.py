@@ -8,24 +8,24 @@ from locust import between, constant, task
 from locust.env import Environment
 
 from loadtest import arrivals
-from loadtest.grpc_door import GrpcDoor
-from loadtest.http_door import HttpDoor
+from loadtest.gateway_grpc import GatewayGrpc
+from loadtest.gateway_http import GatewayHttp
 from loadtest.photos import Photo
 from loadtest.reply import Reply
-from loadtest.sending import CHANCE, Concurrent, OpenLoop, Sender
+from loadtest.sender import CHANCE, Concurrent, OpenLoop, Sender
 from loadtest.study import Patience
 
 
 class ScreeningClinic(Sender):
     """A nurse sends each photo of a patient as it is taken, then calls the next patient."""
 
-    kind, door = "screening_clinic", "form"
+    kind, transport = "screening_clinic", "form"
     patience = Patience(attempts=4)
     wait_time = between(3, 8)
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self._http = HttpDoor(self.session.target)
+        self._http = GatewayHttp(self.session.target)
 
     def ask(self, photos: Sequence[Photo]) -> Reply:
         """A multipart form, with the details that a person reads."""
@@ -42,12 +42,12 @@ class ScreeningClinic(Sender):
 class IntegrationEngine(OpenLoop):
     """Passes studies on at a steady rate, and may lose none: it is patient and keeps count."""
 
-    kind, door = "integration_engine", "json"
+    kind, transport = "integration_engine", "json"
     patience = Patience(attempts=10)
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self._http = HttpDoor(self.session.target)
+        self._http = GatewayHttp(self.session.target)
 
     def ask(self, photos: Sequence[Photo]) -> Reply:
         """JSON with base64."""
@@ -61,12 +61,12 @@ class IntegrationEngine(OpenLoop):
 class RandomArrivals(OpenLoop):
     """Many people who know nothing of each other: arrivals as of a Poisson process."""
 
-    kind, door = "random_arrivals", "raw"
+    kind, transport = "random_arrivals", "raw"
     patience = Patience(attempts=4)
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self._http = HttpDoor(self.session.target)
+        self._http = GatewayHttp(self.session.target)
 
     def ask(self, photos: Sequence[Photo]) -> Reply:
         """The image's bytes alone."""
@@ -80,7 +80,7 @@ class RandomArrivals(OpenLoop):
 class BatchClient(Sender):
     """Sends a folder at a time, some time after the answer to the last one."""
 
-    kind, door = "batch_client", "batch"
+    kind, transport = "batch_client", "batch"
     patience = Patience(attempts=6)
     wait_time = between(5, 10)
     folder: ClassVar[int] = 6
@@ -88,7 +88,7 @@ class BatchClient(Sender):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self._http = HttpDoor(self.session.target)
+        self._http = GatewayHttp(self.session.target)
 
     def ask(self, photos: Sequence[Photo]) -> Reply:
         """One form with all photos."""
@@ -107,14 +107,14 @@ class BatchClient(Sender):
 class GrpcClient(Concurrent):
     """Sends as fast as answers come: a few studies are under way at any time."""
 
-    kind, door = "grpc_client", "grpc"
+    kind, transport = "grpc_client", "grpc"
     patience = Patience(attempts=6)
     wait_time = constant(0)
     at_most = 4
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self._grpc = GrpcDoor(self.session.target, self.session.classes)
+        self._grpc = GatewayGrpc(self.session.target, self.session.classes)
 
     def on_stop(self) -> None:
         """Waits for what is under way, then leaves."""

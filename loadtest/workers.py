@@ -13,7 +13,7 @@ from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
 
-from loadtest.sending import Sender
+from loadtest.sender import Sender
 
 _FINISH, _FINISHED, _LEDGER = "loadtest_finish", "loadtest_finished", "loadtest_ledger"
 _PATIENCE_SECONDS = 360
@@ -47,7 +47,7 @@ def lead(environment: Environment, runner: MasterRunner) -> None:
 
     def heard(client_id: str, data: dict[str, Any]) -> None:
         if _LEDGER in data:
-            Sender.session.ledger.heard(client_id, data[_LEDGER])
+            Sender.session.ledger.update_worker(client_id, data[_LEDGER])
 
     def note(msg: Message, **_: object) -> None:
         finished.add(msg.node_id)

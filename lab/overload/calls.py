@@ -11,7 +11,7 @@ from lab.load.http import HttpConnections
 from loadtest import bodies
 from loadtest.errors import LoadtestError
 from loadtest.photos import Photo
-from loadtest.reference import Reference
+from loadtest.prediction import Reference
 from loadtest.reply import Reply, read_http, unreachable
 from loadtest.study import End
 from loadtest.target import Target
@@ -64,7 +64,7 @@ class Questions:
                     f"{photo.name}: no answer from the unloaded service ({reply.fault}). "
                     "Name other images with --photos, or look at its log"
                 )
-            self._reference.learn(photo, reply.verdicts[0])
+            self._reference.learn(photo, reply.predictions[0])
 
     async def call(self, intended: float | None = None) -> Call:
         """One request; raises nothing."""
@@ -74,7 +74,7 @@ class Questions:
         ended = time.perf_counter()
         if reply.refused:
             return Call(start, ended, End.REPORTED, reply.fault)
-        fault = reply.fault or self._reference.fault([photo], reply.verdicts)
+        fault = reply.fault or self._reference.fault([photo], reply.predictions)
         return Call(start, ended, End.WRONG if fault else End.ANSWERED, fault)
 
     async def ready(self) -> bool:

@@ -118,10 +118,10 @@ def test_a_study_whose_sender_dies_is_lost():
 def test_workers_are_counted_once_however_often_they_report():
     worker, master = Ledger(), Ledger()
     worker.begin("engine")
-    master.heard("one", worker.snapshot())
+    master.update_worker("one", worker.snapshot())
     worker.end("engine", sent(ANSWER)[0])
     for _ in range(3):
-        master.heard("one", worker.snapshot())
-        master.heard("two", worker.snapshot())
+        master.update_worker("one", worker.snapshot())
+        master.update_worker("two", worker.snapshot())
     account = master.total()["engine"]
     assert (account.begun, account.answered, account.open) == (2, 2, 0)

@@ -19,7 +19,7 @@ _PATIENCE_SECONDS = 300.0
 _MOST_CALLERS = 1000
 
 
-class HttpDoor:
+class GatewayHttp:
     """One sender's connections; as many as it has requests under way."""
 
     def __init__(self, target: Target) -> None:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from loadtest.photos import Photo
-from loadtest.reference import Reference
+from loadtest.prediction import Prediction, Reference, UnusableAnswerError
 from loadtest.reply import read_http
-from loadtest.verdict import UnusableAnswerError, Verdict
 from tests.unit.loadtest.toy_service import PIPELINE, RIGHT
 
 PHOTO = Photo("a.jpg", b"")
@@ -32,7 +31,7 @@ def read(document, photos=None):
 )
 def test_an_answer_without_a_prediction_or_of_another_pipeline_is_a_fault(document, fault):
     reply = read(document)
-    assert (reply.fault, reply.verdicts, reply.repeatable) == (fault, (), False)
+    assert (reply.fault, reply.predictions, reply.repeatable) == (fault, (), False)
 
 
 def test_html_with_status_200_is_a_fault():
@@ -41,33 +40,33 @@ def test_html_with_status_200_is_a_fault():
 
 def test_a_batch_must_answer_every_photo():
     results = [RIGHT, RIGHT]
-    assert len(read({"pipeline": PIPELINE, "results": results}, 2).verdicts) == 2
+    assert len(read({"pipeline": PIPELINE, "results": results}, 2).predictions) == 2
     assert read({"pipeline": PIPELINE, "results": results}, 3).fault
     results = [RIGHT, {"error": {"code": "busy"}}]
     assert read({"pipeline": PIPELINE, "results": results}, 2).fault
 
 
 def test_detections_are_compared_whole():
-    one = read({"pipeline": PIPELINE, "predictions": [FOUND]}).verdicts[0]
-    two = read({"pipeline": PIPELINE, "predictions": [FOUND, FOUND]}).verdicts[0]
+    one = read({"pipeline": PIPELINE, "predictions": [FOUND]}).predictions[0]
+    two = read({"pipeline": PIPELINE, "predictions": [FOUND, FOUND]}).predictions[0]
     assert one.differs(two)
-    assert not one.differs(Verdict(("circle",), (0.9005,)))
-    assert one.differs(Verdict(("circle",), (0.902,)))
-    assert one.differs(Verdict(("circle",), (float("nan"),)))
+    assert not one.differs(Prediction(("circle",), (0.9005,)))
+    assert one.differs(Prediction(("circle",), (0.902,)))
+    assert one.differs(Prediction(("circle",), (float("nan"),)))
 
 
 def test_tensors_and_json_give_the_same_verdict():
     classes = ["healthy", "cancer"]
     scores = np.array([0.9], np.float32).tolist()
-    assert not Verdict.of_indices([1], scores, classes).differs(read(RIGHT).verdicts[0])
+    assert not Prediction.of_indices([1], scores, classes).differs(read(RIGHT).predictions[0])
     with pytest.raises(UnusableAnswerError):
-        Verdict.of_indices([2], scores, classes)
+        Prediction.of_indices([2], scores, classes)
 
 
 def test_the_first_answer_is_the_reference():
     reference = Reference()
-    reference.learn(PHOTO, Verdict(("cancer",), (0.9,)))
-    reference.learn(PHOTO, Verdict(("healthy",), (0.9,)))
-    assert reference.fault([PHOTO], [Verdict(("cancer",), (0.9,))]) == ""
-    assert "a.jpg" in reference.fault([PHOTO], [Verdict(("healthy",), (0.9,))])
+    reference.learn(PHOTO, Prediction(("cancer",), (0.9,)))
+    reference.learn(PHOTO, Prediction(("healthy",), (0.9,)))
+    assert reference.fault([PHOTO], [Prediction(("cancer",), (0.9,))]) == ""
+    assert "a.jpg" in reference.fault([PHOTO], [Prediction(("healthy",), (0.9,))])
     assert reference.fault([PHOTO], []) == "0 answers to 1 photos"

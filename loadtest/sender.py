@@ -32,7 +32,7 @@ class Sender(User):
     """Set before users are made."""
     kind: ClassVar[str]
     """Its name in budgets and reports."""
-    door: ClassVar[str]
+    transport: ClassVar[str]
     """How it sends, for reports."""
     patience: ClassVar[Patience]
 
@@ -66,7 +66,7 @@ class Sender(User):
         )
         session.ledger.end(self.kind, outcome)
         failure = None if outcome.end is End.ANSWERED else StudyFailedError(outcome.fault)
-        self._report(self.door, outcome.seconds, failure)
+        self._report(self.transport, outcome.seconds, failure)
         for seconds in outcome.refusals:
             self._report("refusal", seconds, None)
 

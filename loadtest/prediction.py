@@ -1,8 +1,10 @@
-"""What an answer says, read strictly: an answer that says nothing is none."""
+"""The prediction that an answer holds, and whether it is the one of the unloaded service."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
+
+from loadtest.photos import Photo
 
 SCORE_TOLERANCE = 1e-3
 """How far scores of one photo may differ: its neighbours in a batch change the last digits."""
@@ -13,7 +15,7 @@ class UnusableAnswerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Prediction:
     """Class and score of a classification; of a detector, those of all detections.
 
     Scores are in [0, 1].
@@ -74,3 +76,23 @@ def answered(document: object, pipeline: str) -> Mapping[str, Any]:
     if document.get("pipeline") != pipeline:
         raise UnusableAnswerError("the answer is of another pipeline")
     return document
+
+
+class Reference:
+    """Predictions by the name of their photo."""
+
+    def __init__(self) -> None:
+        self._predictions: dict[str, Prediction] = {}
+
+    def learn(self, photo: Photo, prediction: Prediction) -> None:
+        """Takes the first answer as the right one."""
+        self._predictions.setdefault(photo.name, prediction)
+
+    def fault(self, photos: Sequence[Photo], predictions: Sequence[Prediction]) -> str:
+        """What is wrong with the answers; empty where nothing is."""
+        if len(photos) != len(predictions):
+            return f"{len(predictions)} answers to {len(photos)} photos"
+        for photo, prediction in zip(photos, predictions, strict=True):
+            if prediction.differs(self._predictions[photo.name]):
+                return f"{photo.name}: not the answer of the unloaded service"
+        return ""

@@ -12,16 +12,16 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from loadtest.photos import Photo
+from loadtest.prediction import Prediction, UnusableAnswerError
 from loadtest.reply import Reply, seconds
 from loadtest.target import Target
-from loadtest.verdict import UnusableAnswerError, Verdict
 from pipelines import protocol
 from pipelines.protocol import Detected, Output
 
 _REFUSED, _UNAVAILABLE = "StatusCode.RESOURCE_EXHAUSTED", "StatusCode.UNAVAILABLE"
 
 
-class GrpcDoor:
+class GatewayGrpc:
     """One sender's channel."""
 
     def __init__(self, target: Target, classes: Sequence[str]) -> None:
@@ -42,7 +42,7 @@ class GrpcDoor:
             result = self._client.infer(
                 self._target.pipeline, [tensor], headers=self._target.headers
             )
-            return Reply((self._verdict(result),))
+            return Reply((self._prediction(result),))
         except InferenceServerException as error:
             status = str(error.status())
             return Reply(
@@ -54,7 +54,7 @@ class GrpcDoor:
         except UnusableAnswerError as error:
             return Reply(fault=str(error))
 
-    def _verdict(self, result: triton.InferResult) -> Verdict:
+    def _prediction(self, result: triton.InferResult) -> Prediction:
         if result.get_response().model_name != self._target.pipeline:
             raise UnusableAnswerError("the answer is of another pipeline")
         indices, scores = result.as_numpy(Output.PREDICTION), result.as_numpy(Output.CONFIDENCE)
@@ -62,7 +62,9 @@ class GrpcDoor:
             indices, scores = result.as_numpy(Detected.CLASSES), result.as_numpy(Detected.SCORES)
         if indices is None or scores is None:
             raise UnusableAnswerError("the answer has no prediction")
-        return Verdict.of_indices(indices.ravel().tolist(), scores.ravel().tolist(), self._classes)
+        return Prediction.of_indices(
+            indices.ravel().tolist(), scores.ravel().tolist(), self._classes
+        )
 
 
 def _retry_after(error: InferenceServerException) -> float | None:
