@@ -1,8 +1,8 @@
-"""What may go wrong, each with its remedy in the text."""
+"""Errors of the lab; each message has the remedy."""
 
 
 class LabError(Exception):
-    """The run cannot go on."""
+    """The run cannot go on: something is missing, did not start, or is not as it has to be."""
 
 
 class ContenderError(Exception):

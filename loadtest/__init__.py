@@ -1,1 +1,1 @@
-"""Users that load a running service as the real ones do, and the budgets it must hold."""
+"""Locust users that load a running service, and the budgets that it must hold."""

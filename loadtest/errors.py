@@ -1,4 +1,4 @@
-"""What keeps a load test from being run."""
+"""The error of a load test that cannot be run."""
 
 
 class LoadtestError(Exception):

@@ -1,4 +1,4 @@
-"""Where a Ctrl-C arrives."""
+"""Raises Ctrl-C in the greenlet that waits for it, not in a user's."""
 
 import signal
 

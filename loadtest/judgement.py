@@ -1,4 +1,4 @@
-"""Figures held against budgets."""
+"""Compares figures with budgets; names each that is broken."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Every study that was begun and how it ended, so that none is lost unnoticed."""
+"""Counts every study that was begun and how it ended, so that a lost one is noticed."""
 
 from collections import defaultdict
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What one attempt brought, over HTTP or gRPC."""
+"""The outcome of one attempt, over HTTP or gRPC."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What all users of one process share."""
+"""What all users of one process share: target, photos, right answers, counts."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a load test came to: a file for machines, a table for people."""
+"""The outcome of a load test as JSON and as a table."""
 
 import json
 import os

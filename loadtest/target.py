@@ -1,4 +1,4 @@
-"""The service that is asked, and the rule that it is this machine's."""
+"""The address of the service that is loaded; another machine's is refused."""
 
 import socket
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Those who use the service, as they do it."""
+"""The kinds of users: a clinic, an integration engine, a batch client and so on."""
 
 from collections.abc import Iterator, Sequence
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""What a real API server or a careful reader wants and no schema says."""
+"""Rules that no schema has: what an API server refuses, and this project's conventions."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""hadolint's opinion of the images' Dockerfiles."""
+"""Runs hadolint on the Dockerfiles."""
 
 import json
 from collections.abc import Iterator

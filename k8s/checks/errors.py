@@ -1,4 +1,4 @@
-"""Why a check could not be made."""
+"""The error of a check that cannot be made."""
 
 
 class ChecksError(Exception):

@@ -1,4 +1,4 @@
-"""What is let pass, with its reason, and whether the reason is still needed."""
+"""Known exceptions to the checks, each with its reason; unused ones are errors."""
 
 from collections.abc import Iterator, Set
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""checkov's opinion of what the overlays render to."""
+"""Runs checkov on the rendered overlays."""
 
 import json
 import tempfile

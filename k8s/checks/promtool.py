@@ -1,4 +1,4 @@
-"""Rules, their tests and the autoscalers' queries, judged by Prometheus's own tool."""
+"""Runs promtool on the rules, their tests and the autoscalers' queries."""
 
 import tempfile
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Every PromQL expression that the manifests hold, with where it stands."""
+"""Every PromQL expression of the manifests, with its place."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Where everything lies that is checked; another root than the project's own in tests."""
+"""Paths of what is checked, below a root that tests change."""
 
 from dataclasses import dataclass
 from pathlib import Path

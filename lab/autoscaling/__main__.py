@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lab.autoscaling import chart, page, verdicts
+from lab.autoscaling import chart, criteria, page
 from lab.autoscaling.plan import Plan
 from lab.autoscaling.record import Record
 from lab.autoscaling.run import simulate
@@ -50,7 +50,7 @@ def main(
     except (KeyboardInterrupt, asyncio.CancelledError):
         _say("stopped; nothing was written")
         raise typer.Exit(_STOPPED) from None
-    found = verdicts.problems(record)
+    found = criteria.problems(record)
     for problem in found:
         _say(f"NOT SHOWN  {problem}")
     _say(f"wrote {output}, {kept} and the chart beside it")

@@ -1,4 +1,4 @@
-"""The run as a picture: load, replicas, requests in flight, latency."""
+"""Draws a run: load, replicas, requests in flight, latency."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Minutes as seconds: the same autoscaler with all its times divided by one number."""
+"""The shipped autoscaler with all its times divided by one number, so that a run is short."""
 
 import re
 from dataclasses import replace

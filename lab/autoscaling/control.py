@@ -1,4 +1,4 @@
-"""The loop that looks, decides and scales."""
+"""The control loop: reads the metrics, asks the autoscaler, scales the fleet."""
 
 import asyncio
 import time

@@ -94,7 +94,7 @@ class Envoy:
             LabError: it ended.
         """
         if self._tree.ended:
-            raise LabError(f"envoy ended:\n{self._tree.last_words()}")
+            raise LabError(f"envoy ended:\n{self._tree.log_tail()}")
         with contextlib.suppress(httpx.HTTPError):
             return (await self._admin.get("/ready")).is_success
         return False

@@ -1,4 +1,4 @@
-"""All replicas: they come when they answer, and go when nothing of theirs is in flight."""
+"""All replicas: routed to once they answer, stopped once nothing of theirs is in flight."""
 
 import asyncio
 import time
@@ -91,7 +91,7 @@ class Fleet:
         for replica in [each for each in self._staying if not each.ready]:
             if replica.ended:
                 number = replica.number
-                raise LabError(f"replica {number} ended:\n{replica.last_words()}")
+                raise LabError(f"replica {number} ended:\n{replica.log_tail()}")
             if await replica.answers(self._client) and not replica.draining:
                 replica.ready = True
                 self.starts.append(time.perf_counter() - self._began[replica.number])

@@ -1,13 +1,13 @@
 """The run as a section of docs/autoscaling.md."""
 
-from lab.autoscaling import verdicts
+from lab.autoscaling import criteria
 from lab.autoscaling.record import Record, Step, median
 from lab.markdown import table
 
 
 def text(record: Record, picture: str) -> str:
     """Circumstances, verdict, chart, and a table of the steps; `picture` is seen from the page."""
-    found = verdicts.problems(record)
+    found = criteria.problems(record)
     verdict = "\n".join(f"- **Not shown:** {problem}." for problem in found) or (
         "All that is checked held: replicas followed and never changed direction within a step; "
         "they grew at overload past what requests in flight alone ask for; no request failed, or "

@@ -1,4 +1,4 @@
-"""What load comes when, and at what speed time passes."""
+"""The load of a run, step by step, and how much its times are compressed."""
 
 from dataclasses import dataclass
 

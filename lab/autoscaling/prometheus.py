@@ -85,7 +85,7 @@ class Prometheus:
             LabError: it ended.
         """
         if self._tree.ended:
-            raise LabError(f"prometheus ended:\n{self._tree.last_words()}")
+            raise LabError(f"prometheus ended:\n{self._tree.log_tail()}")
         with contextlib.suppress(httpx.HTTPError):
             return (await self._client.get("/-/ready")).is_success
         return False

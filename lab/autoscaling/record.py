@@ -1,4 +1,4 @@
-"""What was seen in a run, and its raw data."""
+"""The raw data of a run, as it is kept in docs/autoscaling/."""
 
 import json
 import statistics

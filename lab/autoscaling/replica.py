@@ -50,9 +50,9 @@ class Replica:
         """Whether it is gone, or never came."""
         return self._service.tree.ended
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The end of its log."""
-        return self._service.tree.last_words()
+        return self._service.tree.log_tail()
 
     async def answers(self, client: httpx.AsyncClient) -> bool:
         """Whether it is ready, as its pod's readiness probe asks."""

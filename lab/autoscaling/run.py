@@ -1,4 +1,4 @@
-"""One run, from the first process to the last."""
+"""One run of the simulation, from starting the processes to the record."""
 
 import asyncio
 import io
@@ -186,7 +186,7 @@ async def _wait(what: str, ready: Callable[[], Awaitable[bool]]) -> None:
 
 async def _ready(gateway: Gateway) -> bool:
     if gateway.tree.ended:
-        raise LabError(f"the gateway ended:\n{gateway.tree.last_words()}")
+        raise LabError(f"the gateway ended:\n{gateway.tree.log_tail()}")
     async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
         with suppress(httpx.HTTPError):
             return (await client.get(f"{gateway.url}/readyz")).is_success

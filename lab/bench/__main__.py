@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from lab import machine
 from lab.bench import raw, report
-from lab.bench.peers import lineup
+from lab.bench.other_servers import all_contenders
 from lab.bench.run import Options, Run
 from lab.bench.workload import WORKLOADS
 from lab.errors import ContenderError, LabError
@@ -36,7 +36,7 @@ def main(
     ] = 2.0,
     concurrency: Annotated[str, typer.Option(help="Callers at a time.")] = "1,8,32",
     contenders: Annotated[
-        str, typer.Option(help=f"Some of: {', '.join(lineup())}; or 'all'.")
+        str, typer.Option(help=f"Some of: {', '.join(all_contenders())}; or 'all'.")
     ] = "all",
     workloads: Annotated[
         str, typer.Option(help=f"Some of: {', '.join(WORKLOADS)}; or 'all' that can be decoded so.")
@@ -71,9 +71,10 @@ def main(
     if quick:
         rounds, seconds, concurrency = 1, _QUICK_SECONDS, _QUICK_CONCURRENCY
     output = output or (CACHE / "quick.md" if quick else ROOT / "docs" / "performance.md")
+    every = all_contenders()
     try:
         options = Options(
-            contenders=[lineup()[name] for name in _words(contenders, list(lineup()))],
+            contenders=[every[name] for name in _words(contenders, list(every))],
             workloads=tuple(_words(workloads, _decoded(decoding))),
             concurrency=_numbers(concurrency),
             rounds=rounds,

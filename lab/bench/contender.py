@@ -1,4 +1,4 @@
-"""One side of the comparison: how it is started and asked."""
+"""A server in the comparison: how it is started and how it is asked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

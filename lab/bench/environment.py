@@ -1,4 +1,4 @@
-"""A peer's virtual environment, built from its pinned requirements where it is not yet."""
+"""Another server's virtual environment, built from its pinned requirements where it is missing."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""From raw data to the figures of the tables: medians over rounds, ratios within a round."""
+"""The tables' figures, from raw data: medians over rounds, ratios within a round."""
 
 import statistics
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What a run measured, as it is kept in docs/performance/: nothing derived."""
+"""The raw data of a run, as it is kept in docs/performance/."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The raw limit, driven: one process with all threads, and a process for each core."""
+"""Runs `lab.bench.limit`: one process with all threads, and a process for each core."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -7,8 +7,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.bench import generator, raw
+from lab.bench import raw
 from lab.bench.plan import VARIABLE
+from lab.load import generator
 from lab.machine import CORES
 from lab.paths import ROOT
 from lab.service.process_tree import ProcessTree
@@ -118,7 +119,7 @@ class RawLimit:
                         environment={VARIABLE: str(self._plan)},
                         folder=ROOT,
                         log=self._logs / f"limit-{self.workload}-{number}.log",
-                        talks=True,
+                        pipes=True,
                     )
                 )
             yield trees

@@ -1,4 +1,4 @@
-"""The rounds: all contenders, one after another, in another order each time."""
+"""Measures all contenders one after another, in several rounds of changing order."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ from typing import TypeVar
 from lab.bench import environment, raw
 from lab.bench.contender import Contender, Deployment
 from lab.bench.raw_limit import RawLimit
-from lab.bench.session import Ground, Session
+from lab.bench.session import RunContext, Session
 from lab.bench.workload import WORKLOADS, measure_of
 from lab.errors import ContenderError
 from lab.load import photos
@@ -83,7 +83,7 @@ class Run:
             references = self._references(limits)
             self._limits = limits
             self._measure(
-                Ground(options.repository, folder, plans, references, plan.classes, CACHE)
+                RunContext(options.repository, folder, plans, references, plan.classes, CACHE)
             )
         finally:
             for limit in limits.values():
@@ -98,14 +98,14 @@ class Run:
             self.limits += limit.search(options.batches, self._seconds(name) * _LIMIT_SHARE)
         return references
 
-    def _measure(self, ground: Ground) -> None:
+    def _measure(self, context: RunContext) -> None:
         options = self.options
         deployments = list(self._deployments())
         if options.compare_first:
             deployments = [
                 (contender, deployment)
                 for contender, deployment in deployments
-                if self._session(ground, contender, deployment, BEFORE)
+                if self._session(context, contender, deployment, BEFORE)
             ]
         turns: list[RawLimit | Start] = [*self._limits.values(), *deployments]
         for round_ in range(options.rounds):
@@ -115,7 +115,7 @@ class Run:
                     self.limits += each.measure(round_, self._seconds(each.workload))
                 else:
                     contender, deployment = each
-                    self._session(ground, contender, deployment, round_)
+                    self._session(context, contender, deployment, round_)
 
     def _deployments(self) -> Iterator[Start]:
         """Of the contenders that serve what is asked and whose environment can be built."""
@@ -143,13 +143,13 @@ class Run:
                 yield replace(deployment, workloads=tuple(names))
 
     def _session(
-        self, ground: Ground, contender: Contender, deployment: Deployment, round_: int
+        self, context: RunContext, contender: Contender, deployment: Deployment, round_: int
     ) -> bool:
         """One session; whether the contender got through it."""
         options, where = self.options, f"round {round_ + 1}" if round_ >= 0 else "comparison"
         self.on_step(f"{where}: {contender.name}, {'/'.join(deployment.workloads)}: start")
         try:
-            with Session(ground, contender, deployment) as session:
+            with Session(context, contender, deployment) as session:
                 cold = session.start()
                 apart = max(session.compare(name) for name in deployment.workloads)
                 self.sessions.append(

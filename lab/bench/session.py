@@ -1,4 +1,4 @@
-"""One start of one contender: its answers compared, its loads measured, its processes ended."""
+"""Starts one contender, compares its answers, measures it under load, and stops it."""
 
 import tempfile
 import time
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from lab.bench import raw
 from lab.bench.contender import Contender, Deployment, Place
-from lab.bench.generator import Generator
 from lab.bench.workload import WORKLOADS
 from lab.errors import ContenderError, LabError
 from lab.load.__main__ import Target
 from lab.load.closed_loop import TOLERANCE
+from lab.load.generator import Generator
 from lab.paths import ROOT
 from lab.service.process_tree import ProcessTree
 
@@ -24,7 +24,7 @@ _COMPARED_AT = 8
 
 
 @dataclass(frozen=True)
-class Ground:
+class RunContext:
     """What all sessions of a run share."""
 
     repository: Path
@@ -41,16 +41,16 @@ class Ground:
 class Session:
     """A contender in one of its deployments; ends with its context."""
 
-    def __init__(self, ground: Ground, contender: Contender, deployment: Deployment) -> None:
-        self._ground, self._contender = ground, contender
+    def __init__(self, context: RunContext, contender: Contender, deployment: Deployment) -> None:
+        self._context, self._contender = context, contender
         self._first = deployment.workloads[0]
         self._name = f"{contender.name}-{self._first}"
         self._temporary = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
         self._launch = deployment.launch(
             Place(
-                plan=ground.plans[self._first],
-                repository=ground.repository,
-                run=ground.scratch / "run" / self._name,
+                plan=context.plans[self._first],
+                repository=context.repository,
+                run=context.scratch / "run" / self._name,
                 temporary=Path(self._temporary.name),
             )
         )
@@ -81,11 +81,11 @@ class Session:
             self._launch.argv,
             environment={**self._launch.environment, "TMPDIR": self._temporary.name},
             folder=ROOT,
-            log=self._ground.scratch / "logs" / f"{self._name}.log",
+            log=self._context.scratch / "logs" / f"{self._name}.log",
         )
         while (first := generator.first(_TRY_FOR)).at is None:
             if self._tree.ended or time.monotonic() - started > _COLD_START_WITHIN:
-                words = self._tree.last_words()
+                words = self._tree.log_tail()
                 raise ContenderError(f"does not start: {first.failed}; its log:\n{words}")
         self._require_same(self._first, first.apart)
         return first.at - started
@@ -152,10 +152,10 @@ class Session:
                 port=self._launch.port,
                 path=path,
                 parameters=parameters,
-                classes=list(self._ground.classes),
-                photos=str(self._ground.photos),
-                reference=self._ground.references[workload],
+                classes=list(self._context.classes),
+                photos=str(self._context.photos),
+                reference=self._context.references[workload],
             )
-            log = self._ground.scratch / "logs" / f"{self._name}-generator.log"
+            log = self._context.scratch / "logs" / f"{self._name}-generator.log"
             self._generators[workload] = Generator(target, ROOT, log)
         return self._generators[workload]

@@ -10,7 +10,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from lab.gpu.raw import Ensemble
-from lab.load.measurement import ask, upload
+from lab.load.measurement import measure, upload
 from lab.paths import CACHE
 from lab.service.scratch import Scratch, scratch
 from lab.service.service import Service
@@ -35,7 +35,9 @@ def missing(spec: PipelineSpec) -> str | None:
     return None
 
 
-def measure(spec: PipelineSpec, repository: Path, photos: Sequence[bytes]) -> list[Ensemble]:
+def measure_ensemble(
+    spec: PipelineSpec, repository: Path, photos: Sequence[bytes]
+) -> list[Ensemble]:
     """Starts a service with the members on the first GPU, and asks it over HTTP.
 
     Raises:
@@ -50,7 +52,7 @@ def measure(spec: PipelineSpec, repository: Path, photos: Sequence[bytes]) -> li
         [spec.name], place.repository, log=CACHE / "logs" / "gpu.log", specs=place.specs
     ) as service:
         for callers in CALLERS:
-            asked = ask(service, requests, concurrency=callers, seconds=_SECONDS, warm=callers)
+            asked = measure(service, requests, concurrency=callers, seconds=_SECONDS, warm=callers)
             found.append(
                 Ensemble(
                     callers=callers,

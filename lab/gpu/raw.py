@@ -1,4 +1,4 @@
-"""What a run on a GPU measured, as it is kept in docs/performance/gpu.json."""
+"""The raw data of a run on a GPU, as it is kept in docs/performance/gpu.json."""
 
 from pathlib import Path
 

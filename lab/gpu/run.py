@@ -65,7 +65,7 @@ def measure(extent: Extent, command: str, on_step: OnStep) -> GpuRun:
     served: list[Ensemble] = []
     if missing is None:
         on_step("the ensemble through Triton")
-        served = ensemble.measure(spec, extent.repository, photos)
+        served = ensemble.measure_ensemble(spec, extent.repository, photos)
     return GpuRun(
         command=command,
         started=started.isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""How pip reaches its registry on this machine, for a build that shall keep nothing of it."""
+"""pip's settings of this machine, handed to an image's build as a secret."""
 
 import ast
 import sys

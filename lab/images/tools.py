@@ -1,4 +1,4 @@
-"""The programs that build and run images here."""
+"""Runs the programs that build and run images."""
 
 import os
 import shutil

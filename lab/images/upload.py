@@ -1,4 +1,4 @@
-"""A request that stays under way for as long as its sender likes."""
+"""An HTTP upload that is held back half-way, so that a request stays in flight."""
 
 import socket
 from http.client import HTTPException, HTTPResponse

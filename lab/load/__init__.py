@@ -1,1 +1,1 @@
-"""The load generator: a process of its own, told what to ask by lines of JSON."""
+"""Load generation: closed and open loops over HTTP and gRPC, and what a service takes meanwhile."""

@@ -1,4 +1,4 @@
-"""Asks a service over HTTP in a closed loop, and measures its processes meanwhile."""
+"""Sends requests in a closed loop over HTTP, and measures the service's processes meanwhile."""
 
 import gc
 import threading
@@ -23,7 +23,7 @@ _CLOSED = "connection was closed"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Measured:
     """What came back of one loop, and what it took."""
 
     requests: int
@@ -56,7 +56,7 @@ def upload(path: str, photos: Sequence[bytes], name: str = "file") -> bytes:
     return "\r\n".join([f"POST {path} HTTP/1.1", *headers, "", ""]).encode() + body
 
 
-def ask(
+def measure(
     service: Service,
     requests: Sequence[bytes],
     *,
@@ -65,7 +65,7 @@ def ask(
     fewest: int = 1,
     warm: int = 1,
     memory: bool = True,
-) -> Asked:
+) -> Measured:
     """Sends requests in turn, each caller again when answered.
 
     Args:
@@ -96,7 +96,7 @@ def ask(
     largest: dict[str, float] = {}
     cell = uvloop.run(run())
     p50, p99 = np.percentile(cell.latencies, [50, 99]) * 1000 if cell.latencies else (None, None)
-    return Asked(
+    return Measured(
         requests=len(cell.answers),
         refused=sum(count for text, count in cell.errors.items() if text.startswith(_BUSY)),
         errors=_shortened(cell.errors),

@@ -1,4 +1,4 @@
-"""How much a service can answer, found by letting more and more arrive."""
+"""Finds a service's capacity by letting requests arrive faster and faster."""
 
 import time
 from collections.abc import Callable

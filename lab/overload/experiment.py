@@ -1,4 +1,4 @@
-"""The overload itself: unloaded, stepping up to the peak, three times that, and after."""
+"""The steps of an overload run: unloaded, up to the peak, three times the peak, recovery."""
 
 import asyncio
 import statistics

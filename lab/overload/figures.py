@@ -1,4 +1,4 @@
-"""What an overload came to, in numbers."""
+"""The figures of an overload, from its record."""
 
 import statistics
 from collections.abc import Sequence

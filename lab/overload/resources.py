@@ -1,4 +1,4 @@
-"""What the service's processes take: memory, processor time."""
+"""Memory and CPU time of the service's processes during a run."""
 
 import asyncio
 import os

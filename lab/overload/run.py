@@ -1,4 +1,4 @@
-"""An overload from a service to its summary."""
+"""Runs an overload against a service, and writes its summary."""
 
 import asyncio
 import os

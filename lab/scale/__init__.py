@@ -1,1 +1,1 @@
-"""Cost as work grows: larger images and batches, more callers, more pipelines; then on paper."""
+"""Measures cost as photos, batches, callers and pipelines grow, and sizes a cluster from it."""

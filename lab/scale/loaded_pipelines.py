@@ -1,4 +1,4 @@
-"""What a service has loaded: pipelines with their artefacts, and its metrics."""
+"""Pipelines that a trial's service loads, and the size of its metrics."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `make scale` measured, as it is kept in docs/scale/: nothing derived."""
+"""The raw data of `make scale`, as it is kept in docs/scale/."""
 
 from enum import StrEnum
 from pathlib import Path

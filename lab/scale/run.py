@@ -1,4 +1,4 @@
-"""The curves, one after another, each from a service of its own."""
+"""Measures the curves one after another, each with a newly started service."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,11 +1,11 @@
-"""One service after another, each asked at some points of a curve."""
+"""Starts one service after another, and measures points of a curve with each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lab.load.measurement import ask, upload
+from lab.load.measurement import measure, upload
 from lab.paths import CACHE
 from lab.scale.raw import Curve, Point
 from lab.service.scratch import Edit, Scratch, scratch
@@ -14,7 +14,7 @@ from pipelines import protocol
 from pipelines.load import FOLDER
 
 PIPELINE = protocol.DEFAULT_PIPELINE
-"""Asked on every curve, and alone on most."""
+"""Measured on every curve, and alone on most."""
 MANY = 8
 """Callers where one would leave cores idle."""
 OnStep = Callable[[str], None]
@@ -82,7 +82,7 @@ class Trial:
         """Asks a service, and keeps what came of it; `longer` than other points by a factor."""
         what = " ".join(f"{name}={value}" for name, value in (setting or {}).items())
         self.on_step(f"{curve} {x:g}, {callers} callers {what}".rstrip())
-        found = ask(
+        found = measure(
             service,
             requests,
             concurrency=callers,

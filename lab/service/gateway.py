@@ -78,7 +78,7 @@ class Gateway:
         until = time.monotonic() + _START_SECONDS
         while not self._listens():
             if self._tree.ended or time.monotonic() > until:
-                raise LabError(f"the gateway does not start:\n{self._tree.last_words()}")
+                raise LabError(f"the gateway does not start:\n{self._tree.log_tail()}")
             time.sleep(_PAUSE_SECONDS)
 
     def _listens(self) -> bool:

@@ -44,7 +44,7 @@ class ProcessTree:
         environment: Mapping[str, str],
         folder: Path,
         log: Path,
-        talks: bool = False,
+        pipes: bool = False,
     ) -> None:
         """Starts it in a session of its own, so that Ctrl-C does not reach it.
 
@@ -52,14 +52,14 @@ class ProcessTree:
             argv: the command.
             environment: added to this process's own.
             folder: where it runs.
-            log: takes what it prints; with `talks` what it prints to stderr.
-            talks: whether stdin and stdout are pipes.
+            log: takes what it prints; with `pipes` what it prints to stderr.
+            pipes: whether stdin and stdout are pipes.
         """
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         self._mark = uuid.uuid4().hex
         self._found: set[psutil.Process] = set()
-        pipe = subprocess.PIPE if talks else None
+        pipe = subprocess.PIPE if pipes else None
         try:
             with log.open("wb") as output:
                 self.process = subprocess.Popen(
@@ -85,7 +85,7 @@ class ProcessTree:
         """Whether the process that was started is gone."""
         return self.process.poll() is not None
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The end of its log."""
         lines = self.log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:]
         return "\n".join(line[:_LONGEST] for line in lines)

@@ -1,4 +1,4 @@
-"""A repository and facts of a trial's own: the real artefacts under other settings."""
+"""A copy of pipelines and model repository with other settings: what one trial serves."""
 
 import os
 import shutil

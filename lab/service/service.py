@@ -142,7 +142,7 @@ class Service:
         for name in self.pipelines or (None,):
             while not self.ready(name):
                 if self._tree.ended or time.monotonic() > until:
-                    words = self._tree.last_words()
+                    words = self._tree.log_tail()
                     raise LabError(f"the service does not get ready; its log:\n{words}")
                 time.sleep(_PAUSE_SECONDS)
 

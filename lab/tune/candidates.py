@@ -1,4 +1,4 @@
-"""What is tried, one knob after another, from the best that was found so far."""
+"""The settings that are tried, one knob after another, from the best one found so far."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,10 +1,10 @@
-"""Two settings side by side: asked in turn, so that both see the same weather."""
+"""Two settings side by side: asked in turn, so that other load on the machine hits both."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.load.measurement import Asked, ask
+from lab.load.measurement import Measured, measure
 from lab.service.service import Service
 
 _WARM = 8
@@ -15,8 +15,8 @@ class Pair:
     """Both under one load, one directly after the other."""
 
     callers: int
-    before: Asked
-    after: Asked
+    before: Measured
+    after: Measured
 
     @property
     def gain(self) -> float:
@@ -76,13 +76,13 @@ def compare(
         first: number of the first round, for the order.
     """
     for service in (before, after):
-        ask(service, requests, concurrency=_WARM, seconds=0, warm=_WARM, memory=False)
+        measure(service, requests, concurrency=_WARM, seconds=0, warm=_WARM, memory=False)
     pairs: dict[int, list[Pair]] = {level: [] for level in callers}
     for round_ in range(first, first + rounds):
         for turn, level in enumerate(callers):
             both = (before, after) if (round_ + turn) % 2 == 0 else (after, before)
             asked = {
-                service: ask(
+                service: measure(
                     service,
                     requests,
                     concurrency=level,

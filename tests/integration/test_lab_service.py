@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from lab.load.measurement import ask, upload
+from lab.load.measurement import measure, upload
 from lab.service.service import DECISION, DECODE, GATEWAY, LAUNCHER, TRITON, Service
 from tests import photos
 from tests.integration.service import ROOT
@@ -31,8 +31,8 @@ def test_a_service_of_its_own_answers_and_is_measured(oral_cancer, tmp_path):
         environment={"GATEWAY_MAX_IN_FLIGHT": "2"},
     )
     with service:
-        few = ask(service, requests, concurrency=2, seconds=0, fewest=8)
-        many = ask(service, requests, concurrency=8, seconds=0, fewest=8)
+        few = measure(service, requests, concurrency=2, seconds=0, fewest=8)
+        many = measure(service, requests, concurrency=8, seconds=0, fewest=8)
     roles = {GATEWAY, TRITON, DECODE, DECISION, LAUNCHER, "vgg16", "regnet"}
     assert (few.requests, few.refused, few.errors) == (8, 0, {})
     assert set(few.pss_mib) == set(few.cpu_seconds) == roles

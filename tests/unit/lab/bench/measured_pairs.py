@@ -1,11 +1,11 @@
 """Pairs of a compare, as if they had been measured."""
 
-from lab.load.measurement import Asked
+from lab.load.measurement import Measured
 from lab.tune.paired_comparison import Pair
 
 
 def asked(rate):
-    return Asked(
+    return Measured(
         requests=round(rate * 10),
         refused=0,
         errors={},

@@ -2,7 +2,7 @@ import pytest
 from typer.testing import CliRunner
 
 import lab.bench.__main__ as command
-from lab.bench.peers import lineup
+from lab.bench.other_servers import all_contenders
 from lab.bench.run import rotated
 from lab.bench.workload import WORKLOADS
 from lab.errors import LabError
@@ -21,7 +21,7 @@ def test_more_rounds_than_contenders_are_rotated_too():
 def test_every_workload_has_a_contender_and_every_contender_known_workloads():
     asked = {
         workload
-        for contender in lineup().values()
+        for contender in all_contenders().values()
         for deployment in contender.deployments
         for workload in deployment.workloads
     }
@@ -29,7 +29,7 @@ def test_every_workload_has_a_contender_and_every_contender_known_workloads():
 
 
 def test_all_contenders_but_ours_have_pinned_requirements():
-    for contender in lineup().values():
+    for contender in all_contenders().values():
         if contender.environment is None:
             continue
         folder = command.ROOT / "lab" / "bench" / "contenders" / contender.environment

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from lab.bench.contender import Contender, Deployment, Launch
-from lab.bench.session import Ground, Session
+from lab.bench.session import RunContext, Session
 from lab.errors import ContenderError, LabError
 from lab.service.ports import free_ports
 from tests.unit.lab.bench import measured
@@ -32,7 +32,7 @@ def session(tmp_path, contender, reference=(0.25, 0.75)):
     photos.mkdir()
     for index in range(4):
         (photos / f"{index}.jpg").write_bytes(b"photo")
-    ground = Ground(
+    context = RunContext(
         repository=tmp_path,
         photos=photos,
         plans={"light": tmp_path / "plan.json"},
@@ -40,7 +40,7 @@ def session(tmp_path, contender, reference=(0.25, 0.75)):
         classes=("no", "yes"),
         scratch=tmp_path,
     )
-    return Session(ground, contender, contender.deployments[0])
+    return Session(context, contender, contender.deployments[0])
 
 
 def test_a_contender_is_started_compared_measured_and_ended(tmp_path):
@@ -70,7 +70,7 @@ def test_other_probabilities_end_the_run_before_anything_is_timed(tmp_path):
         running.start()
 
 
-def test_a_contender_that_does_not_start_fails_alone_with_its_last_words(tmp_path):
+def test_a_contender_that_does_not_start_fails_alone_with_its_log_tail(tmp_path):
     with (
         session(tmp_path, contender("-c", "import sys; sys.exit('no such model')")) as running,
         pytest.raises(ContenderError, match=r"(?s)does not start.*no such model"),

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab.load.measurement import ask, upload
+from lab.load.measurement import measure, upload
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -49,7 +49,7 @@ def service_at(port):
 
 def test_refusals_are_counted_apart_from_answers_and_errors(server):
     requests = [upload("/predict", [b"photo"])]
-    found = ask(
+    found = measure(
         service_at(server.server_address[1]), requests, concurrency=1, seconds=0, fewest=6, warm=3
     )
     assert (found.requests, found.refused, found.errors) == (2, 2, {"status 504": 2})
@@ -59,7 +59,7 @@ def test_refusals_are_counted_apart_from_answers_and_errors(server):
 
 def test_an_upload_holds_all_photos_in_the_field(server):
     requests = [upload("/predict/batch", [b"first", b"second"], "files")]
-    ask(service_at(server.server_address[1]), requests, concurrency=1, seconds=0, memory=False)
+    measure(service_at(server.server_address[1]), requests, concurrency=1, seconds=0, memory=False)
     assert Refusing.seen[0].count(b'name="files"') == 2
     assert Refusing.seen[0].index(b"first") < Refusing.seen[0].index(b"second")
 
@@ -82,7 +82,7 @@ class Leaving(Refusing):
 @pytest.mark.parametrize("server", [Leaving], indirect=True)
 def test_a_connection_that_ended_while_it_was_idle_is_no_error(server):
     requests = [upload("/predict", [b"photo"])]
-    found = ask(
+    found = measure(
         service_at(server.server_address[1]), requests, concurrency=1, seconds=0, fewest=2, warm=0
     )
     assert (found.requests, found.errors) == (2, {})

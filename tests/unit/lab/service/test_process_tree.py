@@ -30,7 +30,7 @@ def start(tmp_path, script, *arguments):
         environment={},
         folder=tmp_path,
         log=tmp_path / "logs" / "process.log",
-        talks=True,
+        pipes=True,
     )
 
 
@@ -66,11 +66,11 @@ def test_nothing_is_left_of_a_tree_not_even_its_daemons(tmp_path, lives):
     assert tree.ended
 
 
-def test_last_words_are_the_end_of_the_log(tmp_path):
+def test_log_tail_are_the_end_of_the_log(tmp_path):
     tree = start(tmp_path, "import sys; sys.exit('\\n'.join(map(str, range(40))))")
     tree.process.wait()
-    assert tree.last_words().splitlines()[-1] == "39"
-    assert len(tree.last_words().splitlines()) < 40
+    assert tree.log_tail().splitlines()[-1] == "39"
+    assert len(tree.log_tail().splitlines()) < 40
     tree.stop()
 
 

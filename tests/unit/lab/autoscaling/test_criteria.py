@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.autoscaling.verdicts import problems
+from lab.autoscaling.criteria import problems
 from tests.unit.lab.autoscaling.runs import good, with_look, with_moment
 
 

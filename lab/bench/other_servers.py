@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from lab.bench.contender import Contender, Deployment, Launch, Place
 from lab.bench.environment import folder_of
-from lab.bench.own import own
 from lab.bench.plan import VARIABLE
+from lab.bench.second_opinion import second_opinion
 from lab.paths import ROOT
 from lab.service.ports import free_ports
 
@@ -15,7 +15,7 @@ _APP = "lab.bench.contenders.{name}.app"
 _WORKERS = "a worker for each core, one thread each"
 
 
-def peers() -> list[Contender]:
+def other_servers() -> list[Contender]:
     """In the order of the tables."""
     return [
         _peer(
@@ -146,6 +146,6 @@ def _high_throughput(place: Place) -> dict[str, str]:
     }
 
 
-def lineup() -> dict[str, Contender]:
+def all_contenders() -> dict[str, Contender]:
     """All contenders, by name, in the order of the tables."""
-    return {contender.name: contender for contender in [*own(), *peers()]}
+    return {contender.name: contender for contender in [*second_opinion(), *other_servers()]}

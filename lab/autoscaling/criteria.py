@@ -1,4 +1,4 @@
-"""What a run must show."""
+"""What a run must show: the checks that decide the exit status."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""The load generator's process, as the bench speaks to it."""
+"""Starts `python -m lab.load`, a load generator in a process of its own, and commands it."""
 
 import json
 import selectors
@@ -34,7 +34,7 @@ class Generator:
             environment={},
             folder=root,
             log=log,
-            talks=True,
+            pipes=True,
         )
         talk(self._tree, asdict(target))
 
@@ -84,13 +84,13 @@ def talk(tree: ProcessTree, words: dict[str, Any]) -> dict[str, Any]:
         process.stdin.write(json.dumps(words) + "\n")
         process.stdin.flush()
     except BrokenPipeError:
-        raise ContenderError(f"the process ended:\n{tree.last_words()}") from None
+        raise ContenderError(f"the process ended:\n{tree.log_tail()}") from None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         if not selector.select(_ANSWER_WITHIN):
             raise ContenderError(f"no answer within {_ANSWER_WITHIN:g} s")
     line = process.stdout.readline()
     if not line:
-        raise ContenderError(f"the process ended:\n{tree.last_words()}")
+        raise ContenderError(f"the process ended:\n{tree.log_tail()}")
     answer: dict[str, Any] = json.loads(line)
     return answer

@@ -1,4 +1,4 @@
-"""The project's own contenders: Triton alone, and the gateway's two doors in front of it."""
+"""The project's own contenders: Triton alone, and the gateway before it over HTTP and gRPC."""
 
 from lab.bench.contender import Contender, Deployment, Launch, Place
 from lab.bench.workload import PIPELINE, WORKLOADS, Workload
@@ -15,7 +15,7 @@ _THREADS = (
 _MEMORY = "one service answers heavy and light, so its memory holds the models of both"
 
 
-def own() -> list[Contender]:
+def second_opinion() -> list[Contender]:
     """In the order of the tables."""
     return [
         Contender(
@@ -42,7 +42,7 @@ def own() -> list[Contender]:
             protocol="grpc",
             deployments=_by_profile("gateway_grpc_port", gateway=True),
             ask=_over_grpc,
-            tuning="the same service, asked over its other door",
+            tuning="the same service, asked over gRPC",
             packages=("grpcio", *_PACKAGES),
         ),
         Contender(
