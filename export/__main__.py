@@ -7,7 +7,7 @@ import typer
 
 from demo.command import Demo
 from export import class_map as class_maps
-from export import shown
+from export import releases, shown
 from export.arguments import ALL, UsageError, checkpoint_paths, names, only
 from export.errors import ExportError
 from export.plan import plan
@@ -16,6 +16,7 @@ from pipelines import protocol
 from pipelines.definition import PipelineDefinition
 from pipelines.load import FOLDER, SpecError, load_definition, require_profile
 from pipelines.profile import DEFAULT_PROFILE
+from pipelines.release import ReleaseError
 
 if TYPE_CHECKING:
     from export.labelled_photos import Evidence
@@ -87,8 +88,17 @@ def main(  # noqa: PLR0917 - the command line
         int, typer.Option(min=0, help="With --demo: seed of drawings and training.")
     ] = 0,
     configs: Annotated[
-        bool, typer.Option("--configs", help="Only write the configs, of one or all pipelines.")
+        bool,
+        typer.Option("--configs", help="Only write configs and releases, of one or all pipelines."),
     ] = False,
+    use: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RELEASE",
+            help="Only let a release serve that was made before (a roll back), e.g. 1-3fa9c2d1; "
+            "restart the server then.",
+        ),
+    ] = None,
     repository: Annotated[Path, typer.Option(help="The model repository.")] = ROOT
     / "model_repository",
     specs: Annotated[Path, typer.Option(help="Folder of the pipelines' YAML files.")] = FOLDER,
@@ -97,7 +107,8 @@ def main(  # noqa: PLR0917 - the command line
 
     Converts each checkpoint to the format its pipeline's YAML names, compares it with the
     checkpoint, and publishes artefact, class map and manifest as a new version. An INT8 member is
-    published only if it decides as its FP32 original does.
+    published only if it decides as its FP32 original does. Then it makes the releases that the
+    server serves: one for each profile whose members are all there.
 
     [bold]python -m export oral_cancer --checkpoint vgg16=a.pt --checkpoint regnet=b.safetensors[/]
 
@@ -112,6 +123,10 @@ def main(  # noqa: PLR0917 - the command line
     """
     target = ModelRepository(repository)
     try:
+        if use:
+            release = releases.use(load_definition(only(pipelines), specs), use, target)
+            shown.say_serves(release)
+            return
         if configs:
             for name in names(pipelines or ALL, specs):
                 shown.write_configs(load_definition(name, specs), target, specs)
@@ -141,7 +156,7 @@ def main(  # noqa: PLR0917 - the command line
             photos=photos,
             evidence=_evidence(whole, quantised, calibration, validation),
         )
-    except (SpecError, UsageError, ExportError) as error:
+    except (SpecError, UsageError, ExportError, ReleaseError) as error:
         shown.say(error)
         raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
 

@@ -9,7 +9,7 @@ import typer
 
 from demo.photos import draw_photos
 from demo.progress import Steps, shown_on
-from export import formats, photos
+from export import formats, photos, releases
 from export.decoding_gate import Artefact, measure
 from export.errors import ExportError, RepositoryError
 from export.repository import ModelRepository
@@ -18,6 +18,7 @@ from pipelines import atomic_write, protocol
 from pipelines.fast_decoding import PHOTOS_AT_LEAST, FastDecoding
 from pipelines.load import FOLDER, SpecError, load_spec
 from pipelines.manifest import Manifest, ManifestError
+from pipelines.release_files import version_folder
 from pipelines.spec import PipelineSpec
 
 ROOT = Path(__file__).parent.parent
@@ -81,7 +82,10 @@ def judge(spec: PipelineSpec, repository: ModelRepository, folder: Path | None) 
     Raises:
         ExportError: no members, no photos, or nothing to judge.
     """
-    artefacts = {name: _newest(spec, name, repository) for name in spec.members}
+    versions = releases.choose(spec, repository)
+    artefacts = {
+        name: _artefact(spec, name, versions.get(name), repository) for name in spec.members
+    }
     with ExitStack() as stack:
         on_progress = stack.enter_context(shown_on(screen))
         files = [] if folder is None else photos.files_below(folder)
@@ -103,16 +107,17 @@ def short_side(spec: PipelineSpec) -> int:
     return -(-needed // 16) * 16
 
 
-def _newest(spec: PipelineSpec, member: str, repository: ModelRepository) -> Artefact:
-    """A member's newest version, as the launcher chooses it."""
-    model = protocol.member_model(spec.name, member)
-    versions = repository.versions(model)
-    if not versions:
+def _artefact(
+    spec: PipelineSpec, member: str, version: int | None, repository: ModelRepository
+) -> Artefact:
+    """The artefact of a member's version."""
+    if version is None:
         raise RepositoryError(
-            f"{repository.root / model}: no version: run python -m export {spec.name} --profile "
-            f"{spec.profile} with --demo or --checkpoint {spec.origin(member)}=FILE"
+            f"{repository.root / protocol.member_model(spec.name, member)}: no version: run python "
+            f"-m export {spec.name} --profile {spec.profile} with --demo or --checkpoint "
+            f"{spec.origin(member)}=FILE"
         )
-    folder = repository.root / model / str(versions[-1])
+    folder = repository.root / version_folder(spec.name, member, version)
     try:
         manifest = Manifest.read(folder)
         manifest.verify(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from export import triton_config
 from export.errors import RepositoryError
-from export.triton_config import FILENAME, PROFILES, as_text
+from export.triton_config import as_text
 from pipelines import atomic_write, protocol
 from pipelines.definition import PipelineDefinition
 
@@ -42,8 +42,9 @@ class ModelRepository:
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write.write_text(path, text)
             changed.append(path)
-        models = {path.parent for path in texts if path.name == FILENAME}
-        for path in sorted(old for model in models for old in (model / PROFILES).glob("*.pbtxt")):
+        models = {path.parent for path in texts if path.name == protocol.CONFIG_FILENAME}
+        others = (model / protocol.PROFILE_CONFIGS for model in models)
+        for path in sorted(old for folder in others for old in folder.glob("*.pbtxt")):
             if path not in texts:
                 path.unlink()
                 changed.append(path)

@@ -1,14 +1,16 @@
 """What the command shows of its work, and of what went wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from export import releases
 from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.definition import PipelineDefinition
+from pipelines.release import Release
 from pipelines.spec import PipelineSpec
 
 if TYPE_CHECKING:
@@ -23,10 +25,33 @@ def say(error: Exception) -> None:
 
 
 def write_configs(whole: PipelineDefinition, target: ModelRepository, specs: Path) -> None:
-    """Brings a pipeline's configs up to date; `specs` is the folder of its YAML."""
+    """Brings configs and releases of a pipeline up to date; `specs` is the folder of its YAML."""
     for path in target.write_configs(whole, f"{specs.name}/{whole.name}.yaml"):
         what = "wrote" if path.exists() else "removed"
         screen.print(f"{what} {path}", highlight=False, soft_wrap=True)
+    make_releases(whole, target)
+
+
+def make_releases(
+    whole: PipelineDefinition, target: ModelRepository, published: Mapping[str, int] | None = None
+) -> None:
+    """Makes the releases of a pipeline's versions; see `export.releases.make`."""
+    made = releases.make(whole, target, published or {})
+    for release in made.made:
+        say_serves(release)
+    for problem in made.problems:
+        screen.print(f"export: {problem}", style="red", markup=False, highlight=False)
+
+
+def say_serves(release: Release) -> None:
+    """Which release serves from now on."""
+    spec = release.spec
+    members = ", ".join(f"{name} v{member.version}" for name, member in release.members.items())
+    screen.print(
+        f"{spec.name}: release {release.identity} of profile {spec.profile}: {members}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def members_without_version(spec: PipelineSpec, target: ModelRepository) -> list[str]:
@@ -67,5 +92,6 @@ def export(
             on_step=on_step,
         )
     screen.print(table.of_exported(exported))
+    make_releases(whole, target, {each.member: each.manifest.version for each in exported})
     if missing := members_without_version(whole.resolve_or_default(profile), target):
         screen.print(f"{whole.name} cannot be served before it has: {', '.join(missing)}")

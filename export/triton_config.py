@@ -15,10 +15,6 @@ from pipelines.enums import Acceleration, Format, Kind, Task
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec
 
-FILENAME = "config.pbtxt"
-PROFILES = "configs"
-"""Folder of a model's configs under other profiles, by Triton's rule: `<profile>.pbtxt`."""
-
 _THREADS = {Format.ONNX: "intra_op_thread_count", Format.TORCHSCRIPT: "INTRA_OP_THREAD_COUNT"}
 
 _KINDS = {Kind.CPU: pb.ModelInstanceGroup.KIND_CPU, Kind.GPU: pb.ModelInstanceGroup.KIND_GPU}
@@ -35,9 +31,9 @@ def files(whole: PipelineDefinition) -> dict[Path, pb.ModelConfig]:
     for profile in [DEFAULT_PROFILE, *whole.profiles]:
         spec = whole.resolve(profile)
         for model, config in configs(spec).items():
-            first = found.setdefault(Path(model, FILENAME), config)
+            first = found.setdefault(Path(model, protocol.CONFIG_FILENAME), config)
             if first != config and model in spec.models:
-                found[Path(model, PROFILES, f"{profile}.pbtxt")] = config
+                found[Path(model, protocol.PROFILE_CONFIGS, f"{profile}.pbtxt")] = config
     return found
 
 

@@ -1,11 +1,14 @@
 """The manifest beside each artefact: written by the export, verified by the launcher."""
 
 import hashlib
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipelines.spec import PipelineSpec
 
 FILENAME = "manifest.json"
 CLASS_MAP_FILENAME = "class_map.json"
@@ -85,11 +88,44 @@ class Manifest(BaseModel):
         try:
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError:
-            raise ManifestError(f"{folder}: no {FILENAME}: export the model again") from None
+            raise ManifestError(f"{path}: missing: export the model again") from None
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"])) or "the file"
             raise ManifestError(f"{path}: {key}: {first['msg']}: export it again") from None
+
+    def require_made_for(self, spec: PipelineSpec, member: str, folder: Path) -> None:
+        """Checks that a version was made for a member, and from the facts that it is served under.
+
+        Args:
+            spec: what is to be served.
+            member: one of its members.
+            folder: of the version; its class map is read.
+
+        Raises:
+            ManifestError: it was made for something else, or from other facts.
+        """
+        try:
+            class_map = json.loads((folder / CLASS_MAP_FILENAME).read_bytes())
+        except (OSError, ValueError) as error:
+            raise ManifestError(f"{folder / CLASS_MAP_FILENAME}: {error}") from None
+        found_and_expected = {
+            "pipeline": (self.pipeline, spec.name),
+            "member": (self.member, member),
+            "version": (str(self.version), folder.name),
+            "artefact": (self.artefact, spec.members[member].format.filename),
+            "classes": (class_map, spec.class_map()),
+        }
+        for what, (found, expected) in found_and_expected.items():
+            if found != expected:
+                raise ManifestError(
+                    f"{folder}: made for {what} {found}, not {expected}: export the model again"
+                )
+        if self.member_hash != spec.member_hash(member):
+            raise ManifestError(
+                f"{folder}: made from another architecture, class order or preprocessing than "
+                f"{spec.name}.yaml now says: export the model again"
+            )
 
     def verify(self, folder: Path) -> None:
         """Compares the files of a version's folder with what this manifest vouches for.

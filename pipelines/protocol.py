@@ -83,7 +83,7 @@ class Delta(StrEnum):
 
     # JSON {member: {version, sha256, weights}} of an ensemble, and of a decision that opens them.
     ARTEFACTS = "artefacts"
-    RELEASE = "release"  # of a decision: the spec's release and a hash of what it serves
+    RELEASE = "release"  # of a decision and of an ensemble: the id of the release that serves
     SHA256 = "sha256"  # of a member's artefact
     GENERATION = "generation"  # changes when a dead backend process is replaced
 
@@ -92,6 +92,12 @@ DEFAULT_PIPELINE = "oral_cancer"
 """The pipeline of routes and commands that name none."""
 PIPELINE_PARAMETER = "pipeline"
 """Parameter of an ensemble's config that holds the whole spec as JSON."""
+
+
+CONFIG_FILENAME = "config.pbtxt"
+"""Triton's config in a model's folder."""
+PROFILE_CONFIGS = "configs"
+"""Folder of a model's configs under other profiles: `<profile>.pbtxt`."""
 
 
 class Refusal(StrEnum):

@@ -213,13 +213,3 @@ class PipelineSpec(Facts):
         if facts.quantisation is not None:
             baked["quantisation"] = facts.quantisation.model_dump(mode="json")
         return hashlib.sha256(json.dumps(baked, sort_keys=True).encode()).hexdigest()
-
-    def release_id(self, artefacts: dict[str, str]) -> str:
-        """The release's name and a hash of all it serves: this spec and the artefacts' SHA-256.
-
-        Two services answer with the same id only if they serve the same facts and weights, so
-        whoever caches facts by it never shows stale ones.
-        """
-        served = {"spec": self.model_dump(mode="json"), "artefacts": artefacts}
-        digest = hashlib.sha256(json.dumps(served, sort_keys=True).encode()).hexdigest()
-        return f"{self.release}-{digest[:8]}"

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from server import queues
 from server.errors import UnhealthyError
 from server.probe import Finding, Health, probe
-from server.release import Release
+from server.release import VerifiedRelease
 from server.service import Service
 from server.stall import ModelSample, Stall
 from server.stubs import cpu_seconds
@@ -116,7 +116,7 @@ class Answers:
         """What there is to do now; mostly nothing."""
         return [verdict for release in self._service.served for verdict in self._consider(release)]
 
-    def _consider(self, release: Release) -> list[Verdict]:
+    def _consider(self, release: VerifiedRelease) -> list[Verdict]:
         name, now = release.spec.name, time.monotonic()
         questions = self._questions[name]
         verdicts = [
@@ -136,7 +136,7 @@ class Answers:
             verdicts += self._judge_silence(release, questions, now)
         return verdicts
 
-    def _vouched(self, release: Release, questions: Questions) -> bool:
+    def _vouched(self, release: VerifiedRelease, questions: Questions) -> bool:
         """Whether everything that a probe would ask has worked for callers since one was due."""
         try:
             _, done = queues.read(*self._service.triton.metrics_address)
@@ -161,7 +161,9 @@ class Answers:
         action = Action.RELOAD if health is Health.NOT_LOADED else Action.RESTART
         return [Verdict(action, name, finding.message)]
 
-    def _judge_silence(self, release: Release, questions: Questions, now: float) -> list[Verdict]:
+    def _judge_silence(
+        self, release: VerifiedRelease, questions: Questions, now: float
+    ) -> list[Verdict]:
         name = release.spec.name
         try:
             hanging = questions.stall.hanging(now, self._samples(release))
@@ -175,7 +177,7 @@ class Answers:
         questions.stall, questions.killed = Stall(), True
         return [Verdict(Action.KILL_MODEL, model, "no progress") for model in hanging]
 
-    def _samples(self, release: Release) -> dict[str, ModelSample]:
+    def _samples(self, release: VerifiedRelease) -> dict[str, ModelSample]:
         waiting, inferences = queues.read(*self._service.triton.metrics_address)
         cpu: defaultdict[str, float] = defaultdict(float)
         for stub in self._service.triton.stubs().values():

@@ -1,14 +1,16 @@
 """The pipelines that may be served: which are ready to be loaded, and which have just become so."""
 
 import glob
+import os
 from contextlib import suppress
 from pathlib import Path
 
 from pipelines.load import SpecError, available, load_definition, require_profile
 from pipelines.profile import DEFAULT_PROFILE
+from pipelines.release_files import ReleaseFiles
 from server.errors import RefusedPipelineError, UnknownProfileError
-from server.release import Release
-from server.vouching import vouch
+from server.release import VerifiedRelease
+from server.vouching import verify_release
 
 _Stamp = tuple[tuple[str, int], ...]
 
@@ -34,6 +36,7 @@ class Candidates:
         self._profile = profile
         self._repository = repository
         self._names = names
+        self._files = ReleaseFiles(repository)
         self._vouched: set[str] = set()
         self._refused: dict[str, _Stamp] = {}
         """The files by which a pipeline was refused."""
@@ -54,7 +57,7 @@ class Candidates:
         except SpecError as error:
             raise UnknownProfileError(str(error)) from None
 
-    def look(self) -> tuple[list[Release], list[str]]:
+    def look(self) -> tuple[list[VerifiedRelease], list[str]]:
         """The pipelines that have become servable since the last look, and new refusals."""
         releases, problems = [], []
         for name in self._asked():
@@ -62,7 +65,7 @@ class Candidates:
                 continue
             try:
                 spec = load_definition(name, self._specs).resolve_or_default(self._profile)
-                releases.append(vouch(spec, self._repository))
+                releases.append(verify_release(spec, self._repository, self._files))
                 self._vouched.add(name)
             except (RefusedPipelineError, SpecError) as error:
                 problems.append(str(error))
@@ -73,14 +76,12 @@ class Candidates:
         return available(self._specs) if self._names is None else self._names
 
     def _stamp(self, name: str) -> _Stamp:
-        """What tells that a pipeline's files have changed: a folder's time tells of its entries."""
-        models = [path for path in self._repository.glob(f"{glob.escape(name)}*") if path.is_dir()]
-        watched = [self._specs / f"{name}.yaml", *models]
-        watched += [
-            file
-            for path in models
-            for file in (path / "config.pbtxt", path / "configs", path / "1")
-        ]
+        """What tells that a pipeline's files have changed."""
+        models = self._repository.glob(f"{glob.escape(name)}*")
+        watched = [self._specs / f"{name}.yaml"]
+        for model in models:
+            for folder, _, files in os.walk(model):
+                watched += [Path(folder), *(Path(folder, file) for file in files)]
         return tuple((str(path), _changed(path)) for path in watched)
 
 

@@ -4,18 +4,19 @@ from pathlib import Path
 
 from pipelines.enums import Decoding
 from pipelines.fast_decoding import FastDecoding, facts_hash
-from pipelines.manifest import Manifest
+from pipelines.release import Release
 from pipelines.spec import PipelineSpec
 from server.errors import RefusedPipelineError
 
 
-def require(spec: PipelineSpec, manifests: dict[str, Manifest], repository: Path) -> None:
+def require(release: Release, repository: Path) -> None:
     """Checks the gate's record, where the profile decodes by `fast`.
 
     Raises:
         RefusedPipelineError: there is no record, or it is of other artefacts or facts, or did not
             pass.
     """
+    spec = release.spec
     if spec.preprocessing.decoding is not Decoding.FAST:
         return
     path = FastDecoding.path(spec, repository)
@@ -25,7 +26,7 @@ def require(spec: PipelineSpec, manifests: dict[str, Manifest], repository: Path
         raise _refused(spec, f"{path}: missing: its gate was never passed") from None
     except (OSError, ValueError):
         raise _refused(spec, f"{path}: cannot be read") from None
-    served = {member: manifest.artefact_sha256 for member, manifest in manifests.items()}
+    served = {member: release.artefact_sha256(member) for member in release.members}
     if record.artefacts != served or record.facts != facts_hash(spec):
         raise _refused(spec, f"{path}: of other artefacts or facts than are served now")
     if not record.passed:

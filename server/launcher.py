@@ -14,7 +14,7 @@ from server.errors import PreflightError, UnhealthyError
 from server.gateway_process import GatewayProcess
 from server.installation import Installation
 from server.metrics import Metrics
-from server.release import Release
+from server.release import VerifiedRelease
 from server.report import Report
 from server.service import Service
 from server.shutdown import Shutdown
@@ -124,7 +124,7 @@ def _log(options: Options) -> Path:
 
 
 def _addresses(
-    options: Options, files: TritonFiles, gateway: GatewayProcess | None, first: Release
+    options: Options, files: TritonFiles, gateway: GatewayProcess | None, first: VerifiedRelease
 ) -> list[str]:
     host, ports = options.host, options.ports
     reach = "loopback only" if host == LOOPBACK else "keep it private"

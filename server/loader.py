@@ -12,7 +12,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from server.connection import Connection
 from server.delta import without_defaults
 from server.errors import RefusedPipelineError
-from server.release import Release
+from server.release import VerifiedRelease
 
 _LOAD_TIMEOUT_SECONDS = 120
 _ASK_TIMEOUT_SECONDS = 5
@@ -25,7 +25,7 @@ class Loader:
         self._connection = connection
         self._generations: Counter[str] = Counter()
 
-    def load(self, release: Release, model: str) -> None:
+    def load(self, release: VerifiedRelease, model: str) -> None:
         """Loads one model; one that is loaded already gets new backend processes.
 
         Triton takes an override that it knows for no change at all, so the generation differs.
@@ -40,7 +40,7 @@ class Loader:
         with self._client(release) as client:
             client.load_model(model, config=config, client_timeout=_LOAD_TIMEOUT_SECONDS)
 
-    def check(self, release: Release) -> None:
+    def check(self, release: VerifiedRelease) -> None:
         """Compares every model's live config with what was sent.
 
         After every load, as loading one model may touch others: an ensemble its members.
@@ -74,7 +74,7 @@ class Loader:
         return states.isdisjoint({"READY", "UNLOADING"})
 
     @contextmanager
-    def _client(self, release: Release) -> Iterator[Any]:
+    def _client(self, release: VerifiedRelease) -> Iterator[Any]:
         try:
             with self._connection.client() as client:
                 yield client

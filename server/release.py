@@ -1,53 +1,54 @@
-"""What one pipeline serves: its spec, the artefacts vouched for, and the configs to load."""
+"""A release whose files were all found good, with the configs to load."""
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from tritonclient.grpc import model_config_pb2 as pb
 
 from pipelines import protocol
-from pipelines.manifest import Manifest, ManifestError
 from pipelines.protocol import Delta
+from pipelines.release import Release, ReleaseError
+from pipelines.release_files import ReleaseFiles
 from pipelines.spec import PipelineSpec
 from server.delta import with_delta
 from server.errors import RefusedPipelineError
 
 
 @dataclass(frozen=True)
-class Release:
-    """A pipeline whose files were all found good; the versions stay as they were found then."""
+class VerifiedRelease:
+    """What Triton loads of one pipeline, and goes on serving whatever is exported meanwhile."""
 
-    spec: PipelineSpec
-    repository: Path
-    manifests: dict[str, Manifest]
-    """By member, in the spec's order."""
+    release: Release
     configs: dict[str, pb.ModelConfig]
-    """Committed configs of the profile by model, in the order of loading: the ensemble last."""
+    """By model, in the order of loading: the ensemble last."""
+    files: ReleaseFiles
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The facts that are served."""
+        return self.release.spec
 
     @property
     def identity(self) -> str:
         """The release id that every answer carries."""
-        return self.spec.release_id(
-            {member: manifest.artefact_sha256 for member, manifest in self.manifests.items()}
-        )
+        return self.release.identity
 
     @property
     def demo(self) -> bool:
         """Whether any member has demo weights."""
-        return any(manifest.weights == "demo" for manifest in self.manifests.values())
+        return any(member.weights == "demo" for member in self.release.members.values())
 
     def loadable(self, model: str, generation: int) -> pb.ModelConfig:
-        """The full config to load a model with: the committed one and the launcher's delta."""
-        spec = self.spec
+        """The full config to load a model with: the file's and the launcher's delta."""
+        release, spec = self.release, self.spec
         parameters = {Delta.GENERATION: str(generation)}
         version = None
-        for member, manifest in self.manifests.items():
-            if model == protocol.member_model(spec.name, member):
-                parameters[Delta.SHA256] = manifest.artefact_sha256
-                version = manifest.version
+        for name, member in release.members.items():
+            if model == protocol.member_model(spec.name, name):
+                parameters[Delta.SHA256] = release.artefact_sha256(name)
+                version = member.version
         decision = model == protocol.decision_model(spec.name)
-        if decision:
+        if decision or model == spec.name:
             parameters[Delta.RELEASE] = self.identity
         if model == spec.name or (decision and spec.serving.one_process):
             parameters[Delta.ARTEFACTS] = json.dumps(self._artefacts())
@@ -55,23 +56,21 @@ class Release:
 
     def _artefacts(self) -> dict[str, dict[str, str]]:
         return {
-            member: {
-                "version": str(manifest.version),
-                "sha256": manifest.artefact_sha256,
-                "weights": manifest.weights,
+            name: {
+                "version": str(member.version),
+                "sha256": self.release.artefact_sha256(name),
+                "weights": member.weights,
             }
-            for member, manifest in self.manifests.items()
+            for name, member in self.release.members.items()
         }
 
     def verify(self) -> None:
-        """Checks the artefacts again, before they are loaded again.
+        """Checks the members' files again, before they are loaded again.
 
         Raises:
-            RefusedPipelineError: a file changed or went away since.
+            RefusedPipelineError: a file changed, went away or was added since.
         """
-        for member, manifest in self.manifests.items():
-            folder = self.repository / protocol.member_model(self.spec.name, member)
-            try:
-                manifest.verify(folder / str(manifest.version))
-            except (ManifestError, OSError) as error:
-                raise RefusedPipelineError(f"{self.spec.name}: {error}") from None
+        try:
+            self.files.verify_members(self.release)
+        except ReleaseError as error:
+            raise RefusedPipelineError(f"{self.spec.name}: {error}") from None

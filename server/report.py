@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from server.release import Release
+from server.release import VerifiedRelease
 
 _RULE = "-" * min(78, shutil.get_terminal_size().columns)
 
@@ -33,14 +33,14 @@ class Report:
             yield
 
     def banner(
-        self, releases: Sequence[Release], refused: Sequence[str], addresses: Sequence[str]
+        self, releases: Sequence[VerifiedRelease], refused: Sequence[str], addresses: Sequence[str]
     ) -> None:
         """What is served and where; loud about what must not be trusted."""
         lines = [_RULE, f"Second Opinion is serving {len(releases)} pipeline(s)"]
         for release in releases:
             members = ", ".join(
-                f"{member} v{manifest.version} ({manifest.weights})"
-                for member, manifest in release.manifests.items()
+                f"{name} v{member.version} ({member.weights})"
+                for name, member in release.release.members.items()
             )
             spec = release.spec
             lines.append(

@@ -8,7 +8,7 @@ from server import stubs
 from server.errors import RefusedPipelineError, StartError, UnhealthyError
 from server.loader import Loader
 from server.probe import Finding, Health, probe
-from server.release import Release
+from server.release import VerifiedRelease
 from server.report import Report
 from server.triton_process import TritonProcess
 
@@ -27,12 +27,12 @@ class Service:
     def __init__(
         self,
         triton: TritonProcess,
-        releases: Sequence[Release],
+        releases: Sequence[VerifiedRelease],
         report: Report,
         stopping: Callable[[], bool],
     ) -> None:
         self.triton = triton
-        self.served: list[Release] = []
+        self.served: list[VerifiedRelease] = []
         self.refused: dict[str, str] = {}
         """Why Triton does not serve a release, by pipeline."""
         self._releases = list(releases)
@@ -70,7 +70,7 @@ class Service:
         if not self.served and not self._stopping():
             raise UnhealthyError("no pipeline can be served: " + "; ".join(self.refused.values()))
 
-    def admit(self, release: Release) -> None:
+    def admit(self, release: VerifiedRelease) -> None:
         """Serves one release more, while the others go on.
 
         Raises:
@@ -79,7 +79,7 @@ class Service:
         self._releases.append(release)
         self.try_to_serve(release)
 
-    def try_to_serve(self, release: Release) -> None:
+    def try_to_serve(self, release: VerifiedRelease) -> None:
         """Loads a release; where that fails, it is noted in `refused` and the others go on.
 
         Raises:
@@ -93,17 +93,17 @@ class Service:
             self.refused.pop(release.spec.name, None)
             self.served.append(release)
 
-    def waiting(self) -> list[Release]:
+    def waiting(self) -> list[VerifiedRelease]:
         """The releases that are vouched for, but not served now."""
         return [release for release in self._releases if release.spec.name in self.refused]
 
-    def dead(self, release: Release) -> list[str]:
+    def dead(self, release: VerifiedRelease) -> list[str]:
         """A release's models that lost a backend process, in the order of loading."""
         living = self.triton.stubs().keys()
         watched = self._watched
         return [model for model in release.configs if not watched.get(model, set()) <= living]
 
-    def heal(self, release: Release, models: Sequence[str]) -> bool:
+    def heal(self, release: VerifiedRelease, models: Sequence[str]) -> bool:
         """Gives models new backend processes while everything goes on serving.
 
         Returns:
@@ -128,7 +128,7 @@ class Service:
             raise UnhealthyError(f"{release.spec.name}: {finding.message}")
         return True
 
-    def _refuse(self, release: Release, problem: str) -> None:
+    def _refuse(self, release: VerifiedRelease, problem: str) -> None:
         if self.refused.get(release.spec.name) != problem:
             self._report.say(f"NOT SERVED  {problem}")
         self.refused[release.spec.name] = problem
@@ -167,7 +167,7 @@ class Service:
         self.triton.stop(hurry=hurry)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _load_all(self, release: Release) -> None:
+    def _load_all(self, release: VerifiedRelease) -> None:
         release.verify()
         for number, model in enumerate(release.configs, start=1):
             if self._stopping():
@@ -181,7 +181,7 @@ class Service:
                 f"{release.spec.name}: loaded, but it does not answer: {finding.message}"
             )
 
-    def _load(self, release: Release, model: str) -> None:
+    def _load(self, release: VerifiedRelease, model: str) -> None:
         """Loads one model, and does not wait where Triton waits for a process that is dead."""
         before, dead_before = set(self.triton.stubs()), self.triton.dead_stubs()
         patient_until = time.monotonic() + _LOST_PATIENCE_SECONDS
@@ -205,7 +205,7 @@ class Service:
         living = self.triton.stubs().values()
         return {stub.pid for stub in living if stub.model == model and stub.pid not in before}
 
-    def _ask(self, release: Release, patience: float) -> Finding:
+    def _ask(self, release: VerifiedRelease, patience: float) -> Finding:
         """Probes until there is an answer or a reason not to wait for one."""
         deadline = time.monotonic() + patience
         while True:

@@ -9,7 +9,7 @@ from server.candidates import Candidates
 from server.errors import ServerError, UnhealthyError
 from server.gateway_process import GatewayProcess
 from server.metrics import Metrics
-from server.release import Release
+from server.release import VerifiedRelease
 from server.report import Report
 from server.service import Service
 from server.shutdown import Shutdown
@@ -113,7 +113,7 @@ class Supervisor:
             case Action.RESTART:
                 raise UnhealthyError(what)
 
-    def _heal(self, release: Release, models: list[str], why: str) -> None:
+    def _heal(self, release: VerifiedRelease, models: list[str], why: str) -> None:
         names = ", ".join(models)
         self._report.say(f"{names}: {why}")
         started = time.monotonic()

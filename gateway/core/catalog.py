@@ -56,9 +56,9 @@ class Pipeline:
         artefacts = _ARTEFACTS.validate_json(parameters.get(Delta.ARTEFACTS, "{}"))
         if missing := set(spec.members) - set(artefacts):
             raise ValueError(f"no artefact of {', '.join(sorted(missing))}: start it by the server")
-        return cls(
-            spec, artefacts, spec.release_id({name: a.sha256 for name, a in artefacts.items()})
-        )
+        if not (release := parameters.get(Delta.RELEASE)):
+            raise ValueError("no release id: start it by the server")
+        return cls(spec, artefacts, release)
 
     @property
     def name(self) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from export import releases
+from export.repository import ModelRepository
 from export.triton_config import as_text
 from lab.errors import LabError
 from lab.service.scratch import Scratch
@@ -41,7 +43,8 @@ def make(place: Scratch, delay_ms: int) -> None:
     spec = load_spec(PIPELINE, place.specs)
     folder = place.repository / protocol.member_model(PIPELINE, MEMBER)
     _let_it_wait(folder / "config.pbtxt", delay_ms)
-    _vouch(spec, folder / "1")
+    _write_version(spec, folder / "1")
+    _release(spec, ModelRepository(place.repository), folder / "1")
 
 
 def _small(facts: dict[str, Any]) -> None:
@@ -63,10 +66,21 @@ def _let_it_wait(path: Path, delay_ms: int) -> None:
     path.write_text(as_text(config, f"specs/{PIPELINE}.yaml"), "utf-8")
 
 
-def _vouch(spec: PipelineSpec, folder: Path) -> None:
+def _release(spec: PipelineSpec, repository: ModelRepository, folder: Path) -> None:
+    """Puts the module that waits beside the artefact, and names it in the release."""
+    release = releases.compose(spec, repository)
+    if release is None:
+        raise SimulationError(f"{folder}: has no version")
+    shutil.copy(_MODEL, folder)
+    member = release.members[MEMBER]
+    files = member.files | {_MODEL.name: sha256_of(_MODEL)}
+    members = {MEMBER: member.model_copy(update={"files": files})}
+    releases.write(release.model_copy(update={"members": members}), repository)
+
+
+def _write_version(spec: PipelineSpec, folder: Path) -> None:
     """The launcher serves nothing without a manifest; the artefact of this one says what it is."""
     folder.mkdir(parents=True)
-    shutil.copy(_MODEL, folder)
     artefact = folder / spec.members[MEMBER].format.filename
     artefact.write_text("No network: the member of a simulation waits (model.py).\n", "utf-8")
     class_map = folder / CLASS_MAP_FILENAME

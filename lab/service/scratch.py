@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from export import releases
 from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.load import FOLDER, load_definition
@@ -42,13 +43,15 @@ class Scratch:
         (self.specs / f"{pipeline}.yaml").write_text(text, "utf-8")
 
     def configs(self, pipeline: str) -> None:
-        """Writes the configs of a pipeline's models, of the YAML here.
+        """Writes the configs of a pipeline's models by the YAML here, and its releases.
 
         Raises:
             SpecError: the YAML says what it may not.
         """
         whole = load_definition(pipeline, self.specs)
-        ModelRepository(self.repository).write_configs(whole, f"specs/{pipeline}.yaml")
+        repository = ModelRepository(self.repository)
+        repository.write_configs(whole, f"specs/{pipeline}.yaml")
+        releases.make(whole, repository)
 
     def artefacts(self, pipeline: str, repository: Path) -> None:
         """Takes the versions of a pipeline's members over from another repository.

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export.repository import ModelRepository
-from export.triton_config import FILENAME, PROFILES, as_text, configs, files
+from export.triton_config import as_text, configs, files
 from pipelines import protocol
 from pipelines.definition import PipelineDefinition
 from pipelines.load import available, load_definition, load_spec
@@ -23,7 +23,7 @@ REPOSITORY = ROOT / "model_repository"
 ALLOWED = yaml.safe_load((Path(__file__).parent / "config_keys.yaml").read_text("utf-8"))
 COMMITTED = sorted(
     path.relative_to(REPOSITORY)
-    for pattern in (f"*/{FILENAME}", f"*/{PROFILES}/*")
+    for pattern in (f"*/{protocol.CONFIG_FILENAME}", f"*/{protocol.PROFILE_CONFIGS}/*")
     for path in REPOSITORY.glob(pattern)
 )
 SERVED = [
@@ -39,8 +39,8 @@ def read(path: Path) -> pb.ModelConfig:
 
 def under(profile: str, model: str) -> pb.ModelConfig:
     """A model's config under a profile, as Triton and the launcher choose it."""
-    own = Path(model, PROFILES, f"{profile}.pbtxt")
-    return read(own if own in COMMITTED else Path(model, FILENAME))
+    own = Path(model, protocol.PROFILE_CONFIGS, f"{profile}.pbtxt")
+    return read(own if own in COMMITTED else Path(model, protocol.CONFIG_FILENAME))
 
 
 def keys_of(message: Message, prefix: str = "") -> set[str]:
@@ -70,7 +70,7 @@ def test_regenerating_the_configs_changes_nothing(tmp_path):
 
 def test_a_config_that_no_profile_has_any_more_is_removed(tmp_path):
     repository, whole = ModelRepository(tmp_path), load_definition("oral_cancer")
-    former = tmp_path / "oral_cancer" / PROFILES / "former.pbtxt"
+    former = tmp_path / "oral_cancer" / protocol.PROFILE_CONFIGS / "former.pbtxt"
     repository.write_configs(whole, "x.yaml")
     former.write_text("")
     assert repository.write_configs(whole, "x.yaml") == [former]
@@ -79,9 +79,9 @@ def test_a_config_that_no_profile_has_any_more_is_removed(tmp_path):
 
 def test_only_configs_that_differ_are_written_for_a_profile():
     written = set(files(load_definition("oral_cancer")))
-    assert Path("oral_cancer_decision", PROFILES, "onnx.pbtxt") in written
-    assert Path("oral_cancer_regnet_onnx", FILENAME) in written
-    assert Path("oral_cancer_vgg16", PROFILES, "fast.pbtxt") not in written
+    assert Path("oral_cancer_decision", protocol.PROFILE_CONFIGS, "onnx.pbtxt") in written
+    assert Path("oral_cancer_regnet_onnx", protocol.CONFIG_FILENAME) in written
+    assert Path("oral_cancer_vgg16", protocol.PROFILE_CONFIGS, "fast.pbtxt") not in written
 
 
 @pytest.mark.parametrize("name", available())

@@ -17,7 +17,7 @@ from PIL import Image
 from pycocotools import mask as coco
 from tritonclient.utils import InferenceServerException
 
-from export.triton_config import FILENAME, as_text, configs
+from export.triton_config import as_text, configs
 from pipelines import protocol
 from pipelines.load import load_spec
 from server import queues
@@ -48,7 +48,7 @@ def _lay_out(pipeline: str, repository: Path) -> list[str]:
     for name, config in configs(spec).items():
         folder = repository / name
         (folder / "1").mkdir(parents=True)
-        (folder / FILENAME).write_text(as_text(config, pipeline), "utf-8")
+        (folder / protocol.CONFIG_FILENAME).write_text(as_text(config, pipeline), "utf-8")
         if name in members:
             onnx.save(MEMBERS[pipeline](), folder / "1" / "model.onnx")
     return list(configs(spec))

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.fast_decoding import FastDecoding, facts_hash
 from pipelines.load import load_spec
-from server.vouching import vouch
+from pipelines.release import Release
 from tests.integration.service import NAMES, ROOT, environment, free_ports, running
 from tests.photos import encoded, photo
 
@@ -24,9 +24,9 @@ def repository(oral_cancer, tmp_path):
 
 def pass_gate(oral_cancer, repository):
     """Writes the record that 500 photos would leave behind."""
-    release = vouch(oral_cancer.spec, repository)
+    release = Release.current("oral_cancer", "default", repository)
     spec = load_spec("oral_cancer", oral_cancer.specs, "fast")
-    artefacts = {name: each.artefact_sha256 for name, each in release.manifests.items()}
+    artefacts = {name: release.artefact_sha256(name) for name in release.members}
     record = FastDecoding(
         photos=500,
         unchanged=0,

@@ -18,7 +18,7 @@ from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from export.quiet import quiet
-from export.triton_config import FILENAME, as_text, configs
+from export.triton_config import as_text, configs
 from pipelines import protocol
 from pipelines.load import load_spec
 from pipelines.protocol import Delta, Output, Parameter, Refusal
@@ -110,7 +110,9 @@ def _lay_out(repository: Path) -> list[str]:
             config.dynamic_batching.max_queue_delay_microseconds = GATHERING_US
             config.dynamic_batching.preferred_batch_size.append(BATCH)
         (repository / name / "1").mkdir(parents=True, exist_ok=True)
-        (repository / name / FILENAME).write_text(as_text(config, PIPELINE), "utf-8")
+        (repository / name / protocol.CONFIG_FILENAME).write_text(
+            as_text(config, PIPELINE), "utf-8"
+        )
     return models
 
 

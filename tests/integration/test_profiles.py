@@ -13,6 +13,7 @@ import psutil
 import pytest
 import yaml
 
+from export import releases
 from export.labelled_photos import Evidence
 from export.release import export
 from export.repository import ModelRepository
@@ -76,6 +77,9 @@ def served(oral_cancer, tmp_path_factory) -> Served:
     evidence = Evidence(pixels[JUDGED:], pixels[:JUDGED], judged)
     given = {"regnet": oral_cancer.checkpoints["regnet"]}
     export(whole, given, repository, evidence=evidence)
+    assert [release.spec.profile for release in releases.make(whole, repository).made] == [
+        *PROFILES
+    ]
     answers, logs, mixed, crowd, compiled = {}, {}, {}, {}, {}
     files = [oral_cancer.files[0], BROKEN, oral_cancer.files[1]]
     for profile in PROFILES:

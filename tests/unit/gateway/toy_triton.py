@@ -1,6 +1,7 @@
 """A gRPC server that speaks Triton's protocol and answers as a test tells it to."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from pipelines.load import load_spec
-from pipelines.protocol import PIPELINE_PARAMETER, Output
+from pipelines.protocol import PIPELINE_PARAMETER, Delta, Output
 from pipelines.spec import PipelineSpec
 from tests.unit.gateway.toy_answers import Tensor, answer_of, elements, encoded
 
@@ -34,7 +35,8 @@ def artefacts_of(spec: PipelineSpec) -> dict[str, dict[str, str]]:
 
 
 def release_of(spec: PipelineSpec) -> str:
-    return spec.release_id({name: item["sha256"] for name, item in artefacts_of(spec).items()})
+    """An id that differs where the facts do, as the launcher's."""
+    return f"{spec.release}-{hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:8]}"
 
 
 class Failure(Exception):  # noqa: N818
@@ -99,7 +101,8 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             response.config.ensemble_scheduling.step.add(model_name="x")
             parameters = response.config.parameters
             parameters[PIPELINE_PARAMETER].string_value = self.spec.model_dump_json()
-            parameters["artefacts"].string_value = json.dumps(artefacts_of(self.spec))
+            parameters[Delta.ARTEFACTS].string_value = json.dumps(artefacts_of(self.spec))
+            parameters[Delta.RELEASE].string_value = release_of(self.spec)
         return response
 
     async def ModelMetadata(self, request, _context):  # noqa: N802

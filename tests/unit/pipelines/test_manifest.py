@@ -42,7 +42,7 @@ def test_a_missing_artefact_is_reported(version):
 
 def test_no_manifest_means_nobody_vouches(version):
     (version / FILENAME).unlink()
-    with pytest.raises(ManifestError, match=r"no manifest\.json"):
+    with pytest.raises(ManifestError, match=r"manifest\.json: missing"):
         Manifest.read(version)
 
 

@@ -114,16 +114,3 @@ def test_swapped_classes_give_another_member_hash_and_a_threshold_does_not(facts
     facts["classes"], facts["positive"] = ["cancer", "healthy"], "healthy"
     facts["summary_aliases"] = {}
     assert load(tmp_path, facts).member_hash("vgg16") != before.member_hash("vgg16")
-
-
-def test_a_release_id_changes_with_facts_and_with_weights(facts, tmp_path):
-    before = load(tmp_path, facts)
-    facts["threshold"]["default"] = 0.4
-    after = load(tmp_path, facts)
-    ids = {
-        before.release_id({"vgg16": "a"}),
-        before.release_id({"vgg16": "b"}),
-        after.release_id({"vgg16": "a"}),
-    }
-    assert len(ids) == 3
-    assert all(identifier.startswith("1-") for identifier in ids)

@@ -7,9 +7,15 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from export import releases
+from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.manifest import Manifest, sha256_of
+from pipelines.release import Release
+from pipelines.release_files import ReleaseFiles
 from pipelines.spec import PipelineSpec
+from server.release import VerifiedRelease
+from server.vouching import verify_release
 
 
 def write_version(
@@ -41,6 +47,19 @@ def write_version(
     return folder
 
 
+def write_release(repository: Path, spec: PipelineSpec) -> Release:
+    """The release of what is there now, which is to serve."""
+    release = releases.compose(spec, ModelRepository(repository))
+    assert release is not None, "a member has no version"
+    releases.write(release, ModelRepository(repository))
+    return release
+
+
+def verify(repository: Path, spec: PipelineSpec) -> VerifiedRelease:
+    """What the launcher finds when it starts."""
+    return verify_release(spec, repository, ReleaseFiles(repository))
+
+
 def write_config(repository: Path, spec: PipelineSpec, model: str, place="config.pbtxt") -> None:
     """A config with a model's name and, of the ensemble, with its facts."""
     config = pb.ModelConfig(name=model, max_batch_size=spec.serving.max_batch)
@@ -48,4 +67,5 @@ def write_config(repository: Path, spec: PipelineSpec, model: str, place="config
         config.parameters["pipeline"].string_value = spec.model_dump_json()
     path = repository / model / place
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text_format.MessageToString(config))
+    # A byte more, as generated files have: two models' configs are never equal.
+    path.write_text(f"# {model}\n" + text_format.MessageToString(config))

@@ -26,13 +26,13 @@ def vouched(monkeypatch):
     """Vouches for a pipeline as soon as its first model has a version; records who was asked."""
     asked = []
 
-    def vouch(spec, repository):
+    def verify(spec, repository, _files):
         asked.append(spec.name)
         if not list(repository.glob(f"{spec.name}*/1")):
             raise RefusedPipelineError(f"{spec.name}: no weights")
         return spec.name
 
-    monkeypatch.setattr(candidates, "vouch", vouch)
+    monkeypatch.setattr(candidates, "verify_release", verify)
     return asked
 
 
@@ -144,7 +144,9 @@ def test_each_pipeline_is_served_under_the_profile_if_it_has_it(folders, monkeyp
     specs, repository = folders
     shutil.copy(FOLDER / "mhist.yaml", specs)
     vouched = {}
-    monkeypatch.setattr(candidates, "vouch", lambda spec, _: vouched.update({spec.name: spec}))
+    monkeypatch.setattr(
+        candidates, "verify_release", lambda spec, *_: vouched.update({spec.name: spec})
+    )
     looks = Candidates(specs, repository, None, "onnx")
     looks.require_profile()
     looks.look()

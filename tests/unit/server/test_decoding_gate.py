@@ -6,7 +6,6 @@ from pipelines.fast_decoding import FastDecoding, facts_hash
 from pipelines.load import FOLDER, load_spec
 from server.candidates import Candidates
 from server.errors import RefusedPipelineError
-from server.vouching import vouch
 from tests.unit.server import artefacts
 
 DEFAULT, FAST = load_spec("oral_cancer"), load_spec("oral_cancer", profile="fast")
@@ -19,18 +18,20 @@ def repository(tmp_path):
     artefacts.write_config(tmp_path, FAST, FAST.name, "configs/fast.pbtxt")
     for member in FAST.members:
         artefacts.write_version(tmp_path, FAST, member)
+    for spec in (DEFAULT, FAST):
+        artefacts.write_release(tmp_path, spec)
     return tmp_path
 
 
 def write_record(repository, **changes):
-    manifests = vouch(DEFAULT, repository).manifests
+    release = artefacts.verify(repository, DEFAULT).release
     facts = {
         "photos": 500,
         "unchanged": 0,
         "agreement": 1.0,
         "difference": 0.004,
         "member_difference": 0.02,
-        "artefacts": {name: manifest.artefact_sha256 for name, manifest in manifests.items()},
+        "artefacts": {name: release.artefact_sha256(name) for name in release.members},
         "facts": facts_hash(FAST),
     }
     path = FastDecoding.path(FAST, repository)
@@ -41,7 +42,7 @@ def write_record(repository, **changes):
 
 def problem(repository):
     with pytest.raises(RefusedPipelineError) as raised:
-        vouch(FAST, repository)
+        artefacts.verify(repository, FAST)
     message = str(raised.value)
     assert "run python -m export.fast_decoding oral_cancer --profile fast" in message
     return message
@@ -49,12 +50,12 @@ def problem(repository):
 
 def test_a_passed_gate_lets_it_be_served(repository):
     write_record(repository)
-    assert vouch(FAST, repository).spec == FAST
+    assert artefacts.verify(repository, FAST).spec == FAST
 
 
 def test_without_a_record_it_is_refused_and_exact_is_served(repository):
     assert "fast_decoding-fast.json: missing" in problem(repository)
-    assert vouch(DEFAULT, repository).spec == DEFAULT
+    assert artefacts.verify(repository, DEFAULT).spec == DEFAULT
 
 
 def test_a_gate_that_is_passed_later_is_noticed(repository):

@@ -1,18 +1,19 @@
-"""The pipeline that the replicas serve is one that the launcher vouches for."""
+"""The pipeline that the replicas serve is one that the launcher serves."""
 
 from lab.autoscaling import pipeline
 from lab.autoscaling.plan import Plan
 from lab.service.scratch import Scratch
 from pipelines import protocol
 from pipelines.load import load_spec
-from server.vouching import vouch
+from pipelines.release_files import ReleaseFiles
+from server.vouching import verify_release
 
 
 def test_the_launcher_would_serve_it(tmp_path):
     place = Scratch(tmp_path)
     pipeline.make(place, delay_ms=800)
     spec = load_spec(pipeline.PIPELINE, place.specs)
-    release = vouch(spec, place.repository)
+    release = verify_release(spec, place.repository, ReleaseFiles(place.repository))
     member = release.configs[protocol.member_model(pipeline.PIPELINE, pipeline.MEMBER)]
     assert (member.backend, member.max_batch_size) == ("python", pipeline.BATCH)
     assert member.parameters["delay_ms"].string_value == "800"

@@ -1,0 +1,207 @@
+"""Makes releases of the versions in a model repository, and says which one serves."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from export.repository import ModelRepository
+from pipelines import atomic_write, protocol
+from pipelines.definition import PipelineDefinition
+from pipelines.manifest import CLASS_MAP_FILENAME, Manifest, ManifestError
+from pipelines.profile import DEFAULT_PROFILE
+from pipelines.release import Release, ReleasedMember, ReleaseError, current_path, release_path
+from pipelines.release_files import ReleaseFiles, config_path, version_folder
+from pipelines.spec import PipelineSpec
+
+_NONE: Mapping[str, int] = {}
+
+
+@dataclass
+class Releases:
+    """What became of a pipeline's profiles."""
+
+    made: list[Release] = field(default_factory=list)
+    """The releases that serve from now on, in place of others or of none."""
+    problems: list[str] = field(default_factory=list)
+    """Why a profile whose members all have versions got no release; its former one serves."""
+
+
+def make(
+    whole: PipelineDefinition, repository: ModelRepository, published: Mapping[str, int] = _NONE
+) -> Releases:
+    """Makes the release of each profile whose members are all there, and lets it serve.
+
+    Args:
+        whole: the pipeline; its configs must be up to date.
+        repository: has configs and versions.
+        published: the versions that have just been published, by member. Of other members the
+            version that serves is taken, so that a roll back stays one; without one the newest.
+    """
+    releases = Releases()
+    for profile in [DEFAULT_PROFILE, *whole.profiles]:
+        spec = whole.resolve(profile)
+        before = _current(spec, repository)
+        try:
+            release = compose(spec, repository, published)
+        except ReleaseError as error:
+            still = f" Release {before.identity} still is the current one." if before else ""
+            releases.problems.append(
+                f"{spec.name}: no release of profile {profile}: {error}{still}"
+            )
+            continue
+        if release is not None and release != before:
+            write(release, repository)
+            releases.made.append(release)
+    return releases
+
+
+def compose(
+    spec: PipelineSpec, repository: ModelRepository, published: Mapping[str, int] = _NONE
+) -> Release | None:
+    """The release of a profile as it would be made now; None where a member has no version.
+
+    Raises:
+        ReleaseError: a version is broken or made from other facts, a config is missing, or members
+            come from different trainings.
+    """
+    versions = choose(spec, repository, published)
+    if len(versions) < len(spec.members):
+        return None
+    manifests: dict[str, Manifest] = {}
+    for member, version in versions.items():
+        folder = repository.root / version_folder(spec.name, member, version)
+        try:
+            manifests[member] = Manifest.read(folder)
+            manifests[member].require_made_for(spec, member, folder)
+        except (ManifestError, OSError) as error:
+            raise ReleaseError(str(error)) from None
+    _require_one_training(spec, manifests, repository, published)
+    paths = [config_path(repository.root, model, spec.profile) for model in spec.models]
+    files = ReleaseFiles(repository.root)
+    try:
+        configs = {path.as_posix(): files.sha256(path) for path in paths}
+    except OSError as error:
+        raise ReleaseError(f"{error.filename}: {error.strerror}: run `make configs`") from None
+    members = {member: _released(manifest) for member, manifest in manifests.items()}
+    return Release(spec=spec, members=members, configs=configs)
+
+
+def choose(
+    spec: PipelineSpec, repository: ModelRepository, published: Mapping[str, int] = _NONE
+) -> dict[str, int]:
+    """The version of each member that a release made now takes; without those that have none."""
+    current = _current(spec, repository)
+    chosen: dict[str, int] = {}
+    for member in spec.members:
+        serving = current.members.get(member) if current else None
+        if member in published:
+            chosen[member] = published[member]
+        elif serving and _is_made_for(spec, member, serving.version, repository):
+            chosen[member] = serving.version
+        elif there := repository.versions(protocol.member_model(spec.name, member)):
+            chosen[member] = there[-1]
+    return chosen
+
+
+def write(release: Release, repository: ModelRepository) -> None:
+    """Writes a release, and then that it is the one to serve."""
+    spec, root = release.spec, repository.root
+    atomic_write.write_text(release_path(spec.name, release.identity, root), release.text)
+    _point(release, root)
+
+
+def use(whole: PipelineDefinition, identity: str, repository: ModelRepository) -> Release:
+    """Lets a release serve that was made before, after the checks of the launcher.
+
+    Raises:
+        ReleaseError: it cannot be served: a file is missing or another one, or the YAML now says
+            other facts.
+    """
+    release = Release.read(whole.name, identity, repository.root)
+    profile = release.spec.profile
+    known = profile == DEFAULT_PROFILE or profile in whole.profiles
+    if not known or whole.resolve(profile) != release.spec:
+        raise ReleaseError(
+            f"{whole.name}: release {identity} was made from other facts than {whole.name}.yaml "
+            "now says: put the former YAML back and run `make configs` first"
+        )
+    ReleaseFiles(repository.root).verify(release)
+    _point(release, repository.root)
+    return release
+
+
+def _point(release: Release, root: Path) -> None:
+    path = current_path(release.spec.name, release.spec.profile, root)
+    atomic_write.write_text(path, f"{release.identity}\n")
+
+
+def _current(spec: PipelineSpec, repository: ModelRepository) -> Release | None:
+    with suppress(ReleaseError):
+        return Release.current(spec.name, spec.profile, repository.root)
+    return None
+
+
+def _is_made_for(
+    spec: PipelineSpec, member: str, version: int, repository: ModelRepository
+) -> bool:
+    folder = repository.root / version_folder(spec.name, member, version)
+    try:
+        Manifest.read(folder).require_made_for(spec, member, folder)
+    except (ManifestError, OSError):
+        return False
+    return True
+
+
+def _released(manifest: Manifest) -> ReleasedMember:
+    files = {
+        manifest.artefact: manifest.artefact_sha256,
+        CLASS_MAP_FILENAME: manifest.class_map_sha256,
+    }
+    return ReleasedMember(version=manifest.version, weights=manifest.weights, files=files)
+
+
+def _require_one_training(
+    spec: PipelineSpec,
+    manifests: dict[str, Manifest],
+    repository: ModelRepository,
+    published: Mapping[str, int],
+) -> None:
+    """Refuses forms of one checkpoint that are of two, or of one that was replaced since."""
+    for member, manifest in manifests.items():
+        origin = spec.origin(member)
+        others = {
+            name: other
+            for name, other in manifests.items()
+            if name != member and spec.origin(name) == origin
+        }
+        if origin not in manifests:
+            others |= _unserved_origin(spec, origin, repository, published)
+        for other, theirs in others.items():
+            if theirs.checkpoint_sha256 == manifest.checkpoint_sha256:
+                continue
+            if other in manifests or theirs.created > manifest.created:
+                raise ReleaseError(
+                    f"{member} v{manifest.version} and {other} v{theirs.version} come from "
+                    "different checkpoints: export again what is older (python -m export "
+                    f"{spec.name} --profile {spec.profile} --checkpoint {origin}=FILE)"
+                )
+
+
+def _unserved_origin(
+    spec: PipelineSpec, origin: str, repository: ModelRepository, published: Mapping[str, int]
+) -> dict[str, Manifest]:
+    """The manifest of the member whose checkpoint others were made from, where it can be read.
+
+    Its version is the one that the default profile serves, or the newest.
+    """
+    there = repository.versions(protocol.member_model(spec.name, origin))
+    with suppress(ReleaseError):
+        serving = Release.current(spec.name, DEFAULT_PROFILE, repository.root).members
+        there = [serving[origin].version] if origin in serving else there
+    there = [published[origin]] if origin in published else there
+    with suppress(ManifestError, OSError):
+        if there:
+            folder = repository.root / version_folder(spec.name, origin, there[-1])
+            return {origin: Manifest.read(folder)}
+    return {}

@@ -1,0 +1,124 @@
+"""A release: the one file that names everything a pipeline serves under one profile.
+
+It lies at `<pipeline>/releases/<id>.json` in the model repository. `<profile>.current` beside it
+holds the id of the release that serves. The export writes both; the launcher verifies and serves.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError
+
+from pipelines.fact import Facts, Name
+from pipelines.spec import PipelineSpec
+
+_FOLDER = "releases"
+_IDENTITY = re.compile(r"[A-Za-z0-9._-]{1,64}-[0-9a-f]{8}")
+
+
+class ReleaseError(ValueError):
+    """A release is missing, cannot be read, or its files are not those that it names."""
+
+
+class NoReleaseError(ReleaseError):
+    """No release of a profile was made yet."""
+
+
+class ReleasedMember(Facts):
+    """The version of a member that a release serves."""
+
+    version: int = Field(ge=1)
+    weights: Literal["trained", "demo"]
+    files: dict[str, str]
+    """SHA-256 by name of each file in the version's folder but the manifest, which has a date."""
+
+
+class Release(Facts):
+    """All that a pipeline serves under one profile; equal facts and files give an equal id."""
+
+    spec: PipelineSpec
+    members: dict[Name, ReleasedMember]
+    configs: dict[str, str]
+    """SHA-256 of each config that is loaded, by path in the repository."""
+
+    @property
+    def text(self) -> str:
+        """The content of the release's file: JSON."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+    @property
+    def identity(self) -> str:
+        """The release's id: its name in the YAML and 8 hex digits of the SHA-256 of its content."""
+        return f"{self.spec.release}-{hashlib.sha256(self.text.encode()).hexdigest()[:8]}"
+
+    def artefact_sha256(self, member: str) -> str:
+        """SHA-256 of a member's artefact."""
+        return self.members[member].files[self.spec.members[member].format.filename]
+
+    @classmethod
+    def read(cls, pipeline: str, identity: str, repository: Path) -> Self:
+        """A release by its id.
+
+        Raises:
+            ReleaseError: it is missing, cannot be read, or its content is not that of its id.
+        """
+        path = release_path(pipeline, identity, repository)
+        try:
+            release = cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise ReleaseError(f"{path}: missing: {_remedy(pipeline)}") from None
+        except OSError as error:
+            raise ReleaseError(f"{path}: cannot be read: {error.strerror}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"])) or "the file"
+            raise ReleaseError(f"{path}: {key}: {first['msg']}: {_remedy(pipeline)}") from None
+        if release.identity != identity or release.spec.name != pipeline:
+            raise ReleaseError(
+                f"{path}: its content is that of release {release.identity} of "
+                f"{release.spec.name}: it was edited, renamed or written by another version: "
+                f"{_remedy(pipeline)}"
+            )
+        return release
+
+    @classmethod
+    def current(cls, pipeline: str, profile: str, repository: Path) -> Self:
+        """The release that serves a profile.
+
+        Raises:
+            NoReleaseError: none was made.
+            ReleaseError: as `read`, or it is one of another profile.
+        """
+        path = current_path(pipeline, profile, repository)
+        try:
+            identity = path.read_text("utf-8").strip()
+        except FileNotFoundError:
+            raise NoReleaseError(f"{path}: missing: no release: {_remedy(pipeline)}") from None
+        except (OSError, ValueError) as error:
+            raise ReleaseError(f"{path}: cannot be read: {error}: {_remedy(pipeline)}") from None
+        if not _IDENTITY.fullmatch(identity):
+            raise ReleaseError(f"{path}: holds no release id: {_remedy(pipeline)}")
+        release = cls.read(pipeline, identity, repository)
+        if release.spec.profile != profile:
+            raise ReleaseError(
+                f"{path}: names {identity}, a release of profile {release.spec.profile}: name one "
+                f"of profile {profile}"
+            )
+        return release
+
+
+def release_path(pipeline: str, identity: str, repository: Path) -> Path:
+    """Where a release lies."""
+    return repository / pipeline / _FOLDER / f"{identity}.json"
+
+
+def current_path(pipeline: str, profile: str, repository: Path) -> Path:
+    """The file that holds the id of the release that serves a profile."""
+    return repository / pipeline / _FOLDER / f"{profile}.current"
+
+
+def _remedy(pipeline: str) -> str:
+    return f"run `make configs` (python -m export {pipeline} --configs)"
