@@ -55,6 +55,7 @@ class Supervisor:
         self._vitals.begin(self._answering)
         while not self._shutdown.wait(_INTERVAL_SECONDS):
             self._vitals.look()
+            self._service.triton.log.bound()
             try:
                 self._watch_gateway()
                 self._watch_triton()

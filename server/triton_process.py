@@ -20,13 +20,13 @@ from server.connection import LOOPBACK, Connection, reached_at
 from server.errors import StartError
 from server.installation import Installation
 from server.stubs import Stub
+from server.triton_log import TritonLog
 
 EXIT_TIMEOUT_SECONDS = 5
 _START_TIMEOUT_SECONDS = 60
 _FAREWELL_SECONDS = 1
 # Boost's lock in shared memory fails now and then on a starved machine.
 _TRANSIENT = "boost::interprocess::lock_exception"
-_LOG_TAIL_LINES = 15
 _SHUT = "shared-memory,trace,logging"
 
 
@@ -76,7 +76,7 @@ class TritonProcess:
         self.metrics_address = (reached_at(host), ports.triton_metrics_port)
         self.prefix = leftovers.region_prefix(ports.triton_grpc_port)
         self._process: subprocess.Popen[bytes] | None = None
-        self._log_start = 0
+        self.log = TritonLog(files.log)
 
     @property
     def pid(self) -> int | None:
@@ -95,9 +95,10 @@ class TritonProcess:
         """
         if cleared := leftovers.clear(self.prefix):
             self._say(f"triton: {cleared}")
-        self._log_start = self._files.log.stat().st_size if self._files.log.exists() else 0
+        self.log.begin()
         tether = [sys.executable, "-I", "-S", str(Path(__file__).parent / "tether.py")]
-        with self._files.log.open("ab") as log:
+        # Appending: it is cut to nothing while it is open.
+        with self.log.path.open("ab") as log:
             # In a session of its own, Ctrl-C in the terminal reaches the launcher alone.
             self._process = subprocess.Popen(
                 [*tether, str(os.getpid()), *self._command()],
@@ -112,19 +113,19 @@ class TritonProcess:
             while not stopping():
                 if not self.alive():
                     raise StartError(
-                        f"triton ended with code {self._process.returncode}{self._tail()}"
+                        f"triton ended with code {self._process.returncode}{self.log.tail()}"
                     )
                 if _live(client):
                     return
                 if time.monotonic() > deadline:
                     raise StartError(
-                        f"triton is not live after {_START_TIMEOUT_SECONDS} s{self._tail()}"
+                        f"triton is not live after {_START_TIMEOUT_SECONDS} s{self.log.tail()}"
                     )
                 time.sleep(0.1)
 
     def failed_transiently(self) -> bool:
         """Whether the log of the last start has the one failure that is worth another start."""
-        return _TRANSIENT in self._log_since(self._log_start)
+        return _TRANSIENT in self.log.since_start()
 
     def stop(self, *, hurry: Callable[[], bool] = lambda: False) -> None:
         """Lets requests in flight finish, then ends the server and removes what is left of it."""
@@ -196,15 +197,6 @@ class TritonProcess:
             f"--grpc-server-cert={certificate}",
             f"--grpc-server-key={key}",
         ]
-
-    def _log_since(self, offset: int) -> str:
-        with self._files.log.open("rb") as log:
-            log.seek(offset)
-            return log.read().decode(errors="replace")
-
-    def _tail(self) -> str:
-        lines = self._log_since(self._log_start).splitlines()[-_LOG_TAIL_LINES:]
-        return "\n".join([f"; the end of {self._files.log}:", *(f"  {line}" for line in lines)])
 
 
 def _live(client: triton.InferenceServerClient) -> bool:
