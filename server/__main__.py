@@ -11,11 +11,11 @@ from pipelines.load import FOLDER
 from pipelines.ports import Ports
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.tls import TritonTls
-from server.connection import LOOPBACK
 from server.errors import ServerError
-from server.installation import ROOT
-from server.launcher import Options, launch
-from server.report import Report
+from server.launcher.launch import Options, launch
+from server.launcher.report import Report
+from server.triton.connection import LOOPBACK
+from server.triton.installation import ROOT
 
 _ALL = "all"
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from gateway.settings import Settings
 from k8s.checks.rendering import Rendered
 from k8s.checks.workloads import Workload, workload
-from server.service import DRAIN_SECONDS as LAUNCHER_DRAIN_SECONDS
-from server.triton_process import EXIT_TIMEOUT_SECONDS
+from server.launcher.service import DRAIN_SECONDS as LAUNCHER_DRAIN_SECONDS
+from server.triton.process import EXIT_TIMEOUT_SECONDS
 
 _AFTER_DRAIN_SECONDS = 5
 """What the gateway still leaves to calls to Triton (gateway/triton/client.py)."""

@@ -20,7 +20,7 @@ from tritonclient.utils import InferenceServerException
 from export.triton_config import as_text, configs
 from pipelines import protocol
 from pipelines.load import load_spec
-from server import queues
+from server.triton import metrics as queues
 from tests.integration import red_finders
 from tests.integration.triton import Triton, bare
 

@@ -7,7 +7,7 @@ import tritonclient.grpc as grpcclient
 
 from export.triton_config import configs
 from pipelines import protocol
-from server.delta import without_delta
+from server.releases.config_override import without_delta
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from export.triton_config import as_text, configs
 from pipelines import protocol
 from pipelines.load import load_spec
 from pipelines.protocol import Delta, Output, Parameter, Refusal
-from server.delta import with_delta
+from server.releases.config_override import with_delta
 from tests.integration import red_finders
 from tests.integration.triton import Answer, Triton, bare, begin, infer, infer_together
 

@@ -13,8 +13,8 @@ from tritonclient.utils import InferenceServerException
 
 from lab.service.ports import free_service_ports
 from pipelines import protocol
-from server.installation import Installation
-from server.triton_process import TritonFiles, TritonProcess
+from server.triton.installation import Installation
+from server.triton.process import TritonFiles, TritonProcess
 
 Answer = dict[str, np.ndarray]
 """Tensors by the names of `protocol.Output` or `protocol.Detected`."""

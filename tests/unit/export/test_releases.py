@@ -16,7 +16,7 @@ from pipelines.profile import DEFAULT_PROFILE
 from pipelines.release import Release, ReleaseError, current_path
 from pipelines.release_files import ReleaseFiles
 from tests.unit.export.conftest import tiny_members
-from tests.unit.server import artefacts
+from tests.unit.server.releases import artefacts
 
 DEFAULT, ONNX = load_spec("oral_cancer"), load_spec("oral_cancer", profile="onnx")
 BOTH = DEFAULT.model_copy(

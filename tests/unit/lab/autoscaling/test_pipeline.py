@@ -6,7 +6,7 @@ from lab.service.scratch import Scratch
 from pipelines import protocol
 from pipelines.load import load_spec
 from pipelines.release_files import ReleaseFiles
-from server.vouching import verify_release
+from server.releases.verification import verify_release
 
 
 def test_the_launcher_would_serve_it(tmp_path):

@@ -1,0 +1,1 @@
+"""Whether pipelines answer, and what others are told of it."""

@@ -1,0 +1,74 @@
+"""The launcher's own page over HTTP: metrics, and what probes ask."""
+
+import json
+from collections.abc import Iterable
+from http import HTTPStatus
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from server.errors import StartError
+from server.health.launcher_health import Vitals
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    # A caller that connects and sends nothing keeps a thread for so many seconds.
+    timeout = 10
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Probes are no news."""
+
+
+class StatusPage:
+    """`/metrics`, `/healthz` and `/readyz`, the latter also as `?pipeline=NAME`."""
+
+    def __init__(self, registry: CollectorRegistry, vitals: Vitals) -> None:
+        self._metrics = make_wsgi_app(registry)
+        self._vitals = vitals
+
+    def serve(self, host: str, port: int) -> None:
+        """Answers from threads that end with the process.
+
+        Raises:
+            StartError: the port is taken, or the address is none of this machine's.
+        """
+        try:
+            server = make_server(host, port, self, _Server, _Quiet)
+        except OSError as error:
+            raise StartError(
+                f"metrics: {host}, port {port}: {error.strerror}; move SERVER_METRICS_PORT"
+            ) from None
+        Thread(target=server.serve_forever, name="status", daemon=True).start()
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """A WSGI application."""
+        match environ["PATH_INFO"]:
+            case "/metrics":
+                page: Iterable[bytes] = self._metrics(environ, start_response)
+                return page
+            case "/healthz":
+                good, facts = self._vitals.lives, {"alive": self._vitals.lives}
+            case "/readyz":
+                asked = parse_qs(environ["QUERY_STRING"]).get("pipeline")
+                pipelines = self._vitals.pipelines()
+                good = set(asked) <= set(pipelines) if asked else bool(pipelines)
+                facts = {"ready": good}
+            case _:
+                start_response("404 Not Found", [("Content-Type", "text/plain")])
+                return [b"There are /metrics, /healthz and /readyz.\n"]
+        status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
+        start_response(f"{status.value} {status.phrase}", [("Content-Type", "application/json")])
+        return [json.dumps(facts).encode()]

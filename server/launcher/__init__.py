@@ -1,0 +1,1 @@
+"""The order of a start and of a stop, and what is watched in between."""

@@ -1,0 +1,148 @@
+"""The order of things: check, start, load, announce, watch, stop."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.ports import Ports
+from pipelines.tls import TritonTls
+from server.errors import PreflightError, UnhealthyError
+from server.health.launcher_health import Vitals
+from server.health.restart_metrics import Metrics
+from server.health.status_page import StatusPage
+from server.launcher import preflight
+from server.launcher.gateway_process import GatewayProcess
+from server.launcher.report import Report
+from server.launcher.service import Service
+from server.launcher.shutdown import Shutdown
+from server.launcher.supervisor import Supervisor
+from server.releases.discovery import Candidates
+from server.releases.verified import VerifiedRelease
+from server.triton import leftovers
+from server.triton.connection import LOOPBACK
+from server.triton.installation import Installation
+from server.triton.process import TritonFiles, TritonProcess
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to serve, from where."""
+
+    pipelines: list[str] | None
+    """Names; None: all there are, and those that appear later."""
+    profile: str
+    gateway: bool
+    repository: Path
+    specs: Path
+    runtime: Path
+    """Folder for Triton's log and backend directory."""
+    ports: Ports
+    tls: TritonTls
+    """Of Triton's gRPC."""
+    host: str = LOOPBACK
+    """Address to bind Triton's gRPC and all metrics to."""
+
+
+def launch(options: Options, report: Report) -> None:
+    """Serves until SIGTERM or Ctrl-C.
+
+    Raises:
+        ServerError: nothing can be served; the message has the remedy.
+    """
+    shutdown = Shutdown()
+    candidates = Candidates(options.specs, options.repository, options.pipelines, options.profile)
+    candidates.require_profile()
+    releases, refused = candidates.look()
+    for problem in refused:
+        report.say(f"NOT SERVED  {problem}")
+    for release in releases:
+        if release.spec.profile != options.profile:
+            name = release.spec.name
+            report.say(f"{name}: has no profile {options.profile}; served under its default")
+    if not releases:
+        raise UnhealthyError("no pipeline can be served; the remedies are above")
+    installation = Installation.find()
+    ports = options.ports
+    with ExitStack() as stack:
+        stack.enter_context(preflight.lock(ports.triton_grpc_port))
+        log = _log(options)
+        # Before the preflight: what is left over may still hold our ports.
+        if cleared := leftovers.clear(leftovers.region_prefix(ports.triton_grpc_port)):
+            report.say(f"triton: {cleared}")
+        with report.busy("preflight: checking this machine"):
+            preflight.check(installation, _needed(options), options.runtime)
+        backends = installation.lay_out_backends(options.runtime / "backends")
+        files = TritonFiles(options.repository, backends, log)
+        metrics, vitals = Metrics(), Vitals(shutdown.requested)
+        StatusPage(metrics.registry, vitals).serve(options.host, ports.server_metrics_port)
+        triton = TritonProcess(
+            installation, files, ports, report.say, host=options.host, tls=options.tls
+        )
+        service = Service(triton, releases, report, shutdown.requested)
+        stack.callback(_stop, report, "triton", lambda: service.stop(hurry=shutdown.hurried))
+        gateway = GatewayProcess(ports) if options.gateway else None
+        if gateway:
+            stack.callback(_stop, report, "gateway", lambda: gateway.stop(hurry=shutdown.hurried))
+            gateway.start()
+        service.start()
+        if gateway:
+            with report.busy("gateway: waiting until it is ready"):
+                gateway.wait_until_ready(shutdown.requested)
+        if not shutdown.requested():
+            addresses = _addresses(options, files, gateway, service.served[0])
+            report.banner(service.served, [*refused, *service.refused.values()], addresses)
+            supervisor = Supervisor(
+                service,
+                gateway,
+                candidates,
+                report=report,
+                metrics=metrics,
+                vitals=vitals,
+                shutdown=shutdown,
+            )
+            supervisor.run()
+    report.say("stopped")
+
+
+def _needed(options: Options) -> list[tuple[str, int]]:
+    ports = {name.upper(): port for name, port in options.ports.model_dump().items()}
+    if not options.gateway:
+        del ports["GATEWAY_PORT"], ports["GATEWAY_GRPC_PORT"]
+    return list(ports.items())
+
+
+def _log(options: Options) -> Path:
+    """Where Triton's log goes; the one before is kept."""
+    log = options.runtime / "triton.log"
+    try:
+        options.runtime.mkdir(parents=True, exist_ok=True)
+        if log.exists():
+            log.replace(options.runtime / "triton.log.1")
+    except OSError as error:
+        raise PreflightError(f"{options.runtime}: {error.strerror}: choose a --run-dir") from None
+    return log
+
+
+def _addresses(
+    options: Options, files: TritonFiles, gateway: GatewayProcess | None, first: VerifiedRelease
+) -> list[str]:
+    host, ports = options.host, options.ports
+    reach = "loopback only" if host == LOOPBACK else "keep it private"
+    encrypted = ", mutual TLS" if options.tls.ca_file else ""
+    lines = [
+        f"Triton   gRPC {host}:{ports.triton_grpc_port} ({reach}{encrypted}), log {files.log}",
+        f"metrics  http://{host}:{ports.server_metrics_port}/metrics",
+    ]
+    if gateway:
+        path = f"{gateway.url}/api/v1/pipelines/{first.spec.name}/predict"
+        lines += [
+            f"gateway  {gateway.url}, gRPC {gateway.grpc_address}",
+            f"try      curl -F file=@photo.jpg {path}",
+        ]
+    return lines
+
+
+def _stop(report: Report, what: str, stop: Callable[[], None]) -> None:
+    with report.busy(f"{what}: stopping (requests in flight may finish)"):
+        stop()

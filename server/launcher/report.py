@@ -1,0 +1,55 @@
+"""What the launcher tells people: plain lines on stderr, a spinner where there is a terminal."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from server.releases.verified import VerifiedRelease
+
+_RULE = "-" * min(78, shutil.get_terminal_size().columns)
+
+
+class Report:
+    """Lines of the form `TIME PART: MESSAGE`."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+    def say(self, message: str) -> None:
+        """One event."""
+        self._console.print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {message}")
+
+    @contextmanager
+    def busy(self, message: str) -> Iterator[None]:
+        """Something that takes a while."""
+        if self._console.is_terminal:
+            with self._console.status(message):
+                yield
+        else:
+            self.say(message)
+            yield
+
+    def banner(
+        self, releases: Sequence[VerifiedRelease], refused: Sequence[str], addresses: Sequence[str]
+    ) -> None:
+        """What is served and where; loud about what must not be trusted."""
+        lines = [_RULE, f"Second Opinion is serving {len(releases)} pipeline(s)"]
+        for release in releases:
+            members = ", ".join(
+                f"{name} v{member.version} ({member.weights})"
+                for name, member in release.release.members.items()
+            )
+            spec = release.spec
+            lines.append(
+                f"  {spec.name}  profile {spec.profile}  release {release.identity}  {members}"
+            )
+        lines += [f"  {address}" for address in addresses]
+        lines += [f"NOT SERVED  {problem}" for problem in refused]
+        if any(release.demo for release in releases):
+            lines.append("DEMO WEIGHTS: answers mean nothing clinically")
+        lines += ["This is not a medical device.", _RULE]
+        for line in lines:
+            self._console.print(line)

@@ -1,0 +1,218 @@
+"""Triton with the releases it serves: brought up, healed, taken down."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from server.errors import RefusedPipelineError, StartError, UnhealthyError
+from server.health.probe import Finding, Health, probe
+from server.launcher.report import Report
+from server.releases.verified import VerifiedRelease
+from server.triton import backend_processes as stubs
+from server.triton.loading import Loader
+from server.triton.process import TritonProcess
+
+_STARTS = 3
+DRAIN_SECONDS = 10.0
+_START_PATIENCE_SECONDS = 60.0
+_HEAL_PATIENCE_SECONDS = 8.0
+_LOST_PATIENCE_SECONDS = 5.0
+_PROBE_DEADLINE_SECONDS = 5.0
+_STALE_SECONDS = 30.0
+
+
+class Service:
+    """What runs now: Triton's process, the pipelines it serves, and their backend processes."""
+
+    def __init__(
+        self,
+        triton: TritonProcess,
+        releases: Sequence[VerifiedRelease],
+        report: Report,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self.triton = triton
+        self.served: list[VerifiedRelease] = []
+        self.refused: dict[str, str] = {}
+        """Why Triton does not serve a release, by pipeline."""
+        self._releases = list(releases)
+        self._report = report
+        self._stopping = stopping
+        self._loader = Loader(triton.connection)
+        self._watched: dict[str, set[int]] = {}
+        self._stale: dict[int, float] = {}
+        self._pool = ThreadPoolExecutor()
+
+    def start(self) -> None:
+        """Starts Triton and loads every release; each served one has answered an inference.
+
+        Raises:
+            StartError: Triton does not start.
+            UnhealthyError: no pipeline can be served.
+        """
+        for last in [False] * (_STARTS - 1) + [True]:
+            try:
+                self._start_once()
+            except (StartError, UnhealthyError) as error:
+                self.triton.stop()
+                if last or not self.triton.failed_transiently():
+                    raise
+                self._report.say(f"triton: {error}; a known transient failure: once more")
+            else:
+                return
+
+    def _start_once(self) -> None:
+        self.served, self.refused, self._watched = [], {}, {}
+        with self._report.busy("triton: starting"):
+            self.triton.start(self._stopping)
+        for release in self._releases:
+            self.try_to_serve(release)
+        if not self.served and not self._stopping():
+            raise UnhealthyError("no pipeline can be served: " + "; ".join(self.refused.values()))
+
+    def admit(self, release: VerifiedRelease) -> None:
+        """Serves one release more, while the others go on.
+
+        Raises:
+            UnhealthyError: Triton itself fails.
+        """
+        self._releases.append(release)
+        self.try_to_serve(release)
+
+    def try_to_serve(self, release: VerifiedRelease) -> None:
+        """Loads a release; where that fails, it is noted in `refused` and the others go on.
+
+        Raises:
+            UnhealthyError: Triton itself fails.
+        """
+        try:
+            self._load_all(release)
+        except RefusedPipelineError as error:
+            self._refuse(release, str(error))
+        else:
+            self.refused.pop(release.spec.name, None)
+            self.served.append(release)
+
+    def waiting(self) -> list[VerifiedRelease]:
+        """The releases that are vouched for, but not served now."""
+        return [release for release in self._releases if release.spec.name in self.refused]
+
+    def dead(self, release: VerifiedRelease) -> list[str]:
+        """A release's models that lost a backend process, in the order of loading."""
+        living = self.triton.stubs().keys()
+        watched = self._watched
+        return [model for model in release.configs if not watched.get(model, set()) <= living]
+
+    def heal(self, release: VerifiedRelease, models: Sequence[str]) -> bool:
+        """Gives models new backend processes while everything goes on serving.
+
+        Returns:
+            Whether they answer; if not, the release is refused or more of it died meanwhile.
+
+        Raises:
+            UnhealthyError: Triton does not serve them although all went well.
+        """
+        try:
+            release.verify()
+            for model in models:
+                self._load(release, model)
+            self._loader.check(release)
+        except RefusedPipelineError as error:
+            self.served.remove(release)
+            self._refuse(release, str(error))
+            return False
+        finding = self._ask(release, _HEAL_PATIENCE_SECONDS)
+        if finding.health in {Health.STUB_DEAD, Health.NOT_LOADED, Health.UNREACHABLE}:
+            if self.dead(release):
+                return False
+            raise UnhealthyError(f"{release.spec.name}: {finding.message}")
+        return True
+
+    def _refuse(self, release: VerifiedRelease, problem: str) -> None:
+        if self.refused.get(release.spec.name) != problem:
+            self._report.say(f"NOT SERVED  {problem}")
+        self.refused[release.spec.name] = problem
+
+    def kill_stubs(self, *, instance: str = "", model: str = "") -> None:
+        """Ends the backend processes of an instance or model, so that they count as dead."""
+        for stub in self.triton.stubs().values():
+            if stub.instance == instance or stub.model == model:
+                stubs.kill(stub.pid)
+
+    def end_stale_stubs(self) -> None:
+        """Ends processes of earlier generations, for which Triton waits without end.
+
+        Where one of a model's processes was killed, its siblings stay behind with their memory.
+        """
+        now = time.monotonic()
+        stale = {
+            stub.pid: self._stale.get(stub.pid, now)
+            for stub in self.triton.stubs().values()
+            if stub.pid not in self._watched.get(stub.model, {stub.pid})
+        }
+        self._stale = stale
+        for pid, since in stale.items():
+            if now - since > _STALE_SECONDS:
+                stubs.kill(pid)
+
+    def stop(self, *, hurry: Callable[[], bool]) -> None:
+        """Lets requests in flight finish, then ends Triton."""
+        # Triton's own end breaks an ensemble off between two steps; unloading it does not.
+        deadline = time.monotonic() + DRAIN_SECONDS
+        for release in self.served:
+            while self.triton.alive() and time.monotonic() < deadline and not hurry():
+                if self._loader.unloaded(release.spec.name):
+                    break
+                time.sleep(0.1)
+        self.triton.stop(hurry=hurry)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _load_all(self, release: VerifiedRelease) -> None:
+        release.verify()
+        for number, model in enumerate(release.configs, start=1):
+            if self._stopping():
+                return
+            with self._report.busy(f"loading {model} ({number} of {len(release.configs)})"):
+                self._load(release, model)
+        self._loader.check(release)
+        finding = self._ask(release, _START_PATIENCE_SECONDS)
+        if finding.health is not Health.ANSWERED and not self._stopping():
+            raise RefusedPipelineError(
+                f"{release.spec.name}: loaded, but it does not answer: {finding.message}"
+            )
+
+    def _load(self, release: VerifiedRelease, model: str) -> None:
+        """Loads one model, and does not wait where Triton waits for a process that is dead."""
+        before, dead_before = set(self.triton.stubs()), self.triton.dead_stubs()
+        patient_until = time.monotonic() + _LOST_PATIENCE_SECONDS
+        load = self._pool.submit(self._loader.load, release, model)
+        while not wait([load], timeout=0.2).done:
+            died = self.triton.dead_stubs() - dead_before
+            if not died or self._new_stubs(model, before):
+                patient_until = time.monotonic() + _LOST_PATIENCE_SECONDS
+            if time.monotonic() > patient_until:
+                raise UnhealthyError(f"{model}: a backend process died while it was loaded")
+        try:
+            load.result()
+        except RefusedPipelineError as error:
+            if self.triton.alive():
+                raise
+            raise UnhealthyError(f"tritonserver ended while it loaded {model}") from error
+        # Processes of the generation before may take a while to end, and are not missed.
+        self._watched[model] = self._new_stubs(model, before)
+
+    def _new_stubs(self, model: str, before: set[int]) -> set[int]:
+        living = self.triton.stubs().values()
+        return {stub.pid for stub in living if stub.model == model and stub.pid not in before}
+
+    def _ask(self, release: VerifiedRelease, patience: float) -> Finding:
+        """Probes until there is an answer or a reason not to wait for one."""
+        deadline = time.monotonic() + patience
+        while True:
+            finding = probe(self.triton.connection, release.spec.name, _PROBE_DEADLINE_SECONDS)
+            passing = finding.health in {Health.SILENT, Health.BUSY}
+            if finding.health is Health.STUB_DEAD and not self.dead(release):
+                passing = True  # on a starved machine Triton gives up on a process too early
+            if not passing or self._stopping() or time.monotonic() > deadline:
+                return finding
+            time.sleep(0.2)

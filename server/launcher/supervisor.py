@@ -1,0 +1,178 @@
+"""Watches what runs, and replaces what died: backend processes, Triton, the gateway."""
+
+import time
+from collections import defaultdict
+
+from server.errors import ServerError, UnhealthyError
+from server.health.launcher_health import Vitals
+from server.health.monitor import Action, Answers, Verdict
+from server.health.restart_metrics import Metrics
+from server.launcher.backoff import Backoff
+from server.launcher.gateway_process import GatewayProcess
+from server.launcher.report import Report
+from server.launcher.service import Service
+from server.launcher.shutdown import Shutdown
+from server.releases.discovery import Candidates
+from server.releases.verified import VerifiedRelease
+
+_INTERVAL_SECONDS = 1.0
+_PATIENCE = 10
+"""Looks in a row with nothing served, after which Triton is started again."""
+
+
+class Supervisor:
+    """One loop: the process table every second, and what the answers to real inferences say.
+
+    A process that is gone, or stopped by a signal for two looks in a row, is replaced. What keeps
+    dying is replaced less and less often, but never given up.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        gateway: GatewayProcess | None,
+        candidates: Candidates,
+        *,
+        report: Report,
+        metrics: Metrics,
+        vitals: Vitals,
+        shutdown: Shutdown,
+    ) -> None:
+        self._service = service
+        self._gateway = gateway
+        self._candidates = candidates
+        self._report = report
+        self._metrics = metrics
+        self._vitals = vitals
+        self._shutdown = shutdown
+        self._answers = Answers(service)
+        self._backoff: defaultdict[str, Backoff] = defaultdict(Backoff)
+        self._frozen: set[int] = set()
+        self._failures = 0
+
+    def run(self) -> None:
+        """Until the shutdown is requested."""
+        self._vitals.begin(self._answering)
+        while not self._shutdown.wait(_INTERVAL_SECONDS):
+            self._vitals.look()
+            self._service.triton.log.bound()
+            try:
+                self._watch_gateway()
+                self._watch_triton()
+                self._watch_stubs()
+                for verdict in self._answers.verdicts():
+                    self._act_on(verdict)
+                self._retry_refused()
+                self._admit_newcomers()
+            except UnhealthyError as error:
+                self._restart(str(error))
+        self._answers.close()
+
+    def _answering(self) -> list[str]:
+        if not self._service.triton.alive():
+            return []
+        return [release.spec.name for release in self._service.served]
+
+    def _watch_gateway(self) -> None:
+        if self._gateway and not self._gateway.alive() and self._backoff["gateway"].due():
+            self._report.say("gateway: it ended; starting it again")
+            self._gateway.start()
+
+    def _watch_triton(self) -> None:
+        if not self._service.triton.alive():
+            raise UnhealthyError("tritonserver ended")
+        if self._frozen_again(0, self._service.triton.frozen()):
+            raise UnhealthyError("tritonserver is stopped by a signal")
+
+    def _watch_stubs(self) -> None:
+        for stub in self._service.triton.stubs().values():
+            if self._frozen_again(stub.pid, stub.frozen):
+                self._report.say(f"{stub.model}: process {stub.pid} is stopped; ending it")
+                self._service.kill_stubs(instance=stub.instance)
+        self._service.end_stale_stubs()
+        for release in list(self._service.served):
+            dead = self._service.dead(release)
+            if dead and self._backoff[release.spec.name].due():
+                self._heal(release, dead, "a backend process died; replacing it")
+
+    def _act_on(self, verdict: Verdict) -> None:
+        what = f"{verdict.subject}: {verdict.reason}"
+        match verdict.action:
+            case Action.NOTE:
+                self._report.say(f"{what} (the probe's answer)")
+            case Action.KILL_INSTANCE:
+                self._report.say(f"{what}; ending that process")
+                self._service.kill_stubs(instance=verdict.subject)
+            case Action.KILL_MODEL:
+                self._report.say(f"{what}; ending its processes")
+                self._service.kill_stubs(model=verdict.subject)
+            case Action.RELOAD:
+                for release in list(self._service.served):
+                    if release.spec.name == verdict.subject:
+                        why = f"{verdict.reason}; loading it again"
+                        self._heal(release, list(release.configs), why)
+            case Action.RESTART:
+                raise UnhealthyError(what)
+
+    def _heal(self, release: VerifiedRelease, models: list[str], why: str) -> None:
+        names = ", ".join(models)
+        self._report.say(f"{names}: {why}")
+        started = time.monotonic()
+        for model in models:
+            self._metrics.stub_restarts.labels(model).inc()
+        if self._service.heal(release, models):
+            self._report.say(f"{names}: healed in {time.monotonic() - started:.1f} s")
+        self._answers.healed(release.spec.name)
+
+    def _retry_refused(self) -> None:
+        for release in self._service.waiting():
+            if self._backoff[release.spec.name].due():
+                self._service.try_to_serve(release)
+                if release in self._service.served:
+                    self._report.say(f"{release.spec.name}: is served again")
+        self._failures = 0 if self._service.served else self._failures + 1
+        if self._failures >= _PATIENCE:
+            raise UnhealthyError("no pipeline is served")
+
+    def _admit_newcomers(self) -> None:
+        releases, problems = self._candidates.look()
+        for problem in problems:
+            self._report.say(f"NOT SERVED  {problem}")
+        for release in releases:
+            self._service.admit(release)
+            if release in self._service.served:
+                spec, identity = release.spec, release.identity
+                self._report.say(
+                    f"{spec.name}: is served now, profile {spec.profile}, release {identity}"
+                )
+
+    def _restart(self, reason: str) -> None:
+        while not self._shutdown.requested():
+            self._metrics.restarts.inc()
+            self._vitals.look()
+            delay = self._backoff["triton"].delay()
+            self._report.say(f"triton: {reason}; starting it again in {delay:.0f} s")
+            self._service.triton.kill()
+            if self._shutdown.wait(delay):
+                return
+            started = time.monotonic()
+            try:
+                self._service.start()
+            except ServerError as error:
+                reason = str(error)
+                continue
+            self._answers.forget()
+            self._frozen.clear()
+            self._failures = 0
+            if not self._shutdown.requested():
+                names = ", ".join(release.spec.name for release in self._service.served)
+                self._report.say(f"triton: serves {names} after {time.monotonic() - started:.1f} s")
+            return
+
+    def _frozen_again(self, pid: int, frozen: bool) -> bool:
+        """Whether a process is stopped by a signal now and was so at the last look."""
+        if frozen and pid in self._frozen:
+            self._frozen.discard(pid)
+            return True
+        (self._frozen.add if frozen else self._frozen.discard)(pid)
+        return False

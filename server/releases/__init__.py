@@ -1,0 +1,1 @@
+"""Which releases may be served, and the check of their files."""

@@ -1,0 +1,92 @@
+"""The pipelines that may be served: which are ready to be loaded, and which have just become so."""
+
+import glob
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from pipelines.load import SpecError, available, load_definition, require_profile
+from pipelines.profile import DEFAULT_PROFILE
+from pipelines.release_files import ReleaseFiles
+from server.errors import RefusedPipelineError, UnknownProfileError
+from server.releases.verification import verify_release
+from server.releases.verified import VerifiedRelease
+
+_Stamp = tuple[tuple[str, int], ...]
+
+
+class Candidates:
+    """Vouches for each pipeline once; for a refused one again when its files have changed.
+
+    So a pipeline whose YAML or weights come later is served without a restart.
+    """
+
+    def __init__(
+        self,
+        specs: Path,
+        repository: Path,
+        names: list[str] | None,
+        profile: str = DEFAULT_PROFILE,
+    ) -> None:
+        """`names` None: all that have a YAML in `specs`, now or later.
+
+        A pipeline without a profile of that name is served under its default.
+        """
+        self._specs = specs
+        self._profile = profile
+        self._repository = repository
+        self._names = names
+        self._files = ReleaseFiles(repository)
+        self._vouched: set[str] = set()
+        self._refused: dict[str, _Stamp] = {}
+        """The files by which a pipeline was refused."""
+
+    def require_profile(self) -> None:
+        """Checks that one of the pipelines that are there has the profile.
+
+        Raises:
+            UnknownProfileError: none has; the message has those that there are.
+        """
+        wholes = []
+        for name in self._asked():
+            # What cannot be read is told at the first look.
+            with suppress(SpecError):
+                wholes.append(load_definition(name, self._specs))
+        try:
+            require_profile(self._profile, wholes)
+        except SpecError as error:
+            raise UnknownProfileError(str(error)) from None
+
+    def look(self) -> tuple[list[VerifiedRelease], list[str]]:
+        """The pipelines that have become servable since the last look, and new refusals."""
+        releases, problems = [], []
+        for name in self._asked():
+            if name in self._vouched or self._refused.get(name) == (stamp := self._stamp(name)):
+                continue
+            try:
+                spec = load_definition(name, self._specs).resolve_or_default(self._profile)
+                releases.append(verify_release(spec, self._repository, self._files))
+                self._vouched.add(name)
+            except (RefusedPipelineError, SpecError) as error:
+                problems.append(str(error))
+                self._refused[name] = stamp
+        return releases, problems
+
+    def _asked(self) -> list[str]:
+        return available(self._specs) if self._names is None else self._names
+
+    def _stamp(self, name: str) -> _Stamp:
+        """What tells that a pipeline's files have changed."""
+        models = self._repository.glob(f"{glob.escape(name)}*")
+        watched = [self._specs / f"{name}.yaml"]
+        for model in models:
+            for folder, _, files in os.walk(model):
+                watched += [Path(folder), *(Path(folder, file) for file in files)]
+        return tuple((str(path), _changed(path)) for path in watched)
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

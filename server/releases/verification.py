@@ -1,0 +1,104 @@
+"""Checks all files of a pipeline's release before anything of it is served."""
+
+from pathlib import Path
+
+from google.protobuf import text_format
+from pydantic import ValidationError
+from tritonclient.grpc import model_config_pb2 as pb
+
+from pipelines import protocol
+from pipelines.profile import DEFAULT_PROFILE
+from pipelines.release import NoReleaseError, Release, ReleaseError
+from pipelines.release_files import ReleaseFiles, config_path
+from pipelines.spec import PipelineSpec
+from server.errors import RefusedPipelineError
+from server.releases import decoding_gate
+from server.releases.verified import VerifiedRelease
+
+
+def verify_release(spec: PipelineSpec, repository: Path, files: ReleaseFiles) -> VerifiedRelease:
+    """Checks the current release of a profile; versions that it does not name are left alone.
+
+    Args:
+        spec: as the YAML says it for the profile.
+        repository: Triton's.
+        files: of the repository, with what was hashed before.
+
+    Raises:
+        RefusedPipelineError: there is no release, a file of it is missing, another one or one too
+            many, the YAML now says other facts, or `fast` has not passed its gate.
+    """
+    try:
+        release = Release.current(spec.name, spec.profile, repository)
+        files.verify(release)
+    except NoReleaseError as error:
+        raise _refused(spec, _no_weights(spec, repository) or str(error)) from None
+    except ReleaseError as error:
+        raise _refused(spec, str(error)) from None
+    if release.spec != spec:
+        raise _refused(
+            spec,
+            f"release {release.identity} was made from other facts than {spec.name}.yaml now says: "
+            + _remedy(spec, release.spec),
+        )
+    decoding_gate.require(release, repository)
+    configs = {model: _config(spec, model, repository) for model in spec.models}
+    _require_same_facts(spec, configs[spec.name], repository)
+    return VerifiedRelease(release, configs, files)
+
+
+def _no_weights(spec: PipelineSpec, repository: Path) -> str | None:
+    """How to get weights, where a member has none."""
+    for member in spec.members:
+        model = repository / protocol.member_model(spec.name, member)
+        if not any(model.glob("[0-9]*")):
+            default = spec.profile == DEFAULT_PROFILE
+            profile = "" if default else f" --profile {spec.profile}"
+            return (
+                f"{model}: no weights: run "
+                f"`make demo{'' if default else f' PROFILE={spec.profile}'}` "
+                f"(python -m export {spec.name} --demo{profile}), or `python -m export {spec.name}"
+                f"{profile} --checkpoint {spec.origin(member)}=FILE ...`"
+            )
+    return None
+
+
+def _remedy(spec: PipelineSpec, released: PipelineSpec) -> str:
+    """What brings a release to the facts of today: new artefacts only where they are made anew."""
+    for member in spec.members:
+        if member not in released.members:
+            continue
+        if spec.member_hash(member) != released.member_hash(member):
+            return f"export {member} again (python -m export {spec.name} --profile {spec.profile})"
+    return "run `make configs`"
+
+
+def _require_same_facts(spec: PipelineSpec, ensemble: pb.ModelConfig, repository: Path) -> None:
+    travelling = ensemble.parameters[protocol.PIPELINE_PARAMETER].string_value
+    try:
+        same = PipelineSpec.model_validate_json(travelling) == spec
+    except ValidationError:
+        same = False
+    if not same:
+        path = repository / config_path(repository, spec.name, spec.profile)
+        raise _refused(
+            spec,
+            f"{path}: generated from other facts than {spec.name}.yaml now says: run `make "
+            "configs`",
+        )
+
+
+def _config(spec: PipelineSpec, model: str, repository: Path) -> pb.ModelConfig:
+    path = repository / config_path(repository, model, spec.profile)
+    config = pb.ModelConfig()
+    try:
+        text_format.Parse(path.read_text("utf-8"), config)
+    except (OSError, ValueError, text_format.ParseError) as error:
+        raise _refused(spec, f"{path}: {error}: run `make configs`") from None
+    if config.name != model:
+        raise _refused(spec, f"{path}: is named {config.name!r}: run `make configs`")
+    return config
+
+
+def _refused(spec: PipelineSpec, problem: str) -> RefusedPipelineError:
+    return RefusedPipelineError(f"{spec.name}: {problem}")

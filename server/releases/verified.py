@@ -1,0 +1,76 @@
+"""A release whose files were all found good, with the configs to load."""
+
+import json
+from dataclasses import dataclass
+
+from tritonclient.grpc import model_config_pb2 as pb
+
+from pipelines import protocol
+from pipelines.protocol import Delta
+from pipelines.release import Release, ReleaseError
+from pipelines.release_files import ReleaseFiles
+from pipelines.spec import PipelineSpec
+from server.errors import RefusedPipelineError
+from server.releases.config_override import with_delta
+
+
+@dataclass(frozen=True)
+class VerifiedRelease:
+    """What Triton loads of one pipeline, and goes on serving whatever is exported meanwhile."""
+
+    release: Release
+    configs: dict[str, pb.ModelConfig]
+    """By model, in the order of loading: the ensemble last."""
+    files: ReleaseFiles
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The facts that are served."""
+        return self.release.spec
+
+    @property
+    def identity(self) -> str:
+        """The release id that every answer carries."""
+        return self.release.identity
+
+    @property
+    def demo(self) -> bool:
+        """Whether any member has demo weights."""
+        return any(member.weights == "demo" for member in self.release.members.values())
+
+    def loadable(self, model: str, generation: int) -> pb.ModelConfig:
+        """The full config to load a model with: the file's and the launcher's delta."""
+        release, spec = self.release, self.spec
+        parameters = {Delta.GENERATION: str(generation)}
+        version = None
+        for name, member in release.members.items():
+            if model == protocol.member_model(spec.name, name):
+                parameters[Delta.SHA256] = release.artefact_sha256(name)
+                version = member.version
+        decision = model == protocol.decision_model(spec.name)
+        if decision or model == spec.name:
+            parameters[Delta.RELEASE] = self.identity
+        if model == spec.name or (decision and spec.serving.one_process):
+            parameters[Delta.ARTEFACTS] = json.dumps(self._artefacts())
+        return with_delta(self.configs[model], parameters, version)
+
+    def _artefacts(self) -> dict[str, dict[str, str]]:
+        return {
+            name: {
+                "version": str(member.version),
+                "sha256": self.release.artefact_sha256(name),
+                "weights": member.weights,
+            }
+            for name, member in self.release.members.items()
+        }
+
+    def verify(self) -> None:
+        """Checks the members' files again, before they are loaded again.
+
+        Raises:
+            RefusedPipelineError: a file changed, went away or was added since.
+        """
+        try:
+            self.files.verify_members(self.release)
+        except ReleaseError as error:
+            raise RefusedPipelineError(f"{self.spec.name}: {error}") from None

@@ -1,0 +1,1 @@
+"""tritonserver: its installation, process, log, backend processes, and loading into it."""

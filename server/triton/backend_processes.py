@@ -1,0 +1,72 @@
+"""The processes of Python-based backends (`stubs`), which tritonserver starts as its children."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from server.triton.installation import STUB
+
+# Where tritonserver puts them on a stub's command line.
+_MODEL_FILE_ARGUMENT = 1
+_INSTANCE_ARGUMENT = 8
+
+
+@dataclass(frozen=True)
+class Stub:
+    """One process of a Python-based backend."""
+
+    pid: int
+    model: str
+    instance: str
+    """Name of the model instance, by which Triton speaks of it in its errors."""
+    frozen: bool
+    """Stopped by a signal."""
+
+
+def living(triton_pid: int) -> dict[int, Stub]:
+    """The live stubs of a tritonserver by process id."""
+    found = {}
+    for child in _children(triton_pid):
+        try:
+            words, status = child.cmdline(), child.status()
+        except psutil.Error:
+            continue
+        if words and words[0].endswith(STUB) and status != psutil.STATUS_ZOMBIE:
+            model = Path(words[_MODEL_FILE_ARGUMENT]).parent.parent.name
+            frozen = status == psutil.STATUS_STOPPED
+            found[child.pid] = Stub(child.pid, model, words[_INSTANCE_ARGUMENT], frozen)
+    return found
+
+
+def dead(triton_pid: int) -> set[int]:
+    """Children that ended; they stay zombies, as tritonserver does not wait for them."""
+    found = set()
+    for child in _children(triton_pid):
+        with suppress(psutil.Error):
+            if child.status() == psutil.STATUS_ZOMBIE:
+                found.add(child.pid)
+    return found
+
+
+def cpu_seconds(stub: Stub) -> float:
+    """CPU time of a stub so far; 0 if it is gone."""
+    try:
+        times = psutil.Process(stub.pid).cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
+
+
+def kill(pid: int) -> None:
+    """Ends a stub at once, if it is still there."""
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).kill()
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children()
+    except psutil.Error:
+        return []

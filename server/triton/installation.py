@@ -1,0 +1,114 @@
+"""Where the embedded Triton lies, and the backend folder and environment that it runs with."""
+
+import os
+import shutil
+import sys
+import sysconfig
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+from server.errors import PreflightError
+
+ROOT = Path(__file__).parents[2]
+"""The repository's root: backends import their modules from here."""
+BACKENDS = ROOT / "server" / "backends"
+STUB = "triton_python_backend_stub"
+
+
+def libpython_folders() -> list[Path]:
+    """Where this interpreter's shared library may lie, the likeliest first."""
+    library = Path(sysconfig.get_config_var("LIBDIR") or sys.base_prefix)
+    triplet = sysconfig.get_config_var("MULTIARCH") or ""
+    return [library, library / triplet, Path("/usr/lib") / triplet, Path("/usr/lib64")]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The files of the `nvidia-pytriton` wheel, or of a Triton with backends of its own."""
+
+    home: Path
+    """The folder with `bin/` and `backends/`; of the wheel also `python_backend_stubs/`."""
+    libraries: Path | None
+    """The shared libraries that the wheel brings along; None: Triton's own installation."""
+
+    @classmethod
+    def find(cls) -> Self:
+        """What TRITON_HOME names, else the wheel, which is looked up without importing it.
+
+        Raises:
+            PreflightError: it is not installed.
+        """
+        if home := os.environ.get("TRITON_HOME"):
+            installation = cls(Path(home), None)
+            if not installation.binary.is_file():
+                raise PreflightError(
+                    f"TRITON_HOME={home}: has no bin/tritonserver: name Triton's folder, as "
+                    "/opt/tritonserver, or unset it for the embedded Triton"
+                )
+            return installation
+        package = find_spec("pytriton")
+        if package is None or package.origin is None:
+            raise PreflightError(
+                "Triton is not installed (package nvidia-pytriton): run `make setup` and start "
+                "the server with .venv/bin/python"
+            )
+        folder = Path(package.origin).parent
+        return cls(folder / "tritonserver", folder.parent / "nvidia_pytriton.libs")
+
+    @property
+    def binary(self) -> Path:
+        """The server itself."""
+        return self.home / "bin" / "tritonserver"
+
+    @property
+    def stub(self) -> Path:
+        """The process that runs a Python-based backend, made for this Python's minor version."""
+        if self.libraries is None:
+            return self.home / "backends" / "python" / STUB
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return self.home / "python_backend_stubs" / version / STUB
+
+    def lay_out_backends(self, folder: Path) -> Path:
+        """Triton's backend directory: its own, where the image has added this project's.
+
+        Beside the wheel it is made anew, of the wheel's Python backend and this project's. Copies:
+        Triton refuses a library that a symbolic link leads out of its directory.
+
+        Args:
+            folder: where to make it.
+        """
+        if self.libraries is None:
+            return self.home / "backends"
+        shutil.rmtree(folder, ignore_errors=True)
+        python = folder / "python"
+        python.mkdir(parents=True)
+        for source in [*(self.home / "backends" / "python").iterdir(), self.stub]:
+            if source.is_file():
+                shutil.copy(source, python)
+        for model in BACKENDS.glob("*/model.py"):
+            backend = folder / model.parent.name
+            backend.mkdir()
+            shutil.copy(model, backend)
+        return folder
+
+    def environment(self) -> dict[str, str]:
+        """The environment for tritonserver and, inherited, for its backends' processes."""
+        libpython = [str(path) for path in libpython_folders()[:2] if path.is_dir()]
+        return os.environ | {
+            "LD_LIBRARY_PATH": _joined(
+                None if self.libraries is None else str(self.libraries),
+                *libpython,
+                os.environ.get("LD_LIBRARY_PATH"),
+            ),
+            # A backend's process takes its packages from the first python on the path.
+            "PATH": _joined(str(Path(sys.executable).parent), os.environ.get("PATH")),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+def _joined(*paths: str | None) -> str:
+    return os.pathsep.join(path for path in paths if path)

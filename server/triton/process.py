@@ -1,0 +1,205 @@
+"""One tritonserver: started with flags that keep it private, watched, stopped without leftovers."""
+
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import tritonclient.grpc as triton
+
+from pipelines.ports import Ports
+from pipelines.tls import TritonTls
+from server import parent_death
+from server.errors import StartError
+from server.triton import backend_processes as stubs
+from server.triton import leftovers
+from server.triton.backend_processes import Stub
+from server.triton.connection import LOOPBACK, Connection, reached_at
+from server.triton.installation import Installation
+from server.triton.log import TritonLog
+
+EXIT_TIMEOUT_SECONDS = 5
+_START_TIMEOUT_SECONDS = 60
+_FAREWELL_SECONDS = 1
+# Boost's lock in shared memory fails now and then on a starved machine.
+_TRANSIENT = "boost::interprocess::lock_exception"
+_SHUT = "shared-memory,trace,logging"
+
+
+# Milliseconds. Whoever asks under a name of several addresses looks it up anew when a connection
+# ends: so it finds Tritons that were started since, and leaves those that are to stop.
+_CONNECTION_AGE = 10_000
+
+
+@dataclass(frozen=True)
+class TritonFiles:
+    """What one Triton reads and writes."""
+
+    repository: Path
+    backends: Path
+    log: Path
+
+
+class TritonProcess:
+    """The server process and its backends' processes (`stubs`)."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        files: TritonFiles,
+        ports: Ports,
+        say: Callable[[str], None],
+        *,
+        host: str = LOOPBACK,
+        tls: TritonTls | None = None,
+    ) -> None:
+        """Says how to run it; `start` does.
+
+        Args:
+            installation: of Triton.
+            files: what it reads and writes.
+            ports: to listen on.
+            say: told what is worth a line.
+            host: address that gRPC and metrics are bound to; HTTP is bound to loopback.
+            tls: of gRPC.
+        """
+        self._host, self._tls = host, tls or TritonTls()
+        self._installation = installation
+        self._files = files
+        self._ports = ports
+        self._say = say
+        self.connection = Connection.to(host, ports.triton_grpc_port, self._tls)
+        self.metrics_address = (reached_at(host), ports.triton_metrics_port)
+        self.prefix = leftovers.region_prefix(ports.triton_grpc_port)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = TritonLog(files.log)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the running server."""
+        return self._process.pid if self._process else None
+
+    def alive(self) -> bool:
+        """Whether the server process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, stopping: Callable[[], bool]) -> None:
+        """Starts the server and waits until it is live; no model is loaded yet.
+
+        Raises:
+            StartError: it ended or did not come up; the message has the end of its log.
+        """
+        if cleared := leftovers.clear(self.prefix):
+            self._say(f"triton: {cleared}")
+        self.log.begin()
+        # Appending: it is cut to nothing while it is open.
+        with self.log.path.open("ab") as log:
+            # In a session of its own, Ctrl-C in the terminal reaches the launcher alone.
+            self._process = subprocess.Popen(
+                parent_death.ending_with_us(self._command()),
+                env=self._installation.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        with self.connection.client() as client:
+            while not stopping():
+                if not self.alive():
+                    raise StartError(
+                        f"triton ended with code {self._process.returncode}{self.log.tail()}"
+                    )
+                if _live(client):
+                    return
+                if time.monotonic() > deadline:
+                    raise StartError(
+                        f"triton is not live after {_START_TIMEOUT_SECONDS} s{self.log.tail()}"
+                    )
+                time.sleep(0.1)
+
+    def failed_transiently(self) -> bool:
+        """Whether the log of the last start has the one failure that is worth another start."""
+        return _TRANSIENT in self.log.since_start()
+
+    def stop(self, *, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Lets requests in flight finish, then ends the server and removes what is left of it."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + EXIT_TIMEOUT_SECONDS + 3
+            while self.alive() and time.monotonic() < deadline and not hurry():
+                # A model whose process was once replaced is never done unloading. But without
+                # backend processes there is nothing in flight, and nothing to wait for.
+                if not self.stubs():
+                    deadline = min(deadline, time.monotonic() + _FAREWELL_SECONDS)
+                time.sleep(0.05)
+            self.kill()
+        leftovers.clear(self.prefix)
+
+    def kill(self) -> None:
+        """Ends the server at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stubs(self) -> dict[int, Stub]:
+        """The live backend processes by process id."""
+        return stubs.living(self._process.pid) if self._process else {}
+
+    def dead_stubs(self) -> set[int]:
+        """Process ids of backend processes that ended, or were ended."""
+        return stubs.dead(self._process.pid) if self._process else set()
+
+    def frozen(self) -> bool:
+        """Whether the server process is stopped by a signal."""
+        try:
+            return self.alive() and psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return False
+
+    def _command(self) -> list[str]:
+        ports = self._ports
+        return [
+            str(self._installation.binary),
+            f"--model-repository={self._files.repository}",
+            f"--backend-directory={self._files.backends}",
+            "--model-control-mode=explicit",
+            "--disable-auto-complete-config",
+            "--strict-readiness=false",
+            f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
+            f"--http-address={LOOPBACK}",
+            f"--http-port={ports.triton_http_port}",
+            f"--grpc-address={self._host}",
+            f"--grpc-port={ports.triton_grpc_port}",
+            f"--grpc-max-connection-age={_CONNECTION_AGE}",
+            # With a key that nobody has: nobody asks for these.
+            f"--grpc-restricted-protocol={_SHUT}:key={secrets.token_hex()}",
+            *self._encryption(),
+            f"--metrics-address={self._host}",
+            f"--metrics-port={ports.triton_metrics_port}",
+            "--metrics-config=summary_latencies=true",
+            f"--backend-config=python,shm-region-prefix-name={self.prefix}",
+        ]
+
+    def _encryption(self) -> list[str]:
+        authority, certificate, key = self._tls.files
+        if authority is None:
+            return []
+        return [
+            "--grpc-use-ssl-mutual=true",
+            f"--grpc-root-cert={authority}",
+            f"--grpc-server-cert={certificate}",
+            f"--grpc-server-key={key}",
+        ]
+
+
+def _live(client: triton.InferenceServerClient) -> bool:
+    try:
+        return bool(client.is_server_live(client_timeout=1))
+    except triton.InferenceServerException:
+        return False
