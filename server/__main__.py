@@ -1,4 +1,4 @@
-"""`python -m server`: starts Triton, loads what is vouched for, and keeps it serving."""
+"""`python -m server`: starts Triton, loads the releases, and keeps them serving."""
 
 import re
 from pathlib import Path
@@ -68,7 +68,8 @@ def main(  # noqa: PLR0917 - the command line
     TRITON_TLS_CERTIFICATE_FILE and TRITON_TLS_KEY_FILE encrypt gRPC; TRITON_HOME names a
     tritonserver that is installed already, as in its container.
 
-    A pipeline whose YAML (with 'all') or weights come later is loaded as soon as they are there.
+    Serves the current release of each pipeline (see python -m export --help). A pipeline whose
+    YAML (with 'all') or release comes later is loaded as soon as it is there.
 
     The first Ctrl-C or SIGTERM lets requests in flight finish; a second Ctrl-C does not wait.
     """

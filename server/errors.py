@@ -1,4 +1,4 @@
-"""What may go wrong in a way that a person can put right; each is one message and exit code 1."""
+"""The expected errors of the launcher: each ends it with one message and exit code 1."""
 
 
 class ServerError(Exception):

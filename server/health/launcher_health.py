@@ -1,34 +1,47 @@
-"""What the launcher tells probes: that it lives, and that its pipelines answer."""
+"""What the launcher tells of itself: whether it works, which pipelines answer, its restarts."""
 
 import time
 from collections.abc import Callable
 
+from prometheus_client import CollectorRegistry, Counter
+
 _PATIENCE_SECONDS = 300.0
-"""Longer than the longest look at what runs: a Triton that is started and loaded anew."""
+"""Longer than the longest step of the supervisor: Triton is started and loads everything anew."""
 
 
-class Vitals:
+class LauncherHealth:
     """Ready from the first answered inference of a pipeline until the stop is requested."""
 
     def __init__(self, stopping: Callable[[], bool]) -> None:
         self._stopping = stopping
         self._served: Callable[[], list[str]] = list
         self._looked: float | None = None
+        self.registry = CollectorRegistry()
+        """Of the launcher's own metrics."""
+        self.process_restarts = Counter(
+            "server_stub_restarts",
+            "Backend processes replaced because they died or hung",
+            ["model"],
+            registry=self.registry,
+        )
+        self.restarts = Counter(
+            "server_restarts", "tritonserver started again after it ended", registry=self.registry
+        )
 
     def begin(self, served: Callable[[], list[str]]) -> None:
-        """From now on these pipelines are those that answer."""
+        """Takes the function that gives the names of the pipelines that answer."""
         self._served = served
         self.look()
 
     def look(self) -> None:
-        """Notes that somebody has just looked after what runs."""
+        """Notes that the supervisor works."""
         self._looked = time.monotonic()
 
     @property
     def lives(self) -> bool:
-        """Whether the launcher looks after what runs, or is still starting it."""
+        """Whether the supervisor works, or the launcher is still starting."""
         return self._looked is None or time.monotonic() - self._looked < _PATIENCE_SECONDS
 
     def pipelines(self) -> list[str]:
-        """Names of those that answer, as far as is known; none while it stops."""
+        """Names of the pipelines that answer, as far as is known; none while it stops."""
         return [] if self._stopping() else self._served()

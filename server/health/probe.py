@@ -1,4 +1,4 @@
-"""One real inference through a pipeline, and what its outcome says about Triton's health."""
+"""Sends one small image through a pipeline, and tells what the outcome says of its health."""
 
 import re
 import time
@@ -18,13 +18,13 @@ _GONE = re.compile(r"is not ready|unknown model|not found|no available versions"
 
 
 class Health(Enum):
-    """What a probe found; a busy Triton is a healthy one."""
+    """What a probe found. A busy Triton is healthy."""
 
     ANSWERED = auto()
     BUSY = auto()
     SILENT = auto()
     """No answer within the deadline: a full queue, or a process that hangs."""
-    STUB_DEAD = auto()
+    PROCESS_DEAD = auto()
     NOT_LOADED = auto()
     UNREACHABLE = auto()
     FAILED = auto()
@@ -32,7 +32,7 @@ class Health(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class ProbeResult:
     """The outcome of one probe."""
 
     health: Health
@@ -43,7 +43,7 @@ class Finding:
     """How long an answer took."""
 
 
-def probe(connection: Connection, pipeline: str, deadline: float) -> Finding:
+def probe(connection: Connection, pipeline: str, deadline: float) -> ProbeResult:
     """Sends a tiny valid image through a pipeline's ensemble; `deadline` in seconds."""
     image = triton.InferInput(protocol.ENCODED_IMAGE, [1, 1], "BYTES")
     image.set_data_from_numpy(np.array([[_PNG]], dtype=object))
@@ -53,22 +53,22 @@ def probe(connection: Connection, pipeline: str, deadline: float) -> Finding:
             client.infer(pipeline, [image], client_timeout=deadline)
         except triton.InferenceServerException as error:
             return judge(str(error.status()), error.message())
-    return Finding(Health.ANSWERED, seconds=time.monotonic() - started)
+    return ProbeResult(Health.ANSWERED, seconds=time.monotonic() - started)
 
 
-def judge(status: str, message: str) -> Finding:
-    """Tells death from load by gRPC status and Triton's words."""
+def judge(status: str, message: str) -> ProbeResult:
+    """Tells a dead process from a busy one by the gRPC status and Triton's message."""
     if unhealthy := _UNHEALTHY.search(message):
-        return Finding(Health.STUB_DEAD, message, unhealthy["instance"])
+        return ProbeResult(Health.PROCESS_DEAD, message, unhealthy["instance"])
     if "DEADLINE_EXCEEDED" in status or "timeout" in message.lower():
-        return Finding(Health.SILENT, message)
+        return ProbeResult(Health.SILENT, message)
     if "maximum queue size" in message:
-        return Finding(Health.BUSY, message)
+        return ProbeResult(Health.BUSY, message)
     if _GONE.search(message):
-        return Finding(Health.NOT_LOADED, message)
+        return ProbeResult(Health.NOT_LOADED, message)
     if "UNAVAILABLE" in status:
-        return Finding(Health.UNREACHABLE, message)
-    return Finding(Health.FAILED, message)
+        return ProbeResult(Health.UNREACHABLE, message)
+    return ProbeResult(Health.FAILED, message)
 
 
 def _tiny_png() -> bytes:

@@ -1,14 +1,14 @@
-"""Tells a backend process that hangs from one that is merely busy."""
+"""Tells a backend process that hangs from a busy one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 IDLE_SECONDS = 12.0
-"""Requests wait, and there is neither an inference nor CPU time for as long: it hangs."""
+"""It hangs if requests wait and it makes no inference and uses no CPU time for so long."""
 BUSY_SECONDS = 90.0
-"""Requests wait, and there is no inference for as long, whatever CPU time it uses: it hangs."""
+"""It hangs if requests wait and it makes no inference for so long, whatever CPU time it uses."""
 _WORKING_CPU_SECONDS = 0.2
-"""CPU time between two samples from which on a process works; less is its heartbeat."""
+"""CPU time between two samples above which a process works; an idle one uses less."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class ModelSample:
 
 
 class Stall:
-    """Fed every few seconds while a pipeline does not answer.
+    """Takes a sample of a pipeline's models every few seconds while it does not answer.
 
-    That a model is at rest proves nothing: the queue may be before another one. That requests
-    wait for it while it does nothing does.
+    A model that is at rest may be healthy: the requests may wait for another model. It hangs if
+    requests wait for it while it does nothing.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Stall:
         self._worked: dict[str, float] = {}
 
     def hanging(self, at: float, models: Mapping[str, ModelSample]) -> list[str]:
-        """The models whose processes hang, as far as can be told by now; `at` in seconds."""
+        """The models whose processes are known to hang; `at` is the time in seconds."""
         for name, now in models.items():
             before = self._last.get(name)
             if before is None or not now.waiting or now.inferences != before.inferences:

@@ -1,4 +1,4 @@
-"""The launcher's own page over HTTP: metrics, and what probes ask."""
+"""The launcher's HTTP page: its metrics, `/healthz` and `/readyz`."""
 
 import json
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import make_wsgi_app
 
 from server.errors import StartError
-from server.health.launcher_health import Vitals
+from server.health.launcher_health import LauncherHealth
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -23,22 +23,22 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
-    # A caller that connects and sends nothing keeps a thread for so many seconds.
+    # Seconds after which a caller that sends nothing is disconnected.
     timeout = 10
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Probes are no news."""
+        """Writes no line for each probe."""
 
 
 class StatusPage:
     """`/metrics`, `/healthz` and `/readyz`, the latter also as `?pipeline=NAME`."""
 
-    def __init__(self, registry: CollectorRegistry, vitals: Vitals) -> None:
-        self._metrics = make_wsgi_app(registry)
-        self._vitals = vitals
+    def __init__(self, health: LauncherHealth) -> None:
+        self._metrics = make_wsgi_app(health.registry)
+        self._health = health
 
     def serve(self, host: str, port: int) -> None:
-        """Answers from threads that end with the process.
+        """HealthMonitor from threads that end with the process.
 
         Raises:
             StartError: the port is taken, or the address is none of this machine's.
@@ -60,10 +60,10 @@ class StatusPage:
                 page: Iterable[bytes] = self._metrics(environ, start_response)
                 return page
             case "/healthz":
-                good, facts = self._vitals.lives, {"alive": self._vitals.lives}
+                good, facts = self._health.lives, {"alive": self._health.lives}
             case "/readyz":
                 asked = parse_qs(environ["QUERY_STRING"]).get("pipeline")
-                pipelines = self._vitals.pipelines()
+                pipelines = self._health.pipelines()
                 good = set(asked) <= set(pipelines) if asked else bool(pipelines)
                 facts = {"ready": good}
             case _:

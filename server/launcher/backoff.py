@@ -25,7 +25,7 @@ class Backoff:
         return delay
 
     def due(self) -> bool:
-        """Whether the delay is over, for one who asks again and again and tries where it is."""
+        """Whether it is time for the next try: True once after each delay."""
         if self._next is None:
             self._next = time.monotonic() + self.delay()
         if time.monotonic() < self._next:

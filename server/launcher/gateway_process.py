@@ -37,7 +37,7 @@ class GatewayProcess:
         return f"{LOOPBACK}:{self._grpc_port}"
 
     def start(self) -> None:
-        """Starts it; it says itself that it is not ready until Triton is."""
+        """Starts it; its `/readyz` says 503 until Triton answers."""
         self._process = subprocess.Popen(
             parent_death.ending_with_us([sys.executable, "-m", "gateway"]),
             cwd=ROOT,
@@ -66,7 +66,7 @@ class GatewayProcess:
             time.sleep(0.1)
 
     def stop(self, *, hurry: Callable[[], bool]) -> None:
-        """Lets it answer what it has accepted, then ends it."""
+        """Lets it answer the requests that it has accepted, then ends it."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The order of things: check, start, load, announce, watch, stop."""
+"""The order of a start and a stop: check, start, load, announce, watch, stop."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -8,8 +8,7 @@ from pathlib import Path
 from pipelines.ports import Ports
 from pipelines.tls import TritonTls
 from server.errors import PreflightError, UnhealthyError
-from server.health.launcher_health import Vitals
-from server.health.restart_metrics import Metrics
+from server.health.launcher_health import LauncherHealth
 from server.health.status_page import StatusPage
 from server.launcher import preflight
 from server.launcher.gateway_process import GatewayProcess
@@ -17,7 +16,7 @@ from server.launcher.report import Report
 from server.launcher.service import Service
 from server.launcher.shutdown import Shutdown
 from server.launcher.supervisor import Supervisor
-from server.releases.discovery import Candidates
+from server.releases.discovery import PipelineDiscovery
 from server.releases.verified import VerifiedRelease
 from server.triton import leftovers
 from server.triton.connection import LOOPBACK
@@ -51,9 +50,11 @@ def launch(options: Options, report: Report) -> None:
         ServerError: nothing can be served; the message has the remedy.
     """
     shutdown = Shutdown()
-    candidates = Candidates(options.specs, options.repository, options.pipelines, options.profile)
-    candidates.require_profile()
-    releases, refused = candidates.look()
+    discovery = PipelineDiscovery(
+        options.specs, options.repository, options.pipelines, options.profile
+    )
+    discovery.require_profile()
+    releases, refused = discovery.look()
     for problem in refused:
         report.say(f"NOT SERVED  {problem}")
     for release in releases:
@@ -67,15 +68,15 @@ def launch(options: Options, report: Report) -> None:
     with ExitStack() as stack:
         stack.enter_context(preflight.lock(ports.triton_grpc_port))
         log = _log(options)
-        # Before the preflight: what is left over may still hold our ports.
+        # Before the preflight: processes that are left over may still hold our ports.
         if cleared := leftovers.clear(leftovers.region_prefix(ports.triton_grpc_port)):
             report.say(f"triton: {cleared}")
         with report.busy("preflight: checking this machine"):
             preflight.check(installation, _needed(options), options.runtime)
         backends = installation.lay_out_backends(options.runtime / "backends")
         files = TritonFiles(options.repository, backends, log)
-        metrics, vitals = Metrics(), Vitals(shutdown.requested)
-        StatusPage(metrics.registry, vitals).serve(options.host, ports.server_metrics_port)
+        health = LauncherHealth(shutdown.requested)
+        StatusPage(health).serve(options.host, ports.server_metrics_port)
         triton = TritonProcess(
             installation, files, ports, report.say, host=options.host, tls=options.tls
         )
@@ -95,10 +96,9 @@ def launch(options: Options, report: Report) -> None:
             supervisor = Supervisor(
                 service,
                 gateway,
-                candidates,
+                discovery,
                 report=report,
-                metrics=metrics,
-                vitals=vitals,
+                health=health,
                 shutdown=shutdown,
             )
             supervisor.run()
@@ -113,7 +113,7 @@ def _needed(options: Options) -> list[tuple[str, int]]:
 
 
 def _log(options: Options) -> Path:
-    """Where Triton's log goes; the one before is kept."""
+    """The path of Triton's log; the log of the launcher before is kept beside it."""
     log = options.runtime / "triton.log"
     try:
         options.runtime.mkdir(parents=True, exist_ok=True)

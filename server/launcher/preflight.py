@@ -1,4 +1,4 @@
-"""What the machine must have before anything is started; each failure names its remedy."""
+"""Checks the machine before anything is started; each failure names its remedy."""
 
 import importlib.metadata
 import platform
@@ -24,7 +24,7 @@ _PORT_PATIENCE_SECONDS = 3.0
 
 
 def lock(grpc_port: int) -> socket.socket:
-    """Holds the one place of a launcher on this gRPC port, until the socket is closed.
+    """Locks this gRPC port for one launcher, until the socket is closed.
 
     An abstract Unix socket: it leaves no file, and the kernel frees it however the holder ends.
 
@@ -44,7 +44,7 @@ def lock(grpc_port: int) -> socket.socket:
 
 
 def check(installation: Installation, ports: Iterable[tuple[str, int]], runtime: Path) -> None:
-    """Checks everything, so that one run shows all there is to put right.
+    """Checks everything, so that one run shows all problems.
 
     Args:
         installation: of Triton.
@@ -80,7 +80,7 @@ def glibc_problem(found: tuple[str, str]) -> str | None:
 
 
 def python_problem(installation: Installation, folders: Iterable[Path]) -> str | None:
-    """Backend processes embed this very Python: its stub, its shared library, its name."""
+    """Backend processes embed this Python: its stub, its shared library, its name."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if not installation.stub.is_file():
         return f"Triton brings no backend process for Python {version}: use Python 3.11"

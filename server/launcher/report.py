@@ -1,4 +1,4 @@
-"""What the launcher tells people: plain lines on stderr, a spinner where there is a terminal."""
+"""What the launcher prints: plain lines on stderr, and a spinner where there is a terminal."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,12 @@ class Report:
         self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
     def say(self, message: str) -> None:
-        """One event."""
+        """Prints one event."""
         self._console.print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {message}")
 
     @contextmanager
     def busy(self, message: str) -> Iterator[None]:
-        """Something that takes a while."""
+        """Shows that something takes a while."""
         if self._console.is_terminal:
             with self._console.status(message):
                 yield
@@ -35,7 +35,7 @@ class Report:
     def banner(
         self, releases: Sequence[VerifiedRelease], refused: Sequence[str], addresses: Sequence[str]
     ) -> None:
-        """What is served and where; loud about what must not be trusted."""
+        """Prints what is served and where, what is not, and a warning of demo weights."""
         lines = [_RULE, f"Second Opinion is serving {len(releases)} pipeline(s)"]
         for release in releases:
             members = ", ".join(

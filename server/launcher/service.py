@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from server.errors import RefusedPipelineError, StartError, UnhealthyError
-from server.health.probe import Finding, Health, probe
+from server.health.probe import Health, ProbeResult, probe
 from server.launcher.report import Report
 from server.releases.verified import VerifiedRelease
-from server.triton import backend_processes as stubs
+from server.triton import backend_processes
 from server.triton.loading import Loader
 from server.triton.process import TritonProcess
 
@@ -94,12 +94,12 @@ class Service:
             self.served.append(release)
 
     def waiting(self) -> list[VerifiedRelease]:
-        """The releases that are vouched for, but not served now."""
+        """The verified releases that Triton does not serve now."""
         return [release for release in self._releases if release.spec.name in self.refused]
 
     def dead(self, release: VerifiedRelease) -> list[str]:
         """A release's models that lost a backend process, in the order of loading."""
-        living = self.triton.stubs().keys()
+        living = self.triton.backend_processes().keys()
         watched = self._watched
         return [model for model in release.configs if not watched.get(model, set()) <= living]
 
@@ -121,11 +121,11 @@ class Service:
             self.served.remove(release)
             self._refuse(release, str(error))
             return False
-        finding = self._ask(release, _HEAL_PATIENCE_SECONDS)
-        if finding.health in {Health.STUB_DEAD, Health.NOT_LOADED, Health.UNREACHABLE}:
+        result = self._ask(release, _HEAL_PATIENCE_SECONDS)
+        if result.health in {Health.PROCESS_DEAD, Health.NOT_LOADED, Health.UNREACHABLE}:
             if self.dead(release):
                 return False
-            raise UnhealthyError(f"{release.spec.name}: {finding.message}")
+            raise UnhealthyError(f"{release.spec.name}: {result.message}")
         return True
 
     def _refuse(self, release: VerifiedRelease, problem: str) -> None:
@@ -133,31 +133,31 @@ class Service:
             self._report.say(f"NOT SERVED  {problem}")
         self.refused[release.spec.name] = problem
 
-    def kill_stubs(self, *, instance: str = "", model: str = "") -> None:
-        """Ends the backend processes of an instance or model, so that they count as dead."""
-        for stub in self.triton.stubs().values():
-            if stub.instance == instance or stub.model == model:
-                stubs.kill(stub.pid)
+    def end_processes(self, *, instance: str = "", model: str = "") -> None:
+        """Ends the backend processes of an instance or model; they then count as dead."""
+        for process in self.triton.backend_processes().values():
+            if process.instance == instance or process.model == model:
+                backend_processes.kill(process.pid)
 
-    def end_stale_stubs(self) -> None:
-        """Ends processes of earlier generations, for which Triton waits without end.
+    def end_stale_processes(self) -> None:
+        """Ends processes of earlier generations, for which Triton would wait for ever.
 
-        Where one of a model's processes was killed, its siblings stay behind with their memory.
+        When one process of a model was killed, its other processes stay and keep their memory.
         """
         now = time.monotonic()
         stale = {
-            stub.pid: self._stale.get(stub.pid, now)
-            for stub in self.triton.stubs().values()
-            if stub.pid not in self._watched.get(stub.model, {stub.pid})
+            process.pid: self._stale.get(process.pid, now)
+            for process in self.triton.backend_processes().values()
+            if process.pid not in self._watched.get(process.model, {process.pid})
         }
         self._stale = stale
         for pid, since in stale.items():
             if now - since > _STALE_SECONDS:
-                stubs.kill(pid)
+                backend_processes.kill(pid)
 
     def stop(self, *, hurry: Callable[[], bool]) -> None:
         """Lets requests in flight finish, then ends Triton."""
-        # Triton's own end breaks an ensemble off between two steps; unloading it does not.
+        # Triton stops an ensemble between two steps when it ends, but not when it unloads it.
         deadline = time.monotonic() + DRAIN_SECONDS
         for release in self.served:
             while self.triton.alive() and time.monotonic() < deadline and not hurry():
@@ -175,20 +175,20 @@ class Service:
             with self._report.busy(f"loading {model} ({number} of {len(release.configs)})"):
                 self._load(release, model)
         self._loader.check(release)
-        finding = self._ask(release, _START_PATIENCE_SECONDS)
-        if finding.health is not Health.ANSWERED and not self._stopping():
+        result = self._ask(release, _START_PATIENCE_SECONDS)
+        if result.health is not Health.ANSWERED and not self._stopping():
             raise RefusedPipelineError(
-                f"{release.spec.name}: loaded, but it does not answer: {finding.message}"
+                f"{release.spec.name}: loaded, but it does not answer: {result.message}"
             )
 
     def _load(self, release: VerifiedRelease, model: str) -> None:
-        """Loads one model, and does not wait where Triton waits for a process that is dead."""
-        before, dead_before = set(self.triton.stubs()), self.triton.dead_stubs()
+        """Loads one model; gives up where Triton waits for a process that is dead."""
+        before, dead_before = set(self.triton.backend_processes()), self.triton.dead_processes()
         patient_until = time.monotonic() + _LOST_PATIENCE_SECONDS
         load = self._pool.submit(self._loader.load, release, model)
         while not wait([load], timeout=0.2).done:
-            died = self.triton.dead_stubs() - dead_before
-            if not died or self._new_stubs(model, before):
+            died = self.triton.dead_processes() - dead_before
+            if not died or self._new_processes(model, before):
                 patient_until = time.monotonic() + _LOST_PATIENCE_SECONDS
             if time.monotonic() > patient_until:
                 raise UnhealthyError(f"{model}: a backend process died while it was loaded")
@@ -198,21 +198,25 @@ class Service:
             if self.triton.alive():
                 raise
             raise UnhealthyError(f"tritonserver ended while it loaded {model}") from error
-        # Processes of the generation before may take a while to end, and are not missed.
-        self._watched[model] = self._new_stubs(model, before)
+        # Processes of the generation before may take a while to end; they are not watched.
+        self._watched[model] = self._new_processes(model, before)
 
-    def _new_stubs(self, model: str, before: set[int]) -> set[int]:
-        living = self.triton.stubs().values()
-        return {stub.pid for stub in living if stub.model == model and stub.pid not in before}
+    def _new_processes(self, model: str, before: set[int]) -> set[int]:
+        living = self.triton.backend_processes().values()
+        return {
+            process.pid
+            for process in living
+            if process.model == model and process.pid not in before
+        }
 
-    def _ask(self, release: VerifiedRelease, patience: float) -> Finding:
-        """Probes until there is an answer or a reason not to wait for one."""
+    def _ask(self, release: VerifiedRelease, patience: float) -> ProbeResult:
+        """Probes until there is an answer, or a result that waiting does not change."""
         deadline = time.monotonic() + patience
         while True:
-            finding = probe(self.triton.connection, release.spec.name, _PROBE_DEADLINE_SECONDS)
-            passing = finding.health in {Health.SILENT, Health.BUSY}
-            if finding.health is Health.STUB_DEAD and not self.dead(release):
+            result = probe(self.triton.connection, release.spec.name, _PROBE_DEADLINE_SECONDS)
+            passing = result.health in {Health.SILENT, Health.BUSY}
+            if result.health is Health.PROCESS_DEAD and not self.dead(release):
                 passing = True  # on a starved machine Triton gives up on a process too early
             if not passing or self._stopping() or time.monotonic() > deadline:
-                return finding
+                return result
             time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGHUP as a state: stop, and at the second Ctrl-C, hurry."""
+"""Remembers SIGTERM, SIGINT and SIGHUP: stop; at the second Ctrl-C do not wait."""
 
 import signal
 import threading
@@ -19,11 +19,11 @@ class Shutdown:
         return self._event.is_set()
 
     def hurried(self) -> bool:
-        """Whether not even to wait for requests in flight."""
+        """Whether to stop without waiting for requests in flight."""
         return self._interrupts > 1
 
     def wait(self, seconds: float) -> bool:
-        """Sleeps, but not past the request to stop; says whether there is one."""
+        """Sleeps until the time is over or the stop is requested; True if it is requested."""
         return self._event.wait(seconds)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:

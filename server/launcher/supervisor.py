@@ -4,15 +4,14 @@ import time
 from collections import defaultdict
 
 from server.errors import ServerError, UnhealthyError
-from server.health.launcher_health import Vitals
-from server.health.monitor import Action, Answers, Verdict
-from server.health.restart_metrics import Metrics
+from server.health.launcher_health import LauncherHealth
+from server.health.monitor import Action, HealthMonitor, Verdict
 from server.launcher.backoff import Backoff
 from server.launcher.gateway_process import GatewayProcess
 from server.launcher.report import Report
 from server.launcher.service import Service
 from server.launcher.shutdown import Shutdown
-from server.releases.discovery import Candidates
+from server.releases.discovery import PipelineDiscovery
 from server.releases.verified import VerifiedRelease
 
 _INTERVAL_SECONDS = 1.0
@@ -21,52 +20,50 @@ _PATIENCE = 10
 
 
 class Supervisor:
-    """One loop: the process table every second, and what the answers to real inferences say.
+    """Looks at the processes every second, and acts on what the health monitor says.
 
-    A process that is gone, or stopped by a signal for two looks in a row, is replaced. What keeps
-    dying is replaced less and less often, but never given up.
+    A process that is gone, or stopped by a signal at two looks in a row, is replaced. A process
+    that dies again and again is replaced less and less often, but always again.
     """
 
     def __init__(
         self,
         service: Service,
         gateway: GatewayProcess | None,
-        candidates: Candidates,
+        discovery: PipelineDiscovery,
         *,
         report: Report,
-        metrics: Metrics,
-        vitals: Vitals,
+        health: LauncherHealth,
         shutdown: Shutdown,
     ) -> None:
         self._service = service
         self._gateway = gateway
-        self._candidates = candidates
+        self._discovery = discovery
         self._report = report
-        self._metrics = metrics
-        self._vitals = vitals
+        self._health = health
         self._shutdown = shutdown
-        self._answers = Answers(service)
+        self._monitor = HealthMonitor(service.triton, lambda: service.served)
         self._backoff: defaultdict[str, Backoff] = defaultdict(Backoff)
         self._frozen: set[int] = set()
         self._failures = 0
 
     def run(self) -> None:
-        """Until the shutdown is requested."""
-        self._vitals.begin(self._answering)
+        """Watches until the shutdown is requested."""
+        self._health.begin(self._answering)
         while not self._shutdown.wait(_INTERVAL_SECONDS):
-            self._vitals.look()
+            self._health.look()
             self._service.triton.log.bound()
             try:
                 self._watch_gateway()
                 self._watch_triton()
-                self._watch_stubs()
-                for verdict in self._answers.verdicts():
+                self._watch_processes()
+                for verdict in self._monitor.verdicts():
                     self._act_on(verdict)
                 self._retry_refused()
                 self._admit_newcomers()
             except UnhealthyError as error:
                 self._restart(str(error))
-        self._answers.close()
+        self._monitor.close()
 
     def _answering(self) -> list[str]:
         if not self._service.triton.alive():
@@ -84,12 +81,12 @@ class Supervisor:
         if self._frozen_again(0, self._service.triton.frozen()):
             raise UnhealthyError("tritonserver is stopped by a signal")
 
-    def _watch_stubs(self) -> None:
-        for stub in self._service.triton.stubs().values():
-            if self._frozen_again(stub.pid, stub.frozen):
-                self._report.say(f"{stub.model}: process {stub.pid} is stopped; ending it")
-                self._service.kill_stubs(instance=stub.instance)
-        self._service.end_stale_stubs()
+    def _watch_processes(self) -> None:
+        for process in self._service.triton.backend_processes().values():
+            if self._frozen_again(process.pid, process.frozen):
+                self._report.say(f"{process.model}: process {process.pid} is stopped; ending it")
+                self._service.end_processes(instance=process.instance)
+        self._service.end_stale_processes()
         for release in list(self._service.served):
             dead = self._service.dead(release)
             if dead and self._backoff[release.spec.name].due():
@@ -102,10 +99,10 @@ class Supervisor:
                 self._report.say(f"{what} (the probe's answer)")
             case Action.KILL_INSTANCE:
                 self._report.say(f"{what}; ending that process")
-                self._service.kill_stubs(instance=verdict.subject)
+                self._service.end_processes(instance=verdict.subject)
             case Action.KILL_MODEL:
                 self._report.say(f"{what}; ending its processes")
-                self._service.kill_stubs(model=verdict.subject)
+                self._service.end_processes(model=verdict.subject)
             case Action.RELOAD:
                 for release in list(self._service.served):
                     if release.spec.name == verdict.subject:
@@ -119,10 +116,10 @@ class Supervisor:
         self._report.say(f"{names}: {why}")
         started = time.monotonic()
         for model in models:
-            self._metrics.stub_restarts.labels(model).inc()
+            self._health.process_restarts.labels(model).inc()
         if self._service.heal(release, models):
             self._report.say(f"{names}: healed in {time.monotonic() - started:.1f} s")
-        self._answers.healed(release.spec.name)
+        self._monitor.healed(release.spec.name)
 
     def _retry_refused(self) -> None:
         for release in self._service.waiting():
@@ -135,7 +132,7 @@ class Supervisor:
             raise UnhealthyError("no pipeline is served")
 
     def _admit_newcomers(self) -> None:
-        releases, problems = self._candidates.look()
+        releases, problems = self._discovery.look()
         for problem in problems:
             self._report.say(f"NOT SERVED  {problem}")
         for release in releases:
@@ -148,8 +145,8 @@ class Supervisor:
 
     def _restart(self, reason: str) -> None:
         while not self._shutdown.requested():
-            self._metrics.restarts.inc()
-            self._vitals.look()
+            self._health.restarts.inc()
+            self._health.look()
             delay = self._backoff["triton"].delay()
             self._report.say(f"triton: {reason}; starting it again in {delay:.0f} s")
             self._service.triton.kill()
@@ -161,7 +158,7 @@ class Supervisor:
             except ServerError as error:
                 reason = str(error)
                 continue
-            self._answers.forget()
+            self._monitor.forget()
             self._frozen.clear()
             self._failures = 0
             if not self._shutdown.requested():

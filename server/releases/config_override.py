@@ -1,7 +1,7 @@
-"""What the launcher adds to a committed config when it loads a model, and its removal.
+"""What the launcher adds to a config file when it loads a model, and how that is removed again.
 
-The committed `config.pbtxt` holds facts; which artefact, which release and which generation of
-backend processes is decided at load time. Only the additions listed here are ever made.
+The file holds facts. The artefact, the release and the generation of the backend processes are
+known when a model is loaded. Nothing else is added.
 """
 
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ _FILLED_IN_PART: dict[str, tuple[str, ...]] = {
 _FILLED_IN_GROUP = ("name", "kind", "gpus")
 
 
-def with_delta(
+def with_override(
     committed: pb.ModelConfig, parameters: Mapping[Delta, str], version: int | None
 ) -> pb.ModelConfig:
-    """The config to load: the committed one, with parameters and, of a member, one version."""
+    """The config to load: the file's, with parameters and, of a member, one version."""
     config = pb.ModelConfig()
     config.CopyFrom(committed)
     for key, value in parameters.items():
@@ -33,7 +33,7 @@ def with_delta(
     return config
 
 
-def without_delta(live: pb.ModelConfig, committed: pb.ModelConfig) -> pb.ModelConfig:
+def without_override(live: pb.ModelConfig, committed: pb.ModelConfig) -> pb.ModelConfig:
     """A live config less what launcher and Triton added: equal to the file that it came from.
 
     Args:

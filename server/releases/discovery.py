@@ -1,4 +1,4 @@
-"""The pipelines that may be served: which are ready to be loaded, and which have just become so."""
+"""Finds the pipelines whose releases can be served, at the start and while the launcher runs."""
 
 import glob
 import os
@@ -15,10 +15,10 @@ from server.releases.verified import VerifiedRelease
 _Stamp = tuple[tuple[str, int], ...]
 
 
-class Candidates:
-    """Vouches for each pipeline once; for a refused one again when its files have changed.
+class PipelineDiscovery:
+    """Verifies each pipeline's release once, and that of a refused one again when files change.
 
-    So a pipeline whose YAML or weights come later is served without a restart.
+    So a pipeline whose YAML or release comes later is served without a restart.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Candidates:
         self._repository = repository
         self._names = names
         self._files = ReleaseFiles(repository)
-        self._vouched: set[str] = set()
+        self._verified: set[str] = set()
         self._refused: dict[str, _Stamp] = {}
-        """The files by which a pipeline was refused."""
+        """The state of a pipeline's files when it was refused."""
 
     def require_profile(self) -> None:
         """Checks that one of the pipelines that are there has the profile.
@@ -49,7 +49,7 @@ class Candidates:
         """
         wholes = []
         for name in self._asked():
-            # What cannot be read is told at the first look.
+            # The first look reports what cannot be read.
             with suppress(SpecError):
                 wholes.append(load_definition(name, self._specs))
         try:
@@ -61,12 +61,12 @@ class Candidates:
         """The pipelines that have become servable since the last look, and new refusals."""
         releases, problems = [], []
         for name in self._asked():
-            if name in self._vouched or self._refused.get(name) == (stamp := self._stamp(name)):
+            if name in self._verified or self._refused.get(name) == (stamp := self._stamp(name)):
                 continue
             try:
                 spec = load_definition(name, self._specs).resolve_or_default(self._profile)
                 releases.append(verify_release(spec, self._repository, self._files))
-                self._vouched.add(name)
+                self._verified.add(name)
             except (RefusedPipelineError, SpecError) as error:
                 problems.append(str(error))
                 self._refused[name] = stamp
@@ -76,7 +76,7 @@ class Candidates:
         return available(self._specs) if self._names is None else self._names
 
     def _stamp(self, name: str) -> _Stamp:
-        """What tells that a pipeline's files have changed."""
+        """The state of a pipeline's files: it differs when one has changed."""
         models = self._repository.glob(f"{glob.escape(name)}*")
         watched = [self._specs / f"{name}.yaml"]
         for model in models:

@@ -1,4 +1,4 @@
-"""Checks all files of a pipeline's release before anything of it is served."""
+"""Checks all files of a pipeline's current release before anything of it is served."""
 
 from pathlib import Path
 
@@ -7,12 +7,13 @@ from pydantic import ValidationError
 from tritonclient.grpc import model_config_pb2 as pb
 
 from pipelines import protocol
+from pipelines.enums import Decoding
+from pipelines.fast_decoding import FastDecoding, facts_hash
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.release import NoReleaseError, Release, ReleaseError
 from pipelines.release_files import ReleaseFiles, config_path
 from pipelines.spec import PipelineSpec
 from server.errors import RefusedPipelineError
-from server.releases import decoding_gate
 from server.releases.verified import VerifiedRelease
 
 
@@ -41,7 +42,7 @@ def verify_release(spec: PipelineSpec, repository: Path, files: ReleaseFiles) ->
             f"release {release.identity} was made from other facts than {spec.name}.yaml now says: "
             + _remedy(spec, release.spec),
         )
-    decoding_gate.require(release, repository)
+    _require_gate(release, repository)
     configs = {model: _config(spec, model, repository) for model in spec.models}
     _require_same_facts(spec, configs[spec.name], repository)
     return VerifiedRelease(release, configs, files)
@@ -98,6 +99,35 @@ def _config(spec: PipelineSpec, model: str, repository: Path) -> pb.ModelConfig:
     if config.name != model:
         raise _refused(spec, f"{path}: is named {config.name!r}: run `make configs`")
     return config
+
+
+def _require_gate(release: Release, repository: Path) -> None:
+    """Refuses a profile that decodes by `fast` unless its gate was passed with what is served."""
+    spec = release.spec
+    if spec.preprocessing.decoding is not Decoding.FAST:
+        return
+    path = FastDecoding.path(spec, repository)
+    try:
+        record = FastDecoding.read(spec, repository)
+    except FileNotFoundError:
+        raise _gate_refused(spec, f"{path}: missing: its gate was never passed") from None
+    except (OSError, ValueError):
+        raise _gate_refused(spec, f"{path}: cannot be read") from None
+    served = {member: release.artefact_sha256(member) for member in release.members}
+    if record.artefacts != served or record.facts != facts_hash(spec):
+        raise _gate_refused(spec, f"{path}: of other artefacts or facts than are served now")
+    if not record.passed:
+        lost = "; ".join(text for text, kept in record.verdicts().items() if not kept)
+        raise _gate_refused(spec, f"{path}: not passed: {lost}")
+
+
+def _gate_refused(spec: PipelineSpec, problem: str) -> RefusedPipelineError:
+    return _refused(
+        spec,
+        f"profile {spec.profile} decodes by `fast`: {problem}: run python -m "
+        f"export.fast_decoding {spec.name} --profile {spec.profile} --photos DIR, or serve "
+        "another profile",
+    )
 
 
 def _refused(spec: PipelineSpec, problem: str) -> RefusedPipelineError:

@@ -11,7 +11,7 @@ from pipelines.release import Release, ReleaseError
 from pipelines.release_files import ReleaseFiles
 from pipelines.spec import PipelineSpec
 from server.errors import RefusedPipelineError
-from server.releases.config_override import with_delta
+from server.releases.config_override import with_override
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class VerifiedRelease:
         return any(member.weights == "demo" for member in self.release.members.values())
 
     def loadable(self, model: str, generation: int) -> pb.ModelConfig:
-        """The full config to load a model with: the file's and the launcher's delta."""
+        """The full config to load a model with: the file's and the launcher's override."""
         release, spec = self.release, self.spec
         parameters = {Delta.GENERATION: str(generation)}
         version = None
@@ -52,7 +52,7 @@ class VerifiedRelease:
             parameters[Delta.RELEASE] = self.identity
         if model == spec.name or (decision and spec.serving.one_process):
             parameters[Delta.ARTEFACTS] = json.dumps(self._artefacts())
-        return with_delta(self.configs[model], parameters, version)
+        return with_override(self.configs[model], parameters, version)
 
     def _artefacts(self) -> dict[str, dict[str, str]]:
         return {

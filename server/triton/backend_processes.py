@@ -1,4 +1,7 @@
-"""The processes of Python-based backends (`stubs`), which tritonserver starts as its children."""
+"""The processes of Python-based backends, which tritonserver starts as its children.
+
+Triton calls them stubs.
+"""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,13 +11,13 @@ import psutil
 
 from server.triton.installation import STUB
 
-# Where tritonserver puts them on a stub's command line.
+# Their places on a process's command line.
 _MODEL_FILE_ARGUMENT = 1
 _INSTANCE_ARGUMENT = 8
 
 
 @dataclass(frozen=True)
-class Stub:
+class BackendProcess:
     """One process of a Python-based backend."""
 
     pid: int
@@ -25,8 +28,8 @@ class Stub:
     """Stopped by a signal."""
 
 
-def living(triton_pid: int) -> dict[int, Stub]:
-    """The live stubs of a tritonserver by process id."""
+def living(triton_pid: int) -> dict[int, BackendProcess]:
+    """The live backend processes of a tritonserver by process id."""
     found = {}
     for child in _children(triton_pid):
         try:
@@ -36,7 +39,7 @@ def living(triton_pid: int) -> dict[int, Stub]:
         if words and words[0].endswith(STUB) and status != psutil.STATUS_ZOMBIE:
             model = Path(words[_MODEL_FILE_ARGUMENT]).parent.parent.name
             frozen = status == psutil.STATUS_STOPPED
-            found[child.pid] = Stub(child.pid, model, words[_INSTANCE_ARGUMENT], frozen)
+            found[child.pid] = BackendProcess(child.pid, model, words[_INSTANCE_ARGUMENT], frozen)
     return found
 
 
@@ -50,17 +53,17 @@ def dead(triton_pid: int) -> set[int]:
     return found
 
 
-def cpu_seconds(stub: Stub) -> float:
-    """CPU time of a stub so far; 0 if it is gone."""
+def cpu_seconds(process: BackendProcess) -> float:
+    """CPU time of a process so far, in seconds; 0 if it is gone."""
     try:
-        times = psutil.Process(stub.pid).cpu_times()
+        times = psutil.Process(process.pid).cpu_times()
     except psutil.NoSuchProcess:
         return 0.0
     return float(times.user + times.system)
 
 
 def kill(pid: int) -> None:
-    """Ends a stub at once, if it is still there."""
+    """Ends a process at once, if it is still there."""
     with suppress(psutil.NoSuchProcess):
         psutil.Process(pid).kill()
 

@@ -1,4 +1,4 @@
-"""How Triton's gRPC is reached from this machine."""
+"""The address and the client of Triton's gRPC."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Connection:
-    """An address, and the files that prove who asks."""
+    """An address, and the certificates to connect with."""
 
     address: str
     tls: TritonTls

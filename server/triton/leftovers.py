@@ -1,4 +1,4 @@
-"""What a Triton that died leaves behind: backend processes and shared memory, ours by prefix."""
+"""Finds and removes what a dead Triton leaves: backend processes and shared memory."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Triton keeps its regions
 
 
 def region_prefix(grpc_port: int) -> str:
-    """Start of the name of every shared-memory region of one Triton; nobody else's has it."""
+    """Start of the names of the shared-memory regions of one Triton, and of no other."""
     return f"second_opinion_{grpc_port}_"
 
 

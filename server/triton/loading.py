@@ -1,4 +1,4 @@
-"""Loads releases into Triton, explicitly and in order, and reads back what Triton made of it."""
+"""Loads models into Triton, and compares the live configs with those that were sent."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _ASK_TIMEOUT_SECONDS = 5
 
 
 class Loader:
-    """Remembers each model's generation, so that loading it again really replaces it."""
+    """Counts each model's loads: only another config makes Triton load a loaded model again."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -28,7 +28,7 @@ class Loader:
     def load(self, release: VerifiedRelease, model: str) -> None:
         """Loads one model; one that is loaded already gets new backend processes.
 
-        Triton takes an override that it knows for no change at all, so the generation differs.
+        Triton ignores a config that it has already, so each load has another generation.
 
         Raises:
             RefusedPipelineError: Triton refuses the model.
@@ -43,7 +43,7 @@ class Loader:
     def check(self, release: VerifiedRelease) -> None:
         """Compares every model's live config with what was sent.
 
-        After every load, as loading one model may touch others: an ensemble its members.
+        Called after every load, as loading one model may change others: an ensemble its members.
 
         Raises:
             RefusedPipelineError: one differs.

@@ -1,4 +1,4 @@
-"""Reads from Triton's metrics how many requests wait for each model, and how many were answered."""
+"""Reads Triton's metrics: how many requests wait for each model, and how many were answered."""
 
 import http.client
 from collections import Counter

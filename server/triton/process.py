@@ -1,4 +1,4 @@
-"""One tritonserver: started with flags that keep it private, watched, stopped without leftovers."""
+"""The tritonserver process: its flags, start, state and end."""
 
 import secrets
 import signal
@@ -15,9 +15,8 @@ from pipelines.ports import Ports
 from pipelines.tls import TritonTls
 from server import parent_death
 from server.errors import StartError
-from server.triton import backend_processes as stubs
-from server.triton import leftovers
-from server.triton.backend_processes import Stub
+from server.triton import backend_processes, leftovers
+from server.triton.backend_processes import BackendProcess
 from server.triton.connection import LOOPBACK, Connection, reached_at
 from server.triton.installation import Installation
 from server.triton.log import TritonLog
@@ -30,8 +29,8 @@ _TRANSIENT = "boost::interprocess::lock_exception"
 _SHUT = "shared-memory,trace,logging"
 
 
-# Milliseconds. Whoever asks under a name of several addresses looks it up anew when a connection
-# ends: so it finds Tritons that were started since, and leaves those that are to stop.
+# Milliseconds. A client of a name with several addresses looks the name up again when a connection
+# ends. So it finds Tritons that were started since, and leaves those that are about to stop.
 _CONNECTION_AGE = 10_000
 
 
@@ -45,7 +44,7 @@ class TritonFiles:
 
 
 class TritonProcess:
-    """The server process and its backends' processes (`stubs`)."""
+    """The server process and its backend processes."""
 
     def __init__(
         self,
@@ -127,14 +126,14 @@ class TritonProcess:
         return _TRANSIENT in self.log.since_start()
 
     def stop(self, *, hurry: Callable[[], bool] = lambda: False) -> None:
-        """Lets requests in flight finish, then ends the server and removes what is left of it."""
+        """Lets requests in flight finish, then ends the server and removes its leftovers."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             deadline = time.monotonic() + EXIT_TIMEOUT_SECONDS + 3
             while self.alive() and time.monotonic() < deadline and not hurry():
                 # A model whose process was once replaced is never done unloading. But without
                 # backend processes there is nothing in flight, and nothing to wait for.
-                if not self.stubs():
+                if not self.backend_processes():
                     deadline = min(deadline, time.monotonic() + _FAREWELL_SECONDS)
                 time.sleep(0.05)
             self.kill()
@@ -147,13 +146,13 @@ class TritonProcess:
             self._process.wait()
             self._process = None
 
-    def stubs(self) -> dict[int, Stub]:
+    def backend_processes(self) -> dict[int, BackendProcess]:
         """The live backend processes by process id."""
-        return stubs.living(self._process.pid) if self._process else {}
+        return backend_processes.living(self._process.pid) if self._process else {}
 
-    def dead_stubs(self) -> set[int]:
+    def dead_processes(self) -> set[int]:
         """Process ids of backend processes that ended, or were ended."""
-        return stubs.dead(self._process.pid) if self._process else set()
+        return backend_processes.dead(self._process.pid) if self._process else set()
 
     def frozen(self) -> bool:
         """Whether the server process is stopped by a signal."""
@@ -177,7 +176,7 @@ class TritonProcess:
             f"--grpc-address={self._host}",
             f"--grpc-port={ports.triton_grpc_port}",
             f"--grpc-max-connection-age={_CONNECTION_AGE}",
-            # With a key that nobody has: nobody asks for these.
+            # With a key that nobody has, so that nobody can use these.
             f"--grpc-restricted-protocol={_SHUT}:key={secrets.token_hex()}",
             *self._encryption(),
             f"--metrics-address={self._host}",

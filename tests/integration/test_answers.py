@@ -1,4 +1,4 @@
-"""Answers equal the plain recipe: over HTTP and over gRPC, photo by photo."""
+"""HealthMonitor equal the plain recipe: over HTTP and over gRPC, photo by photo."""
 
 import asyncio
 

@@ -210,7 +210,7 @@ def test_callers_whose_time_is_up_harm_nobody(triton, pipeline):
         caller.join()
     assert not wrong
     assert triton.process.alive()
-    assert not triton.process.dead_stubs()
+    assert not triton.process.dead_processes()
     _wait_until_idle(triton, pipeline)
     for file, expected in cases:
         np.testing.assert_array_equal(ask(triton, pipeline, file)["boxes"], expected)

@@ -7,7 +7,7 @@ import tritonclient.grpc as grpcclient
 
 from export.triton_config import configs
 from pipelines import protocol
-from server.releases.config_override import without_delta
+from server.releases.config_override import without_override
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def live(oral_cancer, service):
 
 def test_live_configs_minus_the_delta_equal_the_committed_ones(oral_cancer, live):
     for name, committed in configs(oral_cancer.spec).items():
-        assert without_delta(live[name], committed) == committed
+        assert without_override(live[name], committed) == committed
 
 
 def test_the_delta_says_which_artefacts_serve(oral_cancer, live):

@@ -22,7 +22,7 @@ from export.triton_config import as_text, configs
 from pipelines import protocol
 from pipelines.load import load_spec
 from pipelines.protocol import Delta, Output, Parameter, Refusal
-from server.releases.config_override import with_delta
+from server.releases.config_override import with_override
 from tests.integration import red_finders
 from tests.integration.triton import Answer, Triton, bare, begin, infer, infer_together
 
@@ -104,7 +104,7 @@ def _lay_out(repository: Path) -> list[str]:
     for name in models:
         config = found[name]
         if name == MODEL:
-            config = with_delta(config, {Delta.ARTEFACTS: json.dumps(artefacts)}, None)
+            config = with_override(config, {Delta.ARTEFACTS: json.dumps(artefacts)}, None)
         if name != PIPELINE:
             config.instance_group[0].count = 1
             config.dynamic_batching.max_queue_delay_microseconds = GATHERING_US
@@ -140,7 +140,7 @@ def batches(triton: Triton, before: int, model: str = MODEL) -> int:
 
 
 def together(triton: Triton, requests: list[tuple[int, dict[str, Any]]]) -> list[Any]:
-    """Answers of requests, or errors, that were in one batch of Triton's."""
+    """HealthMonitor of requests, or errors, that were in one batch of Triton's."""
     assert len(requests) == BATCH
     before = triton.calls(MODEL)
     files = [(photograph(grey), parameters) for grey, parameters in requests]

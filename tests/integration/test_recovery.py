@@ -106,7 +106,7 @@ def test_a_killed_stub_is_healed(oral_cancer, service, step):
         time.sleep(1)
         stubs(service, model)[0].kill()
         killed = time.monotonic()
-        # Answers that were on their way may still come from before the kill took effect.
+        # HealthMonitor that were on their way may still come from before the kill took effect.
         time.sleep(0.5)
         wait_until_answered(load, killed + 0.5, STUB_SECONDS)
         assert load.good_after(killed + 0.5) is not None, service.tail()

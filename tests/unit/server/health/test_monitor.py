@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from pipelines.load import load_spec
-from server.health import monitor as answers
-from server.health.monitor import Answers
-from server.health.probe import Finding, Health
+from server.health import monitor
+from server.health.monitor import HealthMonitor
+from server.health.probe import Health, ProbeResult
 
 SPEC = load_spec("oral_cancer")
 MODELS = SPEC.models_asked
@@ -53,9 +53,9 @@ def probed(monkeypatch):
 
     def probe(_address, pipeline, _deadline):
         asked.append(pipeline)
-        return Finding(Health.ANSWERED, seconds=0.01)
+        return ProbeResult(Health.ANSWERED, seconds=0.01)
 
-    monkeypatch.setattr(answers, "probe", probe)
+    monkeypatch.setattr(monitor, "probe", probe)
     return asked
 
 
@@ -63,9 +63,9 @@ def probed(monkeypatch):
 def look(metrics, probed, monkeypatch):
     """Looks at the pipeline once more, an interval later; says how many probes there were."""
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(answers, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: clock.now))
     triton = SimpleNamespace(connection=None, metrics_address=metrics.server.server_address[:2])
-    watch = Answers(SimpleNamespace(served=[SimpleNamespace(spec=SPEC)], triton=triton))
+    watch = HealthMonitor(triton, lambda: [SimpleNamespace(spec=SPEC)])
 
     def once():
         clock.now += 6
@@ -95,14 +95,14 @@ def test_one_model_that_did_nothing_is_reason_enough(look, metrics, silent):
     assert look() == 1
 
 
-def test_counters_that_began_anew_vouch_for_nothing(look, metrics):
+def test_counters_that_began_anew_prove_nothing(look, metrics):
     metrics.done = dict.fromkeys(MODELS, 50)
     assert look() == 0
     metrics.done = dict.fromkeys(MODELS, 3)
     assert look() == 1
 
 
-def test_metrics_that_do_not_answer_vouch_for_nothing(look, metrics):
+def test_metrics_that_do_not_answer_prove_nothing(look, metrics):
     metrics.server.shutdown()
     metrics.server.server_close()
     assert look() == 1

@@ -4,7 +4,6 @@ import pytest
 
 from server.health.probe import Health, judge
 from server.health.stall import BUSY_SECONDS, IDLE_SECONDS, ModelSample, Stall
-from server.launcher.backoff import Backoff
 
 
 @pytest.mark.parametrize(
@@ -13,7 +12,7 @@ from server.launcher.backoff import Backoff
         (
             "StatusCode.INTERNAL",
             "in ensemble 'e', Stub process 'e_vgg16_0_0' is not healthy.",
-            Health.STUB_DEAD,
+            Health.PROCESS_DEAD,
         ),
         ("StatusCode.UNAVAILABLE", "in ensemble 'e', Request timeout expired", Health.SILENT),
         ("StatusCode.DEADLINE_EXCEEDED", "Deadline Exceeded", Health.SILENT),
@@ -38,8 +37,8 @@ def test_tritons_words_are_told_apart(status, message, health):
 
 
 def test_a_dead_process_is_blamed_by_its_instance():
-    finding = judge("", "Stub process 'oral_cancer_vgg16_0_1' is not healthy.")
-    assert finding.instance == "oral_cancer_vgg16_0_1"
+    result = judge("", "Stub process 'oral_cancer_vgg16_0_1' is not healthy.")
+    assert result.instance == "oral_cancer_vgg16_0_1"
 
 
 def observed(seconds, *, waiting=3, moving=False, working=False):
@@ -78,12 +77,3 @@ def test_even_a_busy_process_hangs_in_the_end():
 
 def test_slow_progress_is_load_for_ever():
     assert observed(600, moving=True) == []
-
-
-def test_what_fails_again_and_again_is_tried_less_and_less_often(monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr("server.launcher.backoff.time.monotonic", lambda: now[0])
-    backoff = Backoff()
-    assert [backoff.delay() for _ in range(8)] == [0, 1, 2, 4, 8, 16, 30, 30]
-    now[0] += 120
-    assert backoff.delay() == 0

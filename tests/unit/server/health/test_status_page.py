@@ -4,11 +4,10 @@ import socket
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 
 from server.errors import StartError
-from server.health import launcher_health as module
-from server.health.launcher_health import Vitals
+from server.health import launcher_health
+from server.health.launcher_health import LauncherHealth
 from server.health.status_page import StatusPage
 
 
@@ -18,15 +17,15 @@ class Launcher:
     def __init__(self):
         self.stopping = False
         self.served = ["oral_cancer"]
-        self.vitals = Vitals(lambda: self.stopping)
+        self.health = LauncherHealth(lambda: self.stopping)
         with socket.socket() as trial:
             trial.bind(("127.0.0.1", 0))
             self.port = trial.getsockname()[1]
-        self.page = StatusPage(CollectorRegistry(), self.vitals)
+        self.page = StatusPage(self.health)
         self.page.serve("127.0.0.1", self.port)
 
     def begin(self):
-        self.vitals.begin(lambda: self.served)
+        self.health.begin(lambda: self.served)
 
     def __getitem__(self, path):
         return httpx.get(f"http://127.0.0.1:{self.port}{path}").status_code
@@ -60,7 +59,7 @@ def test_while_it_stops_it_is_not_ready_but_lives(launcher):
 
 def test_a_launcher_that_looks_after_nothing_any_more_does_not_live(launcher, monkeypatch):
     launcher.begin()
-    monkeypatch.setattr(module, "_PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(launcher_health, "_PATIENCE_SECONDS", -1.0)
     assert launcher["/healthz"] == 503
 
 

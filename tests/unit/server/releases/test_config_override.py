@@ -4,7 +4,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from pipelines.protocol import Delta
-from server.releases.config_override import with_delta, without_defaults, without_delta
+from server.releases.config_override import with_override, without_defaults, without_override
 
 MEMBER = """
 name: "m" backend: "onnxruntime" max_batch_size: 16 default_model_filename: "model.onnx"
@@ -31,7 +31,7 @@ def parsed(text: str) -> pb.ModelConfig:
 
 
 def live_member() -> pb.ModelConfig:
-    sent = with_delta(parsed(MEMBER), {Delta.SHA256: "ab", Delta.GENERATION: "2"}, version=4)
+    sent = with_override(parsed(MEMBER), {Delta.SHA256: "ab", Delta.GENERATION: "2"}, version=4)
     live = pb.ModelConfig()
     live.CopyFrom(sent)
     live.MergeFrom(parsed(FILLED_IN))
@@ -42,25 +42,25 @@ def live_member() -> pb.ModelConfig:
 
 
 def test_what_is_loaded_is_the_file_and_the_delta():
-    sent = with_delta(parsed(MEMBER), {Delta.SHA256: "ab", Delta.GENERATION: "2"}, version=4)
+    sent = with_override(parsed(MEMBER), {Delta.SHA256: "ab", Delta.GENERATION: "2"}, version=4)
     assert list(sent.version_policy.specific.versions) == [4]
     assert sent.parameters["sha256"].string_value == "ab"
     assert sent.parameters["intra_op_thread_count"].string_value == "1"
 
 
 def test_a_live_config_less_the_delta_is_the_file():
-    assert without_delta(live_member(), parsed(MEMBER)) == parsed(MEMBER)
+    assert without_override(live_member(), parsed(MEMBER)) == parsed(MEMBER)
 
 
 def test_an_ensemble_keeps_its_scheduling_and_its_own_parameters():
     committed = parsed(ENSEMBLE)
-    sent = with_delta(committed, {Delta.RELEASE: "1-abc", Delta.ARTEFACTS: "{}"}, version=None)
+    sent = with_override(committed, {Delta.RELEASE: "1-abc", Delta.ARTEFACTS: "{}"}, version=None)
     live = pb.ModelConfig()
     live.CopyFrom(sent)
     live.version_policy.latest.num_versions = 1
     live.model_transaction_policy.decoupled = False
     assert without_defaults(live, sent) == sent
-    assert without_delta(live, committed) == committed
+    assert without_override(live, committed) == committed
 
 
 def test_any_other_difference_stays_visible():
@@ -72,16 +72,16 @@ def test_any_other_difference_stays_visible():
     for field, value in changes:
         live = live_member()
         setattr(live, field, value)
-        assert without_delta(live, parsed(MEMBER)) != parsed(MEMBER), field
+        assert without_override(live, parsed(MEMBER)) != parsed(MEMBER), field
     live = live_member()
     live.instance_group[0].count = 1
-    assert without_delta(live, parsed(MEMBER)) != parsed(MEMBER)
+    assert without_override(live, parsed(MEMBER)) != parsed(MEMBER)
     live = live_member()
     live.parameters["unknown"].string_value = "x"
-    assert without_delta(live, parsed(MEMBER)) != parsed(MEMBER)
+    assert without_override(live, parsed(MEMBER)) != parsed(MEMBER)
 
 
 def test_what_the_file_says_itself_is_compared_and_not_taken_for_filled_in():
     committed = parsed(MEMBER)
     committed.instance_group[0].kind = pb.ModelInstanceGroup.KIND_GPU
-    assert without_delta(live_member(), committed) != committed
+    assert without_override(live_member(), committed) != committed

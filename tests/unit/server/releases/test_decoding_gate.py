@@ -5,7 +5,7 @@ import pytest
 from pipelines.fast_decoding import FastDecoding, facts_hash
 from pipelines.load import FOLDER, load_spec
 from server.errors import RefusedPipelineError
-from server.releases.discovery import Candidates
+from server.releases.discovery import PipelineDiscovery
 from tests.unit.server.releases import artefacts
 
 DEFAULT, FAST = load_spec("oral_cancer"), load_spec("oral_cancer", profile="fast")
@@ -59,12 +59,12 @@ def test_without_a_record_it_is_refused_and_exact_is_served(repository):
 
 
 def test_a_gate_that_is_passed_later_is_noticed(repository):
-    candidates = Candidates(FOLDER, repository, ["oral_cancer"], "fast")
-    releases, problems = candidates.look()
+    discovery = PipelineDiscovery(FOLDER, repository, ["oral_cancer"], "fast")
+    releases, problems = discovery.look()
     assert (releases, len(problems)) == ([], 1)
-    assert candidates.look() == ([], [])
+    assert discovery.look() == ([], [])
     write_record(repository)
-    releases, problems = candidates.look()
+    releases, problems = discovery.look()
     assert [release.spec for release in releases] == [FAST]
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from pipelines.load import FOLDER
 from server.errors import RefusedPipelineError, UnknownProfileError
-from server.releases import discovery as candidates
-from server.releases.discovery import Candidates
+from server.releases import discovery
+from server.releases.discovery import PipelineDiscovery
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def folders(tmp_path):
 
 
 @pytest.fixture
-def vouched(monkeypatch):
-    """Vouches for a pipeline as soon as its first model has a version; records who was asked."""
+def verified(monkeypatch):
+    """Verifies a pipeline as soon as its first model has a version; records who was asked."""
     asked = []
 
     def verify(spec, repository, _files):
@@ -32,29 +32,29 @@ def vouched(monkeypatch):
             raise RefusedPipelineError(f"{spec.name}: no weights")
         return spec.name
 
-    monkeypatch.setattr(candidates, "verify_release", verify)
+    monkeypatch.setattr(discovery, "verify_release", verify)
     return asked
 
 
-def test_a_refused_pipeline_is_not_judged_again_before_its_files_change(folders, vouched):
-    looks = Candidates(*folders, None)
+def test_a_refused_pipeline_is_not_judged_again_before_its_files_change(folders, verified):
+    looks = PipelineDiscovery(*folders, None)
     assert looks.look() == ([], ["oral_cancer: no weights"])
     assert looks.look() == ([], [])
-    assert vouched == ["oral_cancer"]
+    assert verified == ["oral_cancer"]
 
 
-def test_weights_that_come_later_are_found_once(folders, vouched):
+def test_weights_that_come_later_are_found_once(folders, verified):
     specs, repository = folders
-    looks = Candidates(specs, repository, None)
+    looks = PipelineDiscovery(specs, repository, None)
     looks.look()
     (repository / "oral_cancer_vgg16" / "1").mkdir(parents=True)
     assert looks.look() == (["oral_cancer"], [])
     assert looks.look() == ([], [])
 
 
-def test_a_new_yaml_is_a_new_candidate(folders, vouched):
+def test_a_new_yaml_is_a_new_candidate(folders, verified):
     specs, repository = folders
-    looks = Candidates(specs, repository, None)
+    looks = PipelineDiscovery(specs, repository, None)
     looks.look()
     (repository / "sixth" / "1").mkdir(parents=True)
     text = (FOLDER / "oral_cancer.yaml").read_text("utf-8")
@@ -62,13 +62,13 @@ def test_a_new_yaml_is_a_new_candidate(folders, vouched):
     assert looks.look() == (["sixth"], [])
 
 
-def test_a_broken_yaml_is_told_once_and_served_when_mended(folders, vouched):
+def test_a_broken_yaml_is_told_once_and_served_when_mended(folders, verified):
     specs, repository = folders
     (repository / "oral_cancer" / "1").mkdir(parents=True)
     path = specs / "oral_cancer.yaml"
     good = path.read_text("utf-8")
     path.write_text("classes: [", "utf-8")
-    looks = Candidates(specs, repository, None)
+    looks = PipelineDiscovery(specs, repository, None)
     releases, problems = looks.look()
     assert not releases
     assert "not valid YAML" in problems[0]
@@ -118,10 +118,10 @@ def make_stray(specs, kind):
         "a zero byte",
     ],
 )
-def test_a_stray_file_is_told_once_and_the_others_are_served(folders, vouched, kind, when):
+def test_a_stray_file_is_told_once_and_the_others_are_served(folders, verified, kind, when):
     specs, repository = folders
     (repository / "oral_cancer" / "1").mkdir(parents=True)
-    looks = Candidates(specs, repository, None)
+    looks = PipelineDiscovery(specs, repository, None)
     if when == "while running":
         assert looks.look() == (["oral_cancer"], [])
     name = make_stray(specs, kind)
@@ -132,10 +132,10 @@ def test_a_stray_file_is_told_once_and_the_others_are_served(folders, vouched, k
     assert looks.look() == ([], [])
 
 
-def test_only_what_was_asked_for_is_a_candidate(folders, vouched):
+def test_only_what_was_asked_for_is_a_candidate(folders, verified):
     specs, repository = folders
     (repository / "oral_cancer" / "1").mkdir(parents=True)
-    releases, problems = Candidates(specs, repository, ["absent"]).look()
+    releases, problems = PipelineDiscovery(specs, repository, ["absent"]).look()
     assert not releases
     assert "no pipeline 'absent'" in problems[0]
 
@@ -143,14 +143,14 @@ def test_only_what_was_asked_for_is_a_candidate(folders, vouched):
 def test_each_pipeline_is_served_under_the_profile_if_it_has_it(folders, monkeypatch):
     specs, repository = folders
     shutil.copy(FOLDER / "mhist.yaml", specs)
-    vouched = {}
+    verified = {}
     monkeypatch.setattr(
-        candidates, "verify_release", lambda spec, *_: vouched.update({spec.name: spec})
+        discovery, "verify_release", lambda spec, *_: verified.update({spec.name: spec})
     )
-    looks = Candidates(specs, repository, None, "onnx")
+    looks = PipelineDiscovery(specs, repository, None, "onnx")
     looks.require_profile()
     looks.look()
-    assert {name: spec.profile for name, spec in vouched.items()} == {
+    assert {name: spec.profile for name, spec in verified.items()} == {
         "oral_cancer": "onnx",
         "mhist": "default",
     }
@@ -159,17 +159,17 @@ def test_each_pipeline_is_served_under_the_profile_if_it_has_it(folders, monkeyp
 def test_a_profile_that_none_has_is_refused_with_those_that_there_are(folders):
     specs, repository = folders
     with pytest.raises(UnknownProfileError, match=r"'swift'; there are: default, onnx"):
-        Candidates(specs, repository, None, "swift").require_profile()
+        PipelineDiscovery(specs, repository, None, "swift").require_profile()
     # What is not there yet is no reason to refuse; what it needs is told by the first look.
-    Candidates(specs, repository, ["absent"]).require_profile()
+    PipelineDiscovery(specs, repository, ["absent"]).require_profile()
 
 
-def test_a_config_of_a_profile_that_comes_later_is_noticed(folders, vouched):
+def test_a_config_of_a_profile_that_comes_later_is_noticed(folders, verified):
     specs, repository = folders
     model = repository / "oral_cancer"
     model.mkdir()
-    looks = Candidates(specs, repository, None)
+    looks = PipelineDiscovery(specs, repository, None)
     looks.look()
     (model / "configs").mkdir()
     looks.look()
-    assert vouched == ["oral_cancer"] * 2
+    assert verified == ["oral_cancer"] * 2
