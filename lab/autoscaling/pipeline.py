@@ -70,7 +70,7 @@ def _release(spec: PipelineSpec, repository: ModelRepository, folder: Path) -> N
     """Puts the module that waits beside the artefact, and names it in the release."""
     release = releases.compose(spec, repository)
     if release is None:
-        raise SimulationError(f"{folder}: has no version")
+        raise LabError(f"{folder}: has no version")
     shutil.copy(_MODEL, folder)
     member = release.members[MEMBER]
     files = member.files | {_MODEL.name: sha256_of(_MODEL)}
