@@ -22,6 +22,14 @@ def regions() -> set[str]:
     return {path.name for path in SHARED_MEMORY.iterdir()}
 
 
+def wait_until_all_is_loaded(service) -> None:
+    """The service answers before its last pipeline is loaded, which adds regions."""
+    give_up = time.monotonic() + 120
+    while "Second Opinion is serving" not in service.log.read_text("utf-8"):
+        assert time.monotonic() < give_up, service.tail()
+        time.sleep(0.2)
+
+
 def family(pid: int) -> list[psutil.Process]:
     parent = psutil.Process(pid)
     return [parent, *parent.children(recursive=True)]
@@ -34,6 +42,7 @@ def gone(processes: list[psutil.Process], seconds: float = 10) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 def test_a_stop_drains_and_leaves_nothing(oral_cancer, service, tmp_path, number):
+    wait_until_all_is_loaded(service)
     others = regions()
     with running(oral_cancer.repository, tmp_path) as stopped:
         processes = family(stopped.process.pid)
