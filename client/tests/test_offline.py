@@ -6,7 +6,7 @@ import os
 import sys
 
 import pytest
-from secondopinion._columns import columns
+from secondopinion._results import columns
 
 from client.tests.service import problem
 

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
-from secondopinion._columns import columns
+from secondopinion._results import columns
 
 README = Path(__file__).parents[1] / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)

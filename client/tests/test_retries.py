@@ -6,7 +6,7 @@ import httpx
 import pytest
 from secondopinion import Retries, UnreachableError
 from secondopinion._request import Request
-from secondopinion._retries import Wait, exchange
+from secondopinion._retries import Wait, with_retries
 
 from client.tests.service import problem
 
@@ -17,7 +17,7 @@ ASKED = Request(method="POST", path="/api/v1/predict")
 def outcome(replies, retries, chance=1.0):
     """Plays the transport: the waits that were asked for, and the last answer."""
     now, waits, replies = 0.0, [], iter(replies)
-    steps = exchange(ASKED, retries, clock=lambda: now, chance=lambda: chance)
+    steps = with_retries(ASKED, retries, clock=lambda: now, chance=lambda: chance)
     try:
         step = next(steps)
         while True:

@@ -86,7 +86,7 @@ class Prediction(Answer, frozen=True, kw_only=True):
 
 
 class Uncertainty(Struct, frozen=True, kw_only=True):
-    """How far the answer can be leaned on.
+    """How certain the answer is.
 
     Attributes:
         level: `low`, `medium` or `high`, as the pipeline names its levels.

@@ -1,4 +1,4 @@
-"""The asyncio client: the same questions, the same exchange, an awaiting loop."""
+"""The asyncio client."""
 
 import asyncio
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from secondopinion._connection import ANSWER_SECONDS, connection
 from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._images import Image
 from secondopinion._request import Request
-from secondopinion._retries import Reply, Retries, Wait, exchange
+from secondopinion._retries import Reply, Retries, Wait, with_retries
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ class AsyncClient:
 
     async def _ask(self, call: Call[T]) -> T:
         request = await asyncio.to_thread(call.build)
-        steps = exchange(request, Retries(attempts=1) if call.once else self._retries)
+        steps = with_retries(request, Retries(attempts=1) if call.once else self._retries)
         try:
             step = next(steps)
             while True:

@@ -1,4 +1,4 @@
-"""Every question to the service, free of transport: what to send, and how to read the answer."""
+"""Each request to the service without its transport: what to send, how to read the answer."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Choices(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Call(Generic[T]):
-    """One question.
+    """One request, from the image to the typed answer.
 
     Attributes:
         build: Makes the request. Reads files, so it may block; called once, before all attempts.
@@ -138,7 +138,7 @@ def _read_ready(response: httpx.Response) -> bool:
 
 
 def _target(
-    question: str,
+    route: str,
     *,
     pipeline: str | None = None,
     threshold: float | None = None,
@@ -157,7 +157,7 @@ def _target(
         "polygons": _word(polygons),
     }
     query = {name: str(value) for name, value in chosen.items() if value is not None}
-    return f"/api/v1/{under}{question}", query
+    return f"/api/v1/{under}{route}", query
 
 
 def _word(choice: bool | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The blocking client: one loop that does what the exchange says."""
+"""The blocking client."""
 
 import time
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from secondopinion._connection import ANSWER_SECONDS, connection
 from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._images import Image
 from secondopinion._request import Request
-from secondopinion._retries import Reply, Retries, Wait, exchange
+from secondopinion._retries import Reply, Retries, Wait, with_retries
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ class Client:
         self.close()
 
     def _ask(self, call: Call[T]) -> T:
-        steps = exchange(call.build(), Retries(attempts=1) if call.once else self._retries)
+        steps = with_retries(call.build(), Retries(attempts=1) if call.once else self._retries)
         try:
             step = next(steps)
             while True:

@@ -1,23 +1,26 @@
 """The command `secondopinion predict`."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
 from secondopinion._calls import Choices
 from secondopinion._connection import DEFAULT_URL
-from secondopinion._endings import INTERRUPTED, OK, SOME_FAILED, stopped
 from secondopinion._errors import SecondOpinionError
+from secondopinion._exit_codes import INTERRUPTED, OK, SOME_FAILED, stopped
 from secondopinion._offline import Offline, run_offline
 from secondopinion._options import PipelineName, Url
-from secondopinion._photos import find
 from secondopinion._pictures import Pictures
-from secondopinion._question import Question
 from secondopinion._run import run
+from secondopinion._run_settings import RunSettings
 
 NOTICE = "No medical device: answers are for research and for learning, never for a diagnosis."
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 
 def predict(
@@ -80,7 +83,7 @@ def predict(
     """
     _check_out(paths, out, as_json=as_json, restart=restart, retry_failed=retry_failed)
     try:
-        photos = find(paths)
+        photos = _find(paths)
     except OSError as error:
         raise typer.BadParameter(str(error), param_hint="PHOTO|DIR") from error
     choices: Choices = {
@@ -92,7 +95,7 @@ def predict(
         "visualization": True if visualization else None,
         "polygons": True if polygons else None,
     }
-    question = Question(url=url, advanced=advanced, choices=choices, concurrency=concurrency)
+    settings = RunSettings(url=url, advanced=advanced, choices=choices, concurrency=concurrency)
     notes = Console(stderr=True, highlight=False)
     try:
         pictures = None
@@ -100,10 +103,10 @@ def predict(
             searched = [path for path in paths if path.is_dir()]
             pictures = Pictures(visualization, photos, searched)
         if out is None:
-            failed = run(question, photos, as_json=as_json, pictures=pictures, notes=notes)
+            failed = run(settings, photos, as_json=as_json, pictures=pictures, notes=notes)
         else:
             offline = Offline(
-                question=question,
+                settings=settings,
                 folder=paths[0],
                 photos=photos,
                 pictures=pictures,
@@ -131,3 +134,40 @@ def _check_out(
         raise typer.BadParameter("goes to a file; leave out --json", param_hint="--out")
     elif len(paths) != 1 or paths[0].is_file():
         raise typer.BadParameter("takes the photos of one directory", param_hint="--out")
+
+
+def _find(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are named, directories as the images below them, sorted.
+
+    A file that is named is taken whatever its suffix: the service judges what it is.
+
+    Raises:
+        FileNotFoundError: A path does not exist, or a directory holds no image.
+        OSError: A directory cannot be listed; leaving its photos out silently would be worse.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += _below(path)
+        elif path.exists():
+            found.append(path)
+        else:
+            raise FileNotFoundError(f"{path}: no such file or directory")
+    return found
+
+
+def _below(directory: Path) -> list[Path]:
+    photos = sorted(
+        Path(parent, name)
+        for parent, _, names in os.walk(directory, onerror=_refuse)
+        for name in names
+        if Path(name).suffix.lower() in _SUFFIXES
+    )
+    if not photos:
+        known = ", ".join(sorted(suffix[1:] for suffix in _SUFFIXES))
+        raise FileNotFoundError(f"{directory}: no photos in this directory ({known})")
+    return photos
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise OSError(f"{error.filename}: {error.strerror}")

@@ -1,4 +1,4 @@
-"""Where the service is and how to talk to it, from arguments and the environment."""
+"""URL, API key and time-outs, from arguments and the environment."""
 
 import os
 from importlib.metadata import version
@@ -26,7 +26,7 @@ class Connection(TypedDict):
 
 
 def connection(url: str | None, api_key: str | None, timeout: float) -> Connection:
-    """Settles what is asked and how.
+    """Settings of the HTTP client.
 
     Raises:
         ValueError: The URL is none, or the key cannot be sent in a header.

@@ -1,4 +1,4 @@
-"""Everything this package raises when there is no answer.
+"""The exceptions of this package.
 
 SecondOpinionError
 ├── TransportError            nothing came back, or only a part of it

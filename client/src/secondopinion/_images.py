@@ -1,4 +1,4 @@
-"""What a caller may hand over as an image, and its bytes."""
+"""Images as callers pass them: their type, their bytes, their names."""
 
 import os
 from pathlib import Path

@@ -1,31 +1,56 @@
-"""The journal of an offline run: a line for each photo, appended as soon as it is answered.
+"""The journal of an offline run: one line a photo, appended as soon as it is answered.
 
-The first line says what is asked; each other is a `Record`. A photo's last line counts. A line is
-with the operating system before its place goes to another photo, so a killed process loses no
-answer that it has dealt with; the disk is told once a second. A line that a kill has torn is cut
-off.
+The first line holds the settings of the run, every other line a `Record`. If a photo has several
+lines, the last one counts. Each line is written before the next photo is sent, so a killed process
+loses no answer that it has received; the file is synced to disk once a second. If a kill left an
+incomplete last line, it is cut off.
 """
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
-from secondopinion._lock import lock
 from secondopinion._record import Record
 
 VERSION = 1
 _SYNC_SECONDS = 1.0
 
+if sys.platform == "win32":
+    import msvcrt
+
+    _FAR_BEHIND_THE_DATA = 1 << 30
+
+    def _lock(file: BinaryIO) -> bool:
+        """Locks the file until this process ends; False where another one has it."""
+        file.seek(_FAR_BEHIND_THE_DATA)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock(file: BinaryIO) -> bool:
+        """Locks the file until this process ends; False where another one has it."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
 
 class JournalError(ValueError):
-    """The journal cannot be gone on with; the message names the remedy."""
+    """The journal cannot be continued; the message names the remedy."""
 
 
 class Journal:
-    """A journal that this process alone has open. Use it in a `with` block.
+    """A journal, locked by this process. Use it in a `with` block.
 
     Attributes:
         question: What its photos have been asked, as JSON.
@@ -47,8 +72,10 @@ class Journal:
         self._offsets: dict[str, int] = {}
         self._synced = time.monotonic()
         self._file = path.open("ab", buffering=0)
+        if not _lock(self._file):
+            self._file.close()
+            raise JournalError(f"{path}: another run is writing it; wait for its end")
         try:
-            self._take()
             known = None if restart else self._load()
             self.question = self._begin(question) if known is None else known
             # Opened after the mending, lest its buffer holds what was cut off.
@@ -76,10 +103,6 @@ class Journal:
         if time.monotonic() - self._synced >= _SYNC_SECONDS:
             os.fsync(self._file.fileno())
             self._synced = time.monotonic()
-
-    def _take(self) -> None:
-        if not lock(self._file):
-            raise JournalError(f"{self._path}: another run is writing it; wait for its end")
 
     def _begin(self, question: dict[str, Any]) -> dict[str, Any]:
         self._file.truncate(0)

@@ -1,4 +1,4 @@
-"""A run over a folder into a file of results, which goes on where it was stopped."""
+"""The run over a folder into a file of results; it continues where it was stopped."""
 
 import asyncio
 from collections import Counter
@@ -10,14 +10,14 @@ from typing import Any
 from rich.console import Console
 
 from secondopinion import _results
-from secondopinion._asking import each
 from secondopinion._async_client import AsyncClient
 from secondopinion._journal import Journal, JournalError
+from secondopinion._photo_records import Photo, RecordMaker, below, split
 from secondopinion._pictures import Pictures
 from secondopinion._progress import note_demo, progress
-from secondopinion._question import Question, Settled
-from secondopinion._reasking import Asker, Photo, below, split
 from secondopinion._record import Record
+from secondopinion._run_settings import ResolvedSettings, RunSettings
+from secondopinion._workers import for_each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Offline:
         retry_failed: Whether to ask again about photos that failed.
     """
 
-    question: Question
+    settings: RunSettings
     folder: Path
     photos: list[Path]
     pictures: Pictures | None
@@ -54,35 +54,35 @@ def run_offline(run: Offline, notes: Console) -> int:
     Raises:
         SecondOpinionError: The run ended early, as with KeyboardInterrupt; the results hold what
             had been answered.
-        ValueError: The question cannot be asked, or not after those that the journal holds.
+        ValueError: The settings are wrong, or differ from those in the journal.
         OSError: The journal, the results or a picture cannot be written.
     """
     _results.check(run.out)
-    settled = asyncio.run(_settle(run.question))
+    resolved = asyncio.run(_resolve(run.settings))
     if run.out.exists() and not run.journal.exists() and not run.restart:
         raise ValueError(
             f"{run.out}: exists, without its journal {run.journal.name} to go on from. "
             "Name another --out, or give --restart to replace it"
         )
     asked = {
-        **settled.choices,
-        "advanced": settled.advanced,
-        "release": settled.pipeline.release,
+        **resolved.choices,
+        "advanced": resolved.advanced,
+        "release": resolved.pipeline.release,
     }
     with Journal(run.journal, asked, restart=run.restart) as journal:
         _compare(journal.question, asked, run.journal)
         if run.restart:
             run.out.unlink(missing_ok=True)
         try:
-            _ask(run, settled, journal, notes)
+            _ask(run, resolved, journal, notes)
         finally:
-            failed = _write(run, settled, journal, notes)
+            failed = _write(run, resolved, journal, notes)
     return failed
 
 
-async def _settle(question: Question) -> Settled:
-    async with AsyncClient(question.url) as client:
-        return await Settled.of(question, client)
+async def _resolve(settings: RunSettings) -> ResolvedSettings:
+    async with AsyncClient(settings.url) as client:
+        return await ResolvedSettings.of(settings, client)
 
 
 def _compare(begun: dict[str, Any], asked: dict[str, Any], journal: Path) -> None:
@@ -102,7 +102,7 @@ def _said(value: object) -> str:
     return "by default" if value is None else str(value)
 
 
-def _ask(run: Offline, settled: Settled, journal: Journal, notes: Console) -> None:
+def _ask(run: Offline, resolved: ResolvedSettings, journal: Journal, notes: Console) -> None:
     with progress(len(run.photos), notes) as advance:
 
         def unknown() -> Iterator[Photo]:
@@ -118,23 +118,23 @@ def _ask(run: Offline, settled: Settled, journal: Journal, notes: Console) -> No
             advance()
 
         async def ask_all() -> None:
-            async with AsyncClient(run.question.url) as client:
-                asker = Asker(settled=settled, client=client, pictures=run.pictures)
-                await each(asker.record, unknown(), run.question.concurrency, deliver)
+            async with AsyncClient(run.settings.url) as client:
+                maker = RecordMaker(resolved=resolved, client=client, pictures=run.pictures)
+                await for_each(maker.record, unknown(), run.settings.concurrency, deliver)
 
         asyncio.run(ask_all())
 
 
 @dataclass
-class _Tally:
+class _Counts:
     answered: int = 0
     failed: int = 0
     demo: bool = False
 
 
-def _write(run: Offline, settled: Settled, journal: Journal, notes: Console) -> int:
+def _write(run: Offline, resolved: ResolvedSettings, journal: Journal, notes: Console) -> int:
     """Writes a row for each photo that has a record; returns how many of them failed."""
-    tally, releases = _Tally(), Counter[str]()
+    counts, releases = _Counts(), Counter[str]()
 
     def known() -> Iterator[Record]:
         for photo in run.photos:
@@ -142,21 +142,21 @@ def _write(run: Offline, settled: Settled, journal: Journal, notes: Console) -> 
             if record is None:
                 continue
             if record.answer is None:
-                tally.failed += 1
+                counts.failed += 1
             else:
-                tally.answered += 1
-                tally.demo = tally.demo or record.answer.get("weights") == "demo"
+                counts.answered += 1
+                counts.demo = counts.demo or record.answer.get("weights") == "demo"
                 releases[str(record.answer.get("release"))] += 1
             yield record
 
-    _results.write(run.out, known(), detects=settled.pipeline.detects)
-    if tally.demo:
+    _results.write(run.out, known(), detects=resolved.pipeline.detects)
+    if counts.demo:
         note_demo(notes)
     if len(releases) > 1:
         shares = ", ".join(f"{release} ({count})" for release, count in releases.items())
         notes.print(f"the release changed during the run, see its column: {shares}", markup=False)
-    left = len(run.photos) - tally.answered - tally.failed
+    left = len(run.photos) - counts.answered - counts.failed
     unasked = f", {left} left out: run it again to go on" if left else ""
-    said = f"{run.out}: {tally.answered} answered, {tally.failed} failed{unasked}"
+    said = f"{run.out}: {counts.answered} answered, {counts.failed} failed{unasked}"
     notes.print(said, markup=False, soft_wrap=True)
-    return tally.failed
+    return counts.failed

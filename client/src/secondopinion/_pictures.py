@@ -1,10 +1,10 @@
-"""Where the pictures of a run go: one PNG for each photo, drawn by the service."""
+"""The files for the pictures that the service drew: one PNG for each photo."""
 
 import os
 from collections import Counter
 from pathlib import Path
 
-from secondopinion._whole import whole
+from secondopinion._atomic_write import atomic_write
 
 
 class Pictures:
@@ -53,7 +53,7 @@ class Pictures:
         """
         path = self.path(photo)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_bytes(content)
         return path
 

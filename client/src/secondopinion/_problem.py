@@ -1,4 +1,4 @@
-"""What the service, or something in front of it, says when it does not answer (RFC 9457)."""
+"""Problem documents (RFC 9457): error answers of the service, or of a proxy before it."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime

@@ -1,4 +1,4 @@
-"""What a run shows on standard error: a bar while it lasts, and remarks at its end."""
+"""The progress bar of a run, and its warning of demonstration weights."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,5 +31,5 @@ def progress(total: int, notes: Console, *, wanted: bool = True) -> Iterator[Cal
 
 
 def note_demo(notes: Console) -> None:
-    """Says that the answers mean nothing."""
+    """Prints that the answers say nothing about a patient."""
     notes.print(Panel(DEMO_NOTE, style="bold yellow", expand=False))

@@ -1,4 +1,4 @@
-"""From an HTTP response to a typed answer, or the exception that says why there is none."""
+"""Decodes HTTP responses into typed answers."""
 
 from typing import Any, TypeVar
 

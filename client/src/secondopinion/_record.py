@@ -1,4 +1,4 @@
-"""What is known about one photo of an offline run: one line of its journal."""
+"""The record of one photo of an offline run: one line of its journal."""
 
 import hashlib
 import os
@@ -47,7 +47,7 @@ class Content(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One photo and what became of it.
+    """One photo with its answer or error.
 
     Attributes:
         file: Its path below the folder, with `/` between the parts.

@@ -1,4 +1,4 @@
-"""Two ways to tell what became of the photos: a table for people, JSON lines for programs."""
+"""Prints the outcomes of a run: as a table, or as JSON lines."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,9 +8,8 @@ import typer
 from rich.console import Console
 
 from secondopinion._answers import AdvancedPrediction, Answer, Prediction
-from secondopinion._asking import Outcome
 from secondopinion._detections import Detections
-from secondopinion._failures import as_error, reason
+from secondopinion._outcome import Outcome, as_error, reason
 from secondopinion._table import output, printable, show
 
 _NAMED = 4  # detections that a row names

@@ -1,4 +1,4 @@
-"""What is sent: one HTTP request, as data."""
+"""One HTTP request, as data."""
 
 from dataclasses import dataclass, field
 from typing import TypedDict

@@ -1,16 +1,52 @@
-"""Writes the results of an offline run, whole: CSV, JSON lines or Parquet."""
+"""The file of results of an offline run: its columns, and its formats CSV, JSON lines, Parquet."""
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any, Literal
 
-from secondopinion._columns import Cell, Kind, cells, columns
+from secondopinion._atomic_write import atomic_write
 from secondopinion._record import Record
-from secondopinion._whole import whole
+
+Kind = Literal["text", "number", "whole"]
+Cell = str | float | int | None
+
+_FIRST: dict[str, Kind] = {"file": "text", "status": "text"}
+_CLASS: dict[str, Kind] = {
+    "prediction": "text",
+    "confidence": "number",
+    "probabilities": "text",
+    "uncertainty": "text",
+    "disagreement": "number",
+    "opinions": "text",
+}
+_FOUND: dict[str, Kind] = {
+    "count": "whole",
+    "predictions": "text",
+    "width": "whole",
+    "height": "whole",
+    "visualization": "text",
+}
+_LAST: dict[str, Kind] = {
+    "threshold": "number",
+    "pipeline": "text",
+    "release": "text",
+    "member": "text",
+    "weights": "text",
+    "request_id": "text",
+    "error": "text",
+    "detail": "text",
+    "sha256": "text",
+}
 
 _ROW_GROUP = 10_000  # rows of a Parquet file that are in memory at a time
+
+
+def columns(*, detects: bool) -> dict[str, Kind]:
+    """Names and kinds, in their order; the same whatever the options of the run."""
+    return _FIRST | (_FOUND if detects else _CLASS) | _LAST
 
 
 def check(path: Path) -> None:
@@ -43,7 +79,7 @@ def write(path: Path, records: Iterable[Record], *, detects: bool) -> None:
     Raises:
         OSError: It cannot be written; what stood there is still there.
     """
-    with whole(path) as part:
+    with atomic_write(path) as part:
         _WRITERS[path.suffix.lower()](part, records, columns(detects=detects))
 
 
@@ -51,7 +87,7 @@ def _write_csv(path: Path, records: Iterable[Record], wanted: dict[str, Kind]) -
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.DictWriter(file, wanted)
         rows.writeheader()
-        rows.writerows(cells(record, wanted) for record in records)
+        rows.writerows(_row(record, wanted) for record in records)
 
 
 def _write_jsonl(path: Path, records: Iterable[Record], wanted: dict[str, Kind]) -> None:
@@ -74,7 +110,7 @@ def _write_parquet(path: Path, records: Iterable[Record], wanted: dict[str, Kind
     types = {"text": pa.string(), "number": pa.float64(), "whole": pa.int64()}
     schema = pa.schema([(name, types[kind]) for name, kind in wanted.items()])
     with ParquetWriter(path, schema) as file:
-        for rows in _groups(cells(record, wanted) for record in records):
+        for rows in _groups(_row(record, wanted) for record in records):
             file.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
@@ -82,6 +118,51 @@ def _groups(rows: Iterable[dict[str, Cell]]) -> Iterator[list[dict[str, Cell]]]:
     source = iter(rows)
     while group := list(islice(source, _ROW_GROUP)):
         yield group
+
+
+def _row(record: Record, wanted: Mapping[str, Kind]) -> dict[str, Cell]:
+    """One photo's row; None where a column does not apply."""
+    row = _cells(record)
+    return {name: row.get(name) for name in wanted}
+
+
+def _cells(record: Record) -> dict[str, Cell]:
+    # A file name need not be Unicode; what is not becomes an escape.
+    known: dict[str, Any] = {
+        "file": record.file.encode("utf-8", "backslashreplace").decode(),
+        "sha256": record.sha256,
+    }
+    if record.error is not None:
+        error = record.error
+        return known | {
+            "status": "failed",
+            "error": error.get("code") or f"status_{error.get('status')}",
+            "detail": error.get("detail"),
+            "request_id": error.get("request_id"),
+        }
+    answer = record.answer or {}
+    plain = ("prediction", "confidence", "threshold", "pipeline", "release", "member", "weights")
+    known |= {name: answer.get(name) for name in (*plain, "request_id")}
+    known |= {"status": "ok", "visualization": record.visualization}
+    if "predictions" in answer:
+        predictions, image = answer["predictions"], answer.get("image", {})
+        return known | {
+            "count": len(predictions),
+            "predictions": _compact(predictions),
+            "width": image.get("width"),
+            "height": image.get("height"),
+        }
+    unsure = answer.get("uncertainty", {})
+    return known | {
+        "probabilities": _compact(answer.get("probabilities", {})),
+        "uncertainty": unsure.get("level"),
+        "disagreement": unsure.get("disagreement"),
+        "opinions": _compact(answer["models"]) if "models" in answer else None,
+    }
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 _WRITERS: dict[str, Callable[[Path, Iterable[Record], dict[str, Kind]], None]] = {

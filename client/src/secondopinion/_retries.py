@@ -1,4 +1,4 @@
-"""One request and its repetitions, free of transport: a generator says what to do next."""
+"""Retries of a request, as a generator that both clients drive."""
 
 import random
 import time
@@ -16,10 +16,11 @@ _WORTH_REPEATING = {429, 503}
 
 @dataclass(frozen=True, kw_only=True)
 class Retries:
-    """How patiently a request is repeated.
+    """How often, and for how long, a request is sent again.
 
-    Repeated are answers of 429 and 503, and connections that could not be made: in each case the
-    service has done nothing. Never repeated is what was sent and got no answer.
+    Sent again are requests that were answered with 429 or 503, and those whose connection could
+    not be made: in each case the service has done nothing. A request that was sent and got no
+    answer is never sent again.
 
     Attributes:
         attempts: Requests sent at most, the first included; 1 turns retries off.
@@ -49,16 +50,16 @@ class Wait:
 
 
 Reply = httpx.Response | httpx.RequestError
-Exchange = Generator[Request | Wait, Reply, httpx.Response]
+Steps = Generator[Request | Wait, Reply, httpx.Response]
 
 
-def exchange(
+def with_retries(
     request: Request,
     retries: Retries,
     *,
     clock: Callable[[], float] = time.monotonic,
     chance: Callable[[], float] = random.random,
-) -> Exchange:
+) -> Steps:
     """Yields what to do until there is an answer to keep, whatever its status.
 
     Send back the response or the error for a `Request`; for a `Wait` just go on.

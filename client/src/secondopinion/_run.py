@@ -1,4 +1,4 @@
-"""A run over photos: progress while it lasts, and the report however it ends."""
+"""The run over photos that prints its answers: progress, report, remarks."""
 
 import asyncio
 import sys
@@ -9,17 +9,18 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from secondopinion._answers import Answer
-from secondopinion._asking import Outcome, in_order
 from secondopinion._async_client import AsyncClient
 from secondopinion._detections import Detections
+from secondopinion._outcome import Outcome
 from secondopinion._pictures import Pictures
 from secondopinion._progress import note_demo, progress
-from secondopinion._question import Question, Settled
 from secondopinion._report import print_line, print_table
+from secondopinion._run_settings import ResolvedSettings, RunSettings
+from secondopinion._workers import in_order
 
 
 @dataclass
-class _Tally:
+class _Counts:
     answered: int = 0
     failed: int = 0
     demo: bool = False
@@ -27,7 +28,7 @@ class _Tally:
 
 
 def run(
-    question: Question,
+    settings: RunSettings,
     photos: list[Path],
     *,
     as_json: bool,
@@ -45,18 +46,18 @@ def run(
         OSError: Likewise: a picture cannot be written.
         ValueError: The URL or the API key is malformed, or the pipeline cannot be asked so.
     """
-    tally = _Tally()
+    counts = _Counts()
 
     def deliver(outcome: Outcome) -> None:
         if isinstance(outcome.reply, Answer):
-            tally.answered += 1
-            tally.demo = tally.demo or outcome.reply.demo
+            counts.answered += 1
+            counts.demo = counts.demo or outcome.reply.demo
         else:
-            tally.failed += 1
+            counts.failed += 1
         if as_json:
             print_line(outcome)
         else:
-            tally.kept.append(outcome)
+            counts.kept.append(outcome)
         advance()
 
     # Lines on the same terminal are progress enough, and a bar would be drawn over them.
@@ -65,24 +66,24 @@ def run(
         with progress(len(photos), notes, wanted=bar_wanted) as advance:
 
             async def ask_all() -> None:
-                async with AsyncClient(question.url) as client:
-                    settled = await Settled.of(question, client)
+                async with AsyncClient(settings.url) as client:
+                    resolved = await ResolvedSettings.of(settings, client)
 
                     async def ask(photo: Path) -> Outcome:
-                        outcome = Outcome(photo, await settled.ask(photo, client))
-                        return await asyncio.to_thread(_put_away, outcome, pictures)
+                        outcome = Outcome(photo, await resolved.ask(photo, client))
+                        return await asyncio.to_thread(_save_picture, outcome, pictures)
 
-                    await in_order(ask, photos, question.concurrency, deliver)
+                    await in_order(ask, photos, settings.concurrency, deliver)
 
             asyncio.run(ask_all())
     finally:
-        print_table(tally.kept, notes)
-        _print_remarks(tally, len(photos), notes)
-    return tally.failed
+        print_table(counts.kept, notes)
+        _print_remarks(counts, len(photos), notes)
+    return counts.failed
 
 
-def _put_away(outcome: Outcome, pictures: Pictures | None) -> Outcome:
-    """Writes the picture and lets go of it: outcomes may be kept until the end of the run."""
+def _save_picture(outcome: Outcome, pictures: Pictures | None) -> Outcome:
+    """Writes the picture and drops it from memory, as outcomes may be kept for the whole run."""
     answer = outcome.reply
     if pictures is None or not isinstance(answer, Detections) or answer.visualization is None:
         return outcome
@@ -91,10 +92,10 @@ def _put_away(outcome: Outcome, pictures: Pictures | None) -> Outcome:
     return Outcome(outcome.file, replace(answer, visualization=None, raw=raw), path)
 
 
-def _print_remarks(tally: _Tally, total: int, notes: Console) -> None:
-    if tally.demo:
+def _print_remarks(counts: _Counts, total: int, notes: Console) -> None:
+    if counts.demo:
         note_demo(notes)
-    left = total - tally.answered - tally.failed
-    if tally.failed or (left and tally.answered):
+    left = total - counts.answered - counts.failed
+    if counts.failed or (left and counts.answered):
         unasked = f", {left} left out" if left else ""
-        notes.print(f"{tally.answered} answered, {tally.failed} failed{unasked}")
+        notes.print(f"{counts.answered} answered, {counts.failed} failed{unasked}")

@@ -1,4 +1,4 @@
-"""Renders rows for people: as a table where it fits, else one block per row."""
+"""Prints rows as a table where it fits, else as one block a row."""
 
 import sys
 

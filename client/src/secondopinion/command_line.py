@@ -9,8 +9,8 @@ from secondopinion._catalogue import PipelineMember
 from secondopinion._client import Client
 from secondopinion._command_predict import NOTICE, predict
 from secondopinion._connection import DEFAULT_URL, KEY_VARIABLE
-from secondopinion._endings import OK, SOME_FAILED, stopped
 from secondopinion._errors import SecondOpinionError
+from secondopinion._exit_codes import OK, SOME_FAILED, stopped
 from secondopinion._options import PipelineName, Url
 from secondopinion._retries import Retries
 from secondopinion._table import output, show

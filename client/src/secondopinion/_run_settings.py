@@ -1,19 +1,19 @@
-"""What a run asks about every photo, settled with the service before the first one is sent."""
+"""The settings of a run over photos, and the pipeline that they name."""
 
 from dataclasses import dataclass
 from typing import Self
 
-from secondopinion._asking import Failure, Reply, settled
 from secondopinion._async_client import AsyncClient
 from secondopinion._calls import Choices
 from secondopinion._catalogue import Pipeline
 from secondopinion._errors import UnexpectedAnswerError
 from secondopinion._images import Image
+from secondopinion._outcome import Failure, Reply, answer_or_failure
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is asked about every photo, where, and how many at a time."""
+class RunSettings:
+    """What to ask about every photo, which service, and how many photos at a time."""
 
     url: str
     advanced: bool
@@ -22,11 +22,11 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settled:
-    """A question that the service can be asked.
+class ResolvedSettings:
+    """Settings that the service accepts.
 
     Attributes:
-        choices: With the name of the pipeline, so that another default changes nothing midway.
+        choices: With the name of the pipeline: the service's default may change during the run.
     """
 
     pipeline: Pipeline
@@ -34,37 +34,37 @@ class Settled:
     choices: Choices
 
     @classmethod
-    async def of(cls, question: Question, client: AsyncClient) -> Self:
+    async def of(cls, settings: RunSettings, client: AsyncClient) -> Self:
         """Looks up the pipeline.
 
         Raises:
             SecondOpinionError: The service cannot be asked, or has no such pipeline.
-            ValueError: This pipeline has no answer to such a question.
+            ValueError: The pipeline does not have such answers.
         """
-        name = question.choices.get("pipeline")
+        name = settings.choices.get("pipeline")
         # A wrong URL or key is said at once, and not after retries. Not ready is no reason to
         # stop: a restart takes seconds, and the retries wait for it.
         await client.ready(name)
         pipeline = await (client.pipeline(name) if name else _default(client))
-        if pipeline.detects and question.advanced:
+        if pipeline.detects and settings.advanced:
             raise ValueError(
                 f"--advanced: {pipeline.name} has no members to compare; "
                 "see --visualization and --polygons"
             )
-        if question.choices.get("visualization") and not pipeline.detects:
+        if settings.choices.get("visualization") and not pipeline.detects:
             raise ValueError(
                 f"--visualization: {pipeline.name} names a class, there is nothing to draw"
             )
-        choices: Choices = {**question.choices, "pipeline": pipeline.name}
-        return cls(pipeline=pipeline, advanced=question.advanced, choices=choices)
+        choices: Choices = {**settings.choices, "pipeline": pipeline.name}
+        return cls(pipeline=pipeline, advanced=settings.advanced, choices=choices)
 
     async def ask(self, image: Image, client: AsyncClient) -> Reply | Failure:
         """The answer, or the error that concerns this photo alone; others are raised."""
         if self.pipeline.detects:
-            return await settled(client.detect(image, **self.choices))
+            return await answer_or_failure(client.detect(image, **self.choices))
         if self.advanced:
-            return await settled(client.predict_advanced(image, **self.choices))
-        return await settled(client.predict(image, **self.choices))
+            return await answer_or_failure(client.predict_advanced(image, **self.choices))
+        return await answer_or_failure(client.predict(image, **self.choices))
 
 
 async def _default(client: AsyncClient) -> Pipeline:

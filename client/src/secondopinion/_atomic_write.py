@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writes: a file is complete, or unchanged."""
 
 import os
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Gives a path beside this one to write to; what was written is renamed once it is on disk.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Gives a path beside this one to write to; renames that file once it is on disk.
 
     Raises:
         OSError: It cannot be written; what stood at `path` is still there.

@@ -1,4 +1,4 @@
-"""Which photos of an offline run are asked about, and what becomes of one."""
+"""The photos of an offline run that are to be asked about, and their records."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from secondopinion._answers import Answer
-from secondopinion._asking import Reply
 from secondopinion._async_client import AsyncClient
-from secondopinion._failures import as_error
 from secondopinion._journal import Journal
+from secondopinion._outcome import Reply, as_error
 from secondopinion._pictures import Pictures
-from secondopinion._question import Settled
 from secondopinion._record import Content, Record, Stamp
+from secondopinion._run_settings import ResolvedSettings
 
 
 class Photo(NamedTuple):
@@ -49,10 +48,10 @@ def _untouched(path: Path, known: Record) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asker:
+class RecordMaker:
     """Makes the record of a photo."""
 
-    settled: Settled
+    resolved: ResolvedSettings
     client: AsyncClient
     pictures: Pictures | None
 
@@ -71,7 +70,7 @@ class Asker:
             # Touched or copied: under its new stamp it is not read again next time.
             return replace(photo.known, stamp=content.stamp)
         blank = Record(file=photo.name, stamp=content.stamp, sha256=content.sha256)
-        reply = await self.settled.ask(content.encoded, self.client)
+        reply = await self.resolved.ask(content.encoded, self.client)
         if not isinstance(reply, Answer):
             return replace(blank, error=as_error(reply))
         return await asyncio.to_thread(self._answered, photo, blank, reply)

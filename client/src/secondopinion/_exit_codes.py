@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and what it says where it could not go on."""
+"""Exit codes of the commands, and the message of one that cannot go on."""
 
 import typer
 from rich.console import Console
@@ -11,7 +11,7 @@ OK, SOME_FAILED, STOPPED, INTERRUPTED = 0, 1, 2, 130
 
 
 def stopped(error: Exception) -> typer.Exit:
-    """Says why nothing more can be asked, and what to do about it."""
+    """Prints the error and its remedy; returns the exit."""
     notes = Console(stderr=True, highlight=False)
     remedy = ""
     if isinstance(error, UnreachableError):

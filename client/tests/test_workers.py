@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 from secondopinion import UnreachableError
-from secondopinion._asking import Outcome, each, in_order, settled
+from secondopinion._outcome import Outcome, answer_or_failure
+from secondopinion._workers import for_each, in_order
 
 
 def outcomes_of(ask):
     """Work that keeps the error of one photo, as a run does."""
 
     async def work(photo):
-        return Outcome(photo, await settled(ask(photo)))
+        return Outcome(photo, await answer_or_failure(ask(photo)))
 
     return work
 
@@ -72,6 +73,6 @@ def test_without_an_order_nothing_waits_for_a_slow_one():
         return photo
 
     delivered = []
-    asyncio.run(each(work, PHOTOS, 2, delivered.append))
+    asyncio.run(for_each(work, PHOTOS, 2, delivered.append))
     assert delivered[-1] == PHOTOS[0]
     assert sorted(delivered) == sorted(PHOTOS)
