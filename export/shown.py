@@ -71,8 +71,8 @@ def export(
     photos: Path | None = None,
     evidence: "Evidence | None",
 ) -> None:
-    """`export.release.export`, with its progress, its table, and what is missing afterwards."""
-    from export import release, table  # noqa: PLC0415 - torch: keep --help quick
+    """`export.versions.export`, with its progress, its table, and what is missing afterwards."""
+    from export import table, versions  # noqa: PLC0415 - torch: keep --help quick
 
     with screen.status("starting") as status:
 
@@ -81,7 +81,7 @@ def export(
             if not screen.is_terminal:
                 screen.print(text, highlight=False)
 
-        exported = release.export(
+        exported = versions.export(
             whole,
             files,
             target,

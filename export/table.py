@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from export.release import Exported
+from export.versions import Exported
 from pipelines.manifest import Manifest
 
 _COLUMNS = (

@@ -1,4 +1,4 @@
-"""The manifest beside each artefact: written by the export, verified by the launcher."""
+"""The manifest beside each artefact: where it comes from. Written by the export."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ CLASS_MAP_FILENAME = "class_map.json"
 
 
 class ManifestError(ValueError):
-    """An artefact that nothing vouches for, or that is not what its manifest vouches for."""
+    """A version without a manifest, or with files that are not those of its manifest."""
 
 
 def sha256_of(path: Path) -> str:
@@ -128,16 +128,16 @@ class Manifest(BaseModel):
             )
 
     def verify(self, folder: Path) -> None:
-        """Compares the files of a version's folder with what this manifest vouches for.
+        """Compares the files of a version's folder with those of this manifest.
 
         Raises:
             ManifestError: a file is missing or its SHA-256 is another one.
         """
-        vouched = {
+        files = {
             self.artefact: self.artefact_sha256,
             CLASS_MAP_FILENAME: self.class_map_sha256,
         }
-        for name, expected in vouched.items():
+        for name, expected in files.items():
             path = folder / name
             if not path.is_file():
                 raise ManifestError(f"{path}: missing: export the model again")

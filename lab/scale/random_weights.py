@@ -39,7 +39,7 @@ def make(pipeline: str, place: Scratch, on_step: OnStep) -> None:
     if _all_there(pipeline, place):
         place.configs(pipeline)
         return
-    from export import release, releases  # noqa: PLC0415 - torch: not needed where all is there
+    from export import releases, versions  # noqa: PLC0415 - torch: not needed where all is there
     from export.repository import ModelRepository  # noqa: PLC0415
 
     on_step(f"{pipeline}: random weights")
@@ -55,7 +55,9 @@ def make(pipeline: str, place: Scratch, on_step: OnStep) -> None:
     folder.mkdir(parents=True)
     files = _checkpoints(spec, folder)
     repository = ModelRepository(place.repository)
-    exported = release.export(whole, files, repository, members=list(spec.members), on_step=on_step)
+    exported = versions.export(
+        whole, files, repository, members=list(spec.members), on_step=on_step
+    )
     releases.make(whole, repository, {each.member: each.manifest.version for each in exported})
     shutil.rmtree(folder)
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from export import formats
-from export.release import export
 from export.repository import ModelRepository
+from export.versions import export
 from pipelines.load import load_spec
 from pipelines.protocol import MEMBER_INPUT, MEMBER_OUTPUT
 from tests import plain_recipe

@@ -121,7 +121,7 @@ def launch(repository: Path, *arguments: str, ports: list[int] | None = None):
     )
 
 
-def test_an_unvouched_artefact_is_not_served(oral_cancer, tmp_path):
+def test_a_version_without_a_manifest_is_not_served(oral_cancer, tmp_path):
     repository = copy_of(oral_cancer, tmp_path)
     (repository / "oral_cancer_vgg16" / "1" / "manifest.json").unlink()
     ended = launch(repository)

@@ -15,8 +15,8 @@ import yaml
 
 from export import releases
 from export.labelled_photos import Evidence
-from export.release import export
 from export.repository import ModelRepository
+from export.versions import export
 from pipelines.load import FOLDER, load_definition, load_spec
 from pipelines.protocol import MEMBER_INPUT
 from tests import plain_recipe

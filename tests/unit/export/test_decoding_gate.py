@@ -9,8 +9,8 @@ from export import fast_decoding
 from export.decoding_gate import Artefact, measure
 from export.gate import GateError
 from export.plan import plan
-from export.release import export
 from export.repository import ModelRepository
+from export.versions import export
 from pipelines.fast_decoding import FastDecoding, facts_hash
 from pipelines.load import load_definition, load_spec
 from tests.photos import encoded, photo

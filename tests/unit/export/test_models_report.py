@@ -6,8 +6,8 @@ import torch
 from pycocotools import mask as coco_mask
 
 from export import held_out, models_report, object_drawings, timing
-from export.release import export
 from export.repository import ModelRepository
+from export.versions import export
 from pipelines.enums import Format
 from pipelines.load import load_definition, load_spec
 from pipelines.protocol import MEMBER_INPUT, DetectorOutput

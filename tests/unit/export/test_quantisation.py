@@ -12,7 +12,7 @@ import torch
 import yaml
 from torch import nn
 
-from export import architectures, formats, release
+from export import architectures, formats, versions
 from export.errors import ConversionError, UnknownMemberError
 from export.gate import GateError
 from export.graph import ServedMember
@@ -162,7 +162,7 @@ def left_over(repository):
 def test_the_int8_member_comes_with_its_original_and_its_figures(
     spec, method, repository, weights, evidence
 ):
-    exported = release.export(spec, {"vgg16": weights}, repository, version=3, evidence=evidence)
+    exported = versions.export(spec, {"vgg16": weights}, repository, version=3, evidence=evidence)
     original, quantised = (item.manifest for item in exported)
     assert (original.member, quantised.member) == ("vgg16", "int8")
     assert original.version == quantised.version == 3
@@ -266,15 +266,15 @@ def test_a_lost_decision_publishes_nothing_and_says_the_figures(
         model.graph.node.append(negate)
         onnx.save(model, target)
 
-    monkeypatch.setattr(release, "quantise", broken)
+    monkeypatch.setattr(versions, "quantise", broken)
     with pytest.raises(GateError, match=r"int8 does not pass the gate[\s\S]*LOST: agreement 0\.0%"):
-        release.export(spec, {"vgg16": weights}, repository, evidence=evidence)
+        versions.export(spec, {"vgg16": weights}, repository, evidence=evidence)
     assert left_over(repository) == []
 
 
 def test_without_evidence_the_message_says_what_to_give(spec, method, repository, weights):
     with pytest.raises(EvidenceError, match=f"--validation DIR .* {IMAGES} or more") as raised:
-        release.export(spec, {"vgg16": weights}, repository)
+        versions.export(spec, {"vgg16": weights}, repository)
     assert ("--calibration" in str(raised.value)) == (method is Method.STATIC)
     assert left_over(repository) == []
 
@@ -285,7 +285,7 @@ def test_static_quantisation_without_calibration_is_refused_before_any_work(
 ):
     steps = []
     with pytest.raises(EvidenceError, match="--calibration DIR"):
-        release.export(
+        versions.export(
             spec,
             {"vgg16": weights},
             repository,
@@ -297,10 +297,10 @@ def test_static_quantisation_without_calibration_is_refused_before_any_work(
 
 def test_an_int8_member_takes_no_checkpoint_of_its_own(spec, repository, weights):
     with pytest.raises(UnknownMemberError, match="--checkpoint vgg16=FILE"):
-        release.export(spec, {"int8": weights}, repository)
+        versions.export(spec, {"int8": weights}, repository)
 
 
 @pytest.mark.parametrize("method", [Method.STATIC], indirect=True)
 def test_another_member_needs_no_evidence(spec, repository, weights):
-    (exported,) = release.export(spec, {"regnet": weights}, repository)
+    (exported,) = versions.export(spec, {"regnet": weights}, repository)
     assert exported.member == "regnet"

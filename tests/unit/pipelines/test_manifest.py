@@ -1,4 +1,4 @@
-"""What vouches for an artefact."""
+"""The manifest of a version, and the check of its files."""
 
 import json
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ def version(tmp_path):
     return tmp_path
 
 
-def test_an_untouched_version_is_vouched_for(version):
+def test_an_untouched_version_is_accepted(version):
     Manifest.read(version).verify(version)
 
 
@@ -40,7 +40,7 @@ def test_a_missing_artefact_is_reported(version):
         Manifest.read(version).verify(version)
 
 
-def test_no_manifest_means_nobody_vouches(version):
+def test_a_version_without_a_manifest_is_refused(version):
     (version / FILENAME).unlink()
     with pytest.raises(ManifestError, match=r"manifest\.json: missing"):
         Manifest.read(version)

@@ -1,4 +1,4 @@
-"""Exports checkpoints into a model repository: convert, quantise, gate, then publish."""
+"""Makes versions of members from checkpoints: convert, quantise, gate, then publish."""
 
 import importlib.metadata
 import json
@@ -107,7 +107,8 @@ def export(
             batched=spec.preprocessing.size is not None,
         )
         manifests = {
-            name: _vouch(spec, name, number, made[name], cpu_ms[name]) for name in planned.published
+            name: _write_manifest(spec, name, number, made[name], cpu_ms[name])
+            for name in planned.published
         }
         return [
             Exported(name, repository.publish(staging / name, models[name], number), manifest)
@@ -146,8 +147,10 @@ def _quantised(
     return _Made(replace(original, artefact=artefact, error=error), figures)
 
 
-def _vouch(spec: PipelineSpec, name: str, version: int, made: _Made, cpu_ms: float) -> Manifest:
-    """Writes a member's class map and manifest beside its artefact."""
+def _write_manifest(
+    spec: PipelineSpec, name: str, version: int, made: _Made, cpu_ms: float
+) -> Manifest:
+    """Writes the class map and the manifest of a member beside its artefact."""
     converted = made.converted
     folder = converted.artefact.parent
     class_map = folder / CLASS_MAP_FILENAME

@@ -11,8 +11,8 @@ import yaml
 from export import formats
 from export.errors import CheckpointError, ParityError, RepositoryError, UnknownMemberError
 from export.graph import ServedMember
-from export.release import export
 from export.repository import ModelRepository
+from export.versions import export
 from pipelines import protocol
 from pipelines.load import load_spec
 from pipelines.manifest import Manifest, sha256_of
@@ -36,7 +36,7 @@ def published(repository):
     return sorted(path for path in repository.root.rglob("*") if path.is_file())
 
 
-def test_a_version_comes_with_a_manifest_that_vouches_for_it(spec, repository, weights):
+def test_a_version_comes_with_a_manifest(spec, repository, weights):
     export(spec, {"vgg16": weights, "regnet": weights}, repository)
     folder = repository.root / "oral_cancer_vgg16" / "1"
     manifest = Manifest.read(folder)

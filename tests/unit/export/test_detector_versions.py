@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from export import detector, release
+from export import detector, versions
 from export.detector import Detector
 from export.errors import ParityError
 from export.quiet import quiet
@@ -73,7 +73,7 @@ def test_a_detector_is_published_with_both_of_its_differences(opened, tmp_path):
     seen = opened(Corner())
     repository = ModelRepository(tmp_path / "model_repository")
     steps = []
-    (exported,) = release.export(SPEC, {"mask_rcnn": tmp_path}, repository, on_step=steps.append)
+    (exported,) = versions.export(SPEC, {"mask_rcnn": tmp_path}, repository, on_step=steps.append)
     assert seen == [(tmp_path, "cervical_lesions")]
     manifest = Manifest.read(exported.folder)
     manifest.verify(exported.folder)
@@ -91,7 +91,7 @@ def test_an_artefact_that_finds_something_else_publishes_nothing(opened, tmp_pat
     opened(wrong)
     repository = ModelRepository(tmp_path / "model_repository")
     with pytest.raises(ParityError, match=r"mask_rcnn.*parity\.boxes"):
-        release.export(SPEC, {"mask_rcnn": tmp_path}, repository)
+        versions.export(SPEC, {"mask_rcnn": tmp_path}, repository)
     assert [path for path in repository.root.rglob("*") if path.is_file()] == []
 
 
@@ -105,6 +105,6 @@ def test_photos_keep_their_sizes_where_the_graph_resizes(opened, tmp_path, monke
         return original(opened, artefact, compared, spec)
 
     monkeypatch.setattr(detector, "parity", watched)
-    release.export(SPEC, {"mask_rcnn": tmp_path}, ModelRepository(tmp_path / "models"))
+    versions.export(SPEC, {"mask_rcnn": tmp_path}, ModelRepository(tmp_path / "models"))
     assert len(set(shapes)) >= 3
     assert np.all([shape[2] == 3 for shape in shapes])
