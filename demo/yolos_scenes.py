@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from demo import scenes
-from export import photos
-from pipelines.preprocessing import Preprocessing
+from inference.resize import fit
+from inference.rules import DecodeRules
 
 NONE = -1
 """Class of a place that no object takes."""
@@ -37,20 +37,19 @@ class Scenes:
 def drawn(
     count: int,
     seed: int,
-    preprocessing: Preprocessing,
+    rules: DecodeRules,
     on_drawing: Callable[[], None] = lambda: None,
 ) -> Scenes:
     """Scenes of several sizes, letterboxed; two seeds share none."""
-    height, width = preprocessing.size or (0, 0)
-    pixels = np.empty((count, height, width, 3), np.uint8)
+    pixels = np.empty((count, rules.height, rules.width, 3), np.uint8)
     boxes = np.zeros((count, scenes.MOST, 4), np.float32)
     classes = np.full((count, scenes.MOST), NONE)
     seeds = np.random.default_rng(seed).integers(2**62, size=count).tolist()
     for index, number in enumerate(seeds):
         scene = scenes.draw(number, *_SIZES[index % len(_SIZES)])
-        pixels[index] = np.asarray(photos.to_size(scene.image, preprocessing))
+        pixels[index] = np.asarray(fit(scene.image, rules)[0])
         there = slice(len(scene.classes))
-        boxes[index, there] = _shares(scene.boxes, scene.image, width, height)
+        boxes[index, there] = _shares(scene.boxes, scene.image, rules.width, rules.height)
         classes[index, there] = scene.classes
         on_drawing()
     return Scenes(*map(torch.from_numpy, (pixels, boxes, classes)))

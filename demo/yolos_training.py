@@ -15,6 +15,7 @@ from demo.yolos_scenes import drawn
 from demo.yolos_start import PATCH, start
 from export.detectors.yolos import DEMO_MARK, ServedYolos
 from export.graph import Normalisation
+from export.photos import decode_rules
 from pipelines.enums import Resize
 from pipelines.spec import PipelineSpec
 
@@ -57,8 +58,8 @@ def train(
     steps = schedule.steps(drawings) + drawings / _DRAWINGS_A_STEP + held_out / _JUDGED_A_STEP
     progress = Steps(steps, on_progress)
     progress.begin("drawing")
-    shape = spec.preprocessing
-    shown = drawn(drawings, 2 * seed, shape, lambda: progress.advance(1 / _DRAWINGS_A_STEP))
+    shape, rules = spec.preprocessing, decode_rules(spec)
+    shown = drawn(drawings, 2 * seed, rules, lambda: progress.advance(1 / _DRAWINGS_A_STEP))
     progress.begin(f"training {name}")
     generator = torch.Generator().manual_seed(seed)
     normalise = Normalisation(shape)
@@ -73,7 +74,7 @@ def train(
     progress.begin(f"checking {name}")
     figures = yolos_judging.judge(
         ServedYolos(model, shape).eval(),
-        drawn(held_out, 2 * seed + 1, shape),
+        drawn(held_out, 2 * seed + 1, rules),
         spec,
         lambda: progress.advance(1 / _JUDGED_A_STEP),
     )

@@ -12,6 +12,7 @@ from export import gate, photos
 from export.formats import Run
 from export.gate import GateError
 from export.photos import Pixels
+from inference.decision import probabilities, weighted_mean
 from pipelines.enums import Decoding, Task
 from pipelines.fast_decoding import PHOTOS_AT_LEAST, FastDecoding, facts_hash
 from pipelines.spec import PipelineSpec
@@ -85,8 +86,8 @@ class Pairs(Iterator[tuple[Pixels, Pixels]]):
         self, spec: PipelineSpec, files: Iterable[Path], on_photo: Callable[[], None]
     ) -> None:
         self.unchanged = 0
-        self._fast = spec.preprocessing
-        self._exact = self._fast.model_copy(update={"decoding": Decoding.EXACT})
+        self._fast = photos.decode_rules(spec)
+        self._exact = replace(self._fast, reserve=None)
         self._files = iter(files)
         self._on_photo = on_photo
 
@@ -110,11 +111,13 @@ def _with(
     artefacts: dict[str, Artefact],
 ) -> _Figures:
     """The figures after some photos more."""
-    exact, fast = (_opinions(spec, artefacts, np.stack(side)) for side in zip(*pairs, strict=True))
-    mean, mean_fast = (
-        np.average(each, axis=0, weights=spec.weights).astype(np.float32) for each in (exact, fast)
+    exact, fast = (
+        _probabilities(spec, artefacts, np.stack(side)) for side in zip(*pairs, strict=True)
     )
-    alike = gate.decided(mean, spec) == gate.decided(mean_fast, spec)
+    mean, mean_fast = (
+        weighted_mean(each, spec.weights).astype(np.float32) for each in (exact, fast)
+    )
+    alike = gate.predicted(mean, spec) == gate.predicted(mean_fast, spec)
     return replace(
         figures,
         agreed=figures.agreed + int(alike.sum()),
@@ -124,14 +127,16 @@ def _with(
     )
 
 
-def _opinions(
+def _probabilities(
     spec: PipelineSpec, artefacts: dict[str, Artefact], pixels: NDArray[np.uint8]
 ) -> NDArray[np.float64]:
-    """Probabilities FP64 [M, N, K] of the members in their order."""
+    """Probabilities FP64 [N, M, K] of the members in their order."""
     logits = [artefacts[name].run(pixels) for name in spec.members]
     if not all(np.isfinite(each).all() for each in logits):
         raise GateError("an artefact answers a number that is not finite")
-    return np.stack([gate.probabilities(each) for each in logits])
+    classes = len(spec.classes)
+    each = [probabilities(z, classes, name) for z, name in zip(logits, spec.members, strict=True)]
+    return np.stack(each, axis=1)
 
 
 def _require_fast(spec: PipelineSpec) -> None:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from export.errors import ExportError
 from export.formats import Run
 from export.labelled_photos import Evidence
+from inference.decision import predict, probabilities
+from inference.rules import DecisionRules
 from pipelines.manifest import GateFigures
 from pipelines.spec import PipelineSpec
 
@@ -93,38 +95,21 @@ def logits(run: Run, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate([run(pixels[start : start + _BATCH]) for start in starts])
 
 
-def decisions(numbers: NDArray[np.float32], spec: PipelineSpec) -> NDArray[np.int64]:
-    """The predicted classes INT64 [N] of one member's logits [N, K] or [N, 1]."""
-    return decided(probabilities(numbers), spec)
+def decisions(numbers: NDArray[np.float32], spec: PipelineSpec) -> NDArray[np.int32]:
+    """The predicted classes INT32 [N] of one member's finite logits [N, K] or [N, 1]."""
+    return predicted(probabilities(numbers, len(spec.classes), spec.name), spec)
 
 
-def probabilities(numbers: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The probabilities FP64 [N, K] of one member's logits [N, K] or, where K is 2, [N, 1]."""
-    z = numbers.astype(np.float64)
-    if z.shape[1] == 1:
-        z = np.concatenate([np.zeros_like(z), z], axis=1)
-    powers = np.exp(z - z.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+def predicted(p: NDArray[np.floating[Any]], spec: PipelineSpec) -> NDArray[np.int32]:
+    """The predicted classes INT32 [N] of probabilities [N, K], at the default threshold."""
+    rules = DecisionRules.from_spec(spec.model_dump(mode="json"))
+    return predict(p, rules.positive, rules.threshold)
 
 
-def decided(answers: NDArray[np.floating[Any]], spec: PipelineSpec) -> NDArray[np.int64]:
-    """The predicted classes INT64 [N] of probabilities [N, K].
-
-    By the contract's rule, as the decision step has it: the positive class where its probability
-    reaches the default threshold in FP32, else the largest, of equal ones the first.
-    """
-    p = answers.astype(np.float32)
-    if spec.threshold is None:
-        return np.asarray(p.argmax(axis=1), dtype=np.int64)
-    return np.asarray(p[:, 1] >= np.float32(spec.threshold.default), dtype=np.int64)
-
-
-def sensitivity(
-    predicted: NDArray[np.int64], labels: NDArray[np.int64], spec: PipelineSpec
-) -> float:
+def sensitivity(answers: NDArray[np.int32], labels: NDArray[np.int64], spec: PipelineSpec) -> float:
     """Share of the positive class's images that are found; of several classes the mean share."""
     classes = range(len(spec.classes)) if spec.positive is None else [1]
-    return float(np.mean([(predicted[labels == index] == index).mean() for index in classes]))
+    return float(np.mean([(answers[labels == index] == index).mean() for index in classes]))
 
 
 def _drop(before: float, after: float) -> float:

@@ -15,6 +15,7 @@ from evaluation.metrics.detection import match, mean_average_precision
 from evaluation.metrics.objects import Box, Found, Rle, Truth
 from export import formats, gate, object_drawings, photos
 from export.torchvision_ops import ensure_declared
+from inference.resize import fit
 from pipelines import protocol
 from pipelines.enums import Format, Task
 from pipelines.protocol import DetectorOutput
@@ -59,10 +60,10 @@ def _detection(spec: PipelineSpec, path: Path) -> str:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     height, width = spec.preprocessing.size or SIZE
-    truth, found = [], []
+    truth, found, rules = [], [], photos.decode_rules(spec)
     for number in range(SCENES):
         drawing = object_drawings.draw(spec.task, _FIRST_SCENE + number, width, height)
-        pixels = np.array(photos.to_size(drawing.image, spec.preprocessing))
+        pixels = np.array(fit(drawing.image, rules)[0])
         batched = spec.preprocessing.size is not None
         outputs = session.run(names, {protocol.MEMBER_INPUT: pixels[None] if batched else pixels})
         if batched:

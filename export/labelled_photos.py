@@ -107,7 +107,7 @@ def _require_disjoint(calibration: Iterable[Path], validation: Iterable[Path]) -
 
 def _pixels(spec: PipelineSpec, paths: list[Path]) -> tuple[NDArray[np.uint8], list[Path]]:
     """Those that can be read, UINT8 [N, H, W, 3], and which they are."""
-    pairs = list(photos.readable(paths, spec.preprocessing))
+    pairs = list(photos.readable(paths, photos.decode_rules(spec)))
     height, width = spec.preprocessing.size or (0, 0)
     pixels = np.empty((len(pairs), height, width, 3), np.uint8)
     for index, (_, image) in enumerate(pairs):

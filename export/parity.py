@@ -14,6 +14,7 @@ from export import object_drawings, photos
 from export.errors import ParityError
 from export.formats import Run
 from export.graph import ServedMember
+from inference.resize import fit
 from pipelines.enums import Task
 from pipelines.spec import PipelineSpec
 
@@ -56,11 +57,11 @@ def photos_to_compare(folder: Path | None, spec: PipelineSpec) -> list[NDArray[n
     Raises:
         ParityError: the folder holds no image that can be read.
     """
-    preprocessing = spec.preprocessing
+    rules = photos.decode_rules(spec)
     if folder is None:
         drawn = [_drawn(spec.task, number, *size) for number, size in enumerate(_SIZES)]
-        return [np.array(photos.to_size(image, preprocessing)) for image in drawn]
-    readable = photos.readable(photos.files_below(folder), preprocessing)
+        return [np.array(fit(image, rules)[0]) for image in drawn]
+    readable = photos.readable(photos.files_below(folder), rules)
     read = [pixels for _, pixels in itertools.islice(readable, _MOST_PHOTOS)]
     if not read:
         raise ParityError(f"{folder}: no image in it can be read")

@@ -1,6 +1,5 @@
 """Turns a pipeline's facts into Triton's `config.pbtxt` files, through Triton's own protobuf."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -58,14 +57,8 @@ def _decode(spec: PipelineSpec) -> pb.ModelConfig:
     )
     _take(config, [tensors.ENCODED])
     _give(config, tensors.decoded(spec))
-    _set_recipe(config, spec)
-    _set(config, "threads", str(spec.serving.decode.threads))
+    _set_spec(config, spec)
     return config
-
-
-def _set_recipe(config: pb.ModelConfig, spec: PipelineSpec) -> None:
-    _set(config, "preprocessing", spec.preprocessing.model_dump_json(exclude_none=True))
-    _set(config, "limits", spec.limits.model_dump_json(exclude_none=True))
 
 
 def _member(spec: PipelineSpec, name: str) -> pb.ModelConfig:
@@ -104,43 +97,8 @@ def _decision(spec: PipelineSpec) -> pb.ModelConfig:
     )
     _take(config, tensors.decided_on(spec))
     _give(config, tensors.answered(spec))
-    facts: dict[str, object] = {
-        "classes": spec.classes,
-        "positive": spec.positive,
-        "threshold": spec.threshold and spec.threshold.model_dump(),
-        "members": list(spec.members),
-        "weights": spec.weights,
-        "uncertainty": spec.uncertainty
-        and spec.uncertainty.model_dump(
-            include={
-                level: {"disagreement_at_most", "margin_at_least"} for level in ("low", "medium")
-            }
-        ),
-    }
-    if not classification:
-        facts["masks"] = spec.task is Task.SEGMENTATION
-    _set(config, "decision", json.dumps(facts))
-    models = {name: _asked_as(spec, name) for name in spec.members}
-    _set(config, "models", json.dumps(models))
-    if spec.serving.one_process:
-        _set_recipe(config, spec)
-    _set(config, protocol.Delta.RELEASE, spec.release)
+    _set_spec(config, spec)
     return config
-
-
-def _asked_as(spec: PipelineSpec, name: str) -> dict[str, object]:
-    """What the decision step has to know of a member."""
-    facts: dict[str, object] = {
-        "name": protocol.member_model(spec.name, name),
-        "max_batch": spec.max_batch(name),
-    }
-    if not spec.serving.one_process:
-        return facts
-    member = spec.members[name]
-    facts |= {"artefact": member.format.filename, "threads": member.threads}
-    if member.acceleration is None:
-        return facts
-    return facts | {"acceleration": member.acceleration, "tolerance": spec.parity.tolerance}
 
 
 def _ensemble(spec: PipelineSpec) -> pb.ModelConfig:
@@ -159,7 +117,7 @@ def _ensemble(spec: PipelineSpec) -> pb.ModelConfig:
         config.ensemble_scheduling.step.add(
             model_name=model, model_version=-1, input_map=_same(inputs), output_map=_same(outputs)
         )
-    _set(config, protocol.PIPELINE_PARAMETER, spec.model_dump_json())
+    _set_spec(config, spec)
     return config
 
 
@@ -198,3 +156,8 @@ def _same(named: Iterable[Tensor]) -> dict[str, str]:
 
 def _set(config: pb.ModelConfig, key: str, value: str) -> None:
     config.parameters[key].string_value = value
+
+
+def _set_spec(config: pb.ModelConfig, spec: PipelineSpec) -> None:
+    """Gives a step its only source of facts; nothing beside it repeats one."""
+    _set(config, protocol.PIPELINE_PARAMETER, spec.model_dump_json())

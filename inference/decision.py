@@ -5,73 +5,22 @@ Everything is computed in float64 and answered in FP32. Where a number is compar
 decision: `probabilities[positive] >= threshold` holds in the answer exactly if it was decided.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import RefusedError
+from inference.rules import Band, DecisionRules
 from pipelines.protocol import Refusal
 
 Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 HIGH = 2
-NOT_ASKED = -1
-
-
-@dataclass(frozen=True)
-class Band:
-    """An uncertainty level that holds up to a disagreement and down to a margin."""
-
-    disagreement_at_most: float
-    margin_at_least: float
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a pipeline's YAML says about its decision."""
-
-    classes: tuple[str, ...]
-    positive: int | None
-    """Index of the positive class; None where there is none, and the largest probability wins."""
-    threshold: float | None
-    members: tuple[str, ...]
-    weights: tuple[float, ...]
-    """Of the members in their order; their sum is 1. Who has 0 answers only when asked alone."""
-    low: Band
-    medium: Band
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Reads the config parameter `decision`.
-
-        Raises:
-            KeyError, TypeError, ValueError: a fact is missing, unknown or contradicts another.
-        """
-        data = json.loads(text)
-        classes, positive = tuple(data["classes"]), data["positive"]
-        facts = cls(
-            classes=classes,
-            positive=None if positive is None else classes.index(positive),
-            threshold=None if positive is None else float(data["threshold"]["default"]),
-            members=tuple(data["members"]),
-            weights=tuple(map(float, data["weights"])),
-            low=_band(data["uncertainty"]["low"]),
-            medium=_band(data["uncertainty"]["medium"]),
-        )
-        if len(facts.weights) != len(facts.members) or not np.isclose(sum(facts.weights), 1):
-            raise ValueError("weights: one for each member, and 1 in all")
-        return facts
-
-    def heard(self, member: int | None) -> tuple[int, ...]:
-        """Indices of the members that answer: the one that a request chose, else all of weight."""
-        if member is not None:
-            return (member,)
-        return tuple(index for index, weight in enumerate(self.weights) if weight > 0)
+NO_PREDICTION = -1
 
 
 @dataclass(frozen=True)
@@ -81,9 +30,9 @@ class Answer:
     probabilities: Float32
     """[N, K], the weighted mean."""
     member_probabilities: Float32
-    """[N, M, K], in the members' order; NaN where a member was not asked."""
+    """[N, M, K], in the members' order; NaN where a member did not answer."""
     member_prediction: Int32
-    """[N, M], by the same rule and threshold as `prediction`; -1 where a member was not asked."""
+    """[N, M], by the same rule and threshold as `prediction`; -1 where a member did not answer."""
     prediction: Int32
     """[N], index into the classes."""
     confidence: Float32
@@ -99,45 +48,44 @@ class Answer:
 
 
 def decide(
-    logits: Mapping[int, NDArray[np.floating[Any]]], facts: Facts, threshold: float | None
+    logits: Mapping[int, NDArray[np.floating[Any]]], rules: DecisionRules, threshold: float | None
 ) -> Answer:
     """Decides on N images.
 
     Args:
-        logits: of each member that is heard, by its index: [N, K] or, of a binary pipeline, [N, 1].
-            One that is heard alone has all the weight.
-        facts: the pipeline's.
+        logits: of each member that answers, by its index: [N, K] or, of a binary pipeline, [N, 1].
+            One that answers alone has all the weight.
+        rules: the pipeline's.
         threshold: the request's, None for the pipeline's.
 
     Raises:
         RefusedError: a member's logits are not finite or not of a shape that fits.
     """
-    classes, heard = len(facts.classes), list(logits)
+    classes, answering = len(rules.classes), list(logits)
     members = np.stack(
         [
-            probabilities(numbers, classes, facts.members[index])
+            probabilities(numbers, classes, rules.members[index])
             for index, numbers in logits.items()
         ],
         axis=1,
     )
-    weights = np.array([facts.weights[index] for index in heard] if len(heard) > 1 else [1.0])
-    mean = np.einsum("m,nmk->nk", weights / weights.sum(), members)
-
-    threshold = facts.threshold if threshold is None else threshold
-    prediction = predict(mean, facts.positive, threshold)
-    predictions = predict(members, facts.positive, threshold)
+    alone = len(answering) == 1
+    mean = weighted_mean(members, [1.0] if alone else [rules.weights[index] for index in answering])
+    threshold = rules.threshold if threshold is None else threshold
+    prediction = predict(mean, rules.positive, threshold)
+    predictions = predict(members, rules.positive, threshold)
     disagreement = largest_distance(members)
     level = uncertainty_level(
         disagreement,
-        margin(mean, facts.positive, threshold),
+        margin(mean, rules.positive, threshold),
         opposed=predictions.min(axis=1) != predictions.max(axis=1),
-        bands=(facts.low, facts.medium),
+        bands=(rules.low, rules.medium),
     )
     images = len(mean)
-    member_probabilities = np.full((images, len(facts.members), classes), np.nan, np.float32)
-    member_probabilities[:, heard] = members
-    member_prediction = np.full((images, len(facts.members)), NOT_ASKED, np.int32)
-    member_prediction[:, heard] = predictions
+    member_probabilities = np.full((images, len(rules.members), classes), np.nan, np.float32)
+    member_probabilities[:, answering] = members
+    member_prediction = np.full((images, len(rules.members)), NO_PREDICTION, np.int32)
+    member_prediction[:, answering] = predictions
     answered = mean.astype(np.float32)
     return Answer(
         probabilities=answered,
@@ -181,7 +129,13 @@ def probabilities(numbers: NDArray[np.floating[Any]], classes: int, member: str)
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def predict(p: Float64, positive: int | None, threshold: float | None) -> Int32:
+def weighted_mean(members: Float64, weights: Sequence[float]) -> Float64:
+    """The mean of M members' probabilities, [N, M, K] to [N, K]; weights are normalised to 1."""
+    shares = np.asarray(weights) / np.sum(weights)
+    return np.asarray(np.einsum("m,nmk->nk", shares, members))
+
+
+def predict(p: NDArray[np.floating[Any]], positive: int | None, threshold: float | None) -> Int32:
     """Index of the predicted class from probabilities [..., K].
 
     Binary: the positive class if its probability reaches the threshold. Else the largest; of
@@ -233,7 +187,3 @@ def uncertainty_level(
         for band in bands
     )
     return np.asarray(np.select([low & ~opposed, medium], [0, 1], HIGH), dtype=np.int32)
-
-
-def _band(data: dict[str, Any]) -> Band:
-    return Band(float(data["disagreement_at_most"]), float(data["margin_at_least"]))

@@ -2,8 +2,6 @@
 
 Under the profile `fast` libjpeg decodes a JPEG at a half, a quarter or an eighth of its size
 (docs/decisions/0014); all else is the same.
-
-Pure: it knows no Triton, so that tests and tools outside can run the very same steps.
 """
 
 from collections.abc import Iterable
@@ -14,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from inference import scaling
 from inference.colour import to_rgb
 from inference.errors import RefusedError
-from inference.recipe import Recipe
-from inference.resize import Geometry, fit, resized_size
+from inference.resize import Geometry, fit, resized_size, scaled_size
+from inference.rules import DecodeRules
 from pipelines.protocol import Refusal
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
@@ -35,7 +32,7 @@ class Decoded:
     geometry: Geometry
 
 
-def decode(data: bytes, recipe: Recipe) -> Decoded:
+def decode(data: bytes, rules: DecodeRules) -> Decoded:
     """One encoded image as RGB pixels; of several frames the first.
 
     Raises:
@@ -44,14 +41,14 @@ def decode(data: bytes, recipe: Recipe) -> Decoded:
     """
     if not data:
         raise RefusedError(Refusal.IMAGE_EMPTY, "the file is empty. Send the image's bytes.")
-    if len(data) > recipe.max_bytes:
+    if len(data) > rules.max_bytes:
         raise RefusedError(
             Refusal.IMAGE_TOO_LARGE,
-            f"the file has {len(data)} bytes, the limit is {recipe.max_bytes}. "
+            f"the file has {len(data)} bytes, the limit is {rules.max_bytes}. "
             "Send a smaller image or compress it more.",
         )
     try:
-        return _decode(data, recipe)
+        return _decode(data, rules)
     except RefusedError:
         raise
     except UnidentifiedImageError as error:
@@ -69,8 +66,8 @@ def decode(data: bytes, recipe: Recipe) -> Decoded:
         raise _undecodable(error) from None
 
 
-def in_turn(images: Iterable[Decoded], count: int) -> list[Decoded]:
-    """Takes the images of one request; where they are several, a refusal says whose it is.
+def collect(images: Iterable[Decoded], count: int) -> list[Decoded]:
+    """The images of one request; where they are several, a refusal says which one it is about.
 
     Raises:
         RefusedError: the first image that is refused.
@@ -97,42 +94,42 @@ def upright(image: Image.Image) -> Image.Image:
     return to_rgb(image)
 
 
-def _decode(data: bytes, recipe: Recipe) -> Decoded:
+def _decode(data: bytes, rules: DecodeRules) -> Decoded:
     with Image.open(BytesIO(data), formats=FORMATS) as image:  # reads the header only
-        _check_pixels(image, recipe)
-        _check_aspect(image, recipe)
-        shrunk = _scale(image, recipe)
-        fitted, geometry = fit(upright(image), recipe, shrunk)
+        _check_pixels(image, rules)
+        _check_aspect(image, rules)
+        shrunk = _scale(image, rules)
+        fitted, geometry = fit(upright(image), rules, shrunk)
         return Decoded(np.array(fitted, dtype=np.uint8), geometry)
 
 
-def _scale(image: Image.Image, recipe: Recipe) -> int:
+def _scale(image: Image.Image, rules: DecodeRules) -> int:
     """Has an opened JPEG decoded at the size that `fast` needs; returns what divides its sides."""
     whole = image.size
-    if recipe.reserve is not None:
+    if rules.reserve is not None:
         # What is no JPEG stays as it is.
-        target = recipe.width, recipe.height
-        image.draft("RGB", scaling.scaled_size(whole, target, recipe.reserve))
+        target = rules.width, rules.height
+        image.draft("RGB", scaled_size(whole, target, rules.reserve))
     return whole[0] // image.width
 
 
-def _check_pixels(image: Image.Image, recipe: Recipe) -> None:
+def _check_pixels(image: Image.Image, rules: DecodeRules) -> None:
     """Refuses by the header alone what decoding would blow up to more than the limit."""
     tile_sides = [getattr(image, "tag_v2", {}).get(tag, 0) for tag in _TIFF_TILE_SIDES]
-    for width, height in (image.size, tuple(tile_sides), resized_size(image.size, recipe)):
-        if width * height > recipe.max_pixels:
+    for width, height in (image.size, tuple(tile_sides), resized_size(image.size, rules)):
+        if width * height > rules.max_pixels:
             raise _too_large(
                 f"the image is decoded to {width} x {height} pixels, "
-                f"the limit is {recipe.max_pixels} in all."
+                f"the limit is {rules.max_pixels} in all."
             )
 
 
-def _check_aspect(image: Image.Image, recipe: Recipe) -> None:
-    if recipe.max_aspect is not None and max(image.size) > recipe.max_aspect * min(image.size):
+def _check_aspect(image: Image.Image, rules: DecodeRules) -> None:
+    if rules.max_aspect is not None and max(image.size) > rules.max_aspect * min(image.size):
         raise RefusedError(
             Refusal.IMAGE_SHAPE,
             f"the image is {image.width} x {image.height} pixels: its long side may be at most "
-            f"{recipe.max_aspect:g} times the short one. Crop it.",
+            f"{rules.max_aspect:g} times the short one. Crop it.",
         )
 
 

@@ -14,11 +14,10 @@ from PIL import Image, ImageDraw
 
 from inference.decode import FORMATS, upright
 from inference.detections import Detections
-from inference.labels import write
+from inference.labels import Box, write
 from inference.masks import Stretched
 from inference.outlines import outlines
 from inference.palette import BLACK, colour
-from inference.placing import Box
 
 LONGEST = 2048
 SHORTEST = 448

@@ -1,15 +1,15 @@
-"""The one exception by which a backend refuses a single request."""
+"""Why one image or one answer of a model is refused."""
 
-from pipelines.protocol import Refusal, refusal
+from pipelines.protocol import Refusal
 
 
 class RefusedError(Exception):
-    """A request that gets no answer; the others of its batch do.
+    """One request gets no answer; others of its batch do.
 
-    `str()` of it is the error message for Triton: the code in brackets, then the text.
+    `str()` of it names the problem and the remedy, and nothing of the image's content.
     """
 
     def __init__(self, code: Refusal, text: str) -> None:
-        super().__init__(refusal(code, text))
+        super().__init__(text)
         self.code = code
         self.text = text

@@ -7,7 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.recipe import Recipe
+from inference.rules import DecodeRules
+from pipelines.enums import Resize
+
+_EIGHTHS = (8, 4, 2)
+"""What libjpeg divides by at little cost: 4, 2 or 1 of 8 x 8 coefficients are left in a row."""
 
 
 @dataclass(frozen=True)
@@ -38,43 +42,68 @@ class Geometry:
         return np.array((self.height, self.width, *affine), dtype=np.float64)
 
 
-def fit(image: Image.Image, recipe: Recipe, shrunk: int = 1) -> tuple[Image.Image, Geometry]:
-    """Resizes as the recipe says, by Pillow.
+def fit(image: Image.Image, rules: DecodeRules, shrunk: int = 1) -> tuple[Image.Image, Geometry]:
+    """Resizes as the rules say, by Pillow.
 
     Args:
         image: upright.
-        recipe: how.
+        rules: how.
         shrunk: what the whole image's sides were divided by already; the geometry is the whole's.
     """
     width, height = image.width * shrunk, image.height * shrunk
-    size = resized_size((width, height), recipe)
-    resized = image if recipe.resize == "none" else image.resize(size, recipe.interpolation)
+    size = resized_size((width, height), rules)
+    resized = image if rules.resize is Resize.NONE else image.resize(size, rules.interpolation)
     left = top = 0
-    if recipe.resize == "crop":
+    if rules.resize is Resize.CROP:
         # round() as in torchvision's CenterCrop: half a pixel goes to the even side.
-        left = -round((resized.width - recipe.width) / 2)
-        top = -round((resized.height - recipe.height) / 2)
-        fitted = resized.crop((-left, -top, recipe.width - left, recipe.height - top))
-    elif recipe.resize == "letterbox":
-        left, top = (recipe.width - resized.width) // 2, (recipe.height - resized.height) // 2
-        fitted = Image.new("RGB", (recipe.width, recipe.height), (recipe.fill,) * 3)
+        left = -round((resized.width - rules.width) / 2)
+        top = -round((resized.height - rules.height) / 2)
+        fitted = resized.crop((-left, -top, rules.width - left, rules.height - top))
+    elif rules.resize is Resize.LETTERBOX:
+        left, top = (rules.width - resized.width) // 2, (rules.height - resized.height) // 2
+        fitted = Image.new("RGB", (rules.width, rules.height), (rules.fill,) * 3)
         fitted.paste(resized, (left, top))
     else:
         fitted = resized
     return fitted, Geometry(height, width, size[0] / width, size[1] / height, left, top)
 
 
-def resized_size(size: tuple[int, int], recipe: Recipe) -> tuple[int, int]:
+def resized_size(size: tuple[int, int], rules: DecodeRules) -> tuple[int, int]:
     """Width and height of the whole image after the resize, before a crop or a border."""
     width, height = size
-    match recipe.resize:
-        case "none":
+    match rules.resize:
+        case Resize.NONE:
             return size
-        case "crop":  # the short side at the target, the long one truncated
-            side, short = max(recipe.height, recipe.width), max(1, min(size))
+        case Resize.CROP:  # the short side at the target, the long one truncated
+            side, short = max(rules.height, rules.width), max(1, min(size))
             return int(side * width / short), int(side * height / short)
-        case "letterbox":
-            scale = min(recipe.width / width, recipe.height / height)
+        case Resize.LETTERBOX:
+            scale = min(rules.width / width, rules.height / height)
             return max(1, round(width * scale)), max(1, round(height * scale))
         case _:
-            return recipe.width, recipe.height
+            return rules.width, rules.height
+
+
+def scaled_size(size: tuple[int, int], target: tuple[int, int], reserve: int) -> tuple[int, int]:
+    """The smallest size to decode a JPEG at under `fast` decoding.
+
+    Both sides are divided by 8, 4, 2 or 1, always without a remainder: a last column that shows
+    less than the others would shift the image by a fraction of a pixel. Either way round, the
+    short side keeps `reserve` pixels for each one of the target's long side, so the EXIF
+    orientation does not matter.
+
+    Args:
+        size: width and height of the whole image.
+        target: width and height that it is then resized to; of a crop, that is cut out.
+        reserve: pixels, along each side, that are left for each one of the target; 1 or more.
+
+    Returns:
+        Width and height; `size` where nothing can be saved.
+    """
+    width, height = size
+    for divisor in _EIGHTHS:
+        if width % divisor == height % divisor == 0 and (
+            min(size) // divisor >= reserve * max(target)
+        ):
+            return width // divisor, height // divisor
+    return size

@@ -91,7 +91,7 @@ class Delta(StrEnum):
 DEFAULT_PIPELINE = "oral_cancer"
 """The pipeline of routes and commands that name none."""
 PIPELINE_PARAMETER = "pipeline"
-"""Parameter of an ensemble's config that holds the whole spec as JSON."""
+"""Parameter of the configs of an ensemble and its steps: the whole spec as JSON."""
 
 
 CONFIG_FILENAME = "config.pbtxt"

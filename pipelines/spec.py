@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from pipelines import protocol
+from pipelines import derived, protocol
 from pipelines.enums import Acceleration, Decoding, Format, Kind, Resize, Task
 from pipelines.fact import Facts, Label, Name, Positive, Probability
 from pipelines.member import Member
@@ -147,8 +147,7 @@ class PipelineSpec(Facts):
     @property
     def weights(self) -> tuple[float, ...]:
         """The members' weights in their order, normalised to 1."""
-        weights = [member.weight or 0.0 for member in self.members.values()]
-        return tuple(weight / sum(weights) for weight in weights)
+        return derived.normalised_weights(member.weight for member in self.members.values())
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -178,9 +177,11 @@ class PipelineSpec(Facts):
 
         0 where images keep their sizes: the graph takes one and adds the batch dimension itself.
         """
-        if self.preprocessing.size is None:
-            return 0
-        return min(self.members[member].max_batch or self.serving.max_batch, self.serving.max_batch)
+        return derived.max_batch(
+            one_size=self.preprocessing.size is not None,
+            member=self.members[member].max_batch,
+            pipeline=self.serving.max_batch,
+        )
 
     def logits(self, member: str) -> int:
         """How many numbers a member of a classification gives for an image."""

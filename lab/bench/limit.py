@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lab.bench.opinion import Opinion
+from lab.bench.ensemble import Ensemble
 from lab.bench.plan import Plan
 
 
@@ -22,7 +22,7 @@ class Limit:
 
     def __init__(self, photos: list[bytes], threads: int) -> None:
         self._photos, self._threads = photos, threads
-        self._opinion = Opinion(Plan.of_environment(), threads)
+        self._ensemble = Ensemble(Plan.of_environment(), threads)
         self._pool = ThreadPoolExecutor(threads)
 
     def reference(self) -> dict[str, Any]:
@@ -47,10 +47,10 @@ class Limit:
         return [self._photos[(first + each) % len(self._photos)] for each in range(size)]
 
     def _run(self, photos: list[bytes]) -> list[list[float]]:
-        decode = self._opinion.decode
+        decode = self._ensemble.decode
         # A pool of one thread would only hand things to and fro.
         decoded = map(decode, photos) if self._threads == 1 else self._pool.map(decode, photos)
-        answer: list[list[float]] = self._opinion.probabilities(list(decoded)).tolist()
+        answer: list[list[float]] = self._ensemble.probabilities(list(decoded)).tolist()
         return answer
 
 

@@ -4,9 +4,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
-
-from lab.bench.photo import Recipe
+from typing import Any, Self
 
 VARIABLE = "BENCH_PLAN"
 """Environment variable with the path of the plan."""
@@ -22,11 +20,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Plan:
-    """One workload's models, their weights, and how photos reach them."""
+    """One workload's models, their weights, and the pipeline's facts."""
 
     members: tuple[Member, ...]
-    classes: tuple[str, ...]
-    recipe: Recipe
+    spec: dict[str, Any]
+    """The served spec as JSON (`inference.rules.Spec`)."""
 
     @classmethod
     def of_environment(cls) -> Self:
@@ -34,8 +32,7 @@ class Plan:
         facts = json.loads(Path(os.environ[VARIABLE]).read_text("utf-8"))
         return cls(
             members=tuple(Member(**member) for member in facts["members"]),
-            classes=tuple(facts["classes"]),
-            recipe=Recipe(**facts["recipe"]),
+            spec=facts["spec"],
         )
 
     def write(self, path: Path) -> Path:

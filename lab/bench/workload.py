@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.bench.photo import Recipe
 from lab.bench.plan import Member, Plan
 from lab.errors import LabError
 from pipelines.enums import Decoding
@@ -42,21 +41,13 @@ class Workload:
             spec = load_spec(PIPELINE, profile=self.profiles[decoding])
         except SpecError as error:
             raise LabError(str(error)) from None
-        facts = spec.preprocessing
-        if facts.size is None or facts.interpolation is None:
-            raise LabError(f"{PIPELINE}: the pipeline keeps images' sizes: nothing to compare")
         weights = {name: member.weight for name, member in spec.members.items() if member.weight}
         asked = {self.alone: 1.0} if self.alone else weights
         return Plan(
             members=tuple(
                 Member(str(_newest(repository, name)), weight) for name, weight in asked.items()
             ),
-            classes=spec.classes,
-            recipe=Recipe(
-                *facts.size,
-                facts.interpolation,
-                facts.reserve if decoding is Decoding.FAST else None,
-            ),
+            spec=spec.model_dump(mode="json"),
         )
 
 

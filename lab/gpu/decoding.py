@@ -3,22 +3,21 @@
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from lab.bench.photo import Recipe, decode
+from inference.decode import decode
+from inference.rules import DecodeRules
 from pipelines.spec import PipelineSpec
 
 
 def images_per_core_second(photos: Sequence[bytes], spec: PipelineSpec, seconds: float) -> float:
     """JPEGs that one core decodes and resizes in a second of its time, exactly as in training."""
-    size, interpolation = spec.preprocessing.size, spec.preprocessing.interpolation
-    if size is None or interpolation is None:
-        raise ValueError(f"{spec.name} keeps images' sizes")
-    recipe, done = Recipe(*size, interpolation), 0
-    decode(photos[0], recipe)
+    rules, done = replace(DecodeRules.from_spec(spec.model_dump(mode="json")), reserve=None), 0
+    decode(photos[0], rules)
     start = time.thread_time()
     while (taken := time.thread_time() - start) < seconds:
-        decode(photos[done % len(photos)], recipe)
+        decode(photos[done % len(photos)], rules)
         done += 1
     return done / taken
 

@@ -1,4 +1,4 @@
-"""What runs an artefact, and ONNX Runtime's way to."""
+"""What runs an artefact, and the options of ONNX Runtime, which is one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -16,21 +16,20 @@ class Engine(Protocol):
         """One forward pass: the outputs of these names, in their order."""
 
 
-class Opening(Protocol):
-    """Opens an artefact, each time anew."""
+class EngineFactory(Protocol):
+    """Opens one artefact; each call opens it again."""
 
     def __call__(self, threads: int, *, alone: bool) -> Engine:
-        """An engine with so many threads for a pass; `alone`: one that runs while others rest."""
+        """An engine with so many threads a pass; `alone`: it runs only while others are idle."""
 
 
-def options(threads: int, *, spinning: bool) -> onnxruntime.SessionOptions:
+def session_options(threads: int, *, spinning: bool) -> onnxruntime.SessionOptions:
     """Options of an ONNX Runtime session.
 
     Args:
         threads: for one operator; 0 for as many as there are cores.
-        spinning: whether they spin until the pass is over. Small operators are over before a
-            thread that sleeps has woken up; but while others compute, threads that spin take the
-            cores from them.
+        spinning: whether threads spin until the pass is over. Small operators end before a
+            sleeping thread wakes up; but spinning threads take the cores from other processes.
     """
     made = onnxruntime.SessionOptions()
     made.intra_op_num_threads = threads

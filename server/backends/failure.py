@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import triton_python_backend_utils as pb_utils
 
 from inference.errors import RefusedError
-from pipelines.protocol import Refusal
+from pipelines.protocol import Refusal, refusal
 
 Response: TypeAlias = Any
 """pb_utils.InferenceResponse, which exists inside Triton only."""
@@ -15,7 +15,7 @@ Response: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Failure:
-    """A message and Triton's code for it, of which any number of responses can be made."""
+    """A message and Triton's code, for any number of responses."""
 
     message: str
     code: int
@@ -30,17 +30,17 @@ class Failure:
 
 
 def refused(error: RefusedError) -> Failure:
-    """The failure of a request that is refused: a member's fault or the caller's."""
+    """The failure of a refused request: INTERNAL where a member is at fault, else INVALID_ARG."""
     codes = pb_utils.TritonError
     code = codes.INTERNAL if error.code is Refusal.MODEL_OUTPUT else codes.INVALID_ARG
-    return Failure(str(error), code)
+    return Failure(refusal(error.code, error.text), code)
 
 
 def unexpected(model: str, error: Exception) -> Failure:
-    """The failure of a request for a reason that nobody thought of.
+    """The failure of a request by an error that no code expects.
 
-    The log is told the kind of the error and the line that raised it, the caller neither: an
-    error's words may hold what a request held.
+    The log gets the error's type and the line that raised it, the caller neither. No one gets its
+    message, which may quote the request.
     """
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{last.name}, {last.filename}:{last.lineno}"

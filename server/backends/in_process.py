@@ -1,9 +1,8 @@
-"""Members that a decision step runs itself, for networks that are small beside the way to others.
+"""Decoding and members that run in the decision step's own process, for small networks.
 
 Only inside Triton: it needs pb_utils.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,22 +12,21 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.decode import decode, in_turn
-from inference.recipe import Recipe
+from inference.decode import collect, decode
+from inference.rules import DecodeRules, Spec
 from pipelines import protocol
-from pipelines.protocol import Delta
-from server.backends.engine import CPU, Engine, Opening, options
-from server.backends.members import Call, Reply
+from pipelines.enums import Acceleration, Format
+from server.backends.engine import CPU, Engine, EngineFactory, session_options
+from server.backends.members import Call, MemberResult
 from server.backends.session import Session
 
 
-class Decoding:
+class LocalDecoder:
     """Decodes the images of a request, as the backend `image_decode` does."""
 
-    def __init__(self, parameters: Mapping[str, str]) -> None:
-        """Reads the recipe from a config's parameters."""
-        self._recipe = Recipe.from_json(parameters["preprocessing"], parameters["limits"])
-        # The recipe's own limit is checked instead, before anything is decoded.
+    def __init__(self, spec: Spec) -> None:
+        self._rules = DecodeRules.from_spec(spec)
+        # The pipeline's own limit is checked instead, before anything is decoded.
         Image.MAX_IMAGE_PIXELS = None
 
     def __call__(self, files: NDArray[np.object_]) -> NDArray[np.uint8]:
@@ -38,66 +36,62 @@ class Decoding:
             RefusedError: one of the images is refused.
         """
         files = files.reshape(-1)
-        images = in_turn((decode(file, self._recipe) for file in files), len(files))
+        images = collect((decode(file, self._rules) for file in files), len(files))
         if len(images) == 1:
             return images[0].pixels[None]
         return np.stack([image.pixels for image in images])
 
 
-class InProcess:
-    """Sessions of all members, opened from the artefacts that the launcher vouched for."""
+class LocalMembers:
+    """Sessions of all members, opened from the artefacts that the launcher has verified."""
 
     def __init__(
         self,
+        spec: Spec,
         folder: Path,
-        parameters: Mapping[str, str],
+        artefacts: Mapping[str, Any],
         processes: int,
-        rest: Callable[[], bool],
+        siblings_idle: Callable[[], bool],
     ) -> None:
-        """Opens them; raises what their engine says where it cannot.
+        """Opens them; raises what their engine raises where it cannot.
 
         Args:
+            spec: of a pipeline whose members are all ONNX.
             folder: the decision model's, beside those of the members.
-            parameters: of its config.
+            artefacts: the launcher's (`protocol.Delta.ARTEFACTS`).
             processes: that do the same beside this one, itself among them.
-            rest: whether all others rest.
+            siblings_idle: whether no other process computes.
         """
-        artefacts: dict[str, Any] = json.loads(parameters[Delta.ARTEFACTS])
-        models: dict[str, Any] = json.loads(parameters["models"])
-        self._sessions = {
-            model["name"]: Session(
-                model["name"],
-                _opening(folder.parent / model["name"] / artefacts[member]["version"], model),
-                model["threads"],
-                processes,
-                rest,
+        self._sessions: dict[str, Session] = {}
+        for name, member in spec["members"].items():
+            model = protocol.member_model(spec["name"], name)
+            version = folder.parent / model / artefacts[name]["version"]
+            create = _factory(version / Format(member["format"]).filename, member, spec)
+            self._sessions[model] = Session(
+                model, create, member["threads"], processes, siblings_idle
             )
-            for member, model in models.items()
-        }
 
-    def answer(self, calls: Sequence[Call], outputs: Sequence[str]) -> list[Reply]:
+    def run(self, calls: Sequence[Call], outputs: Sequence[str]) -> list[MemberResult]:
         """Runs one call after the other: this process has one core's share."""
-        replies: list[Reply] = []
+        results: list[MemberResult] = []
         for model, pixels in calls:
             found = self._sessions[model.name].run(outputs, {protocol.MEMBER_INPUT: pixels})
-            replies.append(
+            results.append(
                 dict(zip(outputs, found, strict=True)) if isinstance(found, list) else found
             )
-        return replies
+        return results
 
 
-def _opening(folder: Path, model: Mapping[str, Any]) -> Opening:
-    path = folder / model["artefact"]
-
+def _factory(path: Path, member: Mapping[str, Any], spec: Spec) -> EngineFactory:
     def with_onnxruntime(threads: int, *, alone: bool) -> Engine:
-        made = options(threads, spinning=alone)
-        engine: Engine = onnxruntime.InferenceSession(path, made, [CPU])
+        options = session_options(threads, spinning=alone)
+        engine: Engine = onnxruntime.InferenceSession(path, options, [CPU])
         return engine
 
     def with_openvino(threads: int, *, alone: bool) -> Engine:
         # Few profiles want it, and it takes a moment to load.
-        from server.backends.openvino_engine import opened  # noqa: PLC0415
+        from server.backends.openvino_engine import open_engine  # noqa: PLC0415
 
-        return opened(path, model["tolerance"], threads)
+        return open_engine(path, spec["parity"]["tolerance"], threads)
 
-    return with_openvino if "acceleration" in model else with_onnxruntime
+    return with_openvino if member["acceleration"] == Acceleration.OPENVINO else with_onnxruntime

@@ -1,10 +1,9 @@
-"""Asking members: many questions, in as few calls as a model's batch allows.
+"""Runs members on the images of many requests, in as few calls as a model's batch allows.
 
-Called from a decision step, all at once, and not as parallel steps of Triton's ensemble: those
+A decision step calls all members at once itself: as parallel steps of Triton's ensemble they would
 crash Triton when a caller cancels (docs/decisions/0006). Only inside Triton: it needs pb_utils.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,16 +14,19 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from inference.rules import Spec
 from pipelines import protocol
+from pipelines.derived import max_batch
+from pipelines.enums import Resize
 from server.backends.failure import Failure
-from server.backends.rows import missing
+from server.backends.rows import missing_rows
 
 _THREADS = ThreadPoolExecutor(thread_name_prefix="member")
 """They wait for Triton, without the GIL."""
 
 Outputs: TypeAlias = dict[str, NDArray[Any]]
-Reply: TypeAlias = Outputs | Failure
-"""A member's outputs by name, one row for each image asked about; or why there are none."""
+MemberResult: TypeAlias = Outputs | Failure
+"""A member's outputs by name, one row for each image; or why there are none."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,22 @@ class Model:
     """Images in one call at most; 0 for a model that takes one without a batch dimension."""
 
 
-def models_of(parameter: str, members: Sequence[str]) -> list[Model]:
-    """The models of members, in their order, by the config parameter `models`."""
-    models = json.loads(parameter)
-    return [Model(models[member]["name"], models[member]["max_batch"]) for member in members]
+def models_of(spec: Spec) -> list[Model]:
+    """The models of a spec's members, in their order."""
+    one_size = Resize(spec["preprocessing"]["resize"]) is not Resize.NONE
+    limit = spec["serving"]["max_batch"]
+    return [
+        Model(
+            protocol.member_model(spec["name"], name),
+            max_batch(one_size=one_size, member=facts["max_batch"], pipeline=limit),
+        )
+        for name, facts in spec["members"].items()
+    ]
 
 
 @dataclass(frozen=True)
-class Question:
-    """Images that one model is asked about."""
+class MemberRequest:
+    """Images of one request for one model."""
 
     model: Model
     pixels: NDArray[np.uint8]
@@ -52,30 +61,32 @@ class Question:
 
 
 Call: TypeAlias = tuple[Model, NDArray[np.uint8]]
-"""A model, and the images that it is asked about at once, [N, H, W, 3]."""
-Answering: TypeAlias = Callable[[Sequence[Call], Sequence[str]], list[Reply]]
-"""Answers calls by the outputs of these names; replies in their order."""
+"""A model and the images of one forward pass, [N, H, W, 3]."""
+CallRunner: TypeAlias = Callable[[Sequence[Call], Sequence[str]], list[MemberResult]]
+"""Runs calls for the outputs of these names; results in their order."""
 
 
-def ask(questions: Sequence[Question], outputs: Sequence[str], answer: Answering) -> list[Reply]:
-    """Asks all questions, those to one model together; replies in their order."""
+def run_members(
+    requests: Sequence[MemberRequest], outputs: Sequence[str], run: CallRunner
+) -> list[MemberResult]:
+    """Runs all requests, those to one model in shared calls; results in their order."""
     groups: dict[object, list[int]] = {}
-    for index, question in enumerate(questions):
-        # What takes no batches has images of any size, which do not stack.
-        groups.setdefault(question.model if question.model.max_batch else index, []).append(index)
-    asked = [_Together([questions[index] for index in group]) for group in groups.values()]
-    calls = [call for group in asked for call in group.calls]
-    answers = zip(calls, answer(calls, outputs), strict=True)
-    parts = iter([_complete(*pair) for pair in answers])
-    replies: dict[int, Reply] = {}
-    for indices, group in zip(groups.values(), asked, strict=True):
-        dealt = group.deal([next(parts) for _ in group.spans])
-        replies.update(zip(indices, dealt, strict=True))
-    return [replies[index] for index in range(len(questions))]
+    for index, request in enumerate(requests):
+        # A model without batches takes images of any size, which do not stack.
+        groups.setdefault(request.model if request.model.max_batch else index, []).append(index)
+    shared = [_SharedCalls([requests[index] for index in group]) for group in groups.values()]
+    calls = [call for group in shared for call in group.calls]
+    ran = zip(calls, run(calls, outputs), strict=True)
+    parts = iter([_checked(*pair) for pair in ran])
+    results: dict[int, MemberResult] = {}
+    for indices, group in zip(groups.values(), shared, strict=True):
+        split = group.split([next(parts) for _ in group.spans])
+        results.update(zip(indices, split, strict=True))
+    return [results[index] for index in range(len(requests))]
 
 
-def through_triton(calls: Sequence[Call], outputs: Sequence[str]) -> list[Reply]:
-    """Asks models that Triton has loaded (BLS), side by side.
+def run_in_triton(calls: Sequence[Call], outputs: Sequence[str]) -> list[MemberResult]:
+    """Calls models that Triton has loaded (BLS), side by side.
 
     The last from here, the others from threads; Triton's `async_exec` starts threads for each call.
     """
@@ -86,48 +97,48 @@ def through_triton(calls: Sequence[Call], outputs: Sequence[str]) -> list[Reply]
     return [*(call.result() for call in started), last]
 
 
-class _Together:
-    """Questions to one model, in as few calls as its batches allow."""
+class _SharedCalls:
+    """Requests to one model, in as few calls as its batches allow."""
 
-    def __init__(self, questions: list[Question]) -> None:
-        self._sizes = [len(question.pixels) for question in questions]
-        pixels = [question.pixels for question in questions]
+    def __init__(self, requests: list[MemberRequest]) -> None:
+        self._sizes = [len(request.pixels) for request in requests]
+        pixels = [request.pixels for request in requests]
         together = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
-        model = questions[0].model
+        model = requests[0].model
         # Calls of even size, so that none of several instances has to wait for another.
         count = -(-len(together) // max(model.max_batch, 1))
         self.spans = list(pairwise(len(together) * call // count for call in range(count + 1)))
         """First image and end of each call."""
         self.calls = [(model, together[start:end]) for start, end in self.spans]
 
-    def deal(self, parts: Sequence[Reply]) -> list[Reply]:
-        """The reply to each question out of those to the calls."""
-        replies: list[Reply] = []
+    def split(self, parts: Sequence[MemberResult]) -> list[MemberResult]:
+        """The result of each request out of those of the calls."""
+        results: list[MemberResult] = []
         end = 0
         for size in self._sizes:
             start, end = end, end + size
-            heard = [
+            own = [
                 part if isinstance(part, Failure) else _rows(part, start - first, end - first)
                 for part, (first, last) in zip(parts, self.spans, strict=True)
                 if first < end and start < last
             ]
-            replies.append(_joined(heard))
-        return replies
+            results.append(_joined(own))
+        return results
 
 
-def _complete(call: Call, reply: Reply) -> Reply:
-    """A reply with a row for each image, or the failure to give them."""
+def _checked(call: Call, result: MemberResult) -> MemberResult:
+    """A result with a row for each image, or the failure to give them."""
     model, pixels = call
-    if isinstance(reply, Failure):
-        return reply
-    return missing(model.name, len(pixels), reply.values()) or reply
+    if isinstance(result, Failure):
+        return result
+    return missing_rows(model.name, len(pixels), result.values()) or result
 
 
 def _rows(part: Outputs, start: int, end: int) -> Outputs:
     return {name: tensor[max(start, 0) : end] for name, tensor in part.items()}
 
 
-def _joined(parts: list[Reply]) -> Reply:
+def _joined(parts: list[MemberResult]) -> MemberResult:
     whole: list[Outputs] = []
     for part in parts:
         if isinstance(part, Failure):
@@ -138,7 +149,7 @@ def _joined(parts: list[Reply]) -> Reply:
     return {name: np.concatenate([part[name] for part in whole]) for name in whole[0]}
 
 
-def _call(model: Model, pixels: NDArray[np.uint8], outputs: Sequence[str]) -> Reply:
+def _call(model: Model, pixels: NDArray[np.uint8], outputs: Sequence[str]) -> MemberResult:
     batched = model.max_batch > 0
     request = pb_utils.InferenceRequest(
         model_name=model.name,
@@ -148,7 +159,7 @@ def _call(model: Model, pixels: NDArray[np.uint8], outputs: Sequence[str]) -> Re
     try:
         response = request.exec()
     except pb_utils.TritonModelException as error:
-        # A model that is not loaded; Triton's words for it are the caller's, too.
+        # The model is not loaded; the caller gets Triton's message.
         return Failure(str(error), pb_utils.TritonError.UNAVAILABLE)
     if response.has_error():
         return Failure(response.error().message(), response.error().code())

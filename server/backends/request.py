@@ -1,4 +1,4 @@
-"""What a Triton request holds. Only inside Triton: it needs pb_utils."""
+"""Reads a Triton request. Only inside Triton: it needs pb_utils."""
 
 from typing import Any, TypeAlias
 
@@ -6,18 +6,18 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from inference.errors import RefusedError
-from server.backends.choice import Choice, Choices, parse
 from server.backends.failure import Response, refused
+from server.backends.parameters import ParameterRules, RequestParameters, parse
 
 Request: TypeAlias = Any
 """pb_utils.InferenceRequest, which exists inside Triton only."""
 Array: TypeAlias = NDArray[Any]
 
 
-def chosen(request: Request, choices: Choices) -> Choice | Response:
-    """What a request chose, or the response that refuses it."""
+def parameters(request: Request, rules: ParameterRules) -> RequestParameters | Response:
+    """A request's parameters, or the response that refuses it."""
     try:
-        return choices.read(parse(request.parameters()))
+        return rules.read(parse(request.parameters()))
     except RefusedError as error:
         return refused(error).response()
 

@@ -1,6 +1,6 @@
-"""The rows of a batch's outputs: one for each image. Only inside Triton: its failures are.
+"""The rows of a batch's outputs, one for each image. Only inside Triton: it makes failures.
 
-With one too few, the images behind the gap would get each other's answers.
+With a row too few, the images behind the gap would get each other's answers.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,19 +16,19 @@ from server.backends.failure import Failure, refused
 Tensor = NDArray[Any]
 
 
-def missing(model: str, images: int, outputs: Iterable[Tensor]) -> Failure | None:
-    """The failure of a pass whose outputs do not have one row for each image; None: they have."""
+def missing_rows(model: str, images: int, outputs: Iterable[Tensor]) -> Failure | None:
+    """The failure of a pass whose outputs have not one row for each image; None: they have."""
     if all(output.shape[:1] == (images,) for output in outputs):
         return None
     text = f"{model} did not give one row for each image: export it again."
     return refused(RefusedError(Refusal.MODEL_OUTPUT, text))
 
 
-def deal(
+def split_rows(
     model: str, sizes: Sequence[int], outputs: Sequence[Tensor]
 ) -> list[list[Tensor]] | Failure:
-    """The outputs of each request that shared a pass, by how many images it had."""
-    if failure := missing(model, sum(sizes), outputs):
+    """The outputs of each request that shared a pass, by its number of images."""
+    if failure := missing_rows(model, sum(sizes), outputs):
         return failure
     ends = np.cumsum(sizes)[:-1]
-    return [list(dealt) for dealt in zip(*(np.split(each, ends) for each in outputs), strict=True)]
+    return [list(split) for split in zip(*(np.split(each, ends) for each in outputs), strict=True)]

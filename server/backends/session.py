@@ -6,40 +6,45 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from server.backends.engine import Opening
+from server.backends.engine import EngineFactory
 from server.backends.failure import Failure
 
 
 class Session:
     """One artefact, ready to run.
 
-    Who shares the cores with others of its kind has them all while the others rest: one caller is
-    answered sooner, and where many call each core has its own work.
+    Processes that share the cores take all of them while the others are idle: a single caller is
+    answered sooner, and with many callers each core has its own work.
     """
 
     def __init__(
-        self, name: str, opening: Opening, threads: int, sharers: int, rest: Callable[[], bool]
+        self,
+        name: str,
+        create: EngineFactory,
+        threads: int,
+        processes: int,
+        siblings_idle: Callable[[], bool],
     ) -> None:
-        """Opens the artefact; raises what the engine says where it cannot.
+        """Opens the artefact; raises what the engine raises where it cannot.
 
         Args:
             name: the model's, for the log and errors.
-            opening: of the artefact.
+            create: opens the artefact.
             threads: for one pass while others compute; 0 for as many as there are cores.
-            sharers: that share the cores, whoever runs this among them.
-            rest: whether all others rest.
+            processes: that share the cores, this one among them.
+            siblings_idle: whether no other process computes.
         """
         self._name = name
-        self._one = opening(threads, alone=False)
-        shared = threads > 0 and sharers > 1
-        self._all = opening(threads * sharers, alone=True) if shared else None
-        self._rest = rest
+        self._engine = create(threads, alone=False)
+        shared = threads > 0 and processes > 1
+        self._all_cores = create(threads * processes, alone=True) if shared else None
+        self._siblings_idle = siblings_idle
 
     def run(
         self, outputs: Sequence[str], feed: Mapping[str, NDArray[Any]]
     ) -> list[NDArray[Any]] | Failure:
         """One forward pass: the outputs of these names, in their order."""
-        engine = self._all if self._all and self._rest() else self._one
+        engine = self._all_cores if self._all_cores and self._siblings_idle() else self._engine
         try:
             return engine.run(outputs, feed)
         except Exception as error:  # noqa: BLE001 - whatever it is, callers get no traceback

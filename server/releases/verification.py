@@ -44,7 +44,10 @@ def verify_release(spec: PipelineSpec, repository: Path, files: ReleaseFiles) ->
         )
     _require_gate(release, repository)
     configs = {model: _config(spec, model, repository) for model in spec.models}
-    _require_same_facts(spec, configs[spec.name], repository)
+    steps = {spec.name, protocol.decode_model(spec.name), protocol.decision_model(spec.name)}
+    for model in spec.models:
+        if model in steps:
+            _require_same_facts(spec, configs[model], repository)
     return VerifiedRelease(release, configs, files)
 
 
@@ -74,14 +77,15 @@ def _remedy(spec: PipelineSpec, released: PipelineSpec) -> str:
     return "run `make configs`"
 
 
-def _require_same_facts(spec: PipelineSpec, ensemble: pb.ModelConfig, repository: Path) -> None:
-    travelling = ensemble.parameters[protocol.PIPELINE_PARAMETER].string_value
+def _require_same_facts(spec: PipelineSpec, config: pb.ModelConfig, repository: Path) -> None:
+    """Refuses a step that would serve other facts than the YAML says, and so than other steps."""
+    text = config.parameters[protocol.PIPELINE_PARAMETER].string_value
     try:
-        same = PipelineSpec.model_validate_json(travelling) == spec
+        same = PipelineSpec.model_validate_json(text) == spec
     except ValidationError:
         same = False
     if not same:
-        path = repository / config_path(repository, spec.name, spec.profile)
+        path = repository / config_path(repository, config.name, spec.profile)
         raise _refused(
             spec,
             f"{path}: generated from other facts than {spec.name}.yaml now says: run `make "

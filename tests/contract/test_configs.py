@@ -1,7 +1,6 @@
 """The committed model repository says what the pipelines' facts say, in words that native
 backends know."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -118,15 +117,6 @@ def test_openvino_is_asked_for_in_the_words_of_the_native_backend():
     assert set(config.parameters) <= ALLOWED["parameters"]["onnxruntime"].keys()
 
 
-def test_in_one_process_the_decision_step_is_told_which_members_openvino_compiles():
-    decision = under("openvino", protocol.decision_model("oral_cancer"))
-    models = json.loads(decision.parameters["models"].string_value)
-    spec = load_spec("oral_cancer", profile="openvino")
-    for name in spec.members:
-        assert models[name]["acceleration"] == "openvino"
-        assert models[name]["tolerance"] == spec.parity.tolerance
-
-
 @pytest.mark.parametrize("path", COMMITTED, ids=str)
 def test_every_key_and_parameter_is_documented_for_its_backend(path):
     config = read(path)
@@ -143,11 +133,16 @@ def test_an_undocumented_key_would_be_noticed():
 
 
 @pytest.mark.parametrize(("name", "profile"), SERVED)
-def test_the_spec_of_each_profile_travels_in_its_ensemble(name, profile):
-    parameters = under(profile, name).parameters
-    travelled = PipelineSpec.model_validate_json(parameters["pipeline"].string_value)
-    assert travelled == load_spec(name, profile=profile)
-    assert travelled.profile == profile
+def test_the_ensemble_and_its_steps_have_the_whole_spec_and_nothing_beside_it(name, profile):
+    spec = load_spec(name, profile=profile)
+    steps = {name, protocol.decode_model(name), protocol.decision_model(name)} & {*spec.models}
+    assert len(steps) == (2 if spec.serving.one_process else 3)
+    for step in steps:
+        parameters = under(profile, step).parameters
+        assert set(parameters) == {protocol.PIPELINE_PARAMETER}, step
+        travelled = PipelineSpec.model_validate_json(parameters["pipeline"].string_value)
+        assert travelled == spec
+        assert travelled.profile == profile
 
 
 def test_a_config_without_batching_still_says_max_batch_size():

@@ -1,1 +1,1 @@
-"""A detector's candidates to boxes, masks and a picture in the coordinates of the image."""
+"""Triton backend `detection`: the decision step of detectors."""

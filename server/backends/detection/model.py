@@ -1,11 +1,10 @@
-"""Triton backend `detection`: asks a detector, answers boxes, masks and a picture of them.
+"""Triton backend `detection`: runs a detector, answers boxes, masks and a picture of them.
 
 Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP64 `protocol.GEOMETRY` [6], BYTES
 `protocol.ENCODED_IMAGE` [1], one image a request. Outputs: `protocol.Detected`.
-Config parameters: `decision` (JSON: classes, threshold,
-members, weights, masks), `models` (JSON: name and largest batch of each member's model) and, from
-the launcher, `release`. Request parameters: `protocol.Parameter`; each request of a batch keeps its
-own, and is refused alone. The encoded image is read only where a picture is asked for.
+Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release`.
+Request parameters: `protocol.Parameter`; each request of a batch keeps its own, and is refused
+alone. The encoded image is read only where a picture is asked for.
 """
 
 import json
@@ -14,65 +13,76 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from PIL import Image
 
-from inference.answer import Tensors, located
 from inference.candidates import Candidates
-from inference.detection_facts import Facts
-from inference.detections import find
+from inference.detections import Tensors, find, located
 from inference.drawing import draw
 from inference.errors import RefusedError
 from inference.resize import Geometry
+from inference.rules import DetectionRules
 from pipelines import protocol
 from pipelines.protocol import Delta, Detected, DetectorOutput, Parameter
-from server.backends.choice import Choice, Choices
+from server.backends.config import parameters_of, spec_of
 from server.backends.failure import Failure, Response, refused, unexpected
-from server.backends.members import Question, Reply, ask, models_of, through_triton
-from server.backends.request import Array, Request, chosen, tensor
+from server.backends.members import (
+    MemberRequest,
+    MemberResult,
+    models_of,
+    run_in_triton,
+    run_members,
+)
+from server.backends.parameters import ParameterRules, RequestParameters
+from server.backends.request import Array, Request, parameters, tensor
 
 
 class TritonPythonModel:
-    """One instance; it holds facts only, no state between requests."""
+    """One instance; it keeps no state between requests."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Reads the facts from the config's parameters."""
+        """Reads the spec from the config's parameters."""
         config = json.loads(args["model_config"])
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+        given = parameters_of(config)
+        spec = spec_of(given)
         self._name = args["model_name"]
-        self._facts = Facts.from_json(parameters["decision"])
+        self._rules = DetectionRules.from_spec(spec)
         flags = (Parameter.VISUALIZATION, Parameter.POLYGONS)
-        self._choices = Choices(
-            members=self._facts.members,
-            bounds=self._facts.bounds,
-            flags=flags if self._facts.masks else flags[:1],
+        self._parameters = ParameterRules(
+            members=self._rules.members,
+            bounds=self._rules.bounds,
+            flags=flags if self._rules.masks else flags[:1],
         )
-        self._release = parameters[Delta.RELEASE].encode()
-        self._models = models_of(parameters["models"], self._facts.members)
-        without = set() if self._facts.masks else {DetectorOutput.MASKS}
+        self._release = (given.get(Delta.RELEASE) or spec["release"]).encode()
+        self._models = models_of(spec)
+        without = set() if self._rules.masks else {DetectorOutput.MASKS}
         self._outputs = [name for name in DetectorOutput if name not in without]
         # Decode has checked the size.
         Image.MAX_IMAGE_PIXELS = None
 
     def execute(self, requests: list[Request]) -> list[Response]:
-        """Asks the member about all images, then answers request by request."""
-        choices = [chosen(request, self._choices) for request in requests]
-        asked = [
-            Question(self._models[self._member(choice)], tensor(request, protocol.PIXELS))
-            for request, choice in zip(requests, choices, strict=True)
-            if isinstance(choice, Choice)
+        """Runs the member on all images, then answers request by request."""
+        read = [parameters(request, self._parameters) for request in requests]
+        accepted = [
+            MemberRequest(self._models[self._member(asked)], tensor(request, protocol.PIXELS))
+            for request, asked in zip(requests, read, strict=True)
+            if isinstance(asked, RequestParameters)
         ]
-        replies = iter(ask(asked, self._outputs, through_triton))
+        results = iter(run_members(accepted, self._outputs, run_in_triton))
         return [
-            self._respond(request, choice, next(replies)) if isinstance(choice, Choice) else choice
-            for request, choice in zip(requests, choices, strict=True)
+            self._respond(request, asked, next(results))
+            if isinstance(asked, RequestParameters)
+            else asked
+            for request, asked in zip(requests, read, strict=True)
         ]
 
-    def _member(self, choice: Choice) -> int:
-        return self._facts.asked if choice.member is None else choice.member
+    def _member(self, asked: RequestParameters) -> int:
+        return self._rules.default_member if asked.member is None else asked.member
 
-    def _respond(self, request: Request, choice: Choice, reply: Reply) -> Response:
-        if isinstance(reply, Failure):
-            return reply.response()
+    def _respond(
+        self, request: Request, asked: RequestParameters, result: MemberResult
+    ) -> Response:
+        if isinstance(result, Failure):
+            return result.response()
         try:
-            tensors = self._answer(request, choice, reply)
+            tensors = self._answer(request, asked, result)
         except RefusedError as error:
             return refused(error).response()
         except Exception as error:  # noqa: BLE001 - the batch's other requests are answered
@@ -81,19 +91,21 @@ class TritonPythonModel:
             [pb_utils.Tensor(name, array[None]) for name, array in tensors.items()]
         )
 
-    def _answer(self, request: Request, choice: Choice, outputs: dict[str, Array]) -> Tensors:
-        facts = self._facts
+    def _answer(
+        self, request: Request, asked: RequestParameters, outputs: dict[str, Array]
+    ) -> Tensors:
+        rules = self._rules
         geometry = Geometry.of(tensor(request, protocol.GEOMETRY)[0])
-        member = facts.members[self._member(choice)]
-        candidates = Candidates.of(outputs, member=member, classes=len(facts.classes))
-        threshold = facts.threshold if choice.threshold is None else choice.threshold
+        member = rules.members[self._member(asked)]
+        candidates = Candidates.of(outputs, member=member, classes=len(rules.classes))
+        threshold = rules.threshold if asked.threshold is None else asked.threshold
         found = find(candidates, geometry, threshold)
         frame = (geometry.height, geometry.width)
         picture = b""
-        if choice.visualization:
+        if asked.visualization:
             encoded = tensor(request, protocol.ENCODED_IMAGE)[0, 0]
-            picture = draw(encoded, found, facts.classes)
-        return located(found, frame, polygons=choice.polygons) | {
+            picture = draw(encoded, found, rules.classes)
+        return located(found, frame, polygons=asked.polygons) | {
             Detected.IMAGE_SIZE: np.array(frame, dtype=np.int32),
             Detected.THRESHOLD: np.array([threshold], dtype=np.float32),
             Detected.VISUALIZATION: np.array([picture], dtype=np.object_),

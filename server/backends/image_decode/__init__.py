@@ -1,1 +1,1 @@
-"""Encoded images to pixels, as in training."""
+"""Triton backend `image_decode`: encoded images to pixels."""

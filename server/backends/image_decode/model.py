@@ -1,10 +1,10 @@
 """Triton backend `image_decode`: BYTES [1] encoded image -> UINT8 [H, W, 3] pixels.
 
-Where the config names the output `protocol.GEOMETRY`, that is answered too, and a request holds one
-image: their sizes differ, and so does what is found in them.
+For detectors it also answers `protocol.GEOMETRY`, and a request holds one image: sizes differ, and
+so does what is found.
 
-Config parameters: `preprocessing` and `limits` (JSON of the spec's), `threads` (images of a batch
-that are decoded side by side). Each request is refused alone, by a code of `protocol.Refusal`.
+Config parameter: `protocol.PIPELINE_PARAMETER`, the served spec. Each request is refused alone, by
+a code of `protocol.Refusal`.
 """
 
 import json
@@ -17,28 +17,30 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.decode import Decoded, decode, in_turn
+from inference.decode import Decoded, collect, decode
 from inference.errors import RefusedError
-from inference.recipe import Recipe
+from inference.rules import DecodeRules
 from pipelines import protocol
+from pipelines.enums import Task
 from pipelines.protocol import Refusal
+from server.backends.config import parameters_of, spec_of
 from server.backends.failure import Response, refused
 from server.backends.request import Array, Request, tensor
 
 
 class TritonPythonModel:
-    """One instance: a pool of threads that decode (Pillow lets go of the GIL)."""
+    """One instance: a pool of threads that decode (Pillow releases the GIL)."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Reads the recipe from the config's parameters."""
+        """Reads the spec from the config's parameters."""
         config = json.loads(args["model_config"])
-        facts = {key: item["string_value"] for key, item in config["parameters"].items()}
-        self._recipe = Recipe.from_json(facts["preprocessing"], facts["limits"])
+        spec = spec_of(parameters_of(config))
+        self._rules = DecodeRules.from_spec(spec)
         self._batched = config["max_batch_size"] > 0
-        self._located = any(output["name"] == protocol.GEOMETRY for output in config["output"])
-        self._threads = int(facts["threads"])
+        self._located = Task(spec["task"]) is not Task.CLASSIFICATION
+        self._threads = spec["serving"]["decode"]["threads"]
         self._pool = ThreadPoolExecutor(self._threads)
-        # The recipe's own limit is checked instead, before anything is decoded.
+        # The pipeline's own limit is checked instead, before anything is decoded.
         Image.MAX_IMAGE_PIXELS = None
 
     def execute(self, requests: list[Request]) -> list[Response]:
@@ -66,13 +68,13 @@ class TritonPythonModel:
                 "send several requests at once.",
             )
         each = self._pool.map if side_by_side else map
-        return each(decode, files, repeat(self._recipe))
+        return each(decode, files, repeat(self._rules))
 
     def _finish(self, images: Iterable[Decoded] | RefusedError, count: int) -> Response:
         if isinstance(images, RefusedError):
             return refused(images).response()
         try:
-            decoded = in_turn(images, count)
+            decoded = collect(images, count)
         except RefusedError as error:
             return refused(error).response()
         tensors: dict[str, list[Array]] = {protocol.PIXELS: [image.pixels for image in decoded]}

@@ -17,12 +17,13 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from server.backends.company import Company
-from server.backends.engine import CPU, Engine, options
+from server.backends.config import parameters_of
+from server.backends.engine import CPU, Engine, session_options
 from server.backends.failure import Failure, Response
 from server.backends.request import Request, tensor
-from server.backends.rows import deal
+from server.backends.rows import split_rows
 from server.backends.session import Session
+from server.backends.sibling_load import SiblingLoad
 
 _CUDA = "CUDAExecutionProvider"
 _GPU = "GPU"
@@ -46,21 +47,21 @@ class TritonPythonModel:
         self._inputs = [item["name"] for item in config["input"]]
         self._outputs = [item["name"] for item in config["output"]]
         self._batched = config["max_batch_size"] > 0
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
-        opened = partial(_opened, args, config, parameters)
+        parameters = parameters_of(config)
+        create = partial(_open, args, config, parameters)
         self._session = Session(
             self._name,
-            partial(opened, folder / (config["default_model_filename"] or "model.onnx")),
+            partial(create, folder / (config["default_model_filename"] or "model.onnx")),
             int(parameters.get("intra_op_thread_count", "0")),
             # On a GPU the threads of the CPU have nothing to share.
             1
             if args["model_instance_kind"] == _GPU
             else sum(group["count"] for group in config["instance_group"]),
-            Company().rests,
+            SiblingLoad().idle,
         )
 
     def execute(self, requests: list[Request]) -> list[Response]:
-        """One forward pass over all requests; the outputs are dealt out in their order."""
+        """One forward pass over all requests; each gets its own rows of the outputs."""
         if not self._batched:
             return [answer for request in requests for answer in self._run([request])]
         return self._run(requests)
@@ -76,17 +77,17 @@ class TritonPythonModel:
             return [outputs.response() for _ in requests]
         if not self._batched:
             return [self._answer(outputs)]
-        dealt = deal(self._name, [len(tensor) for tensor in parts[self._inputs[0]]], outputs)
-        if isinstance(dealt, Failure):
-            return [dealt.response() for _ in requests]
-        return [self._answer(tensors) for tensors in dealt]
+        split = split_rows(self._name, [len(tensor) for tensor in parts[self._inputs[0]]], outputs)
+        if isinstance(split, Failure):
+            return [split.response() for _ in requests]
+        return [self._answer(tensors) for tensors in split]
 
     def _answer(self, tensors: list[NDArray[Any]]) -> Response:
         named = zip(self._outputs, tensors, strict=True)
         return pb_utils.InferenceResponse([pb_utils.Tensor(*item) for item in named])
 
 
-def _opened(
+def _open(
     args: dict[str, str],
     config: dict[str, Any],
     parameters: dict[str, str],
@@ -102,9 +103,9 @@ def _opened(
         )
     if accelerators:
         # Few profiles want it, and it takes a moment to load.
-        from server.backends.openvino_engine import opened  # noqa: PLC0415
+        from server.backends.openvino_engine import open_engine  # noqa: PLC0415
 
-        return opened(path, float(parameters["tolerance"]), threads)
+        return open_engine(path, float(parameters["tolerance"]), threads)
     providers: list[Any] = [CPU]
     if on_gpu := args["model_instance_kind"] == _GPU:
         providers.insert(0, (_CUDA, {"device_id": args["model_instance_device_id"]}))
@@ -127,7 +128,7 @@ def _options(
     config: dict[str, Any], parameters: dict[str, str], threads: int, *, spinning: bool
 ) -> onnxruntime.SessionOptions:
     graph = config.get("optimization", {}).get("graph", {})
-    made = options(threads, spinning=spinning)
+    made = session_options(threads, spinning=spinning)
     made.graph_optimization_level = _LEVELS[int(graph.get("level", 0))]
     made.inter_op_num_threads = int(parameters.get("inter_op_thread_count", "0"))
     if parameters.get("execution_mode", "0") == "1":

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 import triton_python_backend_utils as pb_utils
 
+from server.backends.config import parameters_of
 from server.backends.failure import Failure, Response
 from server.backends.request import Request, tensor
-from server.backends.rows import deal
+from server.backends.rows import split_rows
 
 
 class TritonPythonModel:
@@ -26,7 +27,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Opens the artefact; raises what torch says where it cannot."""
         config = json.loads(args["model_config"])
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
+        parameters = parameters_of(config)
         if threads := int(parameters.get("INTRA_OP_THREAD_COUNT", "0")):
             torch.set_num_threads(threads)
         if threads := int(parameters.get("INTER_OP_THREAD_COUNT", "0")):
@@ -45,7 +46,7 @@ class TritonPythonModel:
         ).eval()
 
     def execute(self, requests: list[Request]) -> list[Response]:
-        """One forward pass over all requests; the outputs are dealt out in their order."""
+        """One forward pass over all requests; each gets its own rows of the outputs."""
         if not self._batched:
             return [answer for request in requests for answer in self._run([request])]
         return self._run(requests)
@@ -65,10 +66,10 @@ class TritonPythonModel:
             return [failure.response() for _ in requests]
         if not self._batched:
             return [self._answer(outputs)]
-        dealt = deal(self._name, [len(tensor) for tensor in parts[0]], outputs)
-        if isinstance(dealt, Failure):
-            return [dealt.response() for _ in requests]
-        return [self._answer(tensors) for tensors in dealt]
+        split = split_rows(self._name, [len(tensor) for tensor in parts[0]], outputs)
+        if isinstance(split, Failure):
+            return [split.response() for _ in requests]
+        return [self._answer(tensors) for tensors in split]
 
     def _forward(self, feed: list[torch.Tensor]) -> list[np.ndarray[Any, Any]]:
         optimized = torch.jit.optimized_execution  # type: ignore[attr-defined]

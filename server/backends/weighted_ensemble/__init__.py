@@ -1,1 +1,1 @@
-"""The members' logits to one decision, its confidence and its uncertainty."""
+"""Triton backend `weighted_ensemble`: the decision step of classifications."""

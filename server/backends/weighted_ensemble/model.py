@@ -1,15 +1,12 @@
-"""Triton backend `weighted_ensemble`: asks the members, makes one decision (formulas: decision.py).
+"""Triton backend `weighted_ensemble`: runs the members, makes one decision (inference.decision).
 
 Input: UINT8 `protocol.PIXELS` [H, W, 3]. Outputs: `protocol.Output`.
-Config parameters: `decision` (JSON: classes, positive, threshold, members,
-weights, uncertainty), `models` (JSON: name and largest batch
-of each member's model) and, from the launcher, `release`. Request parameters: `protocol.Parameter`;
-each request of a batch keeps its own, and is refused alone. Only members that some request hears
-are asked (docs/decisions/0008).
+Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release`.
+Request parameters: `protocol.Parameter`; each request of a batch keeps its own, and is refused
+alone. Only members that answer some request are run (docs/decisions/0008).
 
-Where the input is `protocol.ENCODED_IMAGE`, this process also decodes and runs the members itself
-(docs/decisions/0017): with the config parameters of `image_decode`, each member's artefact, threads
-and acceleration in `models`, and the launcher's `artefacts`.
+Where the spec says `one_process`, the input is `protocol.ENCODED_IMAGE`, and this process also
+decodes and runs the members itself, from the launcher's `artefacts` (docs/decisions/0017).
 """
 
 import json
@@ -22,58 +19,68 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from inference.decision import Answer, Facts, decide
+from inference.decision import Answer, decide
 from inference.errors import RefusedError
+from inference.rules import DecisionRules
 from pipelines import protocol
 from pipelines.protocol import Delta, Output
-from server.backends.choice import Choice, Choices
-from server.backends.company import Company
-from server.backends.core import settle
+from server.backends.affinity import pin_to_own_core
+from server.backends.config import parameters_of, spec_of
 from server.backends.failure import Failure, Response, refused, unexpected
-from server.backends.members import Answering, Question, Reply, ask, models_of, through_triton
-from server.backends.request import Request, chosen, tensor
+from server.backends.members import (
+    CallRunner,
+    MemberRequest,
+    MemberResult,
+    models_of,
+    run_in_triton,
+    run_members,
+)
+from server.backends.parameters import ParameterRules, RequestParameters
+from server.backends.request import Request, parameters, tensor
+from server.backends.sibling_load import SiblingLoad
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Accepted:
     """One request that is not refused."""
 
-    choice: Choice
+    parameters: RequestParameters
     pixels: NDArray[np.uint8]
 
 
 class TritonPythonModel:
-    """One instance; it holds facts only, no state between requests."""
+    """One instance; it keeps no state between requests."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Reads the facts from the config's parameters."""
+        """Reads the spec from the config's parameters."""
         self._name = args["model_name"]
         config = json.loads(args["model_config"])
-        parameters = {key: item["string_value"] for key, item in config["parameters"].items()}
-        self._facts = Facts.from_json(parameters["decision"])
-        bounds = json.loads(parameters["decision"])["threshold"]
-        self._choices = Choices(
-            members=self._facts.members,
-            bounds=bounds and (float(bounds["minimum"]), float(bounds["maximum"])),
-            top_k=None if bounds else len(self._facts.classes),
+        given = parameters_of(config)
+        spec = spec_of(given)
+        self._rules = DecisionRules.from_spec(spec)
+        self._parameters = ParameterRules(
+            members=self._rules.members,
+            bounds=self._rules.bounds,
+            top_k=None if self._rules.bounds else len(self._rules.classes),
         )
-        self._release = parameters[Delta.RELEASE].encode()
-        self._models = models_of(parameters["models"], self._facts.members)
+        self._release = (given.get(Delta.RELEASE) or spec["release"]).encode()
+        self._models = models_of(spec)
         self._batched = config["max_batch_size"] > 0
-        self._answering: Answering = through_triton
+        self._run: CallRunner = run_in_triton
         self._read: Callable[[Request], NDArray[np.uint8]] = _pixels
-        self._runs_members = any(item["name"] == protocol.ENCODED_IMAGE for item in config["input"])
+        self._runs_members = spec["serving"]["one_process"]
         if self._runs_members:
             # It needs ONNX Runtime; where native backends run members, there is none.
-            from server.backends.in_process import Decoding, InProcess  # noqa: PLC0415
+            from server.backends.in_process import LocalDecoder, LocalMembers  # noqa: PLC0415
 
             processes = sum(group["count"] for group in config["instance_group"])
             folder = Path(args["model_repository"])
-            members = InProcess(folder, parameters, processes, Company().rests)
-            decoding, self._answering = Decoding(parameters), members.answer
-            self._read = lambda request: decoding(tensor(request, protocol.ENCODED_IMAGE))
+            artefacts = json.loads(given[Delta.ARTEFACTS])
+            members = LocalMembers(spec, folder, artefacts, processes, SiblingLoad().idle)
+            decode, self._run = LocalDecoder(spec), members.run
+            self._read = lambda request: decode(tensor(request, protocol.ENCODED_IMAGE))
             # Last: the threads of the sessions may run on any core.
-            settle(int(args["model_instance_name"].rpartition("_")[2]), processes)
+            pin_to_own_core(int(args["model_instance_name"].rpartition("_")[2]), processes)
 
     def execute(self, requests: list[Request]) -> list[Response] | None:
         """Answers all together; where it runs members itself, in parts, each when it is done."""
@@ -87,18 +94,18 @@ class TritonPythonModel:
         return None
 
     def _parts(self, requests: list[Request]) -> Iterator[list[Request]]:
-        """Requests of the same choice, as many as its members take at once.
+        """Requests of the same parameters, as many as their members take at once.
 
-        Who asks members that take one image at a time does not wait for a neighbour's.
+        Where members take one image at a time, no request waits for another's image.
         """
         alike: dict[str, list[Request]] = {}
         for request in requests:
             alike.setdefault(request.parameters(), []).append(request)
         for group in alike.values():
-            choice, size = chosen(group[0], self._choices), 1
-            if isinstance(choice, Choice):
-                heard = self._facts.heard(choice.member)
-                size = min(self._models[member].max_batch for member in heard)
+            asked, size = parameters(group[0], self._parameters), 1
+            if isinstance(asked, RequestParameters):
+                members = self._rules.answering_members(asked.member)
+                size = min(self._models[member].max_batch for member in members)
             for start in range(0, len(group), size):
                 yield group[start : start + size]
 
@@ -109,55 +116,55 @@ class TritonPythonModel:
             sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
     def _answers(self, requests: list[Request]) -> list[Response]:
-        """Answers requests together; what nobody expected is told without its words."""
+        """Answers requests together; callers get no message of an unexpected error."""
         try:
-            return self._answered([self._asked(request) for request in requests])
+            return self._decided([self._accepted(request) for request in requests])
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers get an answer
             failure = unexpected(self._name, error)
             return [failure.response() for _ in requests]
 
-    def _asked(self, request: Request) -> _Asked | Response:
-        """What one request asks, or the response that refuses it."""
-        choice = chosen(request, self._choices)
-        if not isinstance(choice, Choice):
-            return choice
+    def _accepted(self, request: Request) -> _Accepted | Response:
+        """A request's parameters and pixels, or the response that refuses it."""
+        asked = parameters(request, self._parameters)
+        if not isinstance(asked, RequestParameters):
+            return asked
         try:
-            return _Asked(choice, self._read(request))
+            return _Accepted(asked, self._read(request))
         except RefusedError as error:
             return refused(error).response()
 
-    def _answered(self, read: list[_Asked | Response]) -> list[Response]:
-        """Asks each member once, about all images that it is heard on; decides one by one."""
-        questions = [
-            question
-            for asked in read
-            if isinstance(asked, _Asked)
-            for question in self._questions(asked)
+    def _decided(self, read: list[_Accepted | Response]) -> list[Response]:
+        """Runs each member once, on all images that it answers for; decides request by request."""
+        members = [
+            member
+            for request in read
+            if isinstance(request, _Accepted)
+            for member in self._member_requests(request)
         ]
-        replies = iter(ask(questions, [protocol.MEMBER_OUTPUT], self._answering))
+        results = iter(run_members(members, [protocol.MEMBER_OUTPUT], self._run))
         return [
-            self._decide(replies, asked.choice) if isinstance(asked, _Asked) else asked
-            for asked in read
+            self._decide(results, request.parameters) if isinstance(request, _Accepted) else request
+            for request in read
         ]
 
-    def _questions(self, asked: _Asked) -> Iterator[Question]:
-        pixels = asked.pixels if self._batched else asked.pixels[None]
-        for member in self._facts.heard(asked.choice.member):
-            yield Question(self._models[member], pixels)
+    def _member_requests(self, request: _Accepted) -> Iterator[MemberRequest]:
+        pixels = request.pixels if self._batched else request.pixels[None]
+        for member in self._rules.answering_members(request.parameters.member):
+            yield MemberRequest(self._models[member], pixels)
 
-    def _decide(self, replies: Iterator[Reply], choice: Choice) -> Response:
+    def _decide(self, results: Iterator[MemberResult], asked: RequestParameters) -> Response:
         logits: dict[int, NDArray[np.float32]] = {}
         failures: list[Failure] = []
-        for member in self._facts.heard(choice.member):
-            reply = next(replies)
-            if isinstance(reply, Failure):
-                failures.append(reply)
+        for member in self._rules.answering_members(asked.member):
+            result = next(results)
+            if isinstance(result, Failure):
+                failures.append(result)
             else:
-                logits[member] = reply[protocol.MEMBER_OUTPUT]
+                logits[member] = result[protocol.MEMBER_OUTPUT]
         if failures:
             return failures[0].response()
         try:
-            answer = decide(logits, self._facts, choice.threshold)
+            answer = decide(logits, self._rules, asked.threshold)
         except RefusedError as error:
             return refused(error).response()
         return pb_utils.InferenceResponse(

@@ -14,6 +14,7 @@ from demo.yolos_start import start
 from export.detector import open_detector
 from export.detectors.yolos import ServedYolos
 from export.graph import Normalisation
+from export.photos import decode_rules
 from pipelines.load import load_spec
 
 SPEC = load_spec("object_detection")
@@ -86,7 +87,7 @@ def test_the_steps_told_reach_the_total_told_first(trained, told):
 
 
 def test_boxes_start_at_the_cells_of_their_tokens():
-    shown = drawn(4, 0, SMALL.preprocessing)
+    shown = drawn(4, 0, decode_rules(SMALL))
     images = Normalisation(SMALL.preprocessing)(shown.pixels)
     model = start(SMALL.classes, images, torch.Generator().manual_seed(0)).eval()
     with torch.inference_mode():
@@ -96,7 +97,7 @@ def test_boxes_start_at_the_cells_of_their_tokens():
 
 
 def test_a_scene_is_learnt_by_heart():
-    shown = drawn(1, 0, SMALL.preprocessing)
+    shown = drawn(1, 0, decode_rules(SMALL))
     normalise = Normalisation(SMALL.preprocessing)
     generator = torch.Generator().manual_seed(0)
     model = start(SMALL.classes, normalise(shown.pixels), generator)
@@ -116,7 +117,7 @@ def centre(boxes):
 
 @pytest.mark.parametrize("place", range(4))
 def test_a_scene_of_another_shape_is_letterboxed_with_its_boxes(place):
-    shown = drawn(4, 0, SPEC.preprocessing)
+    shown = drawn(4, 0, decode_rules(SPEC))
     pixels = shown.pixels[place].numpy().astype(float)
     there = shown.classes[place] != NONE
     boxes = (shown.boxes[place][there].numpy() * 416).round().astype(int)
@@ -129,7 +130,7 @@ def test_a_scene_of_another_shape_is_letterboxed_with_its_boxes(place):
 
 
 def test_an_oracle_is_judged_perfect_and_a_careless_one_is_not():
-    shown = drawn(12, 5, SPEC.preprocessing)
+    shown = drawn(12, 5, decode_rules(SPEC))
     objects = float((shown.classes != NONE).sum() / 12)
     perfect = yolos_judging.judge(Oracle(shown), shown, SPEC)
     assert perfect["mAP@0.5"] == pytest.approx(1)
@@ -152,4 +153,4 @@ def test_a_pipeline_that_the_drawings_do_not_fit_is_refused(facts, tmp_path):
 
 
 def test_there_is_room_for_all_objects_of_a_scene():
-    assert drawn(1, 0, SMALL.preprocessing).classes.shape[1] == scenes.MOST
+    assert drawn(1, 0, decode_rules(SMALL)).classes.shape[1] == scenes.MOST

@@ -1,15 +1,12 @@
 """Photos from files: the very pixels that the service decodes."""
 
-import json
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from export.photos import UnreadablePhotoError, files_below, read, readable, spread
 from inference.decode import decode
-from inference.recipe import Recipe
-from pipelines.preprocessing import Preprocessing
+from inference.rules import DecodeRules
 from tests import photos
 
 SHAPES = {
@@ -20,35 +17,40 @@ SHAPES = {
 }
 
 
-def preprocessing(resize):
-    same = {"decoding": "exact", "mean": [0.5] * 3, "std": [0.2] * 3}
-    return Preprocessing(resize=resize, **same, **SHAPES[resize])
+def rules(resize):
+    shape = {"decoding": "exact", "resize": resize, **SHAPES[resize]}
+    return DecodeRules.from_spec(
+        {"preprocessing": shape, "limits": {"bytes": 10**7, "pixels": 10**7}}
+    )
 
 
 @pytest.mark.parametrize("resize", SHAPES)
 def test_a_file_gives_the_pixels_that_the_service_sees(tmp_path, resize):
-    shape = preprocessing(resize)
-    limits = json.dumps({"bytes": 10**7, "pixels": 10**7})
-    recipe = Recipe.from_json(shape.model_dump_json(exclude_none=True), limits)
     files = [*photos.album(20), photos.encoded(photos.photo(3).convert("P"), "PNG")]
     for index, data in enumerate(files):
         path = tmp_path / f"{index}"
         path.write_bytes(data)
-        np.testing.assert_array_equal(read(path, shape), decode(data, recipe).pixels)
+        np.testing.assert_array_equal(read(path, rules(resize)), decode(data, rules(resize)).pixels)
 
 
-def test_deep_grey_is_left_to_the_service(tmp_path):
+def test_deep_grey_is_read_as_by_the_service(tmp_path):
     path = tmp_path / "deep.png"
     Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(path)
-    with pytest.raises(UnreadablePhotoError, match="8 bits"):
-        read(path, preprocessing("stretch"))
+    assert (read(path, rules("stretch")) == 40_000 >> 8).all()
+
+
+def test_a_photo_that_the_service_refuses_is_refused_by_its_file(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("1", (4000, 4000)).save(path)
+    with pytest.raises(UnreadablePhotoError, match=r"large\.png: the image is decoded to 4000"):
+        read(path, rules("stretch"))
 
 
 @pytest.mark.parametrize("data", [b"", b"notes", photos.encoded(photos.photo(1))[:900]])
 def test_what_is_no_whole_photo_is_left_out(tmp_path, data):
     (tmp_path / "a.jpg").write_bytes(data)
     (tmp_path / "b.jpg").write_bytes(photos.encoded(photos.photo(1)))
-    found = list(readable(files_below(tmp_path), preprocessing("stretch")))
+    found = list(readable(files_below(tmp_path), rules("stretch")))
     assert [path.name for path, _ in found] == ["b.jpg"]
 
 

@@ -1,14 +1,12 @@
 """The decision's mathematics, against the formulas written out one image at a time."""
 
-import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from inference.decision import (
-    Band,
-    Facts,
     decide,
     largest_distance,
     normalised_entropy,
@@ -17,17 +15,19 @@ from inference.decision import (
     uncertainty_level,
 )
 from inference.errors import RefusedError
+from inference.rules import Band, DecisionRules
 from pipelines.protocol import Refusal
 
 BANDS = (Band(0.15, 0.20), Band(0.35, 0.10))
 
 
-def facts(classes=2, members=2, weights=None, threshold=0.5):
+def rules(classes=2, members=2, weights=None, threshold=0.5):
     binary = threshold is not None
-    return Facts(
+    return DecisionRules(
         classes=tuple("abcdef"[:classes]),
         positive=1 if binary else None,
         threshold=threshold,
+        bounds=(0.0, 1.0) if binary else None,
         members=tuple(f"m{index}" for index in range(members)),
         weights=tuple(weights or [1 / members] * members),
         low=BANDS[0],
@@ -47,7 +47,7 @@ def logits_of(p):
 
 def test_equals_the_plain_recipe_for_random_logits():
     rng = np.random.default_rng(1)
-    some = facts(classes=4, members=3, weights=[0.2, 0.3, 0.5], threshold=None)
+    some = rules(classes=4, members=3, weights=[0.2, 0.3, 0.5], threshold=None)
     logits = [rng.normal(0, 5, (7, 4)).astype(np.float32) for _ in range(3)]
 
     answer = decide(every(*logits), some, None)
@@ -70,7 +70,7 @@ def test_equals_the_plain_recipe_for_random_logits():
 
 
 def test_answers_have_the_shapes_and_types_of_the_contract():
-    answer = decide(every(np.zeros((5, 2)), np.ones((5, 1))), facts(), None)
+    answer = decide(every(np.zeros((5, 2)), np.ones((5, 1))), rules(), None)
     shapes = {name: (value.shape, value.dtype.name) for name, value in vars(answer).items()}
     assert shapes == {
         "probabilities": ((5, 2), "float32"),
@@ -88,10 +88,10 @@ def test_answers_have_the_shapes_and_types_of_the_contract():
 def test_a_batch_answers_as_its_images_one_by_one():
     rng = np.random.default_rng(2)
     logits = [rng.normal(0, 3, (9, 2)), rng.normal(0, 3, (9, 1))]
-    together = decide(every(*logits), facts(), None)
+    together = decide(every(*logits), rules(), None)
     for image in range(9):
         one = every(*(member[image : image + 1] for member in logits))
-        alone = decide(one, facts(), None)
+        alone = decide(one, rules(), None)
         for name, value in vars(together).items():
             np.testing.assert_array_equal(value[image], getattr(alone, name)[0])
 
@@ -111,13 +111,13 @@ def test_huge_logits_neither_overflow_nor_lose_their_sum():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_number_that_is_not_finite_is_refused_and_its_member_named(bad):
     with pytest.raises(RefusedError, match="m1 gave") as caught:
-        decide(every(np.zeros((2, 2)), np.array([[0, 0], [bad, 0]])), facts(), None)
+        decide(every(np.zeros((2, 2)), np.array([[0, 0], [bad, 0]])), rules(), None)
     assert caught.value.code is Refusal.MODEL_OUTPUT
 
 
 def test_a_wrong_number_of_logits_is_refused():
     with pytest.raises(RefusedError, match="m0 gave 3 numbers for 2 classes"):
-        decide(every(np.zeros((1, 3)), np.zeros((1, 2))), facts(), None)
+        decide(every(np.zeros((1, 3)), np.zeros((1, 2))), rules(), None)
 
 
 def test_reaching_the_threshold_exactly_is_positive():
@@ -129,7 +129,7 @@ def test_reaching_the_threshold_exactly_is_positive():
 def test_the_answered_fp32_numbers_reproduce_the_decision_at_the_threshold(threshold):
     around = threshold + np.linspace(-1e-7, 1e-7, 41)
     logits = np.concatenate([logits_of(p) for p in around])
-    answer = decide(every(logits), facts(members=1), threshold)
+    answer = decide(every(logits), rules(members=1), threshold)
     reached = answer.probabilities[:, 1] >= answer.threshold
     np.testing.assert_array_equal(answer.prediction, reached.astype(int))
     np.testing.assert_array_equal(answer.member_prediction[:, 0], answer.prediction)
@@ -137,8 +137,8 @@ def test_the_answered_fp32_numbers_reproduce_the_decision_at_the_threshold(thres
 
 def test_a_requests_threshold_decides_and_is_answered():
     logits = every(logits_of(0.6), logits_of(0.6))
-    assert decide(logits, facts(), None).prediction == [1]
-    strict = decide(logits, facts(), 0.7)
+    assert decide(logits, rules(), None).prediction == [1]
+    strict = decide(logits, rules(), 0.7)
     assert strict.prediction == [0]
     assert strict.threshold == np.float32(0.7)
     assert strict.confidence == pytest.approx(0.4)
@@ -150,13 +150,13 @@ def test_of_equal_classes_the_first_wins():
 
 
 def test_one_member_disagrees_with_nobody():
-    answer = decide(every(logits_of(0.9)), facts(members=1), None)
+    answer = decide(every(logits_of(0.9)), rules(members=1), None)
     assert answer.disagreement == [0]
     assert answer.probabilities[0] == pytest.approx([0.1, 0.9])
 
 
 def test_two_binary_members_disagree_by_the_difference_of_their_probabilities():
-    answer = decide(every(logits_of(0.9), logits_of(0.3)), facts(weights=[0.25, 0.75]), None)
+    answer = decide(every(logits_of(0.9), logits_of(0.3)), rules(weights=[0.25, 0.75]), None)
     assert answer.disagreement[0] == pytest.approx(0.6)
     assert answer.probabilities[0, 1] == pytest.approx(0.25 * 0.9 + 0.75 * 0.3)
 
@@ -171,8 +171,8 @@ def test_entropy_is_one_for_an_even_and_zero_for_a_certain_answer():
     assert normalised_entropy(p) == pytest.approx([1.0, 0.0])
 
 
-def test_a_member_heard_alone_decides_and_the_others_were_not_asked():
-    alone = decide({1: logits_of(0.1)}, facts(weights=[1.0, 0.0]), None)
+def test_a_member_that_answers_alone_decides_and_the_others_have_no_prediction():
+    alone = decide({1: logits_of(0.1)}, rules(weights=[1.0, 0.0]), None)
     assert alone.probabilities[0, 1] == pytest.approx(0.1)
     assert alone.prediction == [0]
     assert alone.disagreement == [0]
@@ -182,19 +182,19 @@ def test_a_member_heard_alone_decides_and_the_others_were_not_asked():
     np.testing.assert_array_equal(alone.member_probabilities[0, 1], alone.probabilities[0])
 
 
-def test_disagreement_and_level_are_of_the_heard_members_only():
-    three = facts(members=3, weights=[0.5, 0.5, 0.0])
+def test_disagreement_and_level_are_of_the_answering_members_only():
+    three = rules(members=3, weights=[0.5, 0.5, 0.0])
     two = decide({0: logits_of(0.9), 1: logits_of(0.8)}, three, None)
     assert two.disagreement[0] == pytest.approx(0.1)
     assert two.uncertainty_level == [0]
     assert two.member_prediction.tolist() == [[1, 1, -1]]
 
 
-def test_members_of_weight_zero_are_heard_only_when_chosen():
-    three = facts(members=3, weights=[0.25, 0.0, 0.75])
-    assert three.heard(None) == (0, 2)
-    assert three.heard(1) == (1,)
-    assert three.heard(2) == (2,)
+def test_members_of_weight_zero_answer_only_when_named():
+    three = rules(members=3, weights=[0.25, 0.0, 0.75])
+    assert three.answering_members(None) == (0, 2)
+    assert three.answering_members(1) == (1,)
+    assert three.answering_members(2) == (2,)
 
 
 @pytest.mark.parametrize(
@@ -219,26 +219,7 @@ def test_the_level_is_the_first_whose_band_holds(disagreement, margin, opposed, 
 
 def test_members_on_different_sides_of_the_threshold_are_never_low():
     # 0.72 and 0.68 agree closely and are far from nothing but the threshold of 0.7.
-    wide = Facts(("a", "b"), 1, 0.7, ("m0", "m1"), (0.5, 0.5), Band(1.0, 0.0), Band(1.0, 0.0))
+    anything = Band(1.0, 0.0)
+    wide = replace(rules(threshold=0.7), low=anything, medium=anything)
     assert decide(every(logits_of(0.72), logits_of(0.68)), wide, None).uncertainty_level == [1]
     assert decide(every(logits_of(0.72), logits_of(0.78)), wide, None).uncertainty_level == [0]
-
-
-def test_facts_are_read_from_the_configs_json():
-    text = json.dumps(
-        {
-            "classes": ["healthy", "cancer"],
-            "positive": "cancer",
-            "threshold": {"default": 0.4, "minimum": 0.1, "maximum": 0.9},
-            "members": ["vgg16", "regnet"],
-            "weights": [0.4, 0.6],
-            "uncertainty": {
-                "low": {"disagreement_at_most": 0.15, "margin_at_least": 0.2},
-                "medium": {"disagreement_at_most": 0.35, "margin_at_least": 0.1},
-            },
-        }
-    )
-    read = Facts.from_json(text)
-    assert (read.positive, read.threshold, read.weights, read.low) == (1, 0.4, (0.4, 0.6), BANDS[0])
-    with pytest.raises(ValueError, match="weights"):
-        Facts.from_json(text.replace("0.6", "0.7"))

@@ -11,14 +11,15 @@ from PIL import Image, ImageCms, ImageOps
 
 from inference.decode import decode
 from inference.errors import RefusedError
-from inference.recipe import Recipe
 from inference.resize import Geometry
+from inference.rules import DecodeRules
+from pipelines.enums import Resize
 from pipelines.protocol import Refusal
 
-RECIPE = Recipe(
+RULES = DecodeRules(
     height=24,
     width=32,
-    resize="stretch",
+    resize=Resize.STRETCH,
     interpolation=Image.Resampling.BILINEAR,
     max_bytes=100_000,
     max_pixels=10_000,
@@ -37,11 +38,11 @@ def encoded(image, kind, **options):
     return file.getvalue()
 
 
-def plain(data, recipe=RECIPE):
+def plain(data, rules=RULES):
     """The training recipe."""
     upright = ImageOps.exif_transpose(Image.open(BytesIO(data)))
     rgb = upright.convert("RGB")
-    return np.asarray(rgb.resize((recipe.width, recipe.height), recipe.interpolation))
+    return np.asarray(rgb.resize((rules.width, rules.height), rules.interpolation))
 
 
 def png(width, height, depth, colour, rows):
@@ -59,9 +60,9 @@ def png(width, height, depth, colour, rows):
     )
 
 
-def refused(data, recipe=RECIPE):
+def refused(data, rules=RULES):
     with pytest.raises(RefusedError) as error:
-        decode(data, recipe)
+        decode(data, rules)
     return error.value
 
 
@@ -93,9 +94,9 @@ def test_every_format_and_mode_decodes_as_in_training(kind, mode, options):
     source = picture("RGB").convert(mode) if mode != "LAB" else _lab()
     data = encoded(source, kind, **options)
     if mode == "LAB":
-        assert decode(data, RECIPE).pixels.shape == (24, 32, 3)
+        assert decode(data, RULES).pixels.shape == (24, 32, 3)
         return
-    pixels = decode(data, RECIPE).pixels
+    pixels = decode(data, RULES).pixels
     assert pixels.dtype == np.uint8
     assert pixels.shape == (24, 32, 3)
     np.testing.assert_array_equal(pixels, plain(data))
@@ -109,7 +110,7 @@ def _lab():
 @pytest.mark.filterwarnings("ignore:Palette images with Transparency")
 def test_a_palette_with_soft_transparency_keeps_its_colours():
     data = encoded(picture("P"), "PNG", transparency=bytes(range(256)))
-    np.testing.assert_array_equal(decode(data, RECIPE).pixels, plain(data))
+    np.testing.assert_array_equal(decode(data, RULES).pixels, plain(data))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -121,7 +122,7 @@ def test_every_exif_orientation_is_applied(kind, orientation):
         exif = Image.Exif()
         exif[274] = orientation
         data = encoded(picture(), kind, exif=exif)
-    np.testing.assert_array_equal(decode(data, RECIPE).pixels, plain(data))
+    np.testing.assert_array_equal(decode(data, RULES).pixels, plain(data))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -129,7 +130,7 @@ def test_exif_that_is_broken_counts_as_none():
     data = encoded(picture(), "JPEG")
     broken = b"Exif\0\0II*\0\xff\xff\xff\xff" + b"\x55" * 30
     segment = b"\xff\xe1" + struct.pack(">H", len(broken) + 2) + broken
-    np.testing.assert_array_equal(decode(data[:2] + segment + data[2:], RECIPE).pixels, plain(data))
+    np.testing.assert_array_equal(decode(data[:2] + segment + data[2:], RULES).pixels, plain(data))
 
 
 def test_of_several_frames_the_first_counts():
@@ -137,7 +138,7 @@ def test_of_several_frames_the_first_counts():
     for kind in ("TIFF", "WEBP", "MPO", "PNG"):
         options = {"lossless": True} if kind == "WEBP" else {}
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
-        np.testing.assert_array_equal(decode(data, RECIPE).pixels, plain(data))
+        np.testing.assert_array_equal(decode(data, RULES).pixels, plain(data))
 
 
 def test_16_bit_grey_is_its_high_byte_as_pillow_reads_16_bit_colour():
@@ -145,11 +146,11 @@ def test_16_bit_grey_is_its_high_byte_as_pillow_reads_16_bit_colour():
     grey = png(6, 6, 16, 0, b"".join(b"\0" + row.tobytes() for row in values))
     colour = np.repeat(values[..., None], 3, axis=2)
     rgb = png(6, 6, 16, 2, b"".join(b"\0" + row.tobytes() for row in colour))
-    np.testing.assert_array_equal(decode(grey, RECIPE).pixels, decode(rgb, RECIPE).pixels)
-    assert decode(grey, RECIPE).pixels[0, 0, 0] == 0
-    assert 120 < np.median(decode(grey, RECIPE).pixels[:, 24:27]) < 200
+    np.testing.assert_array_equal(decode(grey, RULES).pixels, decode(rgb, RULES).pixels)
+    assert decode(grey, RULES).pixels[0, 0, 0] == 0
+    assert 120 < np.median(decode(grey, RULES).pixels[:, 24:27]) < 200
     tiff = encoded(Image.fromarray(values.astype("<u2")), "TIFF")
-    np.testing.assert_array_equal(decode(tiff, RECIPE).pixels, decode(grey, RECIPE).pixels)
+    np.testing.assert_array_equal(decode(tiff, RULES).pixels, decode(grey, RULES).pixels)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_16_bit_grey_is_its_high_byte_as_pillow_reads_16_bit_colour():
 )
 def test_deep_grey_is_scaled_and_not_clipped_to_white(values, white):
     data = encoded(Image.fromarray(values.reshape(6, 6)), "TIFF")
-    same_size = Recipe(6, 6, "stretch", Image.Resampling.BILINEAR, 10**6, 10**6)
+    same_size = DecodeRules(6, 6, Resize.STRETCH, Image.Resampling.BILINEAR, 10**6, 10**6)
     pixels = decode(data, same_size).pixels[..., 0].reshape(-1)
     assert pixels[0] == 0
     assert pixels[-1] == white
@@ -181,7 +182,7 @@ def test_pixels_that_are_not_finite_are_refused():
 @pytest.mark.parametrize("size", [(50, 37), (37, 50), (33, 33), (31, 90), (24, 24), (32, 32)])
 @pytest.mark.parametrize("side", [32, 33])
 def test_crop_is_torchvisions_resize_and_centre_crop(size, side):
-    recipe = Recipe(24, side, "crop", Image.Resampling.BICUBIC, 10**6, 10**6)
+    rules = DecodeRules(24, side, Resize.CROP, Image.Resampling.BICUBIC, 10**6, 10**6)
     image = picture(size=size)
     # Resize(side): the long side is truncated. CenterCrop: half a pixel is rounded to even.
     long = int(side * max(size) / min(size))
@@ -189,9 +190,7 @@ def test_crop_is_torchvisions_resize_and_centre_crop(size, side):
     left, top = round((new[0] - side) / 2), round((new[1] - 24) / 2)
     training = image.resize(new, Image.Resampling.BICUBIC)
     training = training.crop((left, top, left + side, top + 24))
-    np.testing.assert_array_equal(
-        decode(encoded(image, "PNG"), recipe).pixels, np.asarray(training)
-    )
+    np.testing.assert_array_equal(decode(encoded(image, "PNG"), rules).pixels, np.asarray(training))
 
 
 def test_nothing_is_refused_as_empty():
@@ -230,8 +229,8 @@ def test_a_tiff_with_monstrous_tiles_is_refused_by_its_header():
 
 
 def test_a_crop_that_would_enlarge_beyond_the_limit_is_refused():
-    recipe = Recipe(24, 32, "crop", Image.Resampling.BILINEAR, 10**6, 10_000)
-    assert refused(encoded(picture(size=(1, 5000)), "PNG"), recipe).code is Refusal.IMAGE_TOO_LARGE
+    rules = DecodeRules(24, 32, Resize.CROP, Image.Resampling.BILINEAR, 10**6, 10_000)
+    assert refused(encoded(picture(size=(1, 5000)), "PNG"), rules).code is Refusal.IMAGE_TOO_LARGE
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
@@ -249,7 +248,7 @@ def test_bytes_gone_wrong_are_an_image_or_a_refusal_and_nothing_else(kind):
         broken = data.copy()
         broken[rng.integers(0, len(data), 8)] = rng.integers(0, 256, 8)
         with suppress(RefusedError):
-            assert decode(broken.tobytes(), RECIPE).pixels.shape == (24, 32, 3)
+            assert decode(broken.tobytes(), RULES).pixels.shape == (24, 32, 3)
 
 
 def test_a_refusal_tells_nothing_of_the_content():
@@ -259,7 +258,7 @@ def test_a_refusal_tells_nothing_of_the_content():
     assert "Jane" not in refused(data[:-200]).text
 
 
-LETTERBOX = Recipe(40, 60, "letterbox", Image.Resampling.BILINEAR, 10**6, 10**6, fill=114)
+LETTERBOX = DecodeRules(40, 60, Resize.LETTERBOX, Image.Resampling.BILINEAR, 10**6, 10**6, fill=114)
 
 
 @pytest.mark.parametrize(
@@ -285,11 +284,11 @@ def test_a_letterbox_holds_the_whole_image_in_the_middle_of_one_grey(size, inner
 
 
 def test_an_image_that_is_not_resized_keeps_every_pixel():
-    recipe = Recipe(0, 0, "none", Image.Resampling.NEAREST, 10**6, 10**6)
+    rules = DecodeRules(0, 0, Resize.NONE, Image.Resampling.NEAREST, 10**6, 10**6)
     exif = Image.Exif()
     exif[274] = 6
     image = picture(size=(50, 37))
-    decoded = decode(encoded(image, "PNG", exif=exif), recipe)
+    decoded = decode(encoded(image, "PNG", exif=exif), rules)
     np.testing.assert_array_equal(decoded.pixels, np.asarray(image.rotate(-90, expand=True)))
     assert decoded.geometry == Geometry(50, 37, 1.0, 1.0, 0, 0)
 
@@ -298,8 +297,8 @@ def test_an_image_that_is_not_resized_keeps_every_pixel():
 def test_the_geometry_tells_where_a_spot_of_the_image_went(resize):
     image = Image.new("RGB", (200, 120))
     image.paste((255, 255, 255), (90, 50, 110, 80))
-    recipe = Recipe(64, 96, resize, Image.Resampling.BILINEAR, 10**6, 10**6)
-    decoded = decode(encoded(image, "PNG"), recipe)
+    rules = DecodeRules(64, 96, resize, Image.Resampling.BILINEAR, 10**6, 10**6)
+    decoded = decode(encoded(image, "PNG"), rules)
     where = decoded.geometry
     rows, columns = np.nonzero(decoded.pixels[..., 0] > 127)
     expected_x = (where.x_scale * 90 + where.left, where.x_scale * 110 + where.left)
@@ -311,34 +310,12 @@ def test_the_geometry_tells_where_a_spot_of_the_image_went(resize):
 
 @pytest.mark.parametrize("size", [(101, 10), (10, 101)])
 def test_an_image_that_is_too_narrow_is_refused_and_the_bound_named(size):
-    recipe = Recipe(24, 32, "stretch", Image.Resampling.BILINEAR, 10**6, 10**6, max_aspect=10)
-    error = refused(encoded(picture(size=size), "PNG"), recipe)
+    rules = DecodeRules(
+        24, 32, Resize.STRETCH, Image.Resampling.BILINEAR, 10**6, 10**6, max_aspect=10
+    )
+    error = refused(encoded(picture(size=size), "PNG"), rules)
     assert error.code is Refusal.IMAGE_SHAPE
     assert f"{size[0]} x {size[1]}" in error.text
     assert "10 times" in error.text
     at_the_bound = encoded(picture(size=(100, 10)), "PNG")
-    assert decode(at_the_bound, recipe).pixels.shape == (24, 32, 3)
-
-
-def test_the_recipe_is_read_from_the_configs_json():
-    preprocessing = (
-        '{"decoding":"exact","height":224,"width":200,"resize":"crop","interpolation":"lanczos"}'
-    )
-    recipe = Recipe.from_json(preprocessing, '{"bytes":1024,"pixels":99}')
-    assert recipe == Recipe(224, 200, "crop", Image.Resampling.LANCZOS, 1024, 99)
-    with pytest.raises(ValueError, match="no such decoding"):
-        Recipe.from_json(preprocessing.replace("exact", "other"), "{}")
-
-
-def test_a_recipe_without_a_size_and_one_with_a_border_are_read_too():
-    limits = '{"bytes":1024,"pixels":99,"aspect":10.0}'
-    kept = Recipe.from_json('{"decoding":"exact","resize":"none"}', limits)
-    assert kept == Recipe(0, 0, "none", Image.Resampling.NEAREST, 1024, 99, max_aspect=10)
-    nulls = '"height":null,"width":null,"interpolation":null,"fill":null'
-    assert kept == Recipe.from_json(f'{{"decoding":"exact","resize":"none",{nulls}}}', limits)
-    boxed = Recipe.from_json(
-        '{"decoding":"exact","resize":"letterbox","height":4,"width":6,'
-        '"interpolation":"bilinear","fill":114}',
-        '{"bytes":1024,"pixels":99,"aspect":null}',
-    )
-    assert boxed == Recipe(4, 6, "letterbox", Image.Resampling.BILINEAR, 1024, 99, fill=114)
+    assert decode(at_the_bound, rules).pixels.shape == (24, 32, 3)

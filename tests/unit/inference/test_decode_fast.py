@@ -9,23 +9,23 @@ import pytest
 from PIL import Image
 
 from export import photos
-from inference import scaling
 from inference.decode import decode
 from inference.errors import RefusedError
-from inference.recipe import Recipe
-from pipelines.enums import Decoding, Resize
+from inference.resize import scaled_size
+from inference.rules import DecodeRules
+from pipelines.enums import Resize
 from pipelines.load import load_spec
 from pipelines.protocol import Refusal
 from tests.photos import encoded, photo
 
-EXACT = Recipe(56, 64, "stretch", Image.Resampling.BILINEAR, 10**7, 10**7)
+EXACT = DecodeRules(56, 64, Resize.STRETCH, Image.Resampling.BILINEAR, 10**7, 10**7)
 FAST = replace(EXACT, reserve=1)
-CROP = replace(FAST, resize="crop")
+CROP = replace(FAST, resize=Resize.CROP)
 
 
-def both(data, recipe=FAST):
+def both(data, rules=FAST):
     """The pixels by `fast` and by `exact`."""
-    fast, exact = decode(data, recipe), decode(data, replace(recipe, reserve=None))
+    fast, exact = decode(data, rules), decode(data, replace(rules, reserve=None))
     assert fast.geometry == exact.geometry
     return fast.pixels.astype(int), exact.pixels.astype(int)
 
@@ -47,19 +47,19 @@ def both(data, recipe=FAST):
     ],
 )
 def test_the_size_is_the_smallest_that_leaves_enough_and_no_remainder(size, reserve, decoded):
-    assert scaling.scaled_size(size, (224, 224), reserve) == decoded
-    assert scaling.scaled_size(size[::-1], (224, 224), reserve) == decoded[::-1]
+    assert scaled_size(size, (224, 224), reserve) == decoded
+    assert scaled_size(size[::-1], (224, 224), reserve) == decoded[::-1]
 
 
 def test_a_target_that_is_not_square_is_reached_either_way_round():
-    assert scaling.scaled_size((640, 480), (120, 240), 1) == (320, 240)
-    assert scaling.scaled_size((640, 480), (240, 120), 1) == (320, 240)
+    assert scaled_size((640, 480), (120, 240), 1) == (320, 240)
+    assert scaled_size((640, 480), (240, 120), 1) == (320, 240)
 
 
-@pytest.mark.parametrize("recipe", [FAST, CROP], ids=lambda recipe: recipe.resize)
+@pytest.mark.parametrize("rules", [FAST, CROP], ids=lambda rules: rules.resize)
 @pytest.mark.parametrize("orientation", [None, *range(1, 9)])
-def test_a_photo_is_nearly_what_exact_makes_of_it(recipe, orientation):
-    fast, exact = both(encoded(photo(1, 640, 480), orientation=orientation), recipe)
+def test_a_photo_is_nearly_what_exact_makes_of_it(rules, orientation):
+    fast, exact = both(encoded(photo(1, 640, 480), orientation=orientation), rules)
     assert (fast != exact).any(), "it was decoded whole"
     assert np.abs(fast - exact).mean() < 1
     # Neither darker nor shifted: a shift by half a pixel would differ by more than this.
@@ -110,9 +110,9 @@ def test_a_photo_that_cannot_shrink_is_decoded_as_by_exact(size):
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.9])
 def test_a_truncated_photo_is_refused_as_by_exact(kept):
     data = encoded(photo(8, 640, 480))
-    for recipe in (FAST, EXACT):
+    for rules in (FAST, EXACT):
         with pytest.raises(RefusedError) as error:
-            decode(data[: int(len(data) * kept)], recipe)
+            decode(data[: int(len(data) * kept)], rules)
         assert error.value.code is Refusal.IMAGE_UNDECODABLE
 
 
@@ -140,21 +140,12 @@ def test_bytes_gone_wrong_are_an_image_or_a_refusal_and_nothing_else():
 @pytest.mark.parametrize("resize", [Resize.STRETCH, Resize.CROP])
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_the_gate_judges_the_pixels_that_are_served(tmp_path, resize, orientation):
-    facts = load_spec("oral_cancer").preprocessing.model_copy(
-        update={"decoding": Decoding.FAST, "resize": resize, "reserve": 1}
-    )
+    spec = load_spec("oral_cancer").model_dump(mode="json")
+    spec["preprocessing"] |= {"decoding": "fast", "resize": resize, "reserve": 1}
     data = encoded(photo(11, 1024, 768), orientation=orientation)
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
-    recipe = Recipe.from_json(facts.model_dump_json(), '{"bytes":10000000,"pixels":10000000}')
-    assert recipe.reserve == 1
-    pixels = photos.read(path, facts)
-    np.testing.assert_array_equal(pixels, decode(data, recipe).pixels)
-    exact = facts.model_copy(update={"decoding": Decoding.EXACT})
-    assert not np.array_equal(pixels, photos.read(path, exact))
-
-
-@pytest.mark.parametrize("resize", ["letterbox", "none"])
-def test_a_detectors_images_are_not_decoded_by_fast(resize):
-    with pytest.raises(ValueError, match=f"fast, {resize}"):
-        Recipe.from_json(f'{{"decoding":"fast","resize":"{resize}","reserve":1}}', "{}")
+    rules = DecodeRules.from_spec(spec)
+    pixels = photos.read(path, rules)
+    np.testing.assert_array_equal(pixels, decode(data, rules).pixels)
+    assert not np.array_equal(pixels, photos.read(path, replace(rules, reserve=None)))

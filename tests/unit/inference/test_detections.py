@@ -1,12 +1,9 @@
 """From a detector's candidates to detections in the image."""
 
-import json
-
 import numpy as np
 import pytest
 
 from inference.candidates import Candidates
-from inference.detection_facts import Facts
 from inference.detections import areas, find, to_image
 from inference.errors import RefusedError
 from inference.resize import Geometry
@@ -118,21 +115,3 @@ def test_a_class_that_there_is_not_is_refused(label):
     with pytest.raises(RefusedError, match="a class that is none of the 3") as error:
         candidates([[0, 0, 9, 9]], [0.9], [label])
     assert error.value.code is Refusal.MODEL_OUTPUT
-
-
-def test_facts_are_read_from_the_configs_json():
-    text = json.dumps(
-        {
-            "classes": ["circle", "square"],
-            "positive": None,
-            "threshold": {"default": 0.4, "minimum": 0.1, "maximum": 0.9},
-            "members": ["int8", "fp32"],
-            "weights": [0.0, 1.0],
-            "masks": False,
-        }
-    )
-    facts = Facts.from_json(text)
-    assert (facts.asked, facts.threshold, facts.bounds) == (1, 0.4, (0.1, 0.9))
-    assert not facts.masks
-    with pytest.raises(ValueError, match="too many"):
-        Facts.from_json(text.replace("[0.0, 1.0]", "[0.5, 0.5]"))

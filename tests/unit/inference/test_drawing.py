@@ -8,8 +8,8 @@ from PIL import Image
 
 from inference.detections import Detections
 from inference.drawing import LONGEST, SHORTEST, draw, picture_size
+from inference.labels import place
 from inference.palette import BLACK, WHITE, colour, text_on
-from inference.placing import place
 
 CLASSES = ("circle", "square", "star")
 GREY = (128, 128, 128)

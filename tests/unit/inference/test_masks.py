@@ -6,12 +6,12 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
+from contourpy import FillType, contour_generator
 from PIL import Image
 from pycocotools import mask as coco
 
 from export.torchvision_ops import ensure_declared
-from inference.answer import located
-from inference.detections import Detections
+from inference.detections import Detections, located
 from inference.masks import Stretched
 from inference.outlines import outlines
 from inference.rle import encode
@@ -113,6 +113,40 @@ def test_polygons_cover_what_the_mask_covers(name, seed):
     mask = stretched(blob(seed, roughness=1), BOXES[name])
     drawn = coco.decode(coco.merge(coco.frPyObjects(outlines(mask), *FRAME)))
     assert iou(drawn, in_frame(mask.window())) > 0.97
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("name", ["inside", "tiny", "over the left and upper edge", "whole"])
+def test_polygons_are_those_that_contourpy_makes(name, seed):
+    """Also of noise, where inner corners lie opposite each other and parts have holes."""
+    noise = np.random.default_rng(seed).random((14, 14), dtype=np.float32)
+    mask = stretched(blob(seed) if seed % 2 else noise, BOXES[name])
+    assert sorted(map(turned, outlines(mask))) == sorted(map(turned, by_contourpy(mask)))
+
+
+def turned(polygon):
+    """The same closed line, from its smallest point on."""
+    points = list(map(tuple, np.reshape(polygon, (-1, 2)).tolist()))
+    return min(points[start:] + points[:start] for start in range(len(points)))
+
+
+def by_contourpy(mask):
+    (left, right), (top, bottom) = mask.columns, mask.rows
+    most = 2 * mask.cells.shape[0]
+    xs = np.linspace(left, right - 1, min(right - left, most))
+    ys = np.linspace(top, bottom - 1, min(bottom - top, most))
+    values = np.pad(mask.values(xs, ys).T.astype(np.float64), 1)
+    generator = contour_generator(
+        np.concatenate([[left], xs + 0.5, [right]]),
+        np.concatenate([[top], ys + 0.5, [bottom]]),
+        values,
+        fill_type=FillType.OuterOffset,
+    )
+    parts, offsets = generator.filled(0.5, np.inf)
+    return [
+        np.round(points[: ends[1] - 1], 1).reshape(-1).tolist()
+        for points, ends in zip(parts, offsets, strict=True)
+    ]
 
 
 def test_a_polygon_has_the_images_coordinates_to_a_tenth():

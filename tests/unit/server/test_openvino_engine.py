@@ -12,10 +12,10 @@ from onnx import TensorProto, helper
 from server.backends.openvino_engine import (
     OpenVinoEngine,
     OpenVinoError,
-    opened,
+    open_engine,
+    openvino,
     require_agreement,
 )
-from server.backends.quiet_openvino import openvino
 
 SIDE, CLASSES = 16, 3
 TOLERANCE = 1e-4
@@ -64,7 +64,7 @@ def expected(artefact, pixels):
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_it_answers_batches_of_any_size_as_onnx_runtime_does(artefact, count):
-    engine = opened(artefact, TOLERANCE, threads=1)
+    engine = open_engine(artefact, TOLERANCE, threads=1)
     (found,) = engine.run(["OUTPUT__0"], {"INPUT__0": images(count)})
     assert found.shape == (count, CLASSES)
     assert found.dtype == np.float32

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bentoml
 
-from lab.bench.opinion import Opinion
+from lab.bench.ensemble import Ensemble
 from lab.bench.plan import Plan
 
 _BATCH = 8
@@ -26,10 +26,10 @@ class Classifier:
     """One worker with the models."""
 
     def __init__(self) -> None:
-        self._opinion = Opinion(Plan.of_environment(), threads=1)
+        self._ensemble = Ensemble(Plan.of_environment(), threads=1)
 
     @bentoml.api(route="/predict", batchable=True, max_batch_size=_BATCH, max_latency_ms=60000)
     def predict(self, file: list[Path]) -> list[dict[str, dict[str, float]]]:
         """Class probabilities of each photo."""
-        pixels = [self._opinion.decode(photo.read_bytes()) for photo in file]
-        return [self._opinion.answer(row) for row in self._opinion.probabilities(pixels)]
+        pixels = [self._ensemble.decode(photo.read_bytes()) for photo in file]
+        return [self._ensemble.answer(row) for row in self._ensemble.probabilities(pixels)]

@@ -13,19 +13,19 @@ import anyio
 import uvicorn
 from fastapi import FastAPI, UploadFile
 
-from lab.bench.opinion import Opinion
+from lab.bench.ensemble import Ensemble
 from lab.bench.plan import Plan
 
 CORES = os.cpu_count() or 1
 
 
-def serve(opened: Callable[[], Opinion]) -> None:
+def serve(opened: Callable[[], Ensemble]) -> None:
     """Serves until it is told to stop.
 
     Args:
         opened: opens the models, once.
     """
-    opinion = opened()
+    ensemble = opened()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -37,11 +37,11 @@ def serve(opened: Callable[[], Opinion]) -> None:
     @app.post("/predict")
     def predict(file: UploadFile) -> dict[str, dict[str, float]]:
         """Class probabilities of one photo."""
-        pixels = opinion.decode(file.file.read())
-        return opinion.answer(opinion.probabilities([pixels])[0])
+        pixels = ensemble.decode(file.file.read())
+        return ensemble.answer(ensemble.probabilities([pixels])[0])
 
     uvicorn.run(app, port=int(os.environ["PORT"]), log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":
-    serve(lambda: Opinion(Plan.of_environment(), threads=1))
+    serve(lambda: Ensemble(Plan.of_environment(), threads=1))

@@ -10,7 +10,7 @@ import threading
 import numpy as np
 
 from lab.bench.contenders.fastapi.app import serve
-from lab.bench.opinion import Logits, Member, Opinion, Pixels
+from lab.bench.ensemble import Ensemble, Logits, Member, Pixels
 from lab.bench.plan import Plan
 
 _PROPERTIES = {
@@ -49,4 +49,4 @@ def with_openvino(path: str, threads: int) -> Member:
 
 
 if __name__ == "__main__":
-    serve(lambda: Opinion(Plan.of_environment(), threads=1, opened=with_openvino))
+    serve(lambda: Ensemble(Plan.of_environment(), threads=1, opened=with_openvino))

@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
 
-from lab.bench.opinion import Opinion, Pixels
+from lab.bench.ensemble import Ensemble, Pixels
 from lab.bench.plan import Plan
 
 
@@ -20,21 +20,21 @@ class Classifier(litserve.LitAPI):
 
     def setup(self, device: str) -> None:
         """Opens the models, once a worker."""
-        self._opinion = Opinion(Plan.of_environment(), threads=1)
+        self._ensemble = Ensemble(Plan.of_environment(), threads=1)
 
     # LitServe looks at the annotation, and hands on the form of the request.
     def decode_request(self, request: Request) -> Pixels:
         """Of the file in the form."""
-        return self._opinion.decode(request["file"].file.read())
+        return self._ensemble.decode(request["file"].file.read())
 
     def predict(self, pixels: Pixels) -> NDArray[np.float32]:
         """Of one photo."""
-        row: NDArray[np.float32] = self._opinion.probabilities([pixels])[0]
+        row: NDArray[np.float32] = self._ensemble.probabilities([pixels])[0]
         return row
 
     def encode_response(self, output: NDArray[np.float32]) -> dict[str, dict[str, float]]:
         """The answer's JSON."""
-        return self._opinion.answer(output)
+        return self._ensemble.answer(output)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from mlserver import MLModel
 from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
-from lab.bench.opinion import Opinion
+from lab.bench.ensemble import Ensemble
 from lab.bench.plan import Plan
 
 
@@ -13,13 +13,15 @@ class Classifier(MLModel):
 
     async def load(self) -> bool:
         """Opens them."""
-        self._opinion = Opinion(Plan.of_environment(), threads=1)
+        self._ensemble = Ensemble(Plan.of_environment(), threads=1)
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Of the photos in the request's tensor `image`."""
         photos = [bytes(each) for each in payload.inputs[0].data]
-        probabilities = self._opinion.probabilities([self._opinion.decode(each) for each in photos])
+        probabilities = self._ensemble.probabilities(
+            [self._ensemble.decode(each) for each in photos]
+        )
         return InferenceResponse(
             model_name=self.name,
             outputs=[NumpyCodec.encode_output("probabilities", probabilities)],

@@ -11,7 +11,7 @@ import ray
 from ray import serve
 from starlette.requests import Request
 
-from lab.bench.opinion import Opinion
+from lab.bench.ensemble import Ensemble
 from lab.bench.plan import Plan
 
 _CORES = os.cpu_count() or 1
@@ -22,15 +22,15 @@ class Classifier:
     """One process with the models."""
 
     def __init__(self) -> None:
-        self._opinion = Opinion(Plan.of_environment(), threads=1)
+        self._ensemble = Ensemble(Plan.of_environment(), threads=1)
 
     async def __call__(self, request: Request) -> dict[str, dict[str, float]]:
         """Class probabilities of one photo."""
         async with request.form() as form:
             photo = form["file"]
             data = b"" if isinstance(photo, str) else await photo.read()
-        pixels = self._opinion.decode(data)
-        return self._opinion.answer(self._opinion.probabilities([pixels])[0])
+        pixels = self._ensemble.decode(data)
+        return self._ensemble.answer(self._ensemble.probabilities([pixels])[0])
 
 
 deployment = serve.deployment(

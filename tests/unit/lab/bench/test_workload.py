@@ -1,5 +1,7 @@
 import pytest
+from PIL import Image
 
+from inference.rules import DecodeRules
 from lab.bench.workload import WORKLOADS
 from lab.errors import LabError
 from pipelines.enums import Decoding
@@ -17,12 +19,13 @@ def test_the_newest_versions_are_served_with_the_pipelines_weights(tmp_path):
     vgg16, regnet = put(tmp_path, "vgg16", 10), put(tmp_path, "regnet_onnx", 1)
     plan = WORKLOADS["heavy"].plan(tmp_path, Decoding.EXACT)
     assert {member.path: member.weight for member in plan.members} == {vgg16: 0.4, regnet: 0.6}
-    assert plan.classes == ("healthy", "cancer")
-    assert plan.recipe.reserve is None
-    assert (plan.recipe.height, plan.recipe.width, plan.recipe.interpolation) == (
+    rules = DecodeRules.from_spec(plan.spec)
+    assert plan.spec["classes"] == ["healthy", "cancer"]
+    assert rules.reserve is None
+    assert (rules.height, rules.width, rules.interpolation) == (
         224,
         224,
-        "bilinear",
+        Image.Resampling.BILINEAR,
     )
 
 
@@ -30,7 +33,7 @@ def test_one_member_alone_decides_alone(tmp_path):
     regnet = put(tmp_path, "regnet_onnx", 1)
     plan = WORKLOADS["light"].plan(tmp_path, Decoding.FAST)
     (member,) = plan.members
-    assert plan.recipe.reserve is not None
+    assert DecodeRules.from_spec(plan.spec).reserve is not None
     assert (member.path, member.weight) == (regnet, 1.0)
 
 

@@ -61,9 +61,9 @@ def verify(repository: Path, spec: PipelineSpec) -> VerifiedRelease:
 
 
 def write_config(repository: Path, spec: PipelineSpec, model: str, place="config.pbtxt") -> None:
-    """A config with a model's name and, of the ensemble, with its facts."""
+    """A config with a model's name and, of the ensemble and its steps, with its facts."""
     config = pb.ModelConfig(name=model, max_batch_size=spec.serving.max_batch)
-    if model == spec.name:
+    if model in {spec.name, protocol.decode_model(spec.name), protocol.decision_model(spec.name)}:
         config.parameters["pipeline"].string_value = spec.model_dump_json()
     path = repository / model / place
     path.parent.mkdir(parents=True, exist_ok=True)

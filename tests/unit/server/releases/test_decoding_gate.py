@@ -15,7 +15,8 @@ DEFAULT, FAST = load_spec("oral_cancer"), load_spec("oral_cancer", profile="fast
 def repository(tmp_path):
     for model in DEFAULT.models:
         artefacts.write_config(tmp_path, DEFAULT, model)
-    artefacts.write_config(tmp_path, FAST, FAST.name, "configs/fast.pbtxt")
+    for model in ("oral_cancer_decode", "oral_cancer_decision", FAST.name):
+        artefacts.write_config(tmp_path, FAST, model, "configs/fast.pbtxt")
     for member in FAST.members:
         artefacts.write_version(tmp_path, FAST, member)
     for spec in (DEFAULT, FAST):

@@ -17,7 +17,8 @@ def repository(tmp_path):
     """The onnx profile's members, and configs of both profiles."""
     for model in {*DEFAULT.models, *ONNX.models}:
         artefacts.write_config(tmp_path, DEFAULT, model)
-    artefacts.write_config(tmp_path, ONNX, ONNX.name, PROFILE)
+    for model in ("oral_cancer_decision", ONNX.name):
+        artefacts.write_config(tmp_path, ONNX, model, PROFILE)
     for member in ONNX.members:
         artefacts.write_version(tmp_path, ONNX, member)
     artefacts.write_release(tmp_path, ONNX)
@@ -52,8 +53,8 @@ def test_a_profile_has_a_release_of_its_own(repository):
 
 def test_a_config_of_the_profile_goes_before_the_common_one(repository):
     model = "oral_cancer_decision"
-    wide = ONNX.serving.model_copy(update={"max_batch": 99})
-    artefacts.write_config(repository, ONNX.model_copy(update={"serving": wide}), model, PROFILE)
+    path = repository / model / PROFILE
+    path.write_text(path.read_text().replace("max_batch_size: 8", "max_batch_size: 99"))
     artefacts.write_version(repository, DEFAULT, "regnet")
     for spec, batch in ((ONNX, 99), (DEFAULT, 16)):
         artefacts.write_release(repository, spec)

@@ -87,7 +87,11 @@ def test_the_delta_pins_versions_and_names_what_is_served(repository):
     member = release.loadable(protocol.member_model(SPEC.name, MEMBERS[0]), generation=3)
     assert parameters(member) == {"sha256": sha[MEMBERS[0]], "generation": "3"}
     decision = release.loadable(protocol.decision_model(SPEC.name), generation=1)
-    assert parameters(decision) == {"release": release.identity, "generation": "1"}
+    assert parameters(decision) == {
+        "release": release.identity,
+        "generation": "1",
+        "pipeline": SPEC.model_dump_json(),
+    }
     ensemble = parameters(release.loadable(SPEC.name, generation=1))
     assert ensemble["release"] == release.identity
     assert json.loads(ensemble["artefacts"]) == {
@@ -251,8 +255,22 @@ def test_a_released_config_that_is_no_config_is_refused_by_its_name(
     assert f"{model.name}/config.pbtxt" in refusal()
 
 
-def test_a_release_of_configs_of_other_facts_is_refused(repository, refusal):
-    path = repository / SPEC.name / "config.pbtxt"
-    path.write_text(path.read_text().replace("bilinear", "bicubic"))
+@pytest.mark.parametrize("step", ["oral_cancer", "oral_cancer_decode", "oral_cancer_decision"])
+@pytest.mark.parametrize(
+    ("fact", "other"),
+    [
+        (r'\"default\":0.5', r'\"default\":0.9'),
+        (r'\"width\":224', r'\"width\":225'),
+        ("bilinear", "bicubic"),
+        (r'\"weight\":0.4', r'\"weight\":0.5'),
+        ("pipeline", "nothing"),
+    ],
+    ids=["threshold", "width", "interpolation", "weight", "all"],
+)
+def test_a_release_of_a_step_of_other_facts_is_refused(repository, refusal, step, fact, other):
+    path = repository / step / "config.pbtxt"
+    text = path.read_text()
+    assert fact in text
+    path.write_text(text.replace(fact, other))
     artefacts.write_release(repository, SPEC)
     assert f"{path}: generated from other facts" in refusal()

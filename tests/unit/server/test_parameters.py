@@ -1,21 +1,21 @@
-"""What a request may choose, and how it is told what it may not."""
+"""Parameters of requests: what is read, and how others are refused."""
 
 import pytest
 
 from inference.errors import RefusedError
-from pipelines.protocol import Parameter, Refusal, parse_refusal
-from server.backends.choice import Choice, Choices, parse
+from pipelines.protocol import Parameter, Refusal, parse_refusal, refusal
+from server.backends.parameters import ParameterRules, RequestParameters, parse
 
-BINARY = Choices(("vgg16", "regnet"), bounds=(0.05, 0.95))
-MANY = Choices(("only",), top_k=5)
+BINARY = ParameterRules(("vgg16", "regnet"), bounds=(0.05, 0.95))
+MANY = ParameterRules(("only",), top_k=5)
 FLAGS = (Parameter.VISUALIZATION, Parameter.POLYGONS)
-MASKS = Choices(("mask_rcnn",), bounds=(0.05, 0.95), flags=FLAGS)
-BOXES = Choices(("yolos",), bounds=(0.05, 0.95), flags=FLAGS[:1])
+MASKS = ParameterRules(("mask_rcnn",), bounds=(0.05, 0.95), flags=FLAGS)
+BOXES = ParameterRules(("yolos",), bounds=(0.05, 0.95), flags=FLAGS[:1])
 
 
 @pytest.mark.parametrize("value", [0.37, "0.37", " 0.37 ", "3.7e-1", ".37"])
 def test_a_threshold_may_be_a_number_or_the_text_of_one(value):
-    assert BINARY.read({"threshold": value}) == Choice(threshold=0.37)
+    assert BINARY.read({"threshold": value}) == RequestParameters(threshold=0.37)
 
 
 @pytest.mark.parametrize("value", [0.05, 0.95, "0.05", 0.949999988079071, 0.05000000074505806])
@@ -38,7 +38,7 @@ def test_any_other_threshold_is_refused_and_the_bounds_named(value):
 
 @pytest.mark.parametrize("value", [1, 5, "3", 2.0])
 def test_top_k_of_a_multi_class_pipeline_is_checked_and_changes_no_decision(value):
-    assert MANY.read({"top_k": value}) == Choice()
+    assert MANY.read({"top_k": value}) == RequestParameters()
 
 
 @pytest.mark.parametrize("value", [0, 6, 1.5, "two", -1, True])
@@ -67,7 +67,7 @@ def test_any_other_flag_is_refused(value):
 
 
 def test_a_member_is_found_by_name():
-    assert BINARY.read({"member": "regnet"}) == Choice(member=1)
+    assert BINARY.read({"member": "regnet"}) == RequestParameters(member=1)
 
 
 @pytest.mark.parametrize("value", ["resnet", 1, None, ["vgg16"]])
@@ -97,7 +97,8 @@ def test_a_parameter_that_the_pipeline_has_not_is_refused(choices, name):
 def test_a_hostile_parameter_name_cannot_break_the_message():
     with pytest.raises(RefusedError) as error:
         BINARY.read({"a\n[image_empty] b" * 99: 1})
-    code, text = parse_refusal(f"in ensemble 'x', {error.value}") or pytest.fail("not found")
+    message = refusal(error.value.code, error.value.text)
+    code, text = parse_refusal(f"in ensemble 'x', {message}") or pytest.fail("not found")
     assert code is Refusal.PARAMETER_UNKNOWN
     assert len(text) < 200
     assert text.endswith("member, threshold.")
@@ -105,4 +106,4 @@ def test_a_hostile_parameter_name_cannot_break_the_message():
 
 @pytest.mark.parametrize("text", ["", "{}"])
 def test_no_parameters_choose_nothing(text):
-    assert BINARY.read(parse(text)) == Choice()
+    assert BINARY.read(parse(text)) == RequestParameters()

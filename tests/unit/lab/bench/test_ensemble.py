@@ -3,9 +3,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from lab.bench.opinion import Opinion
-from lab.bench.photo import Recipe
+from lab.bench.ensemble import Ensemble
 from lab.bench.plan import VARIABLE, Member, Plan
+from pipelines.load import load_spec
 
 
 def constant(path, logits):
@@ -39,18 +39,18 @@ def plan(tmp_path):
         constant(tmp_path / "b.onnx", [3, 3]),
     )
     members = (Member(certain, 0.2), Member(undecided, 0.6))
-    return Plan(members, ("healthy", "cancer"), Recipe(2, 2, "bilinear"))
+    return Plan(members, load_spec("oral_cancer").model_dump(mode="json"))
 
 
 def test_probabilities_are_the_weighted_mean_of_softmaxes(plan):
     pixels = np.zeros((2, 2, 3), np.uint8)
-    found = Opinion(plan, threads=1).probabilities([pixels] * 3)
+    found = Ensemble(plan, threads=1).probabilities([pixels] * 3)
     # Weights 1/4 and 3/4 of [0, 1] and [1/2, 1/2].
     assert found == pytest.approx(np.array([[0.375, 0.625]] * 3), abs=1e-6)
 
 
 def test_an_answer_names_the_classes(plan):
-    answer = Opinion(plan, threads=1).answer(np.array([0.25, 0.75], np.float32))
+    answer = Ensemble(plan, threads=1).answer(np.array([0.25, 0.75], np.float32))
     assert answer == {"probabilities": {"healthy": 0.25, "cancer": 0.75}}
 
 

@@ -3,14 +3,14 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from server.backends.core import settle
+from server.backends.affinity import pin_to_own_core
 
 CORES = sorted(os.sched_getaffinity(0))
 
 
-def settled(number, processes):
+def pinned(number, processes):
     def run():
-        settle(number, processes)
+        pin_to_own_core(number, processes)
         return os.sched_getaffinity(0)
 
     with ThreadPoolExecutor(1) as thread:
@@ -18,11 +18,11 @@ def settled(number, processes):
 
 
 def test_each_of_as_many_processes_as_cores_has_its_own():
-    found = [settled(number, len(CORES)) for number in range(len(CORES))]
+    found = [pinned(number, len(CORES)) for number in range(len(CORES))]
     assert found == [{core} for core in CORES]
     assert os.sched_getaffinity(0) == set(CORES)
 
 
 def test_fewer_or_more_processes_are_left_where_they_are():
     for processes in (1, len(CORES) + 1):
-        assert settled(0, processes) == set(CORES)
+        assert pinned(0, processes) == set(CORES)

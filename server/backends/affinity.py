@@ -1,9 +1,9 @@
-"""A core of its own for each of the processes that share them all."""
+"""Binds a process's thread to one CPU core."""
 
 import os
 
 
-def settle(number: int, processes: int) -> None:
+def pin_to_own_core(number: int, processes: int) -> None:
     """Keeps the calling thread on one core, where there are as many processes as cores.
 
     Linux lets a core idle for milliseconds while two busy threads share the other one: for that

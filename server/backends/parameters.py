@@ -1,4 +1,4 @@
-"""What a request may choose: its parameters, read and checked."""
+"""Parameters of a request: read, and checked against the pipeline's rules."""
 
 import functools
 import json
@@ -14,13 +14,13 @@ from inference.errors import RefusedError
 from pipelines.protocol import Parameter, Refusal
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_YES_OR_NO = {"true": True, "1": True, "false": False, "0": False}
-_LONGEST_NAME = 40
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_NAME_LENGTH = 40
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What one request chose; None: the pipeline's own."""
+class RequestParameters:
+    """What one request asks for; None: the pipeline's own."""
 
     threshold: float | None = None
     member: int | None = None
@@ -30,18 +30,18 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Choices:
-    """What requests of one pipeline may choose."""
+class ParameterRules:
+    """Which parameters requests of one pipeline may have."""
 
     members: tuple[str, ...]
     bounds: tuple[float, float] | None = None
     """Lowest and highest threshold; None: the pipeline has none."""
     top_k: int | None = None
-    """The largest; None: the pipeline has none. It is a matter of rendering, and only checked."""
+    """The largest; None: the pipeline has none. The gateway renders by it; here it is checked."""
     flags: tuple[Parameter, ...] = ()
     """Parameters that are true or false."""
 
-    def read(self, parameters: Mapping[str, Any]) -> Choice:
+    def read(self, parameters: Mapping[str, Any]) -> RequestParameters:
         """Reads a request's parameters; numbers and flags may be strings.
 
         Raises:
@@ -53,11 +53,11 @@ class Choices:
                 allowed = ", ".join(sorted(readers))
                 raise RefusedError(
                     Refusal.PARAMETER_UNKNOWN,
-                    f"there is no parameter {name[:_LONGEST_NAME]!r} here. Choose from: {allowed}.",
+                    f"there is no parameter {name[:_NAME_LENGTH]!r} here. Choose from: {allowed}.",
                 )
         read: dict[str, Any] = {name: readers[name](value) for name, value in parameters.items()}
         read.pop(Parameter.TOP_K, None)
-        return Choice(**read)
+        return RequestParameters(**read)
 
     def _readers(self) -> dict[str, Callable[[Any], object]]:
         readers: dict[str, Callable[[Any], object]] = {Parameter.MEMBER: self._member}
@@ -66,7 +66,7 @@ class Choices:
         if self.top_k:
             readers[Parameter.TOP_K] = self._top_k
         for flag in self.flags:
-            readers[flag] = functools.partial(_yes_or_no, flag)
+            readers[flag] = functools.partial(_boolean, flag)
         return readers
 
     def _threshold(self, value: object) -> float:
@@ -93,7 +93,7 @@ class Choices:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The JSON of `request.parameters()`; none is the empty string or an empty object."""
+    """The JSON of `request.parameters()`; without any it is an empty string or object."""
     return dict(json.loads(text)) if text else {}
 
 
@@ -106,12 +106,12 @@ def _number(value: object) -> float | None:
     return float(value)
 
 
-def _yes_or_no(name: str, value: object) -> bool:
+def _boolean(name: str, value: object) -> bool:
     """A bool, 0, 1, or the text of one in any case."""
     text = str(value).strip().lower()
-    if not isinstance(value, bool | int | str) or text not in _YES_OR_NO:
+    if not isinstance(value, bool | int | str) or text not in _BOOLEANS:
         _invalid(name, "true or false")
-    return _YES_OR_NO[text]
+    return _BOOLEANS[text]
 
 
 def _invalid(name: str, expected: str) -> NoReturn:

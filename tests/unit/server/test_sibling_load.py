@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from server.backends import company
-from server.backends.company import Company
+from server.backends import sibling_load
+from server.backends.sibling_load import SiblingLoad
 
 BUSY, ASLEEP = "while True: pass", "import time; time.sleep(600)"
 PATIENCE = 20
@@ -32,59 +32,59 @@ def child():
 @pytest.fixture
 def children(monkeypatch):
     """This process's children, as one of them sees the others."""
-    monkeypatch.setattr(company.os, "getppid", company.os.getpid)
-    monkeypatch.setattr(company.os, "getpid", lambda: -1)
-    monkeypatch.setattr(company, "_LOOKED_FOR_EVERY", 0.0)
-    return Company()
+    monkeypatch.setattr(sibling_load.os, "getppid", sibling_load.os.getpid)
+    monkeypatch.setattr(sibling_load.os, "getpid", lambda: -1)
+    monkeypatch.setattr(sibling_load, "_SCAN_SECONDS", 0.0)
+    return SiblingLoad()
 
 
-def becomes(children, rests):
+def becomes(children, idle):
     until = time.monotonic() + PATIENCE
-    while children.rests() is not rests:
+    while children.idle() is not idle:
         if time.monotonic() > until:
             return False
         time.sleep(0.05)
     return True
 
 
-def test_it_rests_where_there_are_no_others(children):
-    assert children.rests()
+def test_without_siblings_they_are_idle(children):
+    assert children.idle()
 
 
-def test_one_that_sleeps_rests_and_one_that_computes_does_not(children, child):
+def test_a_sleeping_sibling_is_idle_and_a_computing_one_is_not(children, child):
     child(ASLEEP)
-    assert becomes(children, rests=True)
+    assert becomes(children, idle=True)
     busy = child(BUSY)
-    assert becomes(children, rests=False)
+    assert becomes(children, idle=False)
     busy.kill()
     busy.wait()
-    assert becomes(children, rests=True)
+    assert becomes(children, idle=True)
 
 
 def test_a_process_of_another_parent_does_not_count(children, child, monkeypatch):
-    """Linux gives the number of one that ended to another."""
+    """Linux gives the number of an ended process to another."""
     child(BUSY)
-    assert becomes(children, rests=False)
-    monkeypatch.setattr(company, "_LOOKED_FOR_EVERY", float("inf"))
+    assert becomes(children, idle=False)
+    monkeypatch.setattr(sibling_load, "_SCAN_SECONDS", float("inf"))
     children._parent = -2
-    assert children.rests()
+    assert children.idle()
 
 
-def test_one_that_rests_for_a_moment_only_does_not_count_as_resting(children, monkeypatch):
-    monkeypatch.setattr(company, "_WINDOW", 0.0)
+def test_a_sibling_that_pauses_for_a_moment_only_is_not_idle(children, monkeypatch):
+    monkeypatch.setattr(sibling_load, "_WINDOW_SECONDS", 0.0)
     # A machine with other work gives it less of a core.
-    monkeypatch.setattr(company, "_BUSY", 0.02)
+    monkeypatch.setattr(sibling_load, "_BUSY", 0.02)
     work = "import time\ninput()\nwhile time.process_time() < 1: pass\nprint()\ninput()"
     command = [sys.executable, "-u", "-c", work]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as worker:
-        assert becomes(children, rests=True)
+        assert becomes(children, idle=True)
         worker.stdin.write(b"\n")
         worker.stdin.flush()
         worker.stdout.readline()
         time.sleep(0.1)
         state = Path(f"/proc/{worker.pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
         assert state == b"S"
-        assert not children.rests()
-        assert becomes(children, rests=True)
+        assert not children.idle()
+        assert becomes(children, idle=True)
         worker.stdin.close()

@@ -10,7 +10,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from lab.bench import photo
+from inference.decision import probabilities, weighted_mean
+from inference.decode import decode
+from inference.rules import DecodeRules
 from lab.bench.plan import Plan
 
 Pixels = NDArray[np.uint8]
@@ -43,8 +45,8 @@ def with_onnxruntime(path: str, threads: int) -> Member:
     return run
 
 
-class Opinion:
-    """All members of a plan, on the CPU."""
+class Ensemble:
+    """All members of a plan, on the CPU, and their weighted mean."""
 
     def __init__(
         self, plan: Plan, threads: int, opened: Callable[[str, int], Member] = with_onnxruntime
@@ -57,25 +59,21 @@ class Opinion:
             opened: opens a member by the path of its file, with so many threads.
         """
         self._members = [opened(member.path, threads) for member in plan.members]
-        weights = np.array([member.weight for member in plan.members], np.float32)
-        self._weights = weights / weights.sum()
-        self._plan = plan
+        self._weights = [member.weight for member in plan.members]
+        self._classes = plan.spec["classes"]
+        self._rules = DecodeRules.from_spec(plan.spec)
 
     def decode(self, data: bytes) -> Pixels:
-        """One JPEG as the members see it, UINT8 [H, W, 3]."""
-        return photo.decode(data, self._plan.recipe)
+        """One photo as the members see it, UINT8 [H, W, 3]."""
+        return decode(data, self._rules).pixels
 
     def probabilities(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
         """FP32 [N, K]: the weighted mean of the members' softmax, for N images in one batch."""
-        batch = np.stack(pixels)
-        mean = np.zeros((len(batch), len(self._plan.classes)), np.float32)
-        for member, weight in zip(self._members, self._weights, strict=True):
-            logits = member(batch)
-            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-            mean += weight * powers / powers.sum(axis=1, keepdims=True)
-        return mean
+        batch, classes = np.stack(pixels), len(self._classes)
+        each = [probabilities(member(batch), classes, "a member") for member in self._members]
+        return weighted_mean(np.stack(each, axis=1), self._weights).astype(np.float32)
 
     def answer(self, probabilities: NDArray[np.float32]) -> dict[str, dict[str, float]]:
         """One image's FP32 [K] as the JSON that peers answer with."""
-        named = zip(self._plan.classes, probabilities.tolist(), strict=True)
+        named = zip(self._classes, probabilities.tolist(), strict=True)
         return {"probabilities": dict(named)}

@@ -1,0 +1,23 @@
+"""What follows from facts of a spec, for the typed spec and for readers of its JSON alike.
+
+Standard library only, as backend processes import it.
+"""
+
+from collections.abc import Iterable
+
+
+def normalised_weights(weights: Iterable[float | None]) -> tuple[float, ...]:
+    """Weights of members that sum to 1; None counts as 0. One at least must be above 0."""
+    numbers = [weight or 0.0 for weight in weights]
+    return tuple(number / sum(numbers) for number in numbers)
+
+
+def max_batch(*, one_size: bool, member: int | None, pipeline: int) -> int:
+    """Images in one forward pass of a member at most; 0: its graph takes one, without a batch.
+
+    Args:
+        one_size: whether all images have one size; those that keep their own do not stack.
+        member: the member's own limit, if it has one.
+        pipeline: the limit of all its models.
+    """
+    return min(member or pipeline, pipeline) if one_size else 0
