@@ -83,7 +83,9 @@ class Run:
             references = self._references(limits)
             self._limits = limits
             self._measure(
-                RunContext(options.repository, folder, plans, references, plan.spec["classes"], CACHE)
+                RunContext(
+                    options.repository, folder, plans, references, plan.spec["classes"], CACHE
+                )
             )
         finally:
             for limit in limits.values():

@@ -259,10 +259,10 @@ def test_a_released_config_that_is_no_config_is_refused_by_its_name(
 @pytest.mark.parametrize(
     ("fact", "other"),
     [
-        (r'\"default\":0.5', r'\"default\":0.9'),
-        (r'\"width\":224', r'\"width\":225'),
+        (r"\"default\":0.5", r"\"default\":0.9"),
+        (r"\"width\":224", r"\"width\":225"),
         ("bilinear", "bicubic"),
-        (r'\"weight\":0.4', r'\"weight\":0.5'),
+        (r"\"weight\":0.4", r"\"weight\":0.5"),
         ("pipeline", "nothing"),
     ],
     ids=["threshold", "width", "interpolation", "weight", "all"],
