@@ -1,4 +1,4 @@
-"""A member's answer about one image, checked before anything is made of it."""
+"""A detector's raw output for one image, checked for shapes, finite numbers and known classes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pipelines.protocol import DetectorOutput, Refusal
 
 @dataclass(frozen=True)
 class Candidates:
-    """What a detector saw: q boxes in pixels of its input, good and bad ones."""
+    """q boxes in pixels of the detector's input, of any score."""
 
     boxes: NDArray[np.float32]
     """[q, 4]: x1, y1, x2, y2."""
@@ -29,8 +29,8 @@ class Candidates:
         """Takes the outputs for one image, each with a first dimension of 1.
 
         Raises:
-            RefusedError: shapes that do not fit each other, numbers that are not finite, or a
-                class that there is not.
+            RefusedError: shapes that do not fit each other, numbers that are not finite, or an
+                unknown class.
         """
         boxes, scores, labels = (
             outputs[name]

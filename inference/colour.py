@@ -1,4 +1,4 @@
-"""Any of Pillow's modes to RGB."""
+"""Images of any of Pillow's colour modes to RGB."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """What `convert("RGB")` gives, but for deep grey, which Pillow 13 clips to white.
 
     Pillow reads 16-bit colour by its high byte; 16-bit grey gets the same here. 32-bit integers
-    (I) and floats (F) name no white: values in [0, 255], and floats in [0, 1], are taken as
-    they are, integers up to 65535 as 16-bit, and any other range is stretched to [0, 255].
+    (I) and floats (F) do not say which value is white: values in [0, 255], and floats in [0, 1],
+    keep their scale, integers up to 65535 are 16-bit, and any other range is stretched to [0, 255].
 
     Raises:
         ValueError: there are pixels that are not finite.
@@ -23,9 +23,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in {"I", "F"}:
         return _grey(_to_bytes(np.asarray(image)))
     if image.mode == "P":
-        # It changes nothing about the RGB, but Pillow warns of it.
+        # It does not change the RGB, but Pillow warns about it.
         image.info.pop("transparency", None)
-    # As it is, it is not copied: large ones are heavy.
+    # RGB is not copied, as images may be large.
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -1,4 +1,4 @@
-"""The mathematics of the decision: logits of several members to one answer. Pure numpy.
+"""The decision: logits of several members to one class, its confidence and uncertainty.
 
 Everything is computed in float64 and answered in FP32. Where a number is compared with a bound
 (threshold, bands), both are first rounded to FP32, so that the answered numbers reproduce the
@@ -24,7 +24,7 @@ NO_PREDICTION = -1
 
 
 @dataclass(frozen=True)
-class Answer:
+class Decisions:
     """Decisions on N images: K classes, M members."""
 
     probabilities: Float32
@@ -49,7 +49,7 @@ class Answer:
 
 def decide(
     logits: Mapping[int, NDArray[np.floating[Any]]], rules: DecisionRules, threshold: float | None
-) -> Answer:
+) -> Decisions:
     """Decides on N images.
 
     Args:
@@ -87,7 +87,7 @@ def decide(
     member_prediction = np.full((images, len(rules.members)), NO_PREDICTION, np.int32)
     member_prediction[:, answering] = predictions
     answered = mean.astype(np.float32)
-    return Answer(
+    return Decisions(
         probabilities=answered,
         member_probabilities=member_probabilities,
         member_prediction=member_prediction,

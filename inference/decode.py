@@ -1,4 +1,4 @@
-"""Encoded bytes to the pixels that the models saw in training, bit for bit what Pillow does.
+"""Encoded bytes to the pixels that models saw in training, bit for bit as Pillow decodes them.
 
 Under the profile `fast` libjpeg decodes a JPEG at a half, a quarter or an eighth of its size
 (docs/decisions/0014); all else is the same.
@@ -25,7 +25,7 @@ _TIFF_TILE_SIDES = (322, 323)
 
 @dataclass(frozen=True)
 class Decoded:
-    """What the members see of one image."""
+    """One image as members take it."""
 
     pixels: NDArray[np.uint8]
     """RGB, [height, width, 3]."""
@@ -83,7 +83,7 @@ def collect(images: Iterable[Decoded], count: int) -> list[Decoded]:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Loads an opened image: RGB, turned by its EXIF orientation. EXIF that is broken is none."""
+    """Loads an opened image: RGB, turned by its EXIF orientation. Broken EXIF is ignored."""
     image.load()
     try:
         ImageOps.exif_transpose(image, in_place=True)
@@ -104,17 +104,17 @@ def _decode(data: bytes, rules: DecodeRules) -> Decoded:
 
 
 def _scale(image: Image.Image, rules: DecodeRules) -> int:
-    """Has an opened JPEG decoded at the size that `fast` needs; returns what divides its sides."""
+    """Sets an opened JPEG to decode as small as `fast` allows; returns the divisor of its sides."""
     whole = image.size
     if rules.reserve is not None:
-        # What is no JPEG stays as it is.
+        # Other formats are decoded whole.
         target = rules.width, rules.height
         image.draft("RGB", scaled_size(whole, target, rules.reserve))
     return whole[0] // image.width
 
 
 def _check_pixels(image: Image.Image, rules: DecodeRules) -> None:
-    """Refuses by the header alone what decoding would blow up to more than the limit."""
+    """Refuses by the header alone an image that decoding would make larger than the limit."""
     tile_sides = [getattr(image, "tag_v2", {}).get(tag, 0) for tag in _TIFF_TILE_SIDES]
     for width, height in (image.size, tuple(tile_sides), resized_size(image.size, rules)):
         if width * height > rules.max_pixels:

@@ -66,7 +66,7 @@ def areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def located(found: Detections, frame: tuple[int, int], *, polygons: bool) -> Tensors:
-    """Where and what: all outputs that tell of single detections.
+    """The outputs that have one row for each detection.
 
     One mask is laid out at a time, and only in its box: 100 of them in 25 megapixels need no more
     memory than one.
@@ -74,7 +74,7 @@ def located(found: Detections, frame: tuple[int, int], *, polygons: bool) -> Ten
     Args:
         found: n detections; without masks there are none in the answer.
         frame: height and width of the image.
-        polygons: whether to tell the outlines, too; else they are empty.
+        polygons: whether to answer the outlines; else they are empty.
     """
     tensors: Tensors = {
         Detected.BOXES: found.boxes,

@@ -1,9 +1,9 @@
-"""A mask over its box to the pixels of the image, as torchvision pastes it.
+"""Masks over their boxes to pixels of the image, as torchvision pastes them.
 
 Source: `paste_masks_in_image` of torchvision.models.detection.roi_heads (and of Detectron before):
 box and mask grow by a border of one cell, the box is truncated to whole pixels, the mask is
 stretched over it (bilinear, corners not aligned) and counts where it is more than one half.
-Here only the box's window of the image is ever made, never an image of it.
+Only the box's window is computed, never a whole image.
 """
 
 from dataclasses import dataclass

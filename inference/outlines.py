@@ -1,4 +1,4 @@
-"""Masks as polygons, for those who draw and cannot read run lengths: marching squares in NumPy.
+"""Masks as polygons, by marching squares in NumPy.
 
 Source: Lorensen and Cline, Marching Cubes, 1987, in two dimensions. A cell whose inner corners lie
 opposite each other joins them where the mean of its four corners is inside, as contourpy does.

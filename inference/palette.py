@@ -1,4 +1,4 @@
-"""Colours that differ for everyone: those of Okabe and Ito, and a text colour to each.
+"""Colours of classes that colour-blind people can tell apart, and a text colour for each.
 
 Source: Okabe and Ito, Color Universal Design, 2008. Black is left out: it is for outlines.
 """

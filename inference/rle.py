@@ -1,4 +1,4 @@
-"""Masks as COCO's compressed run-length encoding, without an image of each.
+"""Masks in COCO's compressed run-length encoding.
 
 Source: `rleToString` of pycocotools' maskApi.c.
 """

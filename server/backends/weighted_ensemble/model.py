@@ -19,7 +19,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from inference.decision import Answer, decide
+from inference.decision import Decisions, decide
 from inference.errors import RefusedError
 from inference.rules import DecisionRules
 from pipelines import protocol
@@ -164,25 +164,25 @@ class TritonPythonModel:
         if failures:
             return failures[0].response()
         try:
-            answer = decide(logits, self._rules, asked.threshold)
+            decisions = decide(logits, self._rules, asked.threshold)
         except RefusedError as error:
             return refused(error).response()
         return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(*named) for named in self._tensors(answer)]
+            [pb_utils.Tensor(*named) for named in self._tensors(decisions)]
         )
 
-    def _tensors(self, answer: Answer) -> list[tuple[str, NDArray[Any]]]:
-        images = len(answer.prediction)
+    def _tensors(self, decisions: Decisions) -> list[tuple[str, NDArray[Any]]]:
+        images = len(decisions.prediction)
         tensors: dict[Output, NDArray[Any]] = {
-            Output.PROBABILITIES: answer.probabilities,
-            Output.MEMBER_PROBABILITIES: answer.member_probabilities,
-            Output.MEMBER_PREDICTION: answer.member_prediction,
-            Output.PREDICTION: answer.prediction[:, None],
-            Output.CONFIDENCE: answer.confidence[:, None],
-            Output.DISAGREEMENT: answer.disagreement[:, None],
-            Output.ENTROPY: answer.entropy[:, None],
-            Output.THRESHOLD: answer.threshold[:, None],
-            Output.UNCERTAINTY_LEVEL: answer.uncertainty_level[:, None],
+            Output.PROBABILITIES: decisions.probabilities,
+            Output.MEMBER_PROBABILITIES: decisions.member_probabilities,
+            Output.MEMBER_PREDICTION: decisions.member_prediction,
+            Output.PREDICTION: decisions.prediction[:, None],
+            Output.CONFIDENCE: decisions.confidence[:, None],
+            Output.DISAGREEMENT: decisions.disagreement[:, None],
+            Output.ENTROPY: decisions.entropy[:, None],
+            Output.THRESHOLD: decisions.threshold[:, None],
+            Output.UNCERTAINTY_LEVEL: decisions.uncertainty_level[:, None],
             Output.RELEASE: np.full((images, 1), self._release, dtype=object),
         }
         return [
