@@ -41,8 +41,8 @@ def weighted_mean(spec: PipelineSpec, answers: dict[str, Floats]) -> Floats:
 
     A member that has its checkpoint from another one stands for that one.
     """
-    origins = [spec.origin(name) for name in spec.asked]
-    weights = [spec.members[name].weight for name in spec.asked]
+    origins = [spec.origin(name) for name in spec.answering_members]
+    weights = [spec.members[name].weight for name in spec.answering_members]
     return np.asarray(np.average([answers[name] for name in origins], axis=0, weights=weights))
 
 

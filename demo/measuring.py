@@ -39,7 +39,7 @@ def measure(spec: PipelineSpec, files: dict[str, Path], seed: int) -> dict[str, 
     decisions = {name: decided(of, spec.threshold) for name, of in answers.items()}
     shares = {f"`{name}`": accuracy(of, truth) for name, of in decisions.items()}
     together = decided(weighted_mean(spec, answers), spec.threshold)
-    title = "ensemble" if len(spec.asked) > 1 else "release"
+    title = "ensemble" if len(spec.answering_members) > 1 else "release"
     hard = np.array([subject.is_hard(*case) for case in subject.cases(HELD_OUT, unseen_seed)])
     shares[title] = accuracy(together, truth)
     shares[f"{title}, hard cases alone"] = accuracy(together[hard], truth[hard])

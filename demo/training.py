@@ -118,7 +118,7 @@ def _accuracies(
         f"{name} accuracy": accuracy(decided(of, spec.threshold), truth)
         for name, of in answers.items()
     }
-    if len(spec.asked) > 1:
+    if len(spec.answering_members) > 1:
         mean = weighted_mean(spec, answers)
         shares["ensemble accuracy"] = accuracy(decided(mean, spec.threshold), truth)
     return shares

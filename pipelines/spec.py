@@ -113,7 +113,7 @@ class PipelineSpec(Facts):
             raise ValueError("preprocessing: fast is for classifications; a detector's is exact")
         if self.positive is not None or self.uncertainty is not None:
             raise ValueError("positive and uncertainty: only a classification has them")
-        if len(self.asked) != 1:
+        if len(self.answering_members) != 1:
             raise ValueError("members: one detector answers; others need weight 0")
         if self.parity.boxes is None:
             raise ValueError("parity.boxes: needed for a detector")
@@ -140,7 +140,7 @@ class PipelineSpec(Facts):
             )
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def answering_members(self) -> tuple[str, ...]:
         """The members that answer where a request names none; others have weight 0."""
         return tuple(name for name, member in self.members.items() if member.weight)
 
@@ -159,12 +159,12 @@ class PipelineSpec(Facts):
         return (protocol.decode_model(self.name), *members, *steps)
 
     @property
-    def models_asked(self) -> tuple[str, ...]:
+    def answering_models(self) -> tuple[str, ...]:
         """Those of them that a request which names no member goes through."""
         alternatives = {
             protocol.member_model(self.name, member)
             for member in self.members
-            if member not in self.asked
+            if member not in self.answering_members
         }
         return tuple(model for model in self.models if model not in alternatives)
 

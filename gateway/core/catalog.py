@@ -72,7 +72,7 @@ class Pipeline:
 
     def heard(self, member: str | None) -> tuple[str, ...]:
         """The members that answer a request that names one, or none."""
-        return self.spec.asked if member is None else (member,)
+        return self.spec.answering_members if member is None else (member,)
 
     @property
     def demo(self) -> bool:

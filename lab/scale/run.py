@@ -86,7 +86,7 @@ class Run:
                     service, Curve.CONCURRENCY, callers, requests, callers=callers
                 )
             self.series = loaded_pipelines.series(service)
-        return {name: last.cpu_ms(name) for name in load_spec(PIPELINE).asked}
+        return {name: last.cpu_ms(name) for name in load_spec(PIPELINE).answering_members}
 
     def _light(self) -> None:
         """The lightest member alone, as fast as all the other processes can."""

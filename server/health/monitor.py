@@ -148,7 +148,7 @@ class HealthMonitor:
         except UnhealthyError:
             return False
         before, pending.inferences = pending.inferences, done
-        models = release.spec.models_asked
+        models = release.spec.answering_models
         return not pending.waiting and all(done[model] > before[model] for model in models)
 
     def _judge(self, name: str, pending: PendingProbes, result: ProbeResult) -> list[Verdict]:

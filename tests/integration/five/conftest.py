@@ -151,6 +151,6 @@ def triton(everything: Service) -> Iterator[grpcclient.InferenceServerClient]:
 def opinions(five: Five, name: str) -> list[plain_recipe.Opinion]:
     """What the plain recipe says of the asked photos, by the members that answer by default."""
     spec = five.specs[name]
-    paths = {member: five.checkpoints[name][member] for member in spec.asked}
+    paths = {member: five.checkpoints[name][member] for member in spec.answering_members}
     members = plain_recipe.load_members(spec, paths)
     return [plain_recipe.opinion(file, spec, members) for file in five.photos]

@@ -35,7 +35,7 @@ def test_http_answers_equal_the_plain_recipe(five, http, expected):
         else:
             predicted = int(opinion.probabilities[1] >= spec.threshold.default)
         assert answer["prediction"] == spec.classes[predicted]
-        assert list(answer["models"]) == list(spec.asked)
+        assert list(answer["models"]) == list(spec.answering_members)
         assert answer["uncertainty"]["disagreement"] == pytest.approx(
             opinion.disagreement, abs=TOLERANCE
         )
@@ -51,7 +51,7 @@ def test_grpc_answers_equal_the_plain_recipe(five, triton, expected):
         )
         for index, member in enumerate(spec.members):
             probabilities = answer[Output.MEMBER_PROBABILITIES][0, index]
-            if member in spec.asked:
+            if member in spec.answering_members:
                 np.testing.assert_allclose(
                     probabilities, opinion.member_probabilities[member], atol=TOLERANCE
                 )

@@ -25,7 +25,7 @@ NAMES = ("object_detection", "cervical_lesions")
 def expected(request, five):
     """A pipeline's name and what the plain recipe finds in its photos."""
     name = request.param
-    (member,) = five.specs[name].asked
+    (member,) = five.specs[name].answering_members
     spec = five.specs[name]
     model = detector_recipe.load(spec, five.checkpoints[name][member])
     found = [detector_recipe.find(file, spec, model) for file in five.photos]

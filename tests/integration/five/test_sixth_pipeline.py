@@ -18,7 +18,7 @@ SECONDS = 60
 def add(five, name, like, **changes):
     """Writes the YAML of a new pipeline and exports it from another one's checkpoint."""
     facts = yaml.safe_load((five.specs_folder / f"{like}.yaml").read_text("utf-8"))
-    member = five.specs[like].asked[0]
+    member = five.specs[like].answering_members[0]
     # They name members of the other one.
     facts.pop("profiles")
     facts |= {"name": name, "members": {"only": facts["members"][member]}, **changes}
@@ -36,7 +36,12 @@ def test_a_classification_added_while_others_answer(five, http, triton, everythi
     spec = add(five, "sixth", "snake_species", title="A sixth system")
     wait_until_served(everything.url, "sixth")
     member = plain_recipe.load_members(
-        spec, {"only": five.checkpoints["snake_species"][five.specs["snake_species"].asked[0]]}
+        spec,
+        {
+            "only": five.checkpoints["snake_species"][
+                five.specs["snake_species"].answering_members[0]
+            ]
+        },
     )
     for file in five.photos[:5]:
         expected = plain_recipe.opinion(file, spec, member).probabilities

@@ -40,7 +40,7 @@ def answer_of(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tenso
 
 def _opinion(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tensor]:
     """Members say 0.3, 0.85 and so on of the second class; others than those asked say nothing."""
-    asked = {parameters["member"]} if "member" in parameters else set(spec.asked)
+    asked = {parameters["member"]} if "member" in parameters else set(spec.answering_members)
     members = np.zeros((len(spec.members), len(spec.classes)), np.float32)
     members[:, 0] = [0.7, 0.15, 0.6][: len(members)]
     members[:, 1] = [0.3, 0.85, 0.4][: len(members)]

@@ -46,7 +46,10 @@ def test_decision_rules_are_those_of_the_spec(spec):
     rules = DecisionRules.from_spec(served(spec))
     assert (rules.classes, rules.members) == (spec.classes, tuple(spec.members))
     assert rules.weights == spec.weights
-    assert tuple(rules.members[index] for index in rules.answering_members(None)) == spec.asked
+    assert (
+        tuple(rules.members[index] for index in rules.answering_members(None))
+        == spec.answering_members
+    )
     assert rules.answering_members(0) == (0,)
     low = spec.uncertainty.low
     assert rules.low == Band(low.disagreement_at_most, low.margin_at_least)
@@ -62,7 +65,7 @@ def test_decision_rules_are_those_of_the_spec(spec):
 def test_detection_rules_are_those_of_the_spec(spec):
     rules = DetectionRules.from_spec(served(spec))
     assert (rules.classes, rules.members) == (spec.classes, tuple(spec.members))
-    assert (rules.members[rules.default_member],) == spec.asked
+    assert (rules.members[rules.default_member],) == spec.answering_members
     assert rules.threshold == spec.threshold.default
     assert rules.bounds == (spec.threshold.minimum, spec.threshold.maximum)
     assert rules.masks is (spec.task is Task.SEGMENTATION)

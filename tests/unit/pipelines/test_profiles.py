@@ -49,7 +49,7 @@ def test_a_substitute_that_is_an_alternative_by_default_is_none_any_more():
     facts = yaml.safe_load((FOLDER / "snake_species.yaml").read_text("utf-8"))
     facts["profiles"] = {"small": {"instead": {"fp32": "int8"}}}
     spec = PipelineDefinition.model_validate(facts).resolve("small")
-    assert spec.asked == tuple(spec.members) == ("int8",)
+    assert spec.answering_members == tuple(spec.members) == ("int8",)
     assert spec.origin("int8") == "fp32"
 
 
@@ -66,7 +66,7 @@ def test_what_a_profile_does_not_say_stays_and_what_it_says_is_changed():
     assert wide.members["vgg16"].instances == 2
     assert wide.members["vgg16"].weight == base.members["vgg16"].weight
     assert list(wide.members) == ["vgg16", "regnet", "regnet_onnx"]
-    assert wide.asked == base.asked
+    assert wide.answering_members == base.answering_members
     assert wide.serving.max_batch == 32
     assert wide.serving.queue_delay_us == base.serving.queue_delay_us
     assert wide.serving.decode.threads == 4
@@ -89,13 +89,13 @@ def test_the_models_of_a_pipeline_are_loaded_before_their_ensemble():
         "oral_cancer_decision",
         "oral_cancer",
     )
-    assert set(spec.models) - set(spec.models_asked) == {"oral_cancer_regnet_onnx"}
+    assert set(spec.models) - set(spec.answering_models) == {"oral_cancer_regnet_onnx"}
 
 
 def test_one_process_takes_the_place_of_all_models_but_the_ensemble():
     together = {"instead": {"regnet": "regnet_onnx"}, "serving": {"one_process": True}}
     spec = whole(together=together).resolve("together")
-    assert spec.models == spec.models_asked == ("oral_cancer_decision", "oral_cancer")
+    assert spec.models == spec.answering_models == ("oral_cancer_decision", "oral_cancer")
 
 
 def test_a_profile_does_not_change_what_artefacts_are_made_from():

@@ -62,7 +62,7 @@ def test_openvino_is_refused_where_images_keep_their_sizes():
 
 def test_a_member_of_weight_0_is_an_alternative():
     spec = load_spec("mhist")
-    assert spec.asked == ("vit", "mlp")
+    assert spec.answering_members == ("vit", "mlp")
     assert spec.weights == (0.7, 0.3, 0.0)
 
 

@@ -12,7 +12,7 @@ from server.health.monitor import HealthMonitor
 from server.health.probe import Health, ProbeResult
 
 SPEC = load_spec("oral_cancer")
-MODELS = SPEC.models_asked
+MODELS = SPEC.answering_models
 
 
 class Metrics:
