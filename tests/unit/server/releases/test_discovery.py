@@ -5,10 +5,12 @@ import shutil
 
 import pytest
 
-from pipelines.load import FOLDER
+from pipelines.load import FOLDER, load_spec
+from pipelines.release import current_path
 from server.errors import RefusedPipelineError, UnknownProfileError
 from server.releases import discovery
 from server.releases.discovery import PipelineDiscovery
+from tests.unit.server.releases import artefacts
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def make_stray(specs, kind):
         "latin-1": b"title: caf\xe9",
         "key that is a list": b"? [a]\n: b",
         "date that is none": b"release: 2026-99-99",
-        "brackets without end": b"[" * 5000,
+        "brackets without end": b"[" * 1000,
         "a zero byte": b"\0",
     }[kind]
     (specs / "stray.yaml").write_bytes(content)
@@ -173,3 +175,41 @@ def test_a_config_of_a_profile_that_comes_later_is_noticed(folders, verified):
     (model / "configs").mkdir()
     looks.look()
     assert verified == ["oral_cancer"] * 2
+
+
+def test_a_copy_that_is_finished_later_is_served(folders):
+    specs, repository = folders
+    spec = load_spec("oral_cancer", specs)
+    for model in spec.models:
+        artefacts.write_config(repository, spec, model)
+    for member in spec.members:
+        artefacts.write_version(repository, spec, member)
+    artefacts.write_release(repository, spec)
+    artefact = repository / "oral_cancer_vgg16" / "1" / "model.onnx"
+    content = artefact.read_bytes()
+    with artefact.open("wb") as copy:
+        copy.write(content[:4])
+        copy.flush()
+        looks = PipelineDiscovery(specs, repository, None)
+        releases, (problem,) = looks.look()
+        assert not releases
+        assert f"{artefact}: corrupt or replaced" in problem
+        assert looks.look() == ([], [])
+        copy.write(content[4:])
+    ((release,), problems) = looks.look()
+    assert (release.spec, problems) == (spec, [])
+
+
+def test_another_release_that_is_named_later_is_left_to_the_next_start(folders):
+    specs, repository = folders
+    spec = load_spec("oral_cancer", specs)
+    for model in spec.models:
+        artefacts.write_config(repository, spec, model)
+    for member in spec.members:
+        artefacts.write_version(repository, spec, member)
+    artefacts.write_release(repository, spec)
+    looks = PipelineDiscovery(specs, repository, None)
+    ((release,), _) = looks.look()
+    current_path("oral_cancer", "default", repository).write_text("1-00000000")
+    assert looks.look() == ([], [])
+    release.verify()

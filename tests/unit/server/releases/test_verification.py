@@ -1,14 +1,16 @@
 """What the launcher checks before it loads anything, on files as the export writes them."""
 
 import json
+import re
 import shutil
 
 import pytest
 from tritonclient.grpc import model_config_pb2 as pb
 
+from export.repository import ModelRepository
 from pipelines import protocol
-from pipelines.load import load_spec
-from pipelines.release import current_path, release_path
+from pipelines.load import load_definition, load_spec
+from pipelines.release import ReleaseError, current_path, release_path
 from pipelines.release_files import ReleaseFiles
 from server.errors import RefusedPipelineError
 from server.releases.verification import verify_release
@@ -178,6 +180,28 @@ def test_any_byte_of_a_config_counts(repository, refusal):
         assert "run `make configs`" in message
         path.write_text(content)
     artefacts.verify(repository, SPEC)
+
+
+@pytest.mark.parametrize("profile", ["default", "onnx", "gpu"])
+def test_any_number_in_any_generated_config_counts(tmp_path, profile):
+    spec = load_spec("oral_cancer", profile=profile)
+    ModelRepository(tmp_path).write_configs(load_definition("oral_cancer"), "x.yaml")
+    for member in spec.members:
+        artefacts.write_version(tmp_path, spec, member)
+    release = artefacts.write_release(tmp_path, spec)
+    artefacts.verify(tmp_path, spec)
+    edits = 0
+    for name in release.configs:
+        path = tmp_path / name
+        text = path.read_text()
+        for number in list(re.finditer(r"\d+", text))[::5]:
+            other = str(int(number[0]) + 1)
+            path.write_text(text[: number.start()] + other + text[number.end() :])
+            with pytest.raises(ReleaseError, match=f"{name}: corrupt or replaced"):
+                ReleaseFiles(tmp_path).verify(release)
+            edits += 1
+        path.write_text(text)
+    assert edits > 30
 
 
 @pytest.mark.parametrize("name", ["model.plan", ".hidden", "more/"])
