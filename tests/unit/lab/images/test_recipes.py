@@ -74,6 +74,18 @@ def test_the_server_takes_every_backend_but_the_stand_ins():
     assert set(copied) == backends - set(ignored)
 
 
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_an_image_takes_every_folder_that_its_code_imports(path):
+    copied = set(re.findall(r"^COPY (\w+)\S* /app/", path.read_text("utf-8"), re.MULTILINE))
+    assert path.parent.name in copied
+    for folder in copied:
+        for module in (ROOT / folder).rglob("*.py"):
+            code = module.read_text("utf-8")
+            imported = set(re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE))
+            ours = {name for name in imported if (ROOT / name / "__init__.py").is_file()}
+            assert ours <= copied, module
+
+
 def test_exposed_ports_are_the_services_own():
     ports = Ports.model_fields
     gateway = {ports["gateway_port"].default, ports["gateway_grpc_port"].default}
