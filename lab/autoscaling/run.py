@@ -25,7 +25,7 @@ from lab.autoscaling.plan import SECONDS, Plan
 from lab.autoscaling.prometheus import Prometheus
 from lab.autoscaling.record import Drained, Moment, Record, median, p95
 from lab.errors import LabError
-from lab.load.http import HttpConnections
+from lab.load.http_connections import HttpConnections
 from lab.load.open_loop import OpenLoop
 from lab.overload.calls import Call, Questions
 from lab.service.gateway import Gateway

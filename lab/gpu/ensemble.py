@@ -10,7 +10,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from lab.gpu.raw import Ensemble
-from lab.load.measurement import measure, upload
+from lab.load.http import upload
+from lab.load.measurement import measure
 from lab.paths import CACHE
 from lab.service.scratch import Scratch, scratch
 from lab.service.service import Service

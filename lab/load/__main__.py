@@ -20,7 +20,7 @@ import uvloop
 from lab.load.client import Client, RequestError
 from lab.load.closed_loop import TOLERANCE, LoopResult, differences, loop
 from lab.load.grpc import GrpcClient
-from lab.load.http import HttpClient
+from lab.load.http import HttpClient, upload
 
 _PAUSE = 0.05
 _WAVE = 4
@@ -48,7 +48,8 @@ class Target:
         photos = [path.read_bytes() for path in sorted(Path(self.photos).glob("*.jpg"))]
         if self.protocol == "grpc":
             return GrpcClient(self.port, self.path, self.parameters, photos)
-        return HttpClient(self.port, self.path, self.classes, photos)
+        requests = [upload(self.path, [photo]) for photo in photos]
+        return HttpClient(self.port, requests, self.classes)
 
 
 class Generator:

@@ -5,7 +5,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self, cast
-from urllib.parse import urlsplit
 
 import httptools
 
@@ -13,8 +12,6 @@ from lab.load.client import RequestError
 
 _BOUNDARY = "bench-5f1c0a7e"
 _OK = 200
-_IDLE_SECONDS = 3.0
-"""Shorter than the gateway keeps an idle connection: none is used just as it is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +23,22 @@ class Answer:
     body: bytes
 
 
-def upload(host: str, path: str, photo: bytes) -> bytes:
-    """A whole request: one photo in the multipart field `file`."""
-    before = (
-        f"--{_BOUNDARY}\r\n"
-        'Content-Disposition: form-data; name="file"; filename="photo.jpg"\r\n'
-        "Content-Type: image/jpeg\r\n\r\n"
-    ).encode()
-    body = before + photo + f"\r\n--{_BOUNDARY}--\r\n".encode()
+def upload(path: str, photos: Sequence[bytes], field: str = "file") -> bytes:
+    """A whole request: a multipart form with photos in one field."""
+    parts = [
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="photo.jpg"\r\n'
+        "Content-Type: image/jpeg\r\n\r\n".encode()
+        + photo
+        + b"\r\n"
+        for photo in photos
+    ]
+    body = b"".join(parts) + f"--{_BOUNDARY}--\r\n".encode()
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n"
         f"Content-Type: multipart/form-data; boundary={_BOUNDARY}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
-    ).encode()
-    return head + body
+    )
+    return head.encode() + body
 
 
 class Connection(asyncio.Protocol):
@@ -126,11 +125,9 @@ class Connection(asyncio.Protocol):
 class HttpClient:
     """One kept connection for each worker; the answers are JSON with `probabilities` by class."""
 
-    def __init__(
-        self, port: int, path: str, classes: Sequence[str], photos: Sequence[bytes]
-    ) -> None:
-        self._port, self._classes = port, classes
-        self._requests = [upload(f"127.0.0.1:{port}", path, photo) for photo in photos]
+    def __init__(self, port: int, requests: Sequence[bytes], classes: Sequence[str] = ()) -> None:
+        """Takes whole requests, one a photo, and the classes in the pipeline's order."""
+        self._port, self._requests, self._classes = port, requests, classes
 
     async def open(self, workers: int) -> None:
         """Connects; see `Client`."""
@@ -160,58 +157,3 @@ class HttpClient:
 
     async def _connect(self) -> Connection:
         return await Connection.open("127.0.0.1", self._port)
-
-
-class HttpConnections:
-    """As many connections as there are requests under way; idle ones are used again."""
-
-    def __init__(self, url: str, headers: dict[str, str]) -> None:
-        parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "", parts.port or 80
-        lines = [f"Host: {parts.netloc}", *(f"{name}: {value}" for name, value in headers.items())]
-        self._headers = "\r\n".join(lines)
-        self._idle: list[tuple[Connection, float]] = []
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for connection, _since in self._idle:
-            connection.close()
-
-    def post(self, path: str, content_type: str, data: bytes) -> bytes:
-        """A request as it goes over the wire; made once, sent often."""
-        head = (
-            f"POST {path} HTTP/1.1\r\n{self._headers}\r\nContent-Type: {content_type}\r\n"
-            f"Content-Length: {len(data)}\r\n\r\n"
-        )
-        return head.encode("latin-1") + data
-
-    def get(self, path: str) -> bytes:
-        """A request without a body."""
-        return f"GET {path} HTTP/1.1\r\n{self._headers}\r\n\r\n".encode("latin-1")
-
-    async def send(self, request: bytes) -> Answer:
-        """Sends a request and reads its answer, whatever its status.
-
-        Raises:
-            RequestError: there is none, or it is no HTTP.
-        """
-        connection = await self._connection()
-        try:
-            answer = await connection.send(request)
-        except BaseException:
-            connection.close()
-            raise
-        if not connection.lost:
-            self._idle.append((connection, asyncio.get_running_loop().time()))
-        return answer
-
-    async def _connection(self) -> Connection:
-        now = asyncio.get_running_loop().time()
-        while self._idle:
-            connection, since = self._idle.pop()
-            if not connection.lost and now - since < _IDLE_SECONDS:
-                return connection
-            connection.close()
-        return await Connection.open(self._host, self._port)

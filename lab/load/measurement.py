@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Self
 
-import httpx
 import numpy as np
 import uvloop
 
@@ -45,15 +44,6 @@ class Measured:
     def rate(self) -> float:
         """Requests a second."""
         return self.requests / self.seconds
-
-
-def upload(path: str, photos: Sequence[bytes], name: str = "file") -> bytes:
-    """A whole HTTP request with a form of photos in one field."""
-    files = [(name, ("photo.jpg", photo, "image/jpeg")) for photo in photos]
-    request = httpx.Request("POST", f"http://127.0.0.1{path}", files=files)
-    body = request.read()
-    headers = [f"{key}: {value}" for key, value in request.headers.items()]
-    return "\r\n".join([f"POST {path} HTTP/1.1", *headers, "", ""]).encode() + body
 
 
 def measure(
@@ -110,14 +100,10 @@ def measure(
 
 
 class _Client(HttpClient):
-    """Sends requests that were made beforehand."""
-
-    def __init__(self, port: int, requests: Sequence[bytes]) -> None:
-        super().__init__(port, "", (), ())
-        self._requests = list(requests)
+    """Sends a request once more where the server had just ended a connection that was idle."""
 
     async def ask(self, worker: int, photo: int) -> bytes:
-        """Asks once more where the server had just ended a connection that was idle."""
+        """See `Client`."""
         try:
             return await super().ask(worker, photo)
         except RequestError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from lab.load.client import RequestError
-from lab.load.http import HttpConnections
+from lab.load.http_connections import HttpConnections
 from loadtest import bodies
 from loadtest.errors import LoadtestError
 from loadtest.photos import Photo

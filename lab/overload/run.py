@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lab.load.http import HttpConnections
+from lab.load.http_connections import HttpConnections
 from lab.markdown import replace_section
 from lab.overload import report
 from lab.overload.calls import Questions

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.settings import Settings
 from lab.load import photos
-from lab.load.measurement import upload
+from lab.load.http import upload
 from lab.paths import CACHE
 from lab.scale import loaded_pipelines, photo_sizes
 from lab.scale.raw import Curve, Point, Served, Started

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lab.load.measurement import measure, upload
+from lab.load.http import upload
+from lab.load.measurement import measure
 from lab.paths import CACHE
 from lab.scale.raw import Curve, Point
 from lab.service.scratch import Edit, Scratch, scratch

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from lab.errors import LabError
 from lab.load import photos
-from lab.load.measurement import upload
+from lab.load.http import upload
 from lab.machine import CORES
 from lab.paths import CACHE, ROOT
 from lab.tune import proposal

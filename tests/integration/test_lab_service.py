@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psutil
 
-from lab.load.measurement import measure, upload
+from lab.load.http import upload
+from lab.load.measurement import measure
 from lab.service.service import DECISION, DECODE, GATEWAY, LAUNCHER, TRITON, Service
 from tests import photos
 from tests.integration.service import ROOT

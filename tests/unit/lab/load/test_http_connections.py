@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from lab.load.client import RequestError
-from lab.load.http import HttpConnections
+from lab.load.http_connections import HttpConnections
 
 BODY = b"x" * 100_000
 

@@ -14,7 +14,7 @@ from tritonclient.grpc import service_pb2
 from lab.load.client import RequestError
 from lab.load.closed_loop import differences, loop
 from lab.load.grpc import GrpcClient, question
-from lab.load.http import HttpClient
+from lab.load.http import HttpClient, upload
 from tests.unit.lab.load.http_server import Handler
 
 CLASSES = ["no", "yes"]
@@ -31,6 +31,10 @@ def port():
         thread.join()
 
 
+def http_client(port, photos):
+    return HttpClient(port, [upload("/predict", [photo]) for photo in photos], CLASSES)
+
+
 def ask_all(door, photos, concurrency=2, **how):
     async def session():
         await door.open(concurrency)
@@ -42,7 +46,7 @@ def ask_all(door, photos, concurrency=2, **how):
 
 
 def test_every_photo_is_asked_about_in_turn(port):
-    door = HttpClient(port, "/predict", CLASSES, [b"a", b"b", b"c"])
+    door = http_client(port, [b"a", b"b", b"c"])
     cell = ask_all(door, 3, fewest=7)
     assert sorted(photo for photo, _ in cell.answers) == [0, 0, 0, 1, 1, 2, 2]
     assert differences(door, cell, [RIGHT] * 3) == [0.0] * 7
@@ -52,18 +56,18 @@ def test_every_photo_is_asked_about_in_turn(port):
 
 
 def test_an_answer_in_chunks_is_put_together(port):
-    door = HttpClient(port, "/predict", CLASSES, [b"CHUNKS"])
+    door = http_client(port, [b"CHUNKS"])
     assert differences(door, ask_all(door, 1, fewest=3), [RIGHT]) == [0.0] * 3
 
 
 def test_a_connection_that_the_server_ends_is_made_anew(port):
-    door = HttpClient(port, "/predict", CLASSES, [b"CLOSE"])
+    door = http_client(port, [b"CLOSE"])
     cell = ask_all(door, 1, concurrency=1, fewest=4)
     assert (len(cell.answers), cell.errors.total()) == (4, 0)
 
 
 def test_a_refusal_is_an_error_with_its_status(port):
-    cell = ask_all(HttpClient(port, "/predict", CLASSES, [b"REFUSE"]), 1, fewest=2)
+    cell = ask_all(http_client(port, [b"REFUSE"]), 1, fewest=2)
     assert cell.answers == []
     ((reason, count),) = cell.errors.items()
     assert count == 2
@@ -78,14 +82,14 @@ def test_a_batchs_part_is_read_too_and_nonsense_is_infinitely_wrong(port):
         b'ANSWER{"probabilities": [0.25, 0.75]}',
         b"ANSWER",
     ]
-    door = HttpClient(port, "/predict", CLASSES, photos)
+    door = http_client(port, photos)
     cell = ask_all(door, 5, concurrency=1, fewest=5)
     assert differences(door, cell, [RIGHT] * 5) == pytest.approx([0, 0.1, *[float("inf")] * 3])
 
 
 def test_a_port_without_a_server_is_told():
     with pytest.raises(RequestError, match="nobody listens on port 9"):
-        ask_all(HttpClient(9, "/predict", CLASSES, [b"a"]), 1, fewest=1)
+        ask_all(http_client(9, [b"a"]), 1, fewest=1)
 
 
 class Inference(grpc.GenericRpcHandler):

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab.load.measurement import measure, upload
+from lab.load.http import upload
+from lab.load.measurement import measure
 
 
 class Refusing(BaseHTTPRequestHandler):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lab.load.http import HttpConnections
+from lab.load.http_connections import HttpConnections
 from lab.load.open_loop import OpenLoop
 from lab.overload.calls import Questions
 from loadtest import arrivals
