@@ -1,4 +1,4 @@
-"""`python -m gateway`: serves, or makes the line of an API key."""
+"""`python -m gateway`: serves HTTP and gRPC, or prints the line of an API key."""
 
 import argparse
 import asyncio
@@ -16,34 +16,31 @@ from pydantic import ValidationError
 
 from gateway.app import create_app
 from gateway.core.readiness import Readiness
-from gateway.grpc.server import Door, DoorError
-from gateway.identity.api_keys import KeysError, hash_key
+from gateway.grpc.server import GrpcServer, GrpcServerError
+from gateway.identity.api_keys import ApiKeysError, hash_key
 from gateway.settings import Settings
 from gateway.telemetry import logs
 
 
 class _Server(uvicorn.Server):
-    """Serves gRPC beside HTTP.
-
-    Tells readiness probes, as soon as it is to stop, that it takes nothing new.
-    """
+    """Serves gRPC beside HTTP. From the first signal to stop on, readiness probes fail."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
-        self._door: Door = app.state.door
+        self._grpc: GrpcServer = app.state.grpc_server
         self._readiness: Readiness = app.state.readiness
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
         try:
-            await self._door.open()
-        except DoorError:
+            await self._grpc.open()
+        except GrpcServerError:
             await super().shutdown(sockets)
             raise
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         # Both drain at the same time; the application, before it shuts down, waits for this.
-        closing = asyncio.create_task(self._door.close())
+        closing = asyncio.create_task(self._grpc.close())
         await super().shutdown(sockets)
         if not self.force_exit:
             await closing
@@ -54,7 +51,7 @@ class _Server(uvicorn.Server):
 
 
 def main() -> int:
-    """Runs until it is told to stop; 2 where it may not start as configured."""
+    """Runs until it is told to stop. Returns 2 where it cannot start as configured."""
     parser = argparse.ArgumentParser(prog="python -m gateway", description=__doc__)
     parser.add_argument(
         "--hash-key",
@@ -71,13 +68,13 @@ def main() -> int:
         app = create_app(settings)
     except ValidationError as error:
         for item in error.errors():
-            sys.stderr.write(f"gateway: {_told(error.title, item['loc'], item['msg'])}\n")
+            sys.stderr.write(f"gateway: {_message(error.title, item['loc'], item['msg'])}\n")
         return 2
-    except KeysError as error:
+    except ApiKeysError as error:
         sys.stderr.write(f"gateway: {error}\n")
         return 2
     logs.configure()
-    # Series of creation times double what a scrape brings.
+    # Series of creation times would double the size of a scrape.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     config = uvicorn.Config(
         app,
@@ -91,19 +88,19 @@ def main() -> int:
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    # uvicorn raises the signal that ended it once more; to have drained is a success.
+    # uvicorn raises its signal again at the end, but a drained gateway has succeeded.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with suppress(KeyboardInterrupt):
         try:
             _Server(config, app).run()
-        except DoorError as error:
+        except GrpcServerError as error:
             sys.stderr.write(f"gateway: {error}\n")
             return 2
     return 0
 
 
-def _told(model: str, location: tuple[int | str, ...], message: str) -> str:
-    """A wrong setting by the name of its environment variable."""
+def _message(model: str, location: tuple[int | str, ...], message: str) -> str:
+    """The error of a setting, by the name of its environment variable."""
     text = message.removeprefix("Value error, ")
     if not location:
         return text

@@ -1,123 +1,189 @@
-"""Predicts: from encoded images to findings or refusals, whatever the transport."""
+"""The dataplane: from encoded images to outcomes, the same for HTTP and gRPC."""
 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog, Pipeline
-from gateway.core.deadline import Deadline
-from gateway.core.parameters import Choices
-from gateway.core.retry import twice_if_unavailable
+from gateway.core.readiness import Readiness
+from gateway.core.request import Deadline, Image, RequestParameters
 from gateway.errors import Code, RefusedError
-from gateway.http.body import Image
-from gateway.results.result import Finding
-from gateway.results.task_handlers import kind_of
-from gateway.telemetry.inference import Tally
+from gateway.results.outcome import Outcome
+from gateway.results.task_handlers import Result, handler_of
+from gateway.telemetry.recorder import InferenceTelemetry
+from gateway.telemetry.request_context import RequestContext
 from gateway.triton.outputs import Outputs
 from gateway.triton.triton_errors import LATE
 from pipelines.protocol import Output
 
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.05, 1.0
+_RETRY_SECONDS = 0.2
+_OF_THE_IMAGE = {
+    Code.IMAGE_EMPTY,
+    Code.IMAGE_FORMAT,
+    Code.IMAGE_TOO_LARGE,
+    Code.IMAGE_UNDECODABLE,
+    Code.IMAGE_SHAPE,
+    Code.IMAGES_MANY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRequest:
+    """Encoded images for one pipeline; the request's context says who asks."""
+
+    context: RequestContext
+    pipeline: Pipeline
+    images: Sequence[Image]
+    parameters: RequestParameters
+    deadline: Deadline
 
 
 class Dataplane:
-    """Asks Triton, within a deadline, and counts what came of it."""
+    """Asks Triton within a request's deadline, and has each outcome recorded."""
 
     def __init__(
         self,
         batching: Batching,
         catalog: Catalog,
-        tally: Tally,
+        readiness: Readiness,
+        telemetry: InferenceTelemetry,
         batch_concurrency: int,
     ) -> None:
         self._batching = batching
         self._catalog = catalog
-        self._tally = tally
+        self._readiness = readiness
+        self._telemetry = telemetry
         self._batch_concurrency = batch_concurrency
 
-    async def predict(
-        self, pipeline: Pipeline, image: Image, choices: Choices, deadline: Deadline
-    ) -> Finding:
-        """What is found in one image.
+    async def infer(self, request: InferenceRequest) -> list[Outcome]:
+        """The outcomes of images that go in one call: all are answered, or all are refused."""
+        outcomes = await self._infer(request)
+        self._telemetry.record(request.context, outcomes)
+        return outcomes
 
-        Raises:
-            RefusedError: why there is none.
-        """
-        self._tally.images([image])
-        with self._tally.asking(pipeline.name, image.where):
-            async with deadline.enforce(LATE):
-                outputs = await self._ask(pipeline, image.data, choices, deadline)
-                release = outputs.text(Output.RELEASE)
-                facts = await self._catalog.at_release(pipeline.name, release)
-            finding: Finding = kind_of(facts).read(outputs, facts, choices.member)
-        if choices.member is None:
-            self._tally.finding(finding)
-        return finding
-
-    async def predict_many(
-        self, pipeline: Pipeline, images: Sequence[Image], choices: Choices, deadline: Deadline
-    ) -> list[Finding | RefusedError]:
-        """A finding or a refusal for each image, in their order, all by one release."""
+    async def infer_each(self, request: InferenceRequest) -> list[Outcome]:
+        """The outcome of each image by itself, in their order; all results are of one release."""
         places = asyncio.Semaphore(self._batch_concurrency)
 
-        async def one(image: Image) -> Finding | RefusedError:
-            start = time.perf_counter()
-            async with places:
-                self._tally.took(pipeline.name, "queue", start)
-                try:
-                    return await self._patiently(pipeline, image, choices, deadline)
-                except RefusedError as refusal:
-                    return refusal
+        async def one(image: Image) -> Outcome:
+            with self._telemetry.stage(request.pipeline.name, "queue"):
+                await places.acquire()
+            try:
+                return await self._patiently(replace(request, images=[image]))
+            finally:
+                places.release()
 
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(image)) for image in images]
-        return _of_one_release([task.result() for task in tasks])
+            tasks = [group.create_task(one(image)) for image in request.images]
+        outcomes = _of_one_release([task.result() for task in tasks])
+        self._telemetry.record(request.context, outcomes)
+        return outcomes
 
-    async def _patiently(
-        self, pipeline: Pipeline, image: Image, choices: Choices, deadline: Deadline
-    ) -> Finding:
-        """As `predict`, but a full queue is waited for: the rest of the batch fills it too."""
+    async def _patiently(self, request: InferenceRequest) -> Outcome:
+        """Waits where Triton's queue is full: other images of the batch fill it too."""
         backoff = _FIRST_BACKOFF
         while True:
-            try:
-                return await self.predict(pipeline, image, choices, deadline)
-            except RefusedError as refusal:
-                # Jitter, so that the images of a batch do not come back all at once.
-                pause = backoff * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-                if refusal.code is not Code.BUSY or pause >= deadline.remaining():
-                    raise
+            (outcome,) = await self._infer(request)
+            refusal = outcome.result
+            # Jitter, so that the images of a batch do not come back all at once.
+            pause = backoff * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+            busy = isinstance(refusal, RefusedError) and refusal.code is Code.BUSY
+            if not busy or pause >= request.deadline.remaining():
+                return outcome
             await asyncio.sleep(pause)
             backoff = min(2 * backoff, _LONGEST_BACKOFF)
 
-    async def _ask(
-        self, pipeline: Pipeline, data: bytes, choices: Choices, deadline: Deadline
-    ) -> Outputs:
-        def ask() -> Awaitable[Outputs]:
-            return self._batching.infer(
-                pipeline.name,
-                data,
-                choices.parameters,
-                deadline.remaining(),
-                kind_of(pipeline).images_a_call(pipeline, choices.member),
+    async def _infer(self, request: InferenceRequest) -> list[Outcome]:
+        started = time.perf_counter()
+        rows: Sequence[Outputs | None] = [None] * len(request.images)
+        results: Sequence[Result | RefusedError]
+        try:
+            formats = [image.check() for image in request.images]
+            self._telemetry.sent(request.images, formats)
+            rows, results = await self._answered(request)
+        except RefusedError as refusal:
+            results = [refusal] * len(request.images)
+        seconds = time.perf_counter() - started
+        return [
+            Outcome(
+                caller=request.context.caller,
+                pipeline=request.pipeline.name,
+                image=image,
+                parameters=request.parameters,
+                result=result,
+                outputs=outputs,
+                seconds=seconds,
             )
+            for image, result, outputs in zip(request.images, results, rows, strict=True)
+        ]
 
-        return await twice_if_unavailable(ask)
+    async def _answered(self, request: InferenceRequest) -> tuple[list[Outputs], list[Result]]:
+        """Triton's tensors of each image, and the results that they mean.
+
+        Raises:
+            RefusedError: why there are none.
+        """
+        name = request.pipeline.name
+        try:
+            with self._telemetry.stage(name, "infer"):
+                async with request.deadline.enforce(LATE):
+                    rows = await self._ask(request)
+                    release = rows[0].text(Output.RELEASE)
+                    facts = await self._catalog.at_release(name, release)
+                read = handler_of(facts).read
+                results = [read(row, facts, request.parameters.member) for row in rows]
+        except RefusedError as refusal:
+            self._readiness.update(name, refusal.code)
+            if refusal.code is Code.BUSY:
+                self._telemetry.triton_queue_full(name)
+            if len(request.images) == 1 and refusal.code in _OF_THE_IMAGE:
+                # Of several images, Triton's text says which.
+                detail = f"{request.images[0].where}: {refusal.detail}"
+                raise RefusedError(refusal.code, detail) from None
+            raise
+        self._readiness.update(name, None)
+        return rows, results
+
+    async def _ask(self, request: InferenceRequest) -> list[Outputs]:
+        """Asks Triton, and once more where its models may be back in a moment.
+
+        Asking again is safe, as an inference changes nothing; more than once would add load to a
+        service in trouble.
+        """
+        try:
+            return await self._ask_once(request)
+        except RefusedError as refusal:
+            if refusal.code is not Code.UNAVAILABLE:
+                raise
+        await asyncio.sleep(_RETRY_SECONDS)
+        return await self._ask_once(request)
+
+    async def _ask_once(self, request: InferenceRequest) -> list[Outputs]:
+        pipeline, parameters = request.pipeline, request.parameters
+        return await self._batching.infer(
+            pipeline.name,
+            [image.data for image in request.images],
+            parameters.values,
+            request.deadline.remaining(),
+            handler_of(pipeline).images_per_call(pipeline, parameters.member),
+        )
 
 
-def _of_one_release(results: list[Finding | RefusedError]) -> list[Finding | RefusedError]:
-    """Refuses what a release decided that was replaced while the batch ran."""
-    findings = [result for result in results if not isinstance(result, RefusedError)]
-    if not findings:
-        return results
-    release = findings[-1].pipeline.release
+def _of_one_release(outcomes: list[Outcome]) -> list[Outcome]:
+    """Refuses the results of a release that was replaced while the batch ran."""
+    releases = [outcome.release for outcome in outcomes if outcome.release is not None]
+    if not releases:
+        return outcomes
     replaced = RefusedError(
         Code.UNAVAILABLE, "pipeline: its release was replaced meanwhile. Send the image again."
     )
     return [
-        result
-        if isinstance(result, RefusedError) or result.pipeline.release == release
-        else replaced
-        for result in results
+        outcome
+        if outcome.release in {None, releases[-1]}
+        else replace(outcome, result=replaced, outputs=None)
+        for outcome in outcomes
     ]

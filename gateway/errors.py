@@ -1,8 +1,12 @@
-"""Why a request gets no answer: a closed set of codes, and the tables to HTTP and gRPC."""
+"""Why a request gets no answer: a closed set of codes, their HTTP and gRPC statuses, problems."""
 
+import traceback
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
 
 class Code(StrEnum):
@@ -40,10 +44,19 @@ class RefusedError(Exception):
     `detail` names the input and the remedy and never holds anything that the caller sent.
     """
 
-    def __init__(self, code: Code, detail: str, retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        reason: str | None = None,
+    ) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+        self.reason = reason
+        """Label in `gateway_requests_refused_total`; None where it is not counted there."""
         self.retry_after = retry_after or RETRY_AFTER_SECONDS.get(code)
         """Seconds until it is worth another try; None where it is not."""
 
@@ -112,8 +125,26 @@ def grpc_status_of(code: Code) -> str:
     return _GRPC[_TABLE[code][0]]
 
 
-def problem(code: Code, detail: str) -> dict[str, Any]:
-    """The problem document (RFC 9457) of a refusal, but for the request's id."""
+@with_config(ConfigDict(extra="forbid"))
+class ProblemDetail(TypedDict):
+    """A problem document (RFC 9457) about one image of a batch."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: Annotated[str, Field(description="Names the input and the remedy.")]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Problem(ProblemDetail):
+    """A problem document (RFC 9457)."""
+
+    request_id: str
+
+
+def problem(code: Code, detail: str) -> ProblemDetail:
+    """The problem document of a refusal, but for the request's id."""
     status, title = _TABLE[code]
     return {
         "type": f"urn:second-opinion:problem:{code}",
@@ -122,3 +153,9 @@ def problem(code: Code, detail: str) -> dict[str, Any]:
         "code": str(code),
         "detail": detail,
     }
+
+
+def exception_location(error: BaseException) -> str:
+    """File and line that raised. The text of an exception may hold data of a request."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"

@@ -1,6 +1,6 @@
 """One model of a pipeline: what it is, and how much of the machine it gets."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,7 +15,7 @@ class Quantisation(Facts):
     method: Method
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Literal["fp16", "int8"]:
         """Of its weights, in lower case."""
         return "fp16" if self.method is Method.FP16 else "int8"
 
@@ -57,6 +57,6 @@ class Member(Facts):
         return self
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Literal["fp32", "fp16", "int8"]:
         """Of its weights: `fp32`, `fp16` or `int8`."""
         return "fp32" if self.quantisation is None else self.quantisation.precision

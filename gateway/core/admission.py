@@ -1,30 +1,73 @@
-"""Who is let in: a limit on requests and on the bytes they bring, before a body is read."""
+"""Admission: limits on the number, the bytes and the wait of requests, before a body is read."""
 
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from gateway.core.throughput import Pace
 from gateway.errors import Code, RefusedError
-from gateway.telemetry.metrics import Metrics
 
 _ALWAYS = 8
-"""Requests of a pipeline that are let in however slow it is; what is left behind counts, too."""
+"""Requests of a pipeline that are admitted however slow it is; what is left behind counts, too."""
+_SMOOTHING = 1 / 32
+"""Weight of the newest interval in the mean."""
+_SAMPLES = 16
+"""Answers that the estimate needs before it says anything."""
+
+
+@dataclass(slots=True)
+class ThroughputEstimate:
+    """The requests of one pipeline that are in flight, and the mean time between two answers.
+
+    The wait is their product (Little's law; J. D. C. Little, A Proof for the Queuing Formula
+    L = lambda W, 1961). Intervals are measured only while requests are in flight, so an idle time
+    does not make a pipeline look slow. Times are of a monotonic clock, in seconds.
+    """
+
+    in_flight: int = 0
+    _interval: float = 0.0
+    _samples: int = 0
+    _since: float = 0.0
+    """Time of the last answer, or of the first request after an idle time."""
+
+    def enter(self, now: float) -> None:
+        """A request begins."""
+        if not self.in_flight:
+            self._since = now
+        self.in_flight += 1
+
+    def leave(self, now: float, *, answered: bool) -> None:
+        """A request ends. Failed or abandoned requests do not update the estimate."""
+        self.in_flight -= 1
+        if not answered:
+            return
+        self._samples += 1
+        # The first intervals have equal weights; later ones fade.
+        weight = max(_SMOOTHING, 1 / self._samples)
+        self._interval += weight * (now - self._since - self._interval)
+        self._since = now
+
+    def wait(self, ahead: int) -> float:
+        """Expected seconds until one more request is answered; 0 while too little is known.
+
+        Args:
+            ahead: requests that come first: those in flight, and those left behind.
+        """
+        return ahead * self._interval if self._samples >= _SAMPLES else 0.0
 
 
 class Admission:
-    """Counts what is in flight; refuses at once rather than let memory or a queue grow.
+    """Counts what is in flight; refuses at once, so that neither memory nor a queue grows.
 
-    What callers left behind in Triton takes places too: it is work all the same.
+    Images that callers left behind in Triton take places too: they are work all the same.
     """
 
     def __init__(
         self,
         requests: int,
         size: int,
-        metrics: Metrics,
         left_behind: Callable[[], Counter[str]],
         *,
         wait: float = math.inf,
@@ -32,27 +75,30 @@ class Admission:
         """Limits on what is in flight.
 
         Args:
-            requests: at most, what is left behind among them.
+            requests: at most, with those left behind.
             size: bytes of their bodies, at most.
-            metrics: count who is in and who is refused.
-            left_behind: says how many images of each pipeline are in Triton for nobody.
-            wait: seconds that one may have to wait, at most.
+            left_behind: gives the number of images of each pipeline that were left behind.
+            wait: seconds that a request may have to wait, at most.
         """
         self._free_requests = requests
         self._free_bytes = size
-        self._metrics = metrics
         self._left_behind = left_behind
         self._wait = wait
-        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
+        self._estimates: defaultdict[str, ThroughputEstimate] = defaultdict(ThroughputEstimate)
+
+    @property
+    def in_flight(self) -> Mapping[str, int]:
+        """Requests that hold a place, of each pipeline that ever had one."""
+        return {name: estimate.in_flight for name, estimate in self._estimates.items()}
 
     @contextmanager
-    def admit(self, pipeline: str, size: int, patience: float = math.inf) -> Iterator[None]:
+    def admit(self, pipeline: str, size: int, remaining: float = math.inf) -> Iterator[None]:
         """Holds a place, and `size` bytes, for one request.
 
         Args:
             pipeline: the one that is asked.
-            size: of the request's body.
-            patience: seconds that are left until the request's deadline.
+            size: of the request's body, in bytes.
+            remaining: seconds until the request's deadline.
 
         Raises:
             RefusedError: with code `busy` where there is no place, or where the request would
@@ -60,39 +106,36 @@ class Admission:
         """
         left = self._left_behind()
         if self._free_requests - left.total() < 1:
-            raise self._busy(pipeline, "requests")
+            raise _busy("requests")
         if self._free_bytes < size:
-            raise self._busy(pipeline, "bytes")
-        pace = self._paces[pipeline]
-        ahead = pace.in_flight + left[pipeline]
-        too_long = pace.wait(ahead) - min(self._wait, patience)
+            raise _busy("bytes")
+        estimate = self._estimates[pipeline]
+        ahead = estimate.in_flight + left[pipeline]
+        too_long = estimate.wait(ahead) - min(self._wait, remaining)
         if ahead >= _ALWAYS and too_long > 0:
-            raise self._slow(pipeline, too_long)
-        gauge = self._metrics.in_flight.labels(pipeline)
+            raise RefusedError(
+                Code.BUSY,
+                "request: so many are in flight that it would wait too long. "
+                "Wait as Retry-After says.",
+                retry_after=math.ceil(too_long),
+                reason="wait",
+            )
         self._free_requests -= 1
         self._free_bytes -= size
-        gauge.inc()
-        pace.enter(time.monotonic())
+        estimate.enter(time.monotonic())
         answered = False
         try:
             yield
             answered = True
         finally:
-            pace.leave(time.monotonic(), answered=answered)
+            estimate.leave(time.monotonic(), answered=answered)
             self._free_requests += 1
             self._free_bytes += size
-            gauge.dec()
 
-    def _busy(self, pipeline: str, reason: str) -> RefusedError:
-        self._metrics.refused.labels(pipeline, reason).inc()
-        return RefusedError(
-            Code.BUSY, f"request: too many {reason} are in flight. Wait as Retry-After says."
-        )
 
-    def _slow(self, pipeline: str, too_long: float) -> RefusedError:
-        self._metrics.refused.labels(pipeline, "wait").inc()
-        return RefusedError(
-            Code.BUSY,
-            "request: so many are in flight that it would wait too long. Wait as Retry-After says.",
-            retry_after=math.ceil(too_long),
-        )
+def _busy(what: str) -> RefusedError:
+    return RefusedError(
+        Code.BUSY,
+        f"request: too many {what} are in flight. Wait as Retry-After says.",
+        reason=what,
+    )

@@ -1,12 +1,12 @@
-"""Images that wait for Triton together are sent together: one call for many is far cheaper."""
+"""Calls to Triton that images share: what waits at the same time is sent in one call."""
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.errors import Code, RefusedError
-from gateway.triton.client import Triton
+from gateway.triton.client import TritonClient
 from gateway.triton.outputs import Outputs
 from pipelines.protocol import Refusal
 
@@ -14,124 +14,165 @@ _REFUSALS = {Code(refusal) for refusal in Refusal}
 
 
 @dataclass(eq=False, slots=True)
-class _Question:
-    """One image, and whoever waits for its answer."""
+class _PendingImages:
+    """The images of one request, which stay together in one call, and who waits for them."""
 
-    image: bytes
+    images: Sequence[bytes]
     until: float
     """On the event loop's clock, in seconds."""
-    answer: asyncio.Future[Outputs]
+    answer: asyncio.Future[list[Outputs]]
+    alone: bool = False
+    """They were refused in a shared call, and share no other."""
 
 
-_Batch = list[_Question]
+_Batch = list[_PendingImages]
 
 
 @dataclass(eq=False, slots=True)
-class _Line:
-    """The questions that may share a call: to one ensemble, with the same choices."""
+class _Queue:
+    """What may share calls: requests to one ensemble with the same parameters."""
 
     model: str
     parameters: Mapping[str, str]
     most: int
-    waiting: deque[_Question] = field(default_factory=deque)
+    """Images in one call."""
+    waiting: deque[_PendingImages] = field(default_factory=deque)
     calls: int = 0
     """Under way."""
-    called: bool = False
-    """Whether it is looked at as soon as the event loop has read what came in."""
+    scheduled: bool = False
+    """Whether calls are formed as soon as the event loop has read what came in."""
 
     def batches(self, free: int) -> Iterator[_Batch]:
         """What waits, shared out evenly over the calls that are free."""
-        while self.waiting and free:
-            size = min(self.most, -(-len(self.waiting) // free))
-            taken = [self.waiting.popleft() for _ in range(size)]
-            # Whoever left meanwhile asks no more.
-            if batch := [question for question in taken if not question.answer.done()]:
-                free -= 1
-                yield batch
+        while free and (batch := self._batch(free)):
+            free -= 1
+            yield batch
+
+    def _batch(self, free: int) -> _Batch:
+        images = sum(len(pending.images) for pending in self.waiting)
+        size = min(self.most, -(-images // free))
+        batch: _Batch = []
+        taken = 0
+        while self.waiting and taken < size:
+            pending = self.waiting[0]
+            fits = not pending.alone and taken + len(pending.images) <= self.most
+            if batch and not fits:
+                break
+            self.waiting.popleft()
+            if pending.answer.done():
+                # The caller left.
+                continue
+            batch.append(pending)
+            taken += len(pending.images)
+            if pending.alone:
+                break
+        return batch
 
 
 class Batching:
-    """Asks Triton about images; where more wait than calls may be under way, several in one call.
+    """Asks Triton about images; where all calls are taken, what waits shares the next ones.
 
-    No image waits for others to come: while a call is free, it goes at once. Triton forms its own
-    batches of these calls.
+    No image waits for others to come: while a call is free, it is sent at once. Triton forms its
+    own batches of these calls.
     """
 
-    def __init__(self, triton: Triton, calls: int) -> None:
+    def __init__(self, triton: TritonClient, calls: int) -> None:
+        """Limits the calls.
+
+        Args:
+            triton: is asked.
+            calls: under way for each queue, at most.
+        """
         self._triton = triton
         self._calls = calls
-        self._lines: dict[tuple[str, frozenset[tuple[str, str]]], _Line] = {}
-        self._under_way: dict[asyncio.Task[None], tuple[_Line, _Batch]] = {}
+        self._queues: dict[tuple[str, frozenset[tuple[str, str]]], _Queue] = {}
+        self._under_way: dict[asyncio.Task[_Batch], tuple[_Queue, _Batch]] = {}
 
     @property
     def left_behind(self) -> Counter[str]:
-        """Images of each ensemble that are in Triton and whose callers wait no longer."""
+        """Images of each ensemble that are in Triton and whose callers no longer wait."""
         left: Counter[str] = Counter()
-        for line, batch in self._under_way.values():
-            # One that is answered no longer is, though others of its call may still be.
-            left[line.model] += sum(question.answer.cancelled() for question in batch)
+        for queue, batch in self._under_way.values():
+            left[queue.model] += sum(
+                len(pending.images) for pending in batch if pending.answer.cancelled()
+            )
         return left
 
     async def infer(
-        self, model: str, image: bytes, parameters: Mapping[str, str], seconds: float, most: int
-    ) -> Outputs:
-        """Asks an ensemble about one encoded image.
+        self,
+        model: str,
+        images: Sequence[bytes],
+        parameters: Mapping[str, str],
+        seconds: float,
+        most: int,
+    ) -> list[Outputs]:
+        """Asks an ensemble about encoded images, all in one call.
 
         Args:
             model: the ensemble.
-            image: the encoded image.
-            parameters: the caller's choices.
+            images: the encoded images, as many as the ensemble takes at most.
+            parameters: the request's parameters.
             seconds: how long the caller waits.
-            most: images that the ensemble takes in one call.
+            most: images that may share a call.
+
+        Returns:
+            The outputs of each image, in their order.
 
         Raises:
             RefusedError: whatever kept Triton from answering.
         """
         loop = asyncio.get_running_loop()
         key = (model, frozenset(parameters.items()))
-        line = self._lines.get(key) or self._lines.setdefault(key, _Line(model, parameters, most))
-        question = _Question(image, loop.time() + seconds, loop.create_future())
-        line.waiting.append(question)
-        if not line.called:
-            line.called = True
-            loop.call_soon(self._send, line)
-        return await question.answer
+        if (queue := self._queues.get(key)) is None:
+            queue = self._queues[key] = _Queue(model, parameters, most)
+        pending = _PendingImages(images, loop.time() + seconds, loop.create_future())
+        queue.waiting.append(pending)
+        if not queue.scheduled:
+            queue.scheduled = True
+            loop.call_soon(self._send, queue)
+        return await pending.answer
 
-    def _send(self, line: _Line) -> None:
-        line.called = False
-        for batch in line.batches(self._calls - line.calls):
-            line.calls += 1
-            task = asyncio.ensure_future(self._ask(line, batch))
-            self._under_way[task] = (line, batch)
+    def _send(self, queue: _Queue) -> None:
+        queue.scheduled = False
+        for batch in queue.batches(self._calls - queue.calls):
+            queue.calls += 1
+            task = asyncio.ensure_future(self._call(queue, batch))
+            self._under_way[task] = (queue, batch)
             task.add_done_callback(self._over)
-        if not line.calls and not line.waiting:
-            self._lines.pop((line.model, frozenset(line.parameters.items())), None)
+        if not queue.calls and not queue.waiting:
+            self._queues.pop((queue.model, frozenset(queue.parameters.items())), None)
 
-    def _over(self, task: asyncio.Task[None]) -> None:
-        line, batch = self._under_way.pop(task)
-        line.calls -= 1
-        for question in batch:
-            if not question.answer.done():
-                # Shutting down: the call itself was cancelled.
-                question.answer.cancel()
-        self._send(line)
+    def _over(self, task: asyncio.Task[_Batch]) -> None:
+        queue, batch = self._under_way.pop(task)
+        queue.calls -= 1
+        if task.cancelled():
+            # The gateway shuts down.
+            for pending in batch:
+                pending.answer.cancel()
+        else:
+            queue.waiting.extendleft(reversed(task.result()))
+        self._send(queue)
 
-    async def _ask(self, line: _Line, batch: _Batch) -> None:
-        """Answers, or refuses, each question of a batch; raises nothing."""
-        seconds = max(question.until for question in batch) - asyncio.get_running_loop().time()
-        images = [question.image for question in batch]
+    async def _call(self, queue: _Queue, batch: _Batch) -> _Batch:
+        """Answers or refuses the requests of a batch; returns those to send again, each alone."""
+        seconds = max(pending.until for pending in batch) - asyncio.get_running_loop().time()
+        images = [image for pending in batch for image in pending.images]
         try:
-            answers = await self._triton.infer(line.model, images, line.parameters, seconds)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who asked are told
+            outputs = await self._triton.infer(queue.model, images, queue.parameters, seconds)
+        except Exception as error:  # noqa: BLE001 - the callers are told, whatever it is
             refused = isinstance(error, RefusedError) and error.code in _REFUSALS
             if refused and len(batch) > 1:
-                # Triton refuses a call as a whole: each alone then, and only one's own refusal.
-                await asyncio.gather(*(self._ask(line, [question]) for question in batch))
-                return
-            for question in batch:
-                if not question.answer.done():
-                    question.answer.set_exception(error)
-            return
-        for question, answer in zip(batch, answers, strict=True):
-            if not question.answer.done():
-                question.answer.set_result(answer)
+                # Triton refuses a call as a whole, and does not say whose image it was.
+                for pending in batch:
+                    pending.alone = True
+                return batch
+            for pending in batch:
+                if not pending.answer.done():
+                    pending.answer.set_exception(error)
+            return []
+        rows = iter(outputs)
+        for pending in batch:
+            own = [next(rows) for _ in pending.images]
+            if not pending.answer.done():
+                pending.answer.set_result(own)
+        return []

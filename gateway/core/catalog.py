@@ -1,4 +1,4 @@
-"""What there is to ask: facts of the pipelines, read back from Triton's model configs."""
+"""The facts of each pipeline and of its releases, read back from Triton's model configs."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from gateway.errors import Code, RefusedError
-from gateway.triton.client import Triton
+from gateway.triton.client import TritonClient
 from pipelines.protocol import PIPELINE_PARAMETER, Delta
 from pipelines.spec import PipelineSpec
 
@@ -18,12 +18,16 @@ log = structlog.get_logger("gateway")
 
 _CALL_SECONDS = 2.0
 _MISS_SECONDS = 1.0
-"""A name that is not known makes Triton be asked again at most so often."""
+"""An unknown name makes the catalogue ask Triton again, at most this often."""
 _RELEASES_KEPT = 64
+_SEARCH_SECONDS = 5.0
+_SEARCH_PAUSE = 0.05
+_SEARCH_AT_ONCE = 16
+"""Times that a release is asked for without a pause: each call goes to the next Triton."""
 
 
 class Artefact(BaseModel):
-    """A member's file, as the launcher vouched for it."""
+    """A member's file, as the launcher verified it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,8 +74,8 @@ class Pipeline:
         """Each member's share of the weighted mean; 0 for an alternative."""
         return dict(zip(self.spec.members, self.spec.weights, strict=True))
 
-    def heard(self, member: str | None) -> tuple[str, ...]:
-        """The members that answer a request that names one, or none."""
+    def answering_members(self, member: str | None) -> tuple[str, ...]:
+        """The members that answer a request that names one, or with None names none."""
         return self.spec.answering_members if member is None else (member,)
 
     @property
@@ -81,21 +85,22 @@ class Pipeline:
 
 
 class Catalog:
-    """The current release of each pipeline, and recent ones, so that no answer has stale facts."""
+    """The current release of each pipeline, and recent ones: an answer is read by its own facts."""
 
-    def __init__(self, triton: Triton) -> None:
+    def __init__(self, triton: TritonClient) -> None:
         self._triton = triton
         self._current: dict[str, Pipeline] = {}
         self._releases: dict[tuple[str, str], Pipeline] = {}
         self._listed: dict[str, bool] = {}
+        self._searches: dict[tuple[str, str], asyncio.Task[Pipeline | None]] = {}
         self._unreadable: dict[str, str] = {}
-        """Errors by model, to tell each once."""
+        """Errors by model, to log each once."""
         self._failure: RefusedError | None = None
         self._asked = float("-inf")
         self._lock = asyncio.Lock()
 
     def pipelines(self) -> list[Pipeline]:
-        """All that Triton has shown so far, by name; loaded at the moment or not."""
+        """All pipelines that Triton has shown so far, by name, loaded at the moment or not."""
         return sorted(self._current.values(), key=lambda pipeline: pipeline.name)
 
     async def find(self, name: str) -> Pipeline:
@@ -123,26 +128,45 @@ class Catalog:
         )
 
     async def at_release(self, name: str, release: str) -> Pipeline:
-        """The facts that an answer was decided by.
+        """The facts of the release that made an answer.
 
-        While the launcher replaces a release, its decision may be new and its ensemble old.
+        A release that is not known yet is searched for: during a rolling update only some Tritons
+        have it, and while the launcher replaces a release, its decision may be new and its
+        ensemble old. Answers of one release share a search.
 
         Raises:
-            RefusedError: with `unavailable` where Triton does not show those facts soon.
+            RefusedError: with `unavailable` where no Triton shows those facts within 5 s.
         """
-        for pause in (0.0, 0.1, 0.3, 0.6, 1.0):
-            if found := self._releases.get((name, release)):
-                return found
-            await asyncio.sleep(pause)
-            await self.refresh()
-        if found := self._releases.get((name, release)):
+        key = (name, release)
+        if found := self._releases.get(key):
+            return found
+        if (search := self._searches.get(key)) is None:
+            search = self._searches[key] = asyncio.ensure_future(self._search(name, release))
+            search.add_done_callback(lambda _: self._searches.pop(key))
+        # One caller who leaves does not end the search of the others.
+        if found := await asyncio.shield(search):
             return found
         raise RefusedError(
             Code.UNAVAILABLE, "pipeline: its release is being replaced. Send it again."
         )
 
+    async def _search(self, name: str, release: str) -> Pipeline | None:
+        """Asks for the facts of a release until a Triton shows them; None where none does."""
+        give_up = time.monotonic() + _SEARCH_SECONDS
+        attempts = 0
+        while time.monotonic() < give_up:
+            # Not by `refresh`: its calls come in a fixed number, so that with several Tritons
+            # the one about this pipeline could go to the same Triton each time.
+            await self._read(name)
+            await self._read_spare(name)
+            if found := self._releases.get((name, release)):
+                return found
+            attempts += 1
+            await asyncio.sleep(0 if attempts < _SEARCH_AT_ONCE else _SEARCH_PAUSE)
+        return None
+
     async def refresh(self) -> None:
-        """Asks Triton anew; whoever waited while another asked takes that answer."""
+        """Asks Triton again. Callers that waited for another refresh take its answer."""
         wanted = time.monotonic()
         async with self._lock:
             if self._asked >= wanted:
@@ -161,7 +185,7 @@ class Catalog:
             self._asked = asked
 
     async def _read(self, model: str) -> None:
-        """Reads the current release of a model; what is no pipeline is passed over."""
+        """Reads the current release of a model; a model that is no pipeline is passed over."""
         if pipeline := await self._pipeline(self._triton, model):
             self._current[model] = pipeline
             self._keep(pipeline)
@@ -176,7 +200,7 @@ class Catalog:
         while len(self._releases) > _RELEASES_KEPT:
             del self._releases[next(iter(self._releases))]
 
-    async def _pipeline(self, triton: Triton, model: str) -> Pipeline | None:
+    async def _pipeline(self, triton: TritonClient, model: str) -> Pipeline | None:
         try:
             parameters = await triton.ensemble_parameters(model, _CALL_SECONDS)
         except RefusedError:

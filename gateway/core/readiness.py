@@ -1,4 +1,4 @@
-"""Whether each pipeline answers, as real inferences tell; the result is kept, so asking is free."""
+"""Readiness of each pipeline, by real inferences; the state is kept, so probes cost nothing."""
 
 import asyncio
 import base64
@@ -7,9 +7,8 @@ import time
 import structlog
 
 from gateway.core.catalog import Catalog, Pipeline
-from gateway.errors import Code, RefusedError
-from gateway.exception_location import where
-from gateway.triton.client import Triton
+from gateway.errors import Code, RefusedError, exception_location
+from gateway.triton.client import TritonClient
 
 log = structlog.get_logger("gateway")
 
@@ -22,16 +21,16 @@ _ALIVE = {None, Code.BUSY, Code.DEADLINE}
 
 
 class Readiness:
-    """Watches all pipelines; a probe runs only where no traffic vouched for one lately."""
+    """Watches all pipelines; probes one only where no request to it succeeded lately."""
 
-    def __init__(self, triton: Triton, catalog: Catalog, interval: float) -> None:
+    def __init__(self, triton: TritonClient, catalog: Catalog, interval: float) -> None:
         self._triton = triton
         self._catalog = catalog
         self._interval = interval
         self._ready: dict[str, bool] = {}
         self._succeeded: dict[str, float] = {}
         self.draining = False
-        """The process is stopping: send it nothing new."""
+        """The process is stopping and takes no new requests."""
 
     def states(self) -> dict[str, bool]:
         """Each known pipeline's state, by name."""
@@ -41,8 +40,8 @@ class Readiness:
         """Whether a pipeline answers."""
         return self._ready.get(name, False) and not self.draining
 
-    def saw(self, name: str, code: Code | None) -> None:
-        """Takes what traffic met: None is a success; what one image met tells nothing of others."""
+    def update(self, name: str, code: Code | None) -> None:
+        """Takes what a request met: None is an answer. Only `unavailable` makes it not ready."""
         if code is None:
             self._succeeded[name] = time.monotonic()
             self._ready[name] = True
@@ -50,18 +49,19 @@ class Readiness:
             self._ready[name] = False
 
     async def watch(self) -> None:
-        """Keeps catalogue and states fresh until it is cancelled."""
+        """Keeps the catalogue and the states fresh until it is cancelled."""
         while True:
             try:
                 await self.look()
             except Exception as error:  # noqa: BLE001 - the watch must outlive any surprise
-                log.error("watch failed", error=type(error).__name__, where=where(error))  # noqa: TRY400
+                location = exception_location(error)
+                log.error("watch failed", error=type(error).__name__, where=location)  # noqa: TRY400
             states = self.states().values()
             settled = states and all(states)
             await asyncio.sleep(self._interval if settled else min(self._interval, _SOON))
 
     async def look(self) -> None:
-        """Refreshes the catalogue and probes what nothing vouches for."""
+        """Refreshes the catalogue and probes the pipelines whose state is old or not ready."""
         await self._catalog.refresh()
         lately = time.monotonic() - self._interval
         await asyncio.gather(

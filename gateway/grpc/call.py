@@ -1,4 +1,4 @@
-"""One call over gRPC, and what is done around every one of them."""
+"""One call over gRPC: its context, its record, and how a refusal becomes a status."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,17 +7,15 @@ from typing import Any
 
 import grpc
 
-from gateway.core.deadline import Deadline
+from gateway.core.request import Deadline
 from gateway.errors import Code, RefusedError, grpc_status_of
-from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.record import record, unexpected
-from gateway.telemetry.request_context import HEADER, Exchange, request_id
+from gateway.telemetry.recorder import InferenceTelemetry
+from gateway.telemetry.request_context import HEADER, RequestContext, request_id
 
 Context = Any
 """grpc.aio.ServicerContext, which has no types."""
 
 _KEY = "x-api-key"
-_REQUEST_ID = HEADER.decode("ascii")
 _SLOW = "request: it came too slowly. Send a smaller one, or over a faster line."
 
 
@@ -25,29 +23,29 @@ _SLOW = "request: it came too slowly. Send a smaller one, or over a faster line.
 class Call:
     """What a method gets to answer."""
 
-    context: Context
+    connection: Context
     metadata: Mapping[str, str | bytes]
-    exchange: Exchange
+    context: RequestContext
 
     @property
     def key(self) -> str | None:
-        """The API key that came along."""
+        """The API key in the call's metadata."""
         key = self.metadata.get(_KEY)
         return key if isinstance(key, str) else None
 
     def deadline(self, seconds: float) -> Deadline:
-        """So many seconds ahead, or the caller's own deadline where that is earlier."""
-        own = self.context.time_remaining()
+        """So many seconds from now, or the caller's own deadline where that is earlier."""
+        own = self.connection.time_remaining()
         return Deadline.after(seconds if own is None else min(seconds, own))
 
     async def message(self, deadline: Deadline) -> bytes:
-        """Reads what was sent.
+        """Reads the request's message.
 
         Raises:
-            RefusedError: it did not come in time, or gRPC did not take it in.
+            RefusedError: it did not come in time, or gRPC refused it as too large.
         """
         async with deadline.enforce(_SLOW):
-            sent = await self.context.read()
+            sent = await self.connection.read()
         if sent is grpc.aio.EOF:
             raise RefusedError(
                 Code.BODY_TOO_LARGE, "request: it is too large, or there is none. Send a smaller."
@@ -57,57 +55,53 @@ class Call:
 
 
 Answer = Callable[[Call], Awaitable[bytes]]
-"""A method: takes a call, gives a serialised message or raises `RefusedError`."""
+"""A method: takes a call, returns a serialised message or raises `RefusedError`."""
 
 
-def handler(answer: Answer, metrics: Metrics) -> grpc.RpcMethodHandler:
+def handler(answer: Answer, telemetry: InferenceTelemetry) -> grpc.RpcMethodHandler:
     """A method as gRPC takes it.
 
-    It gets bytes and gives bytes, and reads its message itself: whoever may not ask is turned away
-    before a large one is taken in. On the wire a stream of one message is a single message.
+    It reads its message itself: a caller that may not ask is refused before a large message is
+    received. On the wire a stream of one message is a single message.
     """
 
-    async def behaviour(_: object, context: Context) -> bytes:
-        metadata = dict(context.invocation_metadata())
-        sent = metadata.get(_REQUEST_ID)
-        exchange = Exchange(request_id(sent if isinstance(sent, str) else None), route="grpc")
-        context.set_trailing_metadata(((_REQUEST_ID, exchange.request_id),))
+    async def behaviour(_: object, connection: Context) -> bytes:
+        metadata = dict(connection.invocation_metadata())
+        sent = metadata.get(HEADER)
+        context = RequestContext(request_id(sent if isinstance(sent, str) else None), route="grpc")
+        connection.set_trailing_metadata(((HEADER, context.request_id),))
         try:
-            answered = await _answered(answer, Call(context, metadata, exchange))
+            answered = await answer(Call(connection, metadata, context))
         except asyncio.CancelledError:
-            # The caller left, its deadline passed, or the server's patience at its end.
-            exchange.gone = True
-            record(exchange, metrics, "CANCELLED")
+            # The caller left, its deadline passed, or the time of a shutdown is over.
+            context.gone = True
+            telemetry.end(context, "CANCELLED")
             raise
-        if isinstance(answered, bytes):
-            record(exchange, metrics, "OK")
+        except RefusedError as refusal:
+            context.refusal = refusal
+        except Exception as error:  # noqa: BLE001 - nothing passes here
+            context.refusal = telemetry.unexpected(error, context)
+        else:
+            telemetry.end(context, "OK")
             return answered
-        exchange.code = answered.code
-        status = grpc_status_of(answered.code)
-        record(exchange, metrics, status)
-        trailing = _trailing(answered, exchange.request_id)
-        await context.abort(grpc.StatusCode[status], _told(answered, exchange), trailing)
+        status = grpc_status_of(context.refusal.code)
+        telemetry.end(context, status)
+        await connection.abort(
+            grpc.StatusCode[status], _message(context.refusal, context), _trailing(context)
+        )
         raise AssertionError("abort raises")
 
     return grpc.stream_unary_rpc_method_handler(behaviour)
 
 
-async def _answered(answer: Answer, call: Call) -> bytes | RefusedError:
-    try:
-        return await answer(call)
-    except RefusedError as refusal:
-        return refusal
-    except Exception as error:  # noqa: BLE001 - nothing passes here
-        return unexpected(error, call.exchange)
+def _trailing(context: RequestContext) -> tuple[tuple[str, str], ...]:
+    own = (HEADER, context.request_id)
+    if context.refusal is None or context.refusal.retry_after is None:
+        return (own,)
+    return own, ("retry-after", str(context.refusal.retry_after))
 
 
-def _trailing(refusal: RefusedError, name: str) -> tuple[tuple[str, str], ...]:
-    if refusal.retry_after is None:
-        return ((_REQUEST_ID, name),)
-    return (_REQUEST_ID, name), ("retry-after", str(refusal.retry_after))
-
-
-def _told(refusal: RefusedError, exchange: Exchange) -> str:
-    """The code in brackets, then the detail; what is to be reported has the id to report."""
+def _message(refusal: RefusedError, context: RequestContext) -> str:
+    """The code in brackets, then the detail; the request's id where the detail asks for it."""
     text = f"[{refusal.code}] {refusal.detail}"
-    return f"{text} request_id: {exchange.request_id}" if "request_id" in text else text
+    return f"{text} request_id: {context.request_id}" if "request_id" in text else text

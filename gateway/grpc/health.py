@@ -1,4 +1,4 @@
-"""Health and metadata: what is alive, what is ready, and what the tensors are."""
+"""Health and metadata: liveness, readiness, and the tensors of a pipeline."""
 
 from dataclasses import dataclass
 
@@ -8,48 +8,48 @@ from gateway.core.catalog import Catalog
 from gateway.core.readiness import Readiness
 from gateway.errors import Code, RefusedError
 from gateway.grpc.call import Call
-from gateway.grpc.message import Message, check_version, parsed, serialised
-from gateway.http.access import Access
-from gateway.triton.client import Triton
+from gateway.grpc.messages import Message, check_version, parse, serialise
+from gateway.identity.api_keys import ApiKeys
+from gateway.triton.client import TritonClient
 
 _SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Probes need no key and leave no trace; metadata needs one where keys are configured."""
+    """Probes need no key and are not logged; metadata needs a key where keys are configured."""
 
-    access: Access
+    keys: ApiKeys
     catalog: Catalog
     readiness: Readiness
-    triton: Triton
+    triton: TritonClient
 
     async def server_live(self, call: Call) -> bytes:
         """The process lives."""
-        call.exchange.quiet = True
-        return serialised(service_pb2.ServerLiveResponse(live=True))
+        call.context.quiet = True
+        return serialise(service_pb2.ServerLiveResponse(live=True))
 
     async def server_ready(self, call: Call) -> bytes:
         """Ready where at least one pipeline is."""
-        call.exchange.quiet = True
+        call.context.quiet = True
         ready = any(self.readiness.states().values())
-        return serialised(service_pb2.ServerReadyResponse(ready=ready))
+        return serialise(service_pb2.ServerReadyResponse(ready=ready))
 
     async def model_ready(self, call: Call) -> bytes:
-        """Whether one pipeline answers; one that Triton cannot show now does not.
+        """Whether one pipeline answers; false also where Triton cannot be asked.
 
         Raises:
             RefusedError: there is no such pipeline.
         """
-        call.exchange.quiet = True
+        call.context.quiet = True
         message = await call.message(call.deadline(_SECONDS))
         try:
             name = await self._asked(service_pb2.ModelReadyRequest, message)
         except RefusedError as refusal:
             if refusal.code is not Code.UNAVAILABLE:
                 raise
-            return serialised(service_pb2.ModelReadyResponse(ready=False))
-        return serialised(service_pb2.ModelReadyResponse(ready=self.readiness.ready(name)))
+            return serialise(service_pb2.ModelReadyResponse(ready=False))
+        return serialise(service_pb2.ModelReadyResponse(ready=self.readiness.ready(name)))
 
     async def server_metadata(self, call: Call) -> bytes:
         """Triton's name, version and extensions.
@@ -68,16 +68,16 @@ class Health:
         """
         self._begin(call)
         message = await call.message(call.deadline(_SECONDS))
-        call.exchange.pipeline = await self._asked(service_pb2.ModelMetadataRequest, message)
+        call.context.pipeline = await self._asked(service_pb2.ModelMetadataRequest, message)
         return await self.triton.metadata("ModelMetadata", message, _SECONDS)
 
     def _begin(self, call: Call) -> None:
-        call.exchange.route = "grpc/metadata"
-        self.access.check(call.key, call.exchange)
+        call.context.route = "grpc/metadata"
+        call.context.caller = self.keys.caller(call.key)
 
-    async def _asked(self, kind: Message, raw: bytes) -> str:
-        """The name of the pipeline that a message of this kind asks about."""
-        message = parsed(kind, raw)
+    async def _asked(self, message_type: Message, raw: bytes) -> str:
+        """The name of the pipeline that a message asks about."""
+        message = parse(message_type, raw)
         pipeline = await self.catalog.find(message.name)
         check_version(message.version)
         return pipeline.name

@@ -1,33 +1,58 @@
-"""The gRPC server: which methods it has, and what it bears from those who connect."""
+"""The gRPC server: its methods, and its limits on connections and messages."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import grpc
 
-from gateway.grpc.call import Answer, handler
-from gateway.grpc.closed import REMEDIES, closed
+from gateway.errors import Code, RefusedError
+from gateway.grpc.call import Answer, Call, handler
 from gateway.grpc.health import Health
 from gateway.grpc.inference import Inference
 from gateway.settings import Settings
-from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.recorder import InferenceTelemetry
 from gateway.triton.client import SERVICE
 
 _AROUND_IMAGES = 64 * 1024
 """Bytes of a message besides its images."""
 _PROBES = 64
-"""Calls of one connection beyond those that may hold images."""
+"""Calls of one connection besides those with images."""
+
+_IN_THE_REQUEST = "Send the images' bytes in the request."
+_LOADED = "The service loads what the model repository holds, by itself."
+_SET = "The operator sets it where Triton is started."
+REMEDIES = {
+    "ModelStreamInfer": "Call ModelInfer once for each request.",
+    "ModelConfig": "Ask GET /api/v1/pipelines/NAME over HTTP, or ModelMetadata.",
+    "ModelStatistics": "Ask GET /metrics over HTTP.",
+    "RepositoryIndex": "Ask GET /api/v1/pipelines over HTTP.",
+    "RepositoryModelLoad": _LOADED,
+    "RepositoryModelUnload": _LOADED,
+    "SystemSharedMemoryStatus": _IN_THE_REQUEST,
+    "SystemSharedMemoryRegister": _IN_THE_REQUEST,
+    "SystemSharedMemoryUnregister": _IN_THE_REQUEST,
+    "CudaSharedMemoryStatus": _IN_THE_REQUEST,
+    "CudaSharedMemoryRegister": _IN_THE_REQUEST,
+    "CudaSharedMemoryUnregister": _IN_THE_REQUEST,
+    "TraceSetting": _SET,
+    "LogSettings": _SET,
+}
+"""The protocol's methods that are not offered, and what to do instead."""
 
 
-class DoorError(Exception):
+class GrpcServerError(Exception):
     """The server cannot be started; the text names the remedy."""
 
 
-class Door(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Opened and closed once, in the event loop that also serves HTTP."""
+class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """The gRPC server, in the event loop that also serves HTTP. It is opened and closed once."""
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, health: Health, inference: Inference
+        self,
+        settings: Settings,
+        telemetry: InferenceTelemetry,
+        health: Health,
+        inference: Inference,
     ) -> None:
         self._settings = settings
         answers: dict[str, Answer] = {
@@ -37,28 +62,28 @@ class Door(grpc.GenericRpcHandler):  # type: ignore[misc]
             "ServerMetadata": health.server_metadata,
             "ModelMetadata": health.model_metadata,
             "ModelInfer": inference.infer,
-            **{method: closed(method) for method in REMEDIES},
+            **{method: _not_offered(method) for method in REMEDIES},
         }
         self._handlers: Mapping[str, grpc.RpcMethodHandler] = {
-            SERVICE + method: handler(answer, metrics) for method, answer in answers.items()
+            SERVICE + method: handler(answer, telemetry) for method, answer in answers.items()
         }
         self._server: Any = None
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        """What answers a method; None where it is not one of the protocol's."""
+        """The handler of a method; None where the protocol has no such method."""
         return self._handlers.get(handler_call_details.method)
 
     async def open(self) -> None:
         """Listens.
 
         Raises:
-            DoorError: the port cannot be had.
+            GrpcServerError: the port is taken.
         """
         server = grpc.aio.server(handlers=(self,), options=_options(self._settings))
         try:
             server.add_insecure_port(self._settings.grpc_address)
         except RuntimeError:
-            raise DoorError(
+            raise GrpcServerError(
                 f"{self._settings.grpc_address} cannot be listened on: stop what does, or move "
                 "GATEWAY_GRPC_PORT"
             ) from None
@@ -66,26 +91,37 @@ class Door(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._server = server
 
     async def close(self) -> None:
-        """Takes nothing new, and lets what is in flight finish while the patience lasts."""
+        """Takes no new calls, and gives those in flight GATEWAY_SHUTDOWN_SECONDS to finish."""
         if self._server is not None:
             await self._server.stop(self._settings.shutdown_seconds)
 
 
+def _not_offered(method: str) -> Answer:
+    """An answer that refuses the method, whoever asks."""
+
+    async def refuse(_: Call) -> bytes:
+        raise RefusedError(
+            Code.METHOD_NOT_ALLOWED, f"{method}: it is not offered here. {REMEDIES[method]}"
+        )
+
+    return refuse
+
+
 def _options(settings: Settings) -> tuple[tuple[str, int], ...]:
     return (
-        # Else a second gateway could listen on the same port, and take a half of the calls.
+        # Otherwise a second gateway could listen on the same port and take half of the calls.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.batch_bytes + _AROUND_IMAGES),
         ("grpc.max_send_message_length", -1),
-        # More wait at the caller, instead of being refused.
+        # More calls than these wait at the caller.
         ("grpc.max_concurrent_streams", settings.max_in_flight + _PROBES),
         ("grpc.max_metadata_size", 8 * 1024),
         ("grpc.absolute_max_metadata_size", 16 * 1024),
         ("grpc.server_handshake_timeout_ms", 10_000),
-        # Callers may ping every 10 s, also while they ask nothing; gRPC's own limit is 5 min.
+        # Callers may ping every 10 s, also without calls; the default of gRPC is 5 min.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
-        # Those who vanished without a word are found, and free their places.
+        # Finds callers that vanished, and frees their places.
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
     )

@@ -1,4 +1,4 @@
-"""Images out of a request's body: a form, raw bytes or JSON, read within limits and in memory."""
+"""Reads the images of a request's body: a form, raw bytes or JSON, in memory and within limits."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Self
 
 from starlette.requests import ClientDisconnect, Request
 
+from gateway.core.request import Image
 from gateway.errors import CallerGoneError, Code, RefusedError
 from gateway.http.json_body import ImageBody, ImagesBody, image_bytes, parse
 from gateway.http.multipart import FormReader
@@ -15,7 +16,7 @@ _WRAPPING = 64 * 1024
 """What a form's boundaries and headers, or JSON around an image, may add."""
 
 
-class Kind(StrEnum):
+class BodyType(StrEnum):
     """How an image may be sent."""
 
     FORM = "multipart/form-data"
@@ -24,22 +25,11 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """One image as sent, or why it cannot be looked at."""
-
-    data: bytes
-    where: str
-    """The input's name for problem details: `file`, `files[3]`."""
-    filename: str | None = None
-    refusal: RefusedError | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Body:
     """A body that has not been read yet."""
 
     request: Request
-    kind: Kind
+    type: BodyType
     image_size: int
     """Largest image, in bytes."""
     limit: int
@@ -53,10 +43,10 @@ class Body:
         Raises:
             RefusedError: another content type, or a declared size beyond the limit.
         """
-        kind = _kind(request)
-        payload = image_size * 4 // 3 + 4 if kind is Kind.JSON else image_size
-        limit = payload if kind is Kind.RAW else payload + _WRAPPING
-        return cls._checked(request, kind, image_size, limit)
+        body_type = _body_type(request)
+        payload = image_size * 4 // 3 + 4 if body_type is BodyType.JSON else image_size
+        limit = payload if body_type is BodyType.RAW else payload + _WRAPPING
+        return cls._checked(request, body_type, image_size, limit)
 
     @classmethod
     def of_many(cls, request: Request, image_size: int, limit: int) -> Self:
@@ -65,10 +55,10 @@ class Body:
         Raises:
             RefusedError: another content type, or a declared size beyond the limit.
         """
-        kind = _kind(request)
-        if kind is Kind.RAW:
+        body_type = _body_type(request)
+        if body_type is BodyType.RAW:
             raise _unsupported("Send multipart/form-data or application/json.")
-        return cls._checked(request, kind, image_size, limit)
+        return cls._checked(request, body_type, image_size, limit)
 
     @property
     def size(self) -> int:
@@ -82,9 +72,9 @@ class Body:
             RefusedError: the body is too large, malformed or lacks the image.
             CallerGoneError: the caller hung up.
         """
-        if self.kind is Kind.FORM:
+        if self.type is BodyType.FORM:
             (image,) = await self._form("file", 1)
-        elif self.kind is Kind.RAW:
+        elif self.type is BodyType.RAW:
             image = Image(bytes(await self._collect()), "body")
         else:
             text = parse(ImageBody, await self._collect()).image
@@ -100,7 +90,7 @@ class Body:
             RefusedError: the body is too large, malformed or has no image.
             CallerGoneError: the caller hung up.
         """
-        if self.kind is Kind.FORM:
+        if self.type is BodyType.FORM:
             return await self._form("files", count)
         entries = parse(ImagesBody, await self._collect()).images
         if not entries:
@@ -113,12 +103,12 @@ class Body:
         ]
 
     @classmethod
-    def _checked(cls, request: Request, kind: Kind, image_size: int, limit: int) -> Self:
+    def _checked(cls, request: Request, body_type: BodyType, image_size: int, limit: int) -> Self:
         length = request.headers.get("content-length", "")
         declared = int(length) if length.isascii() and length.isdigit() else None
         if declared is not None and declared > limit:
             raise _too_large("body", limit)
-        return cls(request, kind, image_size, limit, declared)
+        return cls(request, body_type, image_size, limit, declared)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         received = 0
@@ -159,7 +149,7 @@ class Body:
         return Image(data, where, filename)
 
 
-def _kind(request: Request) -> Kind:
+def _body_type(request: Request) -> BodyType:
     if request.headers.get("content-encoding", "identity") != "identity":
         raise RefusedError(
             Code.CONTENT_TYPE_UNSUPPORTED,
@@ -168,10 +158,10 @@ def _kind(request: Request) -> Kind:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not media_type and _empty(request):
         raise RefusedError(Code.FIELD_MISSING, "file: nothing was sent. Send an image.")
-    if media_type in {Kind.FORM, Kind.JSON}:
-        return Kind(media_type)
-    if media_type == Kind.RAW or media_type.startswith("image/"):
-        return Kind.RAW
+    if media_type in {BodyType.FORM, BodyType.JSON}:
+        return BodyType(media_type)
+    if media_type == BodyType.RAW or media_type.startswith("image/"):
+        return BodyType.RAW
     raise _unsupported("Send multipart/form-data, application/json, image/* or octet-stream.")
 
 

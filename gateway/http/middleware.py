@@ -1,56 +1,59 @@
-"""Around every request: its id, its log line, its counters, and a clean end of what goes wrong."""
+"""The outermost layer over HTTP: a context for each request, its record, and unexpected errors."""
 
 import asyncio
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import CallerGoneError, Code
+from gateway.errors import CallerGoneError, Code, RefusedError
 from gateway.http.problems import problem_response
-from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.record import record, unexpected
-from gateway.telemetry.request_context import HEADER, Exchange, begin
+from gateway.telemetry.recorder import InferenceTelemetry
+from gateway.telemetry.request_context import HEADER, RequestContext, request_id
+
+_HEADER = HEADER.encode("ascii")
 
 
-class ExchangeMiddleware:
-    """The outermost layer that knows requests."""
+class RequestContextMiddleware:
+    """Gives each request its context, as `request.state.context`, and records it at its end."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, telemetry: InferenceTelemetry) -> None:
         self._app = app
-        self._metrics = metrics
+        self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request; raises nothing."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = begin(scope)
+        sent = [value for name, value in scope["headers"] if name == _HEADER]
+        context = RequestContext(request_id(sent[0].decode("latin-1") if len(sent) == 1 else None))
+        scope.setdefault("state", {})["context"] = context
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = (HEADER, exchange.request_id.encode("ascii"))
+                own = (_HEADER, context.request_id.encode("ascii"))
                 message["headers"] = [*message.get("headers", ()), own]
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         except CallerGoneError:
-            exchange.gone = True
+            context.gone = True
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - nothing passes here
-            code, detail = _ended_by(error, exchange)
+            refusal = self._refusal(error, context)
             if not status:
-                response = problem_response(Request(scope), code, detail)
+                response = problem_response(Request(scope), refusal)
                 await response(scope, receive, send_with_id)
         finally:
-            record(exchange, self._metrics, status or None)
+            self._telemetry.end(context, status or None)
 
-
-def _ended_by(error: BaseException, exchange: Exchange) -> tuple[Code, str]:
-    if isinstance(error, asyncio.CancelledError):
-        # The server's patience with requests in flight ended: it is shutting down.
-        return Code.UNAVAILABLE, "request: the service is stopping. Send it again."
-    failure = unexpected(error, exchange)
-    return failure.code, failure.detail
+    def _refusal(self, error: BaseException, context: RequestContext) -> RefusedError:
+        if isinstance(error, asyncio.CancelledError):
+            # The time that a shutdown gives to requests in flight is over.
+            return RefusedError(
+                Code.UNAVAILABLE, "request: the service is stopping. Send it again."
+            )
+        return self._telemetry.unexpected(error, context)

@@ -1,10 +1,11 @@
-"""What /docs says about bodies, query parameters and errors; routes read both themselves."""
+"""OpenAPI of bodies, query parameters and problems, which the routes read and write themselves."""
 
 from typing import Any
 
+from gateway.errors import Problem
 from gateway.http.json_body import ImageBody, ImagesBody
 from gateway.http.problems import MEDIA_TYPE
-from gateway.results.schemas import Problem
+from gateway.results.shapes import BatchProblem
 
 _BINARY = {"type": "string", "format": "binary"}
 _PARAMETERS = [
@@ -24,7 +25,7 @@ _PARAMETERS = [
     {
         "name": "member",
         "in": "query",
-        "description": "Hear one member alone.",
+        "description": "Ask one member alone.",
         "schema": {"type": "string"},
     },
     {
@@ -69,18 +70,30 @@ MANY_IMAGES = _request(
         "application/json": ImagesBody.model_json_schema(),
     }
 )
-_PROBLEM = {"model": Problem, "content": {MEDIA_TYPE: {}}}
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {**_PROBLEM, "description": description}
-    for status, description in {
-        400: "The body cannot be read.",
-        401: "An API key is needed.",
-        404: "No such pipeline or member.",
-        413: "Body, image or number of files over the limit.",
-        415: "No content type, or no image format, that is read.",
-        422: "The image cannot be decoded, or a field or parameter is wrong.",
-        429: "Busy: wait as Retry-After says.",
-        503: "The models are unavailable: wait as Retry-After says.",
-        504: "The deadline passed.",
-    }.items()
+
+
+def problem_of(shape: object, description: str) -> dict[str, Any]:
+    """One response of OpenAPI: a problem document of a shape."""
+    return {"model": shape, "content": {MEDIA_TYPE: {}}, "description": description}
+
+
+_DESCRIPTIONS = {
+    400: "The body cannot be read.",
+    401: "An API key is needed.",
+    404: "No such pipeline or member.",
+    413: "Body, image or number of files over the limit.",
+    415: "No content type, or no image format, that is read.",
+    422: "The image cannot be decoded, or a field or parameter is wrong.",
+    429: "Busy: wait as Retry-After says.",
+    500: "The service failed, or a model gave no usable number.",
+    503: "The models are unavailable: wait as Retry-After says.",
+    504: "The deadline passed.",
 }
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: problem_of(Problem, description) for status, description in _DESCRIPTIONS.items()
+}
+BATCH_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: problem_of(BatchProblem | Problem, description)
+    for status, description in _DESCRIPTIONS.items()
+}
+"""Of a batch: with `results` and `summary` where its images were read and none was answered."""

@@ -1,31 +1,33 @@
-"""The routes that take images: from HTTP to the dataplane and back."""
+"""The endpoints that take images: from an HTTP request to the dataplane and back."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive
 
 from gateway.core.admission import Admission
 from gateway.core.catalog import Catalog, Pipeline
-from gateway.core.deadline import Deadline
-from gateway.core.image_format import image_format
-from gateway.core.parameters import Choices
-from gateway.dataplane import Dataplane
-from gateway.errors import Code, RefusedError, status_of
-from gateway.http.body import Body, Image
-from gateway.http.cancel_on_disconnect import unless_gone
+from gateway.core.request import Deadline, RequestParameters
+from gateway.dataplane import Dataplane, InferenceRequest
+from gateway.errors import CallerGoneError, Code, RefusedError, status_of
+from gateway.http.body import Body
 from gateway.http.problems import problem_response
-from gateway.http.response import AnswerResponse
-from gateway.results.batch import batch
-from gateway.results.frame import Json
-from gateway.results.result import Finding
-from gateway.results.task_handlers import Form, kind_of
+from gateway.results import batch
+from gateway.results.facts import Stamp
+from gateway.results.outcome import Outcome
+from gateway.results.task_handlers import Form, handler_of
 from gateway.settings import Settings
-from gateway.telemetry.request_context import exchange_of
+from gateway.telemetry.request_context import RequestContext
 from pipelines.protocol import Parameter
 
+T = TypeVar("T")
+
 _SLOW = "body: it came too slowly. Send a smaller one, or over a faster line."
+_JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +46,24 @@ class Predictions:
             RefusedError: why there is none.
             CallerGoneError: the caller hung up.
         """
-        exchange = exchange_of(request.scope)
+        context: RequestContext = request.state.context
         deadline = Deadline.after(self.settings.deadline_seconds)
-        pipeline, choices = await self._begin(request, name)
-        choices = choices.asking(kind_of(pipeline).views[form].asks)
+        pipeline, parameters = await self._begin(request, name)
+        parameters = parameters.with_defaults(handler_of(pipeline).views[form].asks)
         body = Body.of_one(request, pipeline.spec.limits.bytes)
         with self.admission.admit(pipeline.name, body.size, deadline.remaining()):
-            with exchange.stage("receive"):
+            with context.stage("receive"):
                 async with deadline.enforce(_SLOW):
                     image = await body.image()
-            exchange.facts |= {"bytes": len(image.data), "format": image_format(image.data)}
-            with exchange.stage("infer"):
-                finding = await unless_gone(
-                    request.receive, self.dataplane.predict(pipeline, image, choices, deadline)
-                )
-        with exchange.stage("render"):
-            view = kind_of(finding.pipeline).views[form]
-            return _answer(request, view.render(finding, choices))
+            context.received([image], batch=False)
+            asked = InferenceRequest(context, pipeline, [image], parameters, deadline)
+            with context.stage("infer"):
+                work = self.dataplane.infer(asked)
+                (outcome,) = await _cancel_on_disconnect(request.receive, work)
+                result = outcome.answered()
+        with context.stage("render"):
+            view = handler_of(result.pipeline).views[form]
+            return Response(view.render(result, parameters, _stamp(context)), media_type=_JSON)
 
     async def many(self, request: Request, name: str) -> Response:
         """An answer about a batch; a problem where no image of it was answered.
@@ -69,10 +72,10 @@ class Predictions:
             RefusedError: why the batch as a whole has no answer.
             CallerGoneError: the caller hung up.
         """
-        exchange = exchange_of(request.scope)
+        context: RequestContext = request.state.context
         deadline = Deadline.after(self.settings.deadline_seconds)
-        pipeline, choices = await self._begin(request, name)
-        if choices.parameters.get(Parameter.VISUALIZATION, "false") != "false":
+        pipeline, parameters = await self._begin(request, name)
+        if parameters.values.get(Parameter.VISUALIZATION, "false") != "false":
             # A hundred pictures in one answer would be no answer.
             raise RefusedError(
                 Code.PARAMETER_INVALID,
@@ -80,51 +83,69 @@ class Predictions:
             )
         body = Body.of_many(request, pipeline.spec.limits.bytes, self.settings.batch_bytes)
         with self.admission.admit(pipeline.name, body.size, deadline.remaining()):
-            with exchange.stage("receive"):
+            with context.stage("receive"):
                 async with deadline.enforce(_SLOW):
                     images = await body.images(self.settings.batch_files)
-            exchange.facts |= {
-                "bytes": sum(len(image.data) for image in images),
-                "images": len(images),
-            }
-            with exchange.stage("infer"):
-                results = await unless_gone(
-                    request.receive,
-                    self.dataplane.predict_many(pipeline, images, choices, deadline),
-                )
-        with exchange.stage("render"):
-            return _batch_answer(request, images, results, pipeline, choices)
+            context.received(images, batch=True)
+            asked = InferenceRequest(context, pipeline, images, parameters, deadline)
+            with context.stage("infer"):
+                work = self.dataplane.infer_each(asked)
+                outcomes = await _cancel_on_disconnect(request.receive, work)
+        with context.stage("render"):
+            return _batch_response(request, outcomes, pipeline, parameters)
 
-    async def _begin(self, request: Request, name: str) -> tuple[Pipeline, Choices]:
+    async def _begin(self, request: Request, name: str) -> tuple[Pipeline, RequestParameters]:
         pipeline = await self.catalog.find(name)
-        exchange = exchange_of(request.scope)
-        exchange.pipeline, exchange.prediction = pipeline.name, True
-        return pipeline, Choices.read(request.query_params.multi_items(), pipeline.spec)
+        context: RequestContext = request.state.context
+        context.pipeline, context.prediction = pipeline.name, True
+        return pipeline, RequestParameters.read(request.query_params.multi_items(), pipeline.spec)
 
 
-def _answer(request: Request, answer: Json) -> Response:
-    exchange = exchange_of(request.scope)
-    took = {"processing_time_ms": round(exchange.elapsed() * 1000, 1)}
-    return AnswerResponse({"request_id": exchange.request_id} | answer | took)
+async def _cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Does the work, or cancels it when the caller hangs up. The body must have been read.
+
+    Raises:
+        CallerGoneError: the caller hung up.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise CallerGoneError
+    finally:
+        task.cancel()
+        gone.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
 
 
-def _batch_answer(
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _stamp(context: RequestContext) -> Stamp:
+    return Stamp(context.request_id, round(context.elapsed() * 1000, 1))
+
+
+def _batch_response(
     request: Request,
-    images: Sequence[Image],
-    results: Sequence[Finding | RefusedError],
+    outcomes: Sequence[Outcome],
     pipeline: Pipeline,
-    choices: Choices,
+    parameters: RequestParameters,
 ) -> Response:
-    answer = batch(images, results, pipeline, choices)
-    refusals = [result for result in results if isinstance(result, RefusedError)]
-    exchange_of(request.scope).facts["failed"] = len(refusals)
-    if len(refusals) < len(results):
-        return _answer(request, answer)
+    context: RequestContext = request.state.context
+    refusals = [outcome.result for outcome in outcomes if isinstance(outcome.result, RefusedError)]
+    context.facts["failed"] = len(refusals)
+    if len(refusals) < len(outcomes):
+        return Response(batch.render(outcomes, parameters, _stamp(context)), media_type=_JSON)
     detail = (
-        f"batch: none of the {len(results)} was answered; `results` says why. "
+        f"batch: none of the {len(outcomes)} was answered; `results` says why. "
         f"The first: {refusals[0].detail}"
     )
-    return problem_response(request, _shared_code(refusals), detail, answer)
+    refusal = RefusedError(_shared_code(refusals), detail)
+    return problem_response(request, refusal, batch.problem_parts(outcomes, pipeline))
 
 
 def _shared_code(refusals: Sequence[RefusedError]) -> Code:

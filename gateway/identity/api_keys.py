@@ -4,12 +4,15 @@ import hashlib
 import hmac
 import re
 from pathlib import Path
+from typing import Self
+
+from gateway.errors import Code, RefusedError
 
 SHORTEST = 16
 _LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
 
 
-class KeysError(ValueError):
+class ApiKeysError(ValueError):
     """The file of keys, or a key for it, cannot be used; the text says why."""
 
 
@@ -17,34 +20,35 @@ def hash_key(name: str, key: str) -> str:
     """The line of the keys file for a key.
 
     Raises:
-        KeysError: the name has other characters than `A-Za-z0-9._-`, or the key is too short
+        ApiKeysError: the name has other characters than `A-Za-z0-9._-`, or the key is too short
             to withstand guessing.
     """
     if len(key) < SHORTEST:
-        raise KeysError(f"the key has {len(key)} characters: take {SHORTEST} or more, at random")
+        raise ApiKeysError(f"the key has {len(key)} characters: take {SHORTEST} or more, at random")
     line = f"{name}:{_digest(key)}"
     if not _LINE.fullmatch(line):
-        raise KeysError("the name may have 1 to 64 characters out of A-Za-z0-9._-")
+        raise ApiKeysError("the name may have 1 to 64 characters out of A-Za-z0-9._-")
     return line
 
 
-class Keys:
-    """Who may call."""
+class ApiKeys:
+    """The callers that may send requests; without keys, every caller may."""
 
-    def __init__(self, digests: dict[str, str]) -> None:
+    def __init__(self, digests: dict[str, str] | None = None) -> None:
+        """Takes the digest of each caller's key by name; None where no keys are configured."""
         self._digests = digests
 
     @classmethod
-    def read(cls, path: Path) -> "Keys":
+    def read(cls, path: Path) -> Self:
         """Reads lines `name:sha256`; empty lines and those that start with # are skipped.
 
         Raises:
-            KeysError: no such file, a line of another form, a name twice, or no key at all.
+            ApiKeysError: no such file, a line of another form, a name twice, or no key at all.
         """
         try:
             lines = path.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise KeysError(f"{path}: cannot be read: {type(error).__name__}") from None
+            raise ApiKeysError(f"{path}: cannot be read: {type(error).__name__}") from None
         digests: dict[str, str] = {}
         for number, line in enumerate(lines, start=1):
             text = line.strip()
@@ -52,18 +56,34 @@ class Keys:
                 continue
             found = _LINE.fullmatch(text)
             if not found:
-                raise KeysError(f"{path}:{number}: is not name:sha256 in lower-case hexadecimal")
+                raise ApiKeysError(f"{path}:{number}: is not name:sha256 in lower-case hexadecimal")
             if found[1] in digests:
-                raise KeysError(f"{path}:{number}: the name {found[1]} stands twice")
+                raise ApiKeysError(f"{path}:{number}: the name {found[1]} stands twice")
             digests[found[1]] = found[2]
         if not digests:
-            raise KeysError(f"{path}: has no key: python -m gateway --hash-key NAME >> {path}")
+            raise ApiKeysError(f"{path}: has no key: python -m gateway --hash-key NAME >> {path}")
         return cls(digests)
 
-    def owner(self, key: str) -> str | None:
-        """The name that a key belongs to; None if it is none of them."""
-        digest, owner = _digest(key), None
-        for name, known in self._digests.items():
+    def caller(self, key: str | None) -> str | None:
+        """The name that a key belongs to; None where no keys are configured.
+
+        Raises:
+            RefusedError: with `unauthorized` where there is no key, or none that is known.
+        """
+        if self._digests is None:
+            return None
+        owner = None if key is None else self._owner(_digest(key))
+        if owner is None:
+            raise RefusedError(
+                Code.UNAUTHORIZED,
+                "X-API-Key: missing or not known. Ask the operator for a key.",
+                reason="api_key",
+            )
+        return owner
+
+    def _owner(self, digest: str) -> str | None:
+        owner = None
+        for name, known in (self._digests or {}).items():
             # No early exit: the time taken must not tell which key came close.
             if hmac.compare_digest(digest, known):
                 owner = name

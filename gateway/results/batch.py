@@ -1,56 +1,79 @@
-"""The answer about many images."""
+"""The answer about a batch of images: an entry for each, and a summary."""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from gateway.core.catalog import Pipeline
-from gateway.core.parameters import Choices
+from gateway.core.request import RequestParameters
 from gateway.errors import RefusedError, problem
-from gateway.http.body import Image
-from gateway.results.frame import Json, framed
-from gateway.results.result import Finding
-from gateway.results.task_handlers import kind_of
+from gateway.results.facts import Stamp, basis, member_facts, origin
+from gateway.results.outcome import Outcome
+from gateway.results.shapes import BatchError, BatchProblemParts, BatchSummary, adapter
+from gateway.results.task_handlers import handler_of
 
 _DIGITS = 7
-"""What FP32 numbers hold; a mean of them has no more."""
+"""Decimal digits of an FP32 number; a mean of such numbers has no more."""
 
 
-def batch(
-    images: Sequence[Image],
-    results: Sequence[Finding | RefusedError],
-    pipeline: Pipeline,
-    choices: Choices,
-) -> Json:
-    """Results and summary of `predict/batch`; the facts only where an image was answered."""
-    findings = [result for result in results if not isinstance(result, RefusedError)]
-    answer: Json = {}
-    if findings:
-        pipeline = findings[0].pipeline
-        answer = framed(findings[0], choices, {})
-    answer["results"] = [
-        {"index": index, "filename": image.filename, **_result(result, choices)}
-        for index, (image, result) in enumerate(zip(images, results, strict=True))
+def render(outcomes: Sequence[Outcome], parameters: RequestParameters, stamp: Stamp) -> bytes:
+    """The answer of `predict/batch` as JSON; one outcome at least must be a result."""
+    first = next(o.result for o in outcomes if not isinstance(o.result, RefusedError))
+    pipeline = first.pipeline
+    handler = handler_of(pipeline)
+    entries: list[Any] = [
+        _error(index, outcome, outcome.result)
+        if isinstance(outcome.result, RefusedError)
+        else {
+            "index": index,
+            "filename": outcome.image.filename,
+            **handler.in_batch(outcome.result, parameters),
+        }
+        for index, outcome in enumerate(outcomes)
     ]
-    failed = len(results) - len(findings)
-    answer["summary"] = {"total": len(results), "failed": failed, **_counted(findings, pipeline)}
-    return answer
+    answer = {
+        "request_id": stamp.request_id,
+        **origin(pipeline, parameters),
+        **basis(pipeline, first.threshold),
+        "members": member_facts(pipeline, first.answering_members),
+        "results": entries,
+        "summary": _summary(outcomes, pipeline),
+        "processing_time_ms": stamp.processing_time_ms,
+    }
+    return adapter(handler.batch_shape).dump_json(answer)
 
 
-def _result(result: Finding | RefusedError, choices: Choices) -> Json:
-    if isinstance(result, RefusedError):
-        return {"error": problem(result.code, result.detail)}
-    return kind_of(result.pipeline).entry(result, choices)
+def problem_parts(outcomes: Sequence[Outcome], pipeline: Pipeline) -> BatchProblemParts:
+    """What the problem document of a batch adds where no image was answered."""
+    errors = [
+        _error(index, outcome, outcome.result)
+        for index, outcome in enumerate(outcomes)
+        if isinstance(outcome.result, RefusedError)
+    ]
+    return {"results": errors, "summary": _summary(outcomes, pipeline)}
 
 
-def _counted(findings: Sequence[Finding], pipeline: Pipeline) -> Json:
-    """How often each class was named, and how surely on average; null where none was."""
-    named = [pair for finding in findings for pair in finding.named]
-    counts = dict.fromkeys(pipeline.spec.classes, 0)
-    for name, _ in named:
-        counts[name] += 1
-    total = math.fsum(confidence for _, confidence in named)
+def _error(index: int, outcome: Outcome, refusal: RefusedError) -> BatchError:
     return {
+        "index": index,
+        "filename": outcome.image.filename,
+        "error": problem(refusal.code, refusal.detail),
+    }
+
+
+def _summary(outcomes: Sequence[Outcome], pipeline: Pipeline) -> BatchSummary:
+    """How often each class was predicted, and with what mean confidence."""
+    results = [o.result for o in outcomes if not isinstance(o.result, RefusedError)]
+    scores = [pair for result in results for pair in result.label_scores]
+    counts = dict.fromkeys(pipeline.spec.classes, 0)
+    for label, _ in scores:
+        counts[label] += 1
+    mean = round(math.fsum(score for _, score in scores) / len(scores), _DIGITS) if scores else None
+    aliases: Any = {alias: counts[name] for alias, name in pipeline.spec.summary_aliases.items()}
+    return {
+        "total": len(outcomes),
+        "failed": len(outcomes) - len(results),
         "counts": counts,
-        **{alias: counts[name] for alias, name in pipeline.spec.summary_aliases.items()},
-        "average_confidence": round(total / len(named), _DIGITS) if named else None,
+        **aliases,
+        "average_confidence": mean,
     }

@@ -1,49 +1,65 @@
-"""What Triton decided on one image, in Python's types. Nothing here is computed."""
+"""The result of a classification: read from Triton's tensors, and the answers made of it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, cast
 
 from gateway.core.catalog import Pipeline
-from gateway.triton.outputs import Outputs, misfit
+from gateway.core.request import RequestParameters
+from gateway.results.facts import Stamp, artefact, basis, member_facts, origin
+from gateway.results.shapes import (
+    AdvancedPrediction,
+    Decision,
+    FlatPrediction,
+    Level,
+    Prediction,
+    UncertainDecision,
+    Uncertainty,
+)
+from gateway.triton.outputs import Outputs, invalid_model_output
 from pipelines.protocol import Output
-from pipelines.uncertainty import Uncertainty
 
 
 @dataclass(frozen=True, slots=True)
-class MemberOpinion:
-    """What one member says."""
+class MemberProbabilities:
+    """The result of one member."""
 
     probabilities: list[float]
-    """[classes]"""
+    """[classes], each in [0, 1]."""
     prediction: int
+    """Index into the classes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
-    """The outputs of a classification ensemble (see the contract), with the facts behind them."""
+class ClassificationResult:
+    """The outputs of a classification ensemble for one image (docs/contract.md), and its facts.
+
+    Nothing here is computed: the numbers are Triton's.
+    """
 
     pipeline: Pipeline
     probabilities: list[float]
-    members: dict[str, MemberOpinion]
-    """Of the members that were heard."""
+    members: dict[str, MemberProbabilities]
+    """Of the members that answered."""
     prediction: int
     confidence: float
     disagreement: float
     entropy: float
     threshold: float | None
     """None where no threshold decided."""
-    level: tuple[str, str]
-    """Name and recommendation of the uncertainty level."""
+    level: Level
+    """Name of the uncertainty level."""
+    recommendation: str
 
     @classmethod
     def read(cls, outputs: Outputs, pipeline: Pipeline, member: str | None) -> Self:
-        """Reads the tensors of one answer.
+        """Reads the tensors of one image.
 
         Args:
             outputs: the tensors.
-            pipeline: the facts that it was decided by.
-            member: the one member that was asked; None: those that the facts say.
+            pipeline: the facts of the release that answered.
+            member: the one member that was asked; None: those that the facts name.
 
         Raises:
             RefusedError: with `model_output` where they do not fit the pipeline's facts.
@@ -57,10 +73,12 @@ class Opinion:
         classes = len(pipeline.spec.classes)
         probabilities = outputs.floats(Output.PROBABILITIES, classes)
         members = _members(outputs, pipeline, member)
-        levels = _bands(pipeline).levels
+        bands = pipeline.spec.uncertainty
+        assert bands is not None  # noqa: S101 - the spec demands them of a classification
         finite = all(map(math.isfinite, (*probabilities, confidence, disagreement, entropy)))
-        if not finite or prediction not in range(classes) or level not in range(len(levels)):
-            raise misfit()
+        if not finite or prediction not in range(classes) or level not in range(len(bands.levels)):
+            raise invalid_model_output()
+        name, recommendation = bands.levels[level]
         return cls(
             pipeline=pipeline,
             probabilities=probabilities,
@@ -70,12 +88,13 @@ class Opinion:
             disagreement=disagreement,
             entropy=entropy,
             threshold=None if math.isnan(threshold) else threshold,
-            level=levels[level],
+            level=cast("Level", name),
+            recommendation=recommendation,
         )
 
     @property
-    def heard(self) -> tuple[str, ...]:
-        """The members that spoke."""
+    def answering_members(self) -> tuple[str, ...]:
+        """Names of the members that answered."""
         return tuple(self.members)
 
     @property
@@ -84,27 +103,115 @@ class Opinion:
         return self.pipeline.spec.classes[self.prediction]
 
     @property
-    def named(self) -> list[tuple[str, float]]:
+    def label_scores(self) -> list[tuple[str, float]]:
         """The predicted class and its probability."""
         return [(self.predicted_class, self.confidence)]
 
 
-def _members(outputs: Outputs, pipeline: Pipeline, member: str | None) -> dict[str, MemberOpinion]:
-    """The opinions of those that were to be heard; the others' numbers mean nothing."""
+def _members(
+    outputs: Outputs, pipeline: Pipeline, member: str | None
+) -> dict[str, MemberProbabilities]:
+    """The results of the members that were asked; the numbers of the others mean nothing."""
     names, classes = list(pipeline.spec.members), len(pipeline.spec.classes)
     flat = outputs.floats(Output.MEMBER_PROBABILITIES, len(names) * classes)
     predictions = outputs.ints(Output.MEMBER_PREDICTION, len(names))
-    opinions = {}
-    for name in pipeline.heard(member):
+    results = {}
+    for name in pipeline.answering_members(member):
         index = names.index(name)
         probabilities = flat[index * classes : (index + 1) * classes]
         if not all(map(math.isfinite, probabilities)) or predictions[index] not in range(classes):
-            raise misfit()
-        opinions[name] = MemberOpinion(probabilities, predictions[index])
-    return opinions
+            raise invalid_model_output()
+        results[name] = MemberProbabilities(probabilities, predictions[index])
+    return results
 
 
-def _bands(pipeline: Pipeline) -> Uncertainty:
-    bands = pipeline.spec.uncertainty
-    assert bands is not None  # noqa: S101 - the spec demands them of a classification
-    return bands
+def basic(result: ClassificationResult, parameters: RequestParameters, stamp: Stamp) -> Prediction:
+    """The answer of `predict`."""
+    pipeline = result.pipeline
+    return {
+        "request_id": stamp.request_id,
+        **origin(pipeline, parameters),
+        **_decision(result, parameters),
+        **basis(pipeline, result.threshold),
+        "members": member_facts(pipeline, result.answering_members),
+        "processing_time_ms": stamp.processing_time_ms,
+    }
+
+
+def advanced(
+    result: ClassificationResult, parameters: RequestParameters, stamp: Stamp
+) -> AdvancedPrediction:
+    """The answer of `predict/advanced`: with the uncertainty, and each member's result."""
+    pipeline = result.pipeline
+    weights = pipeline.weights
+    return {
+        "request_id": stamp.request_id,
+        **origin(pipeline, parameters),
+        **_decision(result, parameters),
+        "uncertainty": _uncertainty(result),
+        "models": {
+            name: {
+                "prediction": pipeline.spec.classes[member.prediction],
+                "confidence": member.probabilities[member.prediction],
+                "probabilities": _by_class(member.probabilities, pipeline, parameters),
+                "weight": weights[name],
+                **artefact(pipeline, name),
+            }
+            for name, member in result.members.items()
+        },
+        **basis(pipeline, result.threshold),
+        "processing_time_ms": stamp.processing_time_ms,
+    }
+
+
+def flat(
+    result: ClassificationResult, parameters: RequestParameters, stamp: Stamp
+) -> FlatPrediction:
+    """The answer of `/predict`, in the shape of older systems."""
+    pipeline = result.pipeline
+    return {
+        "request_id": stamp.request_id,
+        **origin(pipeline, parameters),
+        "prediction": result.predicted_class,
+        "confidence": result.confidence,
+        "uncertainty": result.level,
+        "recommendation": result.recommendation,
+        "individual_scores": {
+            name: member.probabilities[result.prediction] for name, member in result.members.items()
+        },
+        **basis(pipeline, result.threshold),
+        "members": member_facts(pipeline, result.answering_members),
+        "processing_time_ms": stamp.processing_time_ms,
+    }
+
+
+def in_batch(result: ClassificationResult, parameters: RequestParameters) -> UncertainDecision:
+    """What the entry of one image of a batch says of it."""
+    return {**_decision(result, parameters), "uncertainty": _uncertainty(result)}
+
+
+def _decision(result: ClassificationResult, parameters: RequestParameters) -> Decision:
+    return {
+        "prediction": result.predicted_class,
+        "confidence": result.confidence,
+        "probabilities": _by_class(result.probabilities, result.pipeline, parameters),
+    }
+
+
+def _uncertainty(result: ClassificationResult) -> Uncertainty:
+    return {
+        "level": result.level,
+        "disagreement": result.disagreement,
+        "entropy": result.entropy,
+        "recommendation": result.recommendation,
+    }
+
+
+def _by_class(
+    probabilities: Sequence[float], pipeline: Pipeline, parameters: RequestParameters
+) -> dict[str, float]:
+    """Probabilities by class: all in class order, or the `top_k` largest, largest first."""
+    pairs = list(zip(pipeline.spec.classes, probabilities, strict=True))
+    if parameters.top_k is not None:
+        pairs = sorted(pairs, key=lambda pair: -pair[1])[: parameters.top_k]
+    return dict(pairs)

@@ -1,54 +1,39 @@
-"""What Triton detected in one image, in Python's types. Nothing here is computed."""
+"""The result of a detection or segmentation: read from Triton's tensors, and its answers."""
 
 import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from gateway.core.catalog import Pipeline
-from gateway.triton.outputs import Outputs, misfit
+from gateway.core.request import RequestParameters
+from gateway.results.facts import Stamp, basis, member_facts, origin
+from gateway.results.shapes import (
+    DetectedObject,
+    DetectionAnswer,
+    Detections,
+    Polygons,
+    Rle,
+    adapter,
+)
+from gateway.triton.outputs import Outputs, invalid_model_output
 from pipelines.enums import Task
 from pipelines.protocol import Detected
 
 
-class Rle(BaseModel):
-    """A mask over the whole image, as COCO's compressed run lengths."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    size: list[int] = Field(min_length=2, max_length=2, description="Height and width.")
-    counts: str
-
-
-_POLYGONS = TypeAdapter(list[list[FiniteFloat]])
-
-
 @dataclass(frozen=True, slots=True)
-class Detection:
-    """One object."""
+class DetectionResult:
+    """The outputs of a detection or segmentation ensemble for one image, and its facts.
 
-    label: str
-    score: float
-    box: list[float]
-    """x1, y1, x2, y2 in pixels of the upright image."""
-    area: float
-    """In pixels: of the mask, without one of the box."""
-    mask: Rle | None
-    """Of a segmentation."""
-    polygons: list[list[float]] | None
-    """Outlines of the mask [[x, y, x, y, ...], ...]; None where they were not asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Detections:
-    """The outputs of a detection or segmentation ensemble, with the facts behind them."""
+    Nothing here is computed: the numbers are Triton's.
+    """
 
     pipeline: Pipeline
-    heard: tuple[str, ...]
-    """The member that spoke."""
-    detections: list[Detection]
+    answering_members: tuple[str, ...]
+    """Name of the one member that answered."""
+    objects: list[DetectedObject]
     """By score, the largest first."""
     width: int
     """Of the upright image, in pixels."""
@@ -56,16 +41,16 @@ class Detections:
     threshold: float
     """The score from which on detections are answered."""
     visualization: bytes
-    """A PNG of the image with what was found; empty where it was not asked for."""
+    """A PNG of the image with its objects; empty where it was not asked for."""
 
     @classmethod
     def read(cls, outputs: Outputs, pipeline: Pipeline, member: str | None) -> Self:
-        """Reads the tensors of one answer.
+        """Reads the tensors of one image.
 
         Args:
             outputs: the tensors.
-            pipeline: the facts that it was decided by.
-            member: the one member that was asked; None: the one that the facts say.
+            pipeline: the facts of the release that answered.
+            member: the one member that was asked; None: the one that the facts name.
 
         Raises:
             RefusedError: with `model_output` where they do not fit the pipeline's facts.
@@ -74,11 +59,11 @@ class Detections:
         (threshold,) = outputs.floats(Detected.THRESHOLD, 1)
         (visualization,) = outputs.strings(Detected.VISUALIZATION, 1)
         if height < 1 or width < 1 or not math.isfinite(threshold):
-            raise misfit()
+            raise invalid_model_output()
         return cls(
             pipeline=pipeline,
-            heard=pipeline.heard(member),
-            detections=_detections(outputs, pipeline, height, width),
+            answering_members=pipeline.answering_members(member),
+            objects=_objects(outputs, pipeline, height, width),
             width=width,
             height=height,
             threshold=threshold,
@@ -86,60 +71,90 @@ class Detections:
         )
 
     @property
-    def named(self) -> list[tuple[str, float]]:
-        """Class and score of each detection."""
-        return [(detection.label, detection.score) for detection in self.detections]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Detections of each class, in the classes' order; 0 where there is none."""
-        found = Counter(detection.label for detection in self.detections)
-        return {name: found[name] for name in self.pipeline.spec.classes}
+    def label_scores(self) -> list[tuple[str, float]]:
+        """Class and score of each object."""
+        return [(found["class"], found["score"]) for found in self.objects]
 
 
-def _detections(outputs: Outputs, pipeline: Pipeline, height: int, width: int) -> list[Detection]:
+def _objects(outputs: Outputs, pipeline: Pipeline, height: int, width: int) -> list[DetectedObject]:
     scores = outputs.floats(Detected.SCORES)
     count = len(scores)
     boxes = outputs.floats(Detected.BOXES, 4 * count)
-    classes = outputs.ints(Detected.CLASSES, count)
+    labels = outputs.ints(Detected.CLASSES, count)
     areas = outputs.floats(Detected.AREAS, count)
-    masks: list[Rle | None] = [None] * count
-    polygons: list[list[list[float]] | None] = [None] * count
-    if pipeline.spec.task is Task.SEGMENTATION:
-        masks = [_mask(text, height, width) for text in outputs.strings(Detected.MASKS, count)]
-        polygons = [_polygons(text) for text in outputs.strings(Detected.POLYGONS, count)]
-    detections = []
-    for index, (score, label, area) in enumerate(zip(scores, classes, areas, strict=True)):
+    segmented = pipeline.spec.task is Task.SEGMENTATION
+    masks = outputs.strings(Detected.MASKS, count) if segmented else []
+    polygons = outputs.strings(Detected.POLYGONS, count) if segmented else []
+    objects = []
+    for index, (score, label, area) in enumerate(zip(scores, labels, areas, strict=True)):
         box = boxes[4 * index : 4 * index + 4]
-        fits = (
+        valid = (
             0 <= score <= 1
             and 0 <= area < math.inf
             and 0 <= box[0] <= box[2] <= width
             and 0 <= box[1] <= box[3] <= height
             and label in range(len(pipeline.spec.classes))
         )
-        if not fits:
-            raise misfit()
-        detections.append(
-            Detection(pipeline.spec.classes[label], score, box, area, masks[index], polygons[index])
-        )
-    return detections
+        if not valid:
+            raise invalid_model_output()
+        found: DetectedObject = {
+            "class": pipeline.spec.classes[label],
+            "score": score,
+            "box": box,
+            "area": area,
+        }
+        if segmented:
+            found["mask"] = _mask(masks[index], height, width)
+            if polygons[index]:
+                found["polygons"] = _polygons(polygons[index])
+        objects.append(found)
+    return objects
 
 
 def _mask(text: bytes, height: int, width: int) -> Rle:
     try:
-        mask = Rle.model_validate_json(text)
+        mask: Rle = adapter(Rle).validate_json(text, strict=True)
     except ValidationError:
-        raise misfit() from None
-    if mask.size != [height, width]:
-        raise misfit()
+        raise invalid_model_output() from None
+    if mask["size"] != [height, width]:
+        raise invalid_model_output()
     return mask
 
 
-def _polygons(text: bytes) -> list[list[float]] | None:
-    if not text:
-        return None
+def _polygons(text: bytes) -> list[list[float]]:
     try:
-        return _POLYGONS.validate_json(text)
+        polygons: list[list[float]] = adapter(Polygons).validate_json(text)
     except ValidationError:
-        raise misfit() from None
+        raise invalid_model_output() from None
+    return polygons
+
+
+def answer(result: DetectionResult, parameters: RequestParameters, stamp: Stamp) -> DetectionAnswer:
+    """The answer about one image, but for its picture, which is added to the JSON later."""
+    return {
+        "request_id": stamp.request_id,
+        **origin(result.pipeline, parameters),
+        **_detections(result),
+        **basis(result.pipeline, result.threshold),
+        "members": member_facts(result.pipeline, result.answering_members),
+        "processing_time_ms": stamp.processing_time_ms,
+    }
+
+
+def in_batch(result: DetectionResult, _: RequestParameters) -> Detections:
+    """What the entry of one image of a batch says of it."""
+    return _detections(result)
+
+
+def _detections(result: DetectionResult) -> Detections:
+    counts = Counter(found["class"] for found in result.objects)
+    return {
+        "predictions": result.objects,
+        "image": {"width": result.width, "height": result.height},
+        "metrics": {
+            "count": len(result.objects),
+            "class_distribution": {name: counts[name] for name in result.pipeline.spec.classes},
+            "scores": [found["score"] for found in result.objects],
+            "areas": [found["area"] for found in result.objects],
+        },
+    }

@@ -1,97 +1,127 @@
-"""The one table from a pipeline's task to how its answers are read and rendered."""
+"""The one table from a pipeline's task to how its results are read and rendered."""
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import reduce
+from operator import or_
 from typing import Any, Generic, TypeVar
 
 from gateway.core.catalog import Pipeline
-from gateway.core.parameters import Choices
-from gateway.results import render_classification as classification
-from gateway.results import render_detection as detection
-from gateway.results.classification import Opinion
-from gateway.results.detection import Detections
-from gateway.results.frame import Json
+from gateway.core.request import RequestParameters
+from gateway.results import classification, detection, shapes
+from gateway.results.classification import ClassificationResult
+from gateway.results.detection import DetectionResult
+from gateway.results.facts import Stamp
 from gateway.triton.outputs import Outputs
 from pipelines.enums import Task
-from pipelines.protocol import Parameter
+from pipelines.protocol import Detected, Parameter
 
-_F = TypeVar("_F", Opinion, Detections)
+Result = ClassificationResult | DetectionResult
+"""The result about one image. Each kind has `pipeline`, `answering_members`, `threshold` and
+`label_scores`."""
+
+_R = TypeVar("_R", ClassificationResult, DetectionResult)
 
 
 class Form(StrEnum):
-    """The forms of an answer about one image, by the names of their routes."""
+    """The forms of an answer, by the names of their routes."""
 
     BASIC = "predict"
     ADVANCED = "predict/advanced"
     FLAT = "flat"
+    BATCH = "predict/batch"
 
 
 @dataclass(frozen=True, slots=True)
-class View(Generic[_F]):
-    """A form of answer of one kind of task."""
+class View(Generic[_R]):
+    """One form of the answer about one image."""
 
-    render: Callable[[_F, Choices], Json]
+    shape: Any
+    fill: Callable[[_R, RequestParameters, Stamp], Any]
     asks: tuple[Parameter, ...] = ()
-    """What Triton is asked for besides, unless the caller declines it."""
+    """Parameters that are switched on unless the caller switches them off."""
+
+    def render(self, result: _R, parameters: RequestParameters, stamp: Stamp) -> bytes:
+        """The answer as JSON."""
+        answer = self.fill(result, parameters, stamp)
+        content = shapes.adapter(self.shape).dump_json(answer)
+        if isinstance(result, DetectionResult) and result.visualization:
+            # A picture may have megabytes: base64 needs no search for characters to escape.
+            key = f',"{Detected.VISUALIZATION}":"'.encode()
+            return b"".join((content[:-1], key, b64encode(result.visualization), b'"}'))
+        return content
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[_F]):
-    """How one kind of task is answered."""
+class TaskHandler(Generic[_R]):
+    """How pipelines of one task are answered."""
 
-    read: Callable[[Outputs, Pipeline, str | None], _F]
-    views: Mapping[Form, View[_F]]
-    entry: Callable[[_F, Choices], Json]
-    """Renders one image of a batch."""
-    images_a_call: Callable[[Pipeline, str | None], int]
+    read: Callable[[Outputs, Pipeline, str | None], _R]
+    views: Mapping[Form, View[_R]]
+    batch_shape: Any
+    in_batch: Callable[[_R, RequestParameters], Any]
+    """Fills what the entry of one image of a batch says of it."""
+    images_per_call: Callable[[Pipeline, str | None], int]
     """How many images may share a call, where one member is asked or, with None, all are."""
 
 
-def _detector(*more: Parameter) -> Kind[Detections]:
-    """Of a detector; `more` is what only an advanced answer shows."""
-    drawn = Parameter.VISUALIZATION
-    return Kind(
-        Detections.read,
+def _detector(*more: Parameter) -> TaskHandler[DetectionResult]:
+    """The handler of a detector; `more` is what only an advanced answer shows."""
+    shape, drawn = shapes.DetectionPrediction, Parameter.VISUALIZATION
+    return TaskHandler(
+        DetectionResult.read,
         {
-            Form.BASIC: View(detection.answer),
-            Form.ADVANCED: View(detection.answer, (drawn, *more)),
-            Form.FLAT: View(detection.answer, (drawn,)),
+            Form.BASIC: View(shape, detection.answer),
+            Form.ADVANCED: View(shape, detection.answer, (drawn, *more)),
+            Form.FLAT: View(shape, detection.answer, (drawn,)),
         },
-        detection.entry,
-        # What is found differs from image to image, so answers do not stack.
+        shapes.BatchDetectionPrediction,
+        detection.in_batch,
+        # The number of objects differs from image to image, so answers cannot be stacked.
         lambda *_: 1,
     )
 
 
-def _images_of_a_classification(pipeline: Pipeline, member: str | None) -> int:
+def _classification_images(pipeline: Pipeline, member: str | None) -> int:
     """As many as Triton takes.
 
-    In one process the images of a call are worked through in turns, and answered after the last
+    In one process the images of a call run one after the other and are answered after the last
     one: more than the members take at a time would only wait for each other.
     """
     spec = pipeline.spec
     if not spec.serving.one_process:
         return spec.serving.max_batch
-    return min(spec.max_batch(name) for name in pipeline.heard(member))
+    return min(spec.max_batch(name) for name in pipeline.answering_members(member))
 
 
-_KINDS: dict[Task, Kind[Any]] = {
-    Task.CLASSIFICATION: Kind(
-        Opinion.read,
+_HANDLERS: dict[Task, TaskHandler[Any]] = {
+    Task.CLASSIFICATION: TaskHandler(
+        ClassificationResult.read,
         {
-            Form.BASIC: View(classification.basic),
-            Form.ADVANCED: View(classification.advanced),
-            Form.FLAT: View(classification.flat),
+            Form.BASIC: View(shapes.Prediction, classification.basic),
+            Form.ADVANCED: View(shapes.AdvancedPrediction, classification.advanced),
+            Form.FLAT: View(shapes.FlatPrediction, classification.flat),
         },
-        classification.entry,
-        _images_of_a_classification,
+        shapes.BatchPrediction,
+        classification.in_batch,
+        _classification_images,
     ),
     Task.DETECTION: _detector(),
     Task.SEGMENTATION: _detector(Parameter.POLYGONS),
 }
 
 
-def kind_of(pipeline: Pipeline) -> Kind[Any]:
+def handler_of(pipeline: Pipeline) -> TaskHandler[Any]:
     """How a pipeline's task is answered."""
-    return _KINDS[pipeline.spec.task]
+    return _HANDLERS[pipeline.spec.task]
+
+
+def shapes_of(form: Form) -> object:
+    """The union of the shapes that answers of a form have, whatever the task, for OpenAPI."""
+    found = [
+        handler.batch_shape if form is Form.BATCH else handler.views[form].shape
+        for handler in _HANDLERS.values()
+    ]
+    return reduce(or_, dict.fromkeys(found))

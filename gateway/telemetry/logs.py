@@ -1,4 +1,4 @@
-"""Log lines: JSON on stderr, or readable ones where stderr is a terminal."""
+"""Configuration of the log: JSON lines on stderr, or readable lines on a terminal."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ _SHARED: tuple[Processor, ...] = (
 
 
 def configure() -> None:
-    """Sends the gateway's own lines and those of its libraries the same way."""
+    """Writes the gateway's own lines and those of its libraries in one format."""
     terminal = sys.stderr.isatty()
     renderer: Processor = (
         structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()

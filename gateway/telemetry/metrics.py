@@ -1,20 +1,41 @@
-"""What the gateway counts. Names are API; labels are bounded, and nothing a caller sent is one."""
+"""The gateway's metrics. Names are API; labels are bounded, and nothing a caller sent is one."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 NO_PIPELINE = "none"
-"""Label of a request that named no known pipeline."""
+"""Label of a request before, or without, a known pipeline."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _STAGE_SECONDS = (0.0005, 0.001, 0.0025, *_SECONDS)
 _BYTES = tuple(1024 * 4**power for power in range(8))
 _UNIT = tuple(tenth / 20 for tenth in range(1, 21))
 
 
-class Metrics:
-    """One registry for one application, so that two of them in a process do not collide."""
+class _InFlight(Collector):
+    """Reads the requests in flight when the metrics are scraped."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[], Mapping[str, int]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        gauge = GaugeMetricFamily(
+            "gateway_requests_in_flight", "Requests that hold a place.", labels=["pipeline"]
+        )
+        for pipeline, requests in self._read().items():
+            gauge.add_metric([pipeline], requests)
+        yield gauge
+
+
+class Metrics:
+    """The metrics of one application, in a registry of its own."""
+
+    def __init__(self, in_flight: Callable[[], Mapping[str, int]] = dict) -> None:
+        """Registers the metrics; `in_flight` gives the requests in flight by pipeline."""
         self.registry = CollectorRegistry()
+        self.registry.register(_InFlight(in_flight))
         self.requests = Counter(
             "gateway_requests_total",
             "Requests by outcome: ok, gone (the caller hung up) or a problem's code.",
@@ -33,12 +54,6 @@ class Metrics:
             "Time of each stage: receive (the body), queue (a place in Triton), infer, render.",
             ("pipeline", "stage"),
             buckets=_STAGE_SECONDS,
-            registry=self.registry,
-        )
-        self.in_flight = Gauge(
-            "gateway_requests_in_flight",
-            "Requests that hold a place.",
-            ("pipeline",),
             registry=self.registry,
         )
         self.refused = Counter(

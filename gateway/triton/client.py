@@ -1,4 +1,4 @@
-"""The only module that speaks gRPC to Triton."""
+"""The client of Triton: one channel to one or several Tritons that serve the same models."""
 
 import asyncio
 import struct
@@ -11,7 +11,7 @@ import structlog
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from gateway.errors import Code, RefusedError
-from gateway.triton.outputs import Outputs
+from gateway.triton.outputs import BYTES, Outputs, Tensor
 from gateway.triton.triton_errors import LATE, translate
 from pipelines import protocol
 from pipelines.tls import TritonTls
@@ -23,7 +23,7 @@ Message = Any
 Method = Callable[..., Awaitable[Message]]
 
 SERVICE = "/inference.GRPCInferenceService/"
-"""Before the names of all methods."""
+"""Comes before the name of each method."""
 
 _CHANNEL_OPTIONS = (
     # What may be sent is limited where it comes in.
@@ -44,24 +44,23 @@ _CHANNEL_OPTIONS = (
     ("grpc.lb_policy_name", "round_robin"),
     ("grpc.dns_min_time_between_resolutions_ms", 5000),
 )
-_TEXT = "BYTES"
 _GRACE_SECONDS = 5.0
-_PATIENCE_SECONDS = 60.0
+_LEFT_BEHIND_SECONDS = 60.0
 """How long past its deadline an inference may go on: a Triton that takes longer hangs."""
 
 
-class Triton:
-    """A channel to Triton, or to several that serve the same; it reconnects by itself."""
+class TritonClient:
+    """A channel to Triton, or to several Tritons in turns; it reconnects by itself."""
 
     def __init__(
-        self, address: str, tls: TritonTls | None = None, spare: "Triton | None" = None
+        self, address: str, tls: TritonTls | None = None, spare: "TritonClient | None" = None
     ) -> None:
         """Connects later, with `open`.
 
         Args:
             address: host and port.
-            tls: how to encrypt and prove who asks.
-            spare: is asked what this one has no memory for.
+            tls: certificates for an encrypted channel; None: it is not encrypted.
+            spare: another Triton, which is asked where this one has no memory left.
         """
         self._address = address
         self.spare = spare
@@ -70,7 +69,7 @@ class Triton:
 
     @property
     def left_behind(self) -> Counter[str]:
-        """Images of each ensemble that are under way and for which nobody waits any more."""
+        """Images of each ensemble that are under way and whose callers no longer wait."""
         left: Counter[str] = Counter()
         for model, images in self._left.values():
             left[model] += images
@@ -80,7 +79,7 @@ class Triton:
         """Begins to connect; a channel belongs to the event loop that it is made in."""
         self._channel = self._connected()
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
-        # Takes a message already serialised: else gRPC would keep both forms of each image.
+        # Takes a serialised message: otherwise gRPC would keep both forms of each image.
         self._model_infer = self._channel.unary_unary(f"{SERVICE}ModelInfer")
         if self.spare:
             self.spare.open()
@@ -93,7 +92,7 @@ class Triton:
         return grpc.aio.secure_channel(self._address, credentials, options=_CHANNEL_OPTIONS)
 
     async def close(self) -> None:
-        """Ends the channel; what is under way may still finish for a moment."""
+        """Closes the channel. Calls under way have 5 s to finish."""
         if self.spare:
             await self.spare.close()
         await self._channel.close(grace=_GRACE_SECONDS)
@@ -126,66 +125,46 @@ class Triton:
     async def infer(
         self, model: str, images: Sequence[bytes], parameters: Mapping[str, str], seconds: float
     ) -> list[Outputs]:
-        """Asks an ensemble about encoded images, in one call; the answers in their order.
+        """Asks an ensemble about encoded images, in one call.
+
+        A caller that leaves, or whose deadline passes, leaves the inference behind: Triton 2.51
+        may crash where one is cancelled (docs/decisions/0012).
 
         Args:
             model: the ensemble.
             images: the encoded images, as many as the ensemble takes at most.
-            parameters: the caller's choices.
-            seconds: how long the answer may take.
-
-        Raises:
-            RefusedError: whatever kept Triton from answering.
-        """
-        request = _infer_request(model, images, parameters)
-        response = await self.infer_serialised(model, request, len(images), seconds)
-        return tensors(response).rows(len(images))
-
-    async def infer_serialised(
-        self, model: str, request: bytes, images: int, seconds: float
-    ) -> bytes:
-        """Asks an ensemble, message for message.
-
-        A caller that leaves, or whose time is up, leaves the inference behind: Triton 2.51 may
-        crash where one is cancelled (docs/decisions/0012).
-
-        Args:
-            model: the ensemble.
-            request: a ModelInferRequest to it; its parameter `timeout` is set here, so that Triton
-                drops what waits longer in a queue that its model bounds.
-            images: how many it brings.
+            parameters: the request's parameters.
             seconds: how long the answer may take.
 
         Returns:
-            A ModelInferResponse.
+            The outputs of each image, in their order.
 
         Raises:
             RefusedError: whatever kept Triton from answering.
         """
-        request += _timeout(seconds)
-        call = asyncio.ensure_future(self._inferred(request, seconds + _PATIENCE_SECONDS))
+        request = _infer_request(model, images, parameters, seconds)
+        call = asyncio.ensure_future(self._infer(request, seconds + _LEFT_BEHIND_SECONDS))
         try:
             await asyncio.wait((call,), timeout=seconds)
         finally:
             if not call.done():
-                self._left[call] = (model, images)
+                self._left[call] = (model, len(images))
                 call.add_done_callback(self._over)
         if not call.done():
             raise RefusedError(Code.DEADLINE, LATE)
-        answer: bytes = call.result()
-        return answer
+        return outputs_of(call.result()).rows(len(images))
 
-    async def _inferred(self, request: bytes, seconds: float) -> Message:
+    async def _infer(self, request: bytes, seconds: float) -> Message:
         try:
             return await self._call(self._model_infer, request, seconds)
         except RefusedError as refusal:
             if refusal.code is not Code.OUT_OF_MEMORY or self.spare is None:
                 raise
         log.warning("triton has no memory left; asking the spare one")
-        return await self.spare._inferred(request, seconds)
+        return await self.spare._infer(request, seconds)
 
     async def metadata(self, method: str, request: bytes, seconds: float) -> bytes:
-        """Asks ServerMetadata or ModelMetadata, message for message.
+        """Asks for ServerMetadata or ModelMetadata; request and answer are serialised messages.
 
         Raises:
             RefusedError: Triton did not answer within `seconds`.
@@ -197,7 +176,7 @@ class Triton:
     def _over(self, call: asyncio.Future[Message]) -> None:
         self._left.pop(call)
         if not call.cancelled():
-            # Asked for, so that asyncio does not report an error that nobody waited for.
+            # Retrieved, so that asyncio does not report an error that nobody waited for.
             call.exception()
 
     async def _call(self, method: Method, request: Message | bytes, seconds: float) -> Message:
@@ -206,23 +185,27 @@ class Triton:
         except grpc.aio.AioRpcError as error:
             refusal = translate(error.code().name, error.details() or "")
             if refusal.code is Code.INTERNAL:
-                # The caller is told that it failed; the operator, in Triton's words, why.
+                # The caller reads that it failed; the operator reads why, in Triton's words.
                 log.error("triton failed", status=error.code().name, message=error.details())  # noqa: TRY400
             raise refusal from None
 
 
-def tensors(response: bytes) -> Outputs:
+def outputs_of(response: bytes) -> Outputs:
     """The tensors of a serialised ModelInferResponse."""
     message = service_pb2.ModelInferResponse.FromString(response)
-    names = [output.name for output in message.outputs]
-    texts = {output.name for output in message.outputs if output.datatype == _TEXT}
-    return Outputs(dict(zip(names, message.raw_output_contents, strict=True)), texts)
+    tensors = {
+        output.name: Tensor(data, output.datatype, tuple(output.shape))
+        for output, data in zip(message.outputs, message.raw_output_contents, strict=True)
+    }
+    return Outputs(tensors, message.model_version)
 
 
-def _infer_request(model: str, images: Sequence[bytes], parameters: Mapping[str, str]) -> bytes:
+def _infer_request(
+    model: str, images: Sequence[bytes], parameters: Mapping[str, str], seconds: float
+) -> bytes:
     """A serialised ModelInferRequest; a BYTES tensor has each element's length before it."""
     tensor = service_pb2.ModelInferRequest.InferInputTensor(
-        name=protocol.ENCODED_IMAGE, datatype=_TEXT, shape=(len(images), 1)
+        name=protocol.ENCODED_IMAGE, datatype=BYTES, shape=(len(images), 1)
     )
     elements = [part for image in images for part in (struct.pack("<I", len(image)), image)]
     request = service_pb2.ModelInferRequest(
@@ -230,16 +213,7 @@ def _infer_request(model: str, images: Sequence[bytes], parameters: Mapping[str,
     )
     for name, value in parameters.items():
         request.parameters[name].string_param = value
+    # Triton drops what waits longer in a queue that its model bounds.
+    request.parameters["timeout"].int64_param = max(1, int(seconds * 1_000_000))
     serialised: bytes = request.SerializeToString()
-    return serialised
-
-
-def _timeout(seconds: float) -> bytes:
-    """The part of a ModelInferRequest that sets Triton's queue timeout, whatever comes before it.
-
-    Messages that follow each other are one message, in which the last entry of a key counts.
-    """
-    microseconds = service_pb2.InferParameter(int64_param=max(1, int(seconds * 1_000_000)))
-    part = service_pb2.ModelInferRequest(parameters={"timeout": microseconds})
-    serialised: bytes = part.SerializeToString()
     return serialised

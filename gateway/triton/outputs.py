@@ -1,7 +1,8 @@
-"""The tensors of one answer of Triton's, in Python's types."""
+"""The output tensors of one inference, in Python's types."""
 
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -9,34 +10,82 @@ from numpy.typing import NDArray
 
 from gateway.errors import Code, RefusedError
 
+BYTES = "BYTES"
+"""Datatype of a tensor whose elements have their length before them: UINT32, little endian."""
 
-def misfit() -> RefusedError:
-    """The refusal of an answer that is not what the pipeline's facts promise."""
+
+def invalid_model_output() -> RefusedError:
+    """The refusal of an answer that does not fit the pipeline's facts."""
     return RefusedError(
         Code.MODEL_OUTPUT,
         "pipeline: its answer does not fit its facts. Report it to the service's operator.",
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor as Triton sent it, flattened in row-major order."""
+
+    data: bytes
+    datatype: str = ""
+    """Triton's name of it: FP32, INT32, BYTES."""
+    shape: tuple[int, ...] = ()
+    """[images, ...]"""
+
+    def rows(self, count: int) -> list["Tensor"]:
+        """The part of each of `count` images.
+
+        Raises:
+            RefusedError: with `model_output` where it has no equal parts.
+        """
+        if self.datatype == BYTES:
+            elements = [struct.pack("<I", len(text)) + text for text in self.elements()]
+            size, rest = divmod(len(elements), count)
+            parts = [b"".join(elements[row * size : (row + 1) * size]) for row in range(count)]
+        else:
+            size, rest = divmod(len(self.data), count)
+            parts = [self.data[row * size : (row + 1) * size] for row in range(count)]
+        if rest:
+            raise invalid_model_output()
+        return [Tensor(part, self.datatype, (1, *self.shape[1:])) for part in parts]
+
+    def elements(self) -> list[bytes]:
+        """The elements of a BYTES tensor.
+
+        Raises:
+            RefusedError: with `model_output` where its bytes are of another type.
+        """
+        elements, start = [], 0
+        while start < len(self.data):
+            if start + 4 > len(self.data):
+                raise invalid_model_output()
+            (size,) = struct.unpack_from("<I", self.data, start)
+            start += 4 + size
+            elements.append(self.data[start - size : start])
+        if start != len(self.data):
+            raise invalid_model_output()
+        return elements
+
+
+@dataclass(frozen=True, slots=True)
 class Outputs:
-    """Tensors by name, flattened in row-major order.
+    """The tensors of one image, or of the images of one call, by name.
 
     Every method raises `RefusedError` with `model_output` where there is no such tensor, its bytes
     are of another type, or it does not have `count` elements (None: any number of them).
     """
 
-    def __init__(self, raw: Mapping[str, bytes], texts: Collection[str] = ()) -> None:
-        """Tensors by name, as sent; `texts` names those of BYTES."""
-        self._raw = raw
-        self._texts = texts
+    tensors: Mapping[str, Tensor]
+    model_version: str = ""
+    """Triton's version of the model that answered."""
 
     def rows(self, count: int) -> list[Self]:
-        """The answers of a batch, one by one."""
+        """The outputs of each image of a call about `count` images."""
         if count == 1:
             return [self]
-        columns = {name: self._column(name, count) for name in self._raw}
+        columns = {name: tensor.rows(count) for name, tensor in self.tensors.items()}
         return [
-            type(self)({name: column[row] for name, column in columns.items()}, self._texts)
+            type(self)({name: column[row] for name, column in columns.items()}, self.model_version)
             for row in range(count)
         ]
 
@@ -49,16 +98,10 @@ class Outputs:
         return [int(number) for number in self._numbers(name, "<i4", count)]
 
     def strings(self, name: str, count: int | None = None) -> list[bytes]:
-        """The elements of a BYTES tensor, each of which has its length before it."""
-        raw, elements, start = self._bytes(name), [], 0
-        while start < len(raw):
-            if start + 4 > len(raw):
-                raise misfit()
-            (size,) = struct.unpack_from("<I", raw, start)
-            start += 4 + size
-            elements.append(raw[start - size : start])
-        if start != len(raw) or count not in {None, len(elements)}:
-            raise misfit()
+        """The elements of a BYTES tensor."""
+        elements = self._tensor(name).elements()
+        if count not in {None, len(elements)}:
+            raise invalid_model_output()
         return elements
 
     def text(self, name: str) -> str:
@@ -67,28 +110,15 @@ class Outputs:
         try:
             return element.decode()
         except UnicodeDecodeError:
-            raise misfit() from None
+            raise invalid_model_output() from None
 
-    def _numbers(self, name: str, kind: str, count: int | None) -> NDArray[np.generic]:
-        raw = self._bytes(name)
-        if len(raw) % 4 or count not in {None, len(raw) // 4}:
-            raise misfit()
-        return np.frombuffer(raw, kind)
+    def _numbers(self, name: str, dtype: str, count: int | None) -> NDArray[np.generic]:
+        data = self._tensor(name).data
+        if len(data) % 4 or count not in {None, len(data) // 4}:
+            raise invalid_model_output()
+        return np.frombuffer(data, dtype)
 
-    def _column(self, name: str, rows: int) -> list[bytes]:
-        if name not in self._texts:
-            raw = self._bytes(name)
-            size, rest = divmod(len(raw), rows)
-            parts = [raw[row * size : (row + 1) * size] for row in range(rows)]
-        else:
-            elements = [struct.pack("<I", len(text)) + text for text in self.strings(name)]
-            size, rest = divmod(len(elements), rows)
-            parts = [b"".join(elements[row * size : (row + 1) * size]) for row in range(rows)]
-        if rest:
-            raise misfit()
-        return parts
-
-    def _bytes(self, name: str) -> bytes:
-        if name not in self._raw:
-            raise misfit()
-        return self._raw[name]
+    def _tensor(self, name: str) -> Tensor:
+        if name not in self.tensors:
+            raise invalid_model_output()
+        return self.tensors[name]

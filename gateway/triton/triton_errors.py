@@ -1,4 +1,4 @@
-"""The one place that reads Triton's errors."""
+"""What Triton's errors mean: the one place that reads their messages."""
 
 from gateway.errors import Code, RefusedError
 from pipelines import protocol
@@ -34,11 +34,11 @@ _BY_STATUS = {
 
 
 def translate(status: str, message: str) -> RefusedError:
-    """What an error of Triton's means: by its message first, as UNAVAILABLE says many things.
+    """The refusal that an error of Triton means. UNAVAILABLE has many meanings, so texts count.
 
     Args:
         status: name of the gRPC status code.
-        message: what Triton, or gRPC, says.
+        message: the text of Triton or of gRPC.
     """
     if ours := protocol.parse_refusal(message):
         return RefusedError(Code(ours[0]), ours[1])

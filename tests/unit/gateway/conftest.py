@@ -63,7 +63,7 @@ async def open_door(start):
             trial.bind(("127.0.0.1", 0))
             port = trial.getsockname()[1]
         http = await start(grpc_port=port, **settings)
-        await http._transport.app.state.door.open()
+        await http._transport.app.state.grpc_server.open()
         client = InferenceServerClient(f"127.0.0.1:{port}")
         client.http, client.port = http, port
         clients.append(client)

@@ -55,6 +55,9 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.altered: dict[str, Tensor] = {}
         """Outputs that are not as a right answer has them."""
         self.ready = True
+        self.models_before: tuple[str, ...] = ()
+        self.models_after: tuple[str, ...] = ("oral_cancer_vgg16",)
+        """Models of the repository besides the ensemble."""
         self.rules: list[Rule] = []
         self.failures: list[Failure] = []
         """Each is given once, before anything else."""
@@ -65,6 +68,8 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.cancelled = 0
         self.now = self.most = 0
         """Images under way."""
+        self.calls_now = self.most_calls = 0
+        """Calls under way."""
         self.port = 0
 
     def serve(self, spec: PipelineSpec) -> None:
@@ -87,12 +92,15 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
                 await asyncio.sleep(0.005)
         self.seen.clear()
         self.calls.clear()
-        self.most = 0
+        self.most = self.most_calls = 0
 
     async def RepositoryIndex(self, _request, _context):  # noqa: N802
         index = pb.RepositoryIndexResponse()
+        for name in self.models_before:
+            index.models.add(name=name, state="READY")
         index.models.add(name=self.spec.name, state="READY" if self.ready else "UNAVAILABLE")
-        index.models.add(name="oral_cancer_vgg16", state="READY")
+        for name in self.models_after:
+            index.models.add(name=name, state="READY")
         return index
 
     async def ModelConfig(self, request, _context):  # noqa: N802
@@ -117,6 +125,8 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.last = request
         self.now += len(images)
         self.most = max(self.most, self.now)
+        self.calls_now += 1
+        self.most_calls = max(self.most_calls, self.calls_now)
         try:
             return await self._answer(request, images)
         except Failure as failure:
@@ -126,6 +136,7 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             raise
         finally:
             self.now -= len(images)
+            self.calls_now -= 1
 
     async def _answer(self, request, images):
         parameters = {key: item.string_param for key, item in request.parameters.items()}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import Code, RefusedError
-from gateway.triton.outputs import Outputs
+from gateway.triton.outputs import BYTES, Outputs, Tensor
 from pipelines.protocol import Output, Refusal, refusal
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem
 from tests.unit.gateway.toy_answers import encoded
@@ -99,6 +99,27 @@ async def test_a_refused_image_does_not_harm_those_it_shared_a_call_with(client,
     assert triton.calls == [1, 4, 1, 1, 1, 1]
 
 
+async def test_images_sent_again_after_a_refused_one_keep_to_the_limit_of_calls(start, triton):
+    client = await start(triton_calls=2)
+    gate = triton.hold()
+
+    async def refuse(image, _parameters):
+        await asyncio.sleep(0.02)
+        if image.endswith(b"broken"):
+            text = refusal(Refusal.IMAGE_UNDECODABLE, "it is broken. Send it again.")
+            raise Failure(grpc.StatusCode.INVALID_ARGUMENT, text)
+
+    triton.rules.append(refuse)
+    first = [asyncio.create_task(ask(client)) for _ in range(2)]
+    await under_way(triton, 2)
+    rest = [asyncio.create_task(ask(client, JPEG + b"broken" * (n < 2))) for n in range(10)]
+    await asyncio.sleep(0.05)
+    gate.set()
+    answers = await asyncio.gather(*first, *rest)
+    assert sorted(answer.status_code for answer in answers) == [200] * 10 + [422] * 2
+    assert triton.most_calls == 2
+
+
 async def test_who_is_answered_before_others_of_its_call_leaves_nothing_behind(start, triton):
     client = await start(triton_calls=1, max_in_flight=3)
     gate, done = triton.hold(), asyncio.Event()
@@ -142,7 +163,7 @@ async def test_the_unexpected_is_told_to_all_who_shared_the_call(client, triton,
     def explode(_response):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("gateway.triton.client.tensors", explode)
+    monkeypatch.setattr("gateway.triton.client.outputs_of", explode)
     answers = await held(client, triton, gate, ask(client), ask(client))
     for answer in answers:
         assert_problem(answer, 500, "internal")
@@ -181,16 +202,20 @@ def test_rows_are_each_image_s_own():
     numbers = np.arange(12, dtype=np.float32).reshape(3, 4)
     texts = [b"a", b"", b"long"]
     together = Outputs(
-        {Output.PROBABILITIES: numbers.tobytes(), Output.RELEASE: encoded(texts)}, {Output.RELEASE}
+        {
+            Output.PROBABILITIES: Tensor(numbers.tobytes(), "FP32", (3, 4)),
+            Output.RELEASE: Tensor(encoded(texts), BYTES, (3, 1)),
+        }
     )
     rows = together.rows(3)
     assert [row.floats(Output.PROBABILITIES, 4) for row in rows] == numbers.tolist()
     assert [row.strings(Output.RELEASE, 1) for row in rows] == [[text] for text in texts]
+    assert {row.tensors[Output.PROBABILITIES].shape for row in rows} == {(1, 4)}
 
 
 @pytest.mark.parametrize("count", [2, 5])
 def test_rows_that_do_not_come_out_even_are_a_misfit(count):
-    for raw, texts in ((bytes(9), ()), (encoded([b"a"] * 9), {"x"})):
+    for tensor in (Tensor(bytes(9)), Tensor(encoded([b"a"] * 9), BYTES)):
         with pytest.raises(RefusedError) as caught:
-            Outputs({"x": raw}, texts).rows(count)
+            Outputs({"x": tensor}).rows(count)
         assert caught.value.code is Code.MODEL_OUTPUT

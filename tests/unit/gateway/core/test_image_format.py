@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.core.image_format import image_format
+from gateway.core.request import image_format
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from gateway.app import create_app
-from gateway.grpc.server import DoorError
+from gateway.grpc.server import GrpcServerError
 from gateway.settings import Settings
 from pipelines.ports import Ports
 from pipelines.protocol import Output
@@ -132,13 +132,51 @@ async def test_each_image_of_a_batch_is_counted(door, triton):
     assert 'gateway_images_total{format="jpeg"} 2.0' in text
 
 
-async def test_a_member_alone_and_a_part_of_the_outputs_say_nothing_of_the_pipeline(door):
+async def test_a_member_alone_says_nothing_of_the_pipeline(door):
     await door.infer("oral_cancer", images(JPEG), parameters={"member": "vgg16"})
-    wanted = [stock.InferRequestedOutput("prediction")]
-    await door.infer("oral_cancer", images(JPEG), outputs=wanted)
     text = (await door.http.get("/metrics")).text
     assert "prediction_confidence_count" not in text
-    assert 'gateway_images_total{format="jpeg"} 2.0' in text
+    assert 'gateway_images_total{format="jpeg"} 1.0' in text
+
+
+async def test_an_answer_with_a_part_of_the_outputs_is_recorded_like_any_other(door):
+    wanted = [stock.InferRequestedOutput("prediction"), stock.InferRequestedOutput("release")]
+    answer = (await door.infer("oral_cancer", images(JPEG, PNG), outputs=wanted)).get_response()
+    assert {output.name for output in answer.outputs} == {"prediction", "release"}
+    assert len(answer.raw_output_contents) == 2
+    labels = f'pipeline="oral_cancer",release="{release_of(SPEC)}"'
+    text = (await door.http.get("/metrics")).text
+    assert f'prediction_confidence_count{{class="cancer",{labels}}} 2.0' in text
+    assert f'prediction_uncertainty_total{{level="high",{labels}}} 2.0' in text
+
+
+async def test_an_answer_that_does_not_fit_is_refused_whatever_outputs_are_asked(door, triton):
+    triton.altered[Output.CONFIDENCE] = np.array([np.nan], np.float32)
+    wanted = [stock.InferRequestedOutput("prediction")]
+    call = door.infer("oral_cancer", images(JPEG), outputs=wanted)
+    await assert_refused(call, "INTERNAL", "model_output")
+
+
+async def test_images_over_grpc_and_http_that_ask_the_same_share_a_call(open_door, triton):
+    door = await open_door(triton_calls=1)
+    gate = triton.hold()
+    first = asyncio.create_task(door.http.post("/api/v1/predict", content=JPEG, headers=RAW))
+    async with asyncio.timeout(5):
+        while not triton.now:  # noqa: ASYNC110 - gRPC sets no event
+            await asyncio.sleep(0.005)
+    calls = [door.infer("oral_cancer", images(JPEG), request_id=str(n)) for n in range(2)]
+    calls.append(door.infer("oral_cancer", images(JPEG, PNG, JPEG), request_id="many"))
+    http = door.http.post("/api/v1/predict", content=JPEG, headers=RAW)
+    waiting = asyncio.gather(first, http, *calls)
+    await asyncio.sleep(0.1)
+    gate.set()
+    _, shared, *over_grpc = await waiting
+    assert triton.calls == [1, 6]
+    assert shared.status_code == 200
+    responses = [answer.get_response() for answer in over_grpc]
+    assert [response.id for response in responses] == ["0", "1", "many"]
+    one, _, many = ([*response.raw_output_contents] for response in responses)
+    assert many == [raw * 3 for raw in one]
 
 
 async def test_every_answer_has_its_request_id(door):
@@ -151,6 +189,6 @@ async def test_every_answer_has_its_request_id(door):
 
 async def test_a_taken_port_is_refused_with_its_remedy(door):
     ports = Ports(gateway_grpc_port=door.port)
-    second = create_app(Settings(ports=ports)).state.door
-    with pytest.raises(DoorError, match=f"127.0.0.1:{door.port} .*GATEWAY_GRPC_PORT"):
+    second = create_app(Settings(ports=ports)).state.grpc_server
+    with pytest.raises(GrpcServerError, match=f"127.0.0.1:{door.port} .*GATEWAY_GRPC_PORT"):
         await second.open()

@@ -1,4 +1,4 @@
-"""Keys, places, deadlines and the end, over gRPC."""
+"""ApiKeys, places, deadlines and the end, over gRPC."""
 
 import asyncio
 
@@ -118,7 +118,7 @@ async def test_the_end_lets_calls_in_flight_finish_and_takes_no_new_ones(open_do
     done = triton.hold()
     first = asyncio.create_task(door.infer("oral_cancer", images(JPEG)))
     await until(lambda: triton.now)
-    closing = asyncio.create_task(door.http._transport.app.state.door.close())
+    closing = asyncio.create_task(door.http._transport.app.state.grpc_server.close())
     await asyncio.sleep(0.1)
     with pytest.raises(InferenceServerException) as caught:
         await door.infer("oral_cancer", images(JPEG))
@@ -136,7 +136,7 @@ async def test_the_end_waits_no_longer_than_its_patience(open_door, triton):
     first = asyncio.create_task(door.infer("oral_cancer", images(JPEG)))
     await until(lambda: triton.now)
     async with asyncio.timeout(3):
-        await door.http._transport.app.state.door.close()
+        await door.http._transport.app.state.grpc_server.close()
         with pytest.raises(InferenceServerException):
             await first
     assert triton.cancelled == 0

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from gateway.errors import Code, grpc_status_of
-from gateway.grpc.closed import REMEDIES
+from gateway.grpc.server import REMEDIES
 from pipelines.protocol import Output, Refusal, refusal
 from tests.unit.gateway.asking import assert_refused, images
 from tests.unit.gateway.samples import FULL, JPEG, UNAVAILABLE
@@ -177,7 +177,7 @@ async def test_an_unexpected_failure_is_told_without_its_text(door, monkeypatch)
     def explode(*_):
         raise RuntimeError("Jane Doe")
 
-    monkeypatch.setattr("gateway.telemetry.inference.image_format", explode)
+    monkeypatch.setattr("gateway.core.request.image_format", explode)
     with capture_logs() as lines:
         call = door.infer("oral_cancer", images(JPEG), headers={"x-request-id": "ward-7"})
         message = await assert_refused(call, "INTERNAL", "internal")

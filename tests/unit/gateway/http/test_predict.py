@@ -4,19 +4,19 @@ import base64
 
 import pytest
 
-from gateway.results import schemas
+from gateway.results import shapes
 from tests.unit.gateway.samples import JPEG, RAW, form
 from tests.unit.gateway.toy_triton import SPEC, release_of
 
 pytestmark = pytest.mark.anyio
 
 PATHS = [
-    ("/api/v1/predict", schemas.Prediction),
-    ("/api/v1/predict/advanced", schemas.AdvancedPrediction),
-    ("/api/v1/pipelines/oral_cancer/predict", schemas.Prediction),
-    ("/api/v1/pipelines/oral_cancer/predict/advanced", schemas.AdvancedPrediction),
-    ("/predict", schemas.FlatPrediction),
-    ("/predict/", schemas.FlatPrediction),
+    ("/api/v1/predict", shapes.Prediction),
+    ("/api/v1/predict/advanced", shapes.AdvancedPrediction),
+    ("/api/v1/pipelines/oral_cancer/predict", shapes.Prediction),
+    ("/api/v1/pipelines/oral_cancer/predict/advanced", shapes.AdvancedPrediction),
+    ("/predict", shapes.FlatPrediction),
+    ("/predict/", shapes.FlatPrediction),
 ]
 
 
@@ -25,7 +25,7 @@ async def test_each_route_answers_in_its_documented_shape(client, path, shape):
     response = await client.post(path, files={"file": ("a.jpg", JPEG, "image/jpeg")})
     assert response.status_code == 200, response.text
     answer = response.json()
-    shape.model_validate(answer)
+    shapes.adapter(shape).validate_python(answer)
     assert (answer["prediction"], answer["confidence"]) == ("cancer", 0.63)
     assert answer["release"] == release_of(SPEC)
     assert (answer["pipeline"], answer["threshold"]) == ("oral_cancer", 0.5)

@@ -43,7 +43,7 @@ async def test_each_failure_of_triton_has_its_status(client, triton, failure, st
     triton.failures.append(failure)
     response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
     document = assert_problem(response, status, code)
-    assert "secret" not in document.detail
+    assert "secret" not in document["detail"]
     response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
     assert response.status_code == 200
 
@@ -101,7 +101,7 @@ async def test_an_unexpected_failure_is_a_problem_without_its_text(client, trito
     def explode(*_):
         raise RuntimeError("Jane Doe")
 
-    monkeypatch.setattr("gateway.telemetry.inference.image_format", explode)
+    monkeypatch.setattr("gateway.core.request.image_format", explode)
     with capture_logs() as lines:
         response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
     assert_problem(response, 500, "internal")

@@ -1,6 +1,7 @@
 import pytest
 
-from gateway.identity.api_keys import Keys, KeysError, hash_key
+from gateway.errors import Code, RefusedError
+from gateway.identity.api_keys import ApiKeys, ApiKeysError, hash_key
 
 KEY = "correct-horse-battery"
 
@@ -9,11 +10,18 @@ def test_a_hashed_key_is_known_by_its_name(tmp_path):
     path = tmp_path / "keys"
     other = hash_key("lab", "another-long-enough-key")
     path.write_text(f"# who may call\n\n{hash_key('clinic', KEY)}\n{other}\n", "utf-8")
-    keys = Keys.read(path)
-    assert keys.owner(KEY) == "clinic"
-    assert keys.owner("another-long-enough-key") == "lab"
-    assert keys.owner(KEY + "x") is None
-    assert keys.owner("") is None
+    keys = ApiKeys.read(path)
+    assert keys.caller(KEY) == "clinic"
+    assert keys.caller("another-long-enough-key") == "lab"
+    for unknown in (KEY + "x", "", None):
+        with pytest.raises(RefusedError) as caught:
+            keys.caller(unknown)
+        assert (caught.value.code, caught.value.reason) == (Code.UNAUTHORIZED, "api_key")
+
+
+def test_without_keys_every_caller_is_let_in_and_has_no_name():
+    assert ApiKeys().caller(None) is None
+    assert ApiKeys().caller(KEY) is None
 
 
 @pytest.mark.parametrize(
@@ -28,16 +36,16 @@ def test_a_hashed_key_is_known_by_its_name(tmp_path):
 def test_an_unusable_file_of_keys_is_refused(tmp_path, text, problem):
     path = tmp_path / "keys"
     path.write_text(text, "utf-8")
-    with pytest.raises(KeysError, match=problem):
-        Keys.read(path)
+    with pytest.raises(ApiKeysError, match=problem):
+        ApiKeys.read(path)
 
 
 def test_a_missing_file_of_keys_is_refused(tmp_path):
-    with pytest.raises(KeysError, match="cannot be read"):
-        Keys.read(tmp_path / "none")
+    with pytest.raises(ApiKeysError, match="cannot be read"):
+        ApiKeys.read(tmp_path / "none")
 
 
 @pytest.mark.parametrize(("name", "key"), [("clinic", "short"), ("a b", KEY), ("", KEY)])
 def test_a_key_that_is_short_or_badly_named_is_refused(name, key):
-    with pytest.raises(KeysError):
+    with pytest.raises(ApiKeysError):
         hash_key(name, key)

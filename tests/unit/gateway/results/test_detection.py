@@ -5,7 +5,7 @@ import base64
 import grpc
 import pytest
 
-from gateway.results import schemas
+from gateway.results import shapes
 from pipelines.load import load_spec
 from pipelines.protocol import Refusal, refusal
 from tests.unit.gateway.samples import JPEG, PNG, RAW, assert_problem, files
@@ -22,7 +22,7 @@ DRAWN = base64.b64encode(PICTURE).decode()
 async def post(client, path):
     response = await client.post(path, content=JPEG, headers=RAW)
     assert response.status_code == 200, response.text
-    schemas.DetectionPrediction.model_validate(response.json())
+    shapes.adapter(shapes.DetectionPrediction).validate_python(response.json())
     return response.json()
 
 
@@ -143,13 +143,13 @@ async def test_a_batch_of_a_detector_counts_detections(serving, triton):
     triton.rules.append(refuses)
     sent = files(JPEG, JPEG + b"long", b"text", PNG)
     response = await client.post("/api/v1/predict/batch?polygons=true", files=sent)
-    answer = schemas.BatchDetectionPrediction.model_validate(response.json())
-    first, second, third, last = answer.results
-    assert (second.error.code, third.error.code) == ("image_shape", "image_format")
-    assert second.error.detail.startswith("files[1]: it is too long")
-    assert first.metrics == last.metrics
-    assert [found.label for found in first.predictions] == ["mosaic", "acetowhite", "mosaic"]
-    assert [found.polygons for found in first.predictions] == POLYGONS
+    answer = shapes.adapter(shapes.BatchDetectionPrediction).validate_python(response.json())
+    first, second, third, last = answer["results"]
+    assert (second["error"]["code"], third["error"]["code"]) == ("image_shape", "image_format")
+    assert second["error"]["detail"].startswith("files[1]: it is too long")
+    assert first["metrics"] == last["metrics"]
+    assert [found["class"] for found in first["predictions"]] == ["mosaic", "acetowhite", "mosaic"]
+    assert [found["polygons"] for found in first["predictions"]] == POLYGONS
     assert response.json()["summary"] == {
         "total": 4,
         "failed": 2,
@@ -190,11 +190,11 @@ async def test_a_pipelines_task_and_not_its_name_decides_the_shape(serving, spec
 async def test_a_detector_is_described_in_the_documented_shape(serving, spec):
     client = await serving(spec)
     answer = (await client.get(f"/api/v1/pipelines/{spec.name}")).json()
-    described = schemas.PipelineDescription.model_validate(answer)
-    assert (described.task, described.positive) == (spec.task, None)
-    assert described.threshold.model_dump() == {"default": 0.5, "minimum": 0.05, "maximum": 0.95}
-    assert described.limits.aspect == spec.limits.aspect
-    assert {member.precision for member in described.members.values()} == {"fp32"}
+    described = shapes.adapter(shapes.PipelineDescription).validate_python(answer)
+    assert (described["task"], described["positive"]) == (spec.task, None)
+    assert described["threshold"] == {"default": 0.5, "minimum": 0.05, "maximum": 0.95}
+    assert described["limits"].get("aspect") == spec.limits.aspect
+    assert {member["precision"] for member in described["members"].values()} == {"fp32"}
 
 
 async def test_each_detection_counts_in_the_confidence_of_its_class(serving):

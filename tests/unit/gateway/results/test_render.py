@@ -1,7 +1,8 @@
 from gateway.core.catalog import Artefact, Pipeline
-from gateway.core.parameters import Choices
-from gateway.results import render_classification as classification
-from gateway.results.classification import MemberOpinion, Opinion
+from gateway.core.request import RequestParameters
+from gateway.results import classification
+from gateway.results.classification import ClassificationResult, MemberProbabilities
+from gateway.results.facts import Stamp
 from tests.unit.gateway.toy_triton import SPEC
 
 THREE = SPEC.model_copy(
@@ -13,39 +14,41 @@ THREE = SPEC.model_copy(
     }
 )
 ARTEFACT = Artefact(version="1", sha256="c" * 64, weights="trained")
-OPINION = Opinion(
+STAMP = Stamp("request-1", 12.5)
+RESULT = ClassificationResult(
     pipeline=Pipeline(THREE, dict.fromkeys(THREE.members, ARTEFACT), "1-00000000"),
     probabilities=[0.2, 0.5, 0.3],
     members={
-        "vgg16": MemberOpinion([0.1, 0.6, 0.3], 1),
-        "regnet": MemberOpinion([0.4, 0.3, 0.3], 0),
+        "vgg16": MemberProbabilities([0.1, 0.6, 0.3], 1),
+        "regnet": MemberProbabilities([0.4, 0.3, 0.3], 0),
     },
     prediction=1,
     confidence=0.5,
     disagreement=0.3,
     entropy=0.9,
     threshold=None,
-    level=("medium", "Ask."),
+    level="medium",
+    recommendation="Ask.",
 )
 
 
 def test_top_k_shows_the_most_probable_classes_first():
-    answer = classification.advanced(OPINION, Choices({"top_k": "2"}))
+    answer = classification.advanced(RESULT, RequestParameters({"top_k": "2"}), STAMP)
     assert list(answer["probabilities"].items()) == [("grass", 0.5), ("smooth", 0.3)]
     assert list(answer["models"]["regnet"]["probabilities"]) == ["adder", "grass"]
 
 
 def test_all_classes_are_shown_in_their_order_otherwise():
-    answer = classification.basic(OPINION, Choices({}))
+    answer = classification.basic(RESULT, RequestParameters({}), STAMP)
     assert list(answer["probabilities"]) == ["adder", "grass", "smooth"]
 
 
 def test_an_answer_says_no_threshold_where_none_decided_and_demo_only_where_it_is():
-    answer = classification.basic(OPINION, Choices({}))
+    answer = classification.basic(RESULT, RequestParameters({}), STAMP)
     assert "threshold" not in answer
     assert "weights" not in answer
 
 
 def test_individual_scores_are_each_members_probability_of_the_predicted_class():
-    answer = classification.flat(OPINION, Choices({}))
+    answer = classification.flat(RESULT, RequestParameters({}), STAMP)
     assert answer["individual_scores"] == {"vgg16": 0.6, "regnet": 0.3}

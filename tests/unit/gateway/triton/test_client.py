@@ -11,7 +11,7 @@ from gateway.app import create_app
 from gateway.core.batching import Batching
 from gateway.errors import RefusedError
 from gateway.settings import Settings
-from gateway.triton.client import Triton
+from gateway.triton.client import TritonClient
 from pipelines.load import load_spec
 from pipelines.ports import Ports
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem
@@ -26,7 +26,7 @@ MEMORY = Failure(
 
 async def test_several_tritons_behind_one_name_are_asked_in_turns():
     async with running(ToyTriton()) as one, running(ToyTriton()) as other:
-        triton = Triton(f"ipv4:127.0.0.1:{one.port},127.0.0.1:{other.port}")
+        triton = TritonClient(f"ipv4:127.0.0.1:{one.port},127.0.0.1:{other.port}")
         triton.open()
         # The first calls find the connections of the second one still on their way.
         while not (one.calls and other.calls):
@@ -42,12 +42,12 @@ async def test_several_tritons_behind_one_name_are_asked_in_turns():
 async def test_what_is_left_behind_is_counted_by_ensemble():
     async with running(ToyTriton()) as toy:
         done = toy.hold()
-        triton = Triton(f"127.0.0.1:{toy.port}")
+        triton = TritonClient(f"127.0.0.1:{toy.port}")
         triton.open()
         batching = Batching(triton, 1)
         with pytest.raises(RefusedError):
             await triton.infer("oral_cancer", [b"image"] * 2, {}, 0.1)
-        asked = asyncio.create_task(batching.infer("mhist", b"image", {}, 5, 8))
+        asked = asyncio.create_task(batching.infer("mhist", [b"image"], {}, 5, 8))
         async with asyncio.timeout(5):
             while toy.now < 3:  # noqa: ASYNC110 - gRPC sets no event
                 await asyncio.sleep(0.005)

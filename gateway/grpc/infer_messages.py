@@ -1,14 +1,17 @@
-"""What a caller asks in a ModelInferRequest, and whether that is offered here."""
+"""ModelInferRequest and ModelInferResponse: what a request asks, checked, and its answer."""
 
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf
+from typing import Self
 
 from tritonclient.grpc import service_pb2
 
-from gateway.core.parameters import Choices
+from gateway.core.request import Image, RequestParameters
 from gateway.errors import Code, RefusedError
-from gateway.grpc.message import Message, check_version, parsed
-from gateway.http.body import Image
+from gateway.grpc.messages import Message, check_version, parse, serialise
+from gateway.triton.outputs import Outputs
 from pipelines import protocol
 from pipelines.spec import PipelineSpec
 
@@ -16,17 +19,20 @@ _TIMEOUT = "timeout"
 _OUTPUTS = {*protocol.Output, *protocol.Detected}
 
 
+@dataclass(frozen=True, slots=True)
 class InferRequest:
-    """Parsed once, to be judged; what goes on to Triton are the bytes as they came."""
+    """A ModelInferRequest; its methods check the parts that they read."""
 
-    def __init__(self, raw: bytes) -> None:
-        """Reads a serialised message.
+    _message: Message
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """Parses a serialised message.
 
         Raises:
-            RefusedError: it is none.
+            RefusedError: with `malformed_body`.
         """
-        self._message: Message = parsed(service_pb2.ModelInferRequest, raw)
-        self.raw = raw
+        return cls(parse(service_pb2.ModelInferRequest, raw))
 
     @property
     def model(self) -> str:
@@ -35,11 +41,17 @@ class InferRequest:
         return name
 
     @property
-    def whole(self) -> bool:
-        """Whether all outputs are asked for."""
-        return not self._message.outputs
+    def id(self) -> str:
+        """The caller's own name of the request, which the response repeats."""
+        name: str = self._message.id
+        return name
 
-    def patience(self) -> float:
+    @property
+    def outputs(self) -> frozenset[str]:
+        """The outputs that the response has; none: all."""
+        return frozenset(output.name for output in self._message.outputs)
+
+    def timeout(self) -> float:
         """How long the caller waits at most, in seconds.
 
         Raises:
@@ -54,19 +66,19 @@ class InferRequest:
             )
         return value.int64_param / 1e6 or inf
 
-    def choices(self, spec: PipelineSpec) -> Choices:
-        """The caller's choices for this request; their values Triton judges.
+    def parameters(self, spec: PipelineSpec) -> RequestParameters:
+        """The request's parameters as text. Triton checks their values.
 
         Raises:
             RefusedError: there is no such parameter, member or version of the model.
         """
         check_version(self._message.model_version)
         pairs = (
-            (name, str(getattr(value, value.WhichOneof("parameter_choice") or "string_param")))
+            (name, _text(getattr(value, value.WhichOneof("parameter_choice") or "string_param")))
             for name, value in self._message.parameters.items()
             if name != _TIMEOUT
         )
-        return Choices.read(pairs, spec)
+        return RequestParameters.read(pairs, spec)
 
     def images(self, spec: PipelineSpec) -> list[Image]:
         """The encoded images, one or more.
@@ -125,6 +137,26 @@ class InferRequest:
                 Code.TOO_MANY_FILES,
                 f"{protocol.ENCODED_IMAGE}: send at most {spec.serving.max_batch} in one request.",
             )
+
+
+def infer_response(request: InferRequest, rows: Sequence[Outputs]) -> bytes:
+    """A serialised ModelInferResponse with the tensors of each image, as Triton made them."""
+    first = rows[0]
+    response = service_pb2.ModelInferResponse(
+        model_name=request.model, model_version=first.model_version, id=request.id
+    )
+    for name, tensor in first.tensors.items():
+        if request.outputs and name not in request.outputs:
+            continue
+        shape = tensor.shape if len(rows) == 1 else (len(rows), *tensor.shape[1:])
+        response.outputs.add(name=name, datatype=tensor.datatype, shape=shape)
+        response.raw_output_contents.append(b"".join(row.tensors[name].data for row in rows))
+    return serialise(response)
+
+
+def _text(value: object) -> str:
+    """A parameter's value as HTTP would bring it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _elements(raw: Message, tensor: Message) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Messages of the protocol, off and onto the wire."""
+"""Parsing and serialising of the protocol's messages."""
 
 from typing import Any
 
@@ -10,31 +10,31 @@ Message = Any
 """A protobuf message; its classes have no types."""
 
 _VERSION = "1"
-"""Triton's of every ensemble. What really decided, the output `release` says."""
+"""Triton's version of every ensemble. The output `release` says which release answered."""
 
 
-def parsed(kind: Message, raw: bytes) -> Message:
-    """A message of a kind.
+def parse(message_type: Message, raw: bytes) -> Message:
+    """Parses a message of a type.
 
     Raises:
         RefusedError: with `malformed_body`.
     """
     try:
-        return kind.FromString(raw)
+        return message_type.FromString(raw)
     except DecodeError:
         raise RefusedError(
-            Code.MALFORMED_BODY, f"request: it is no {kind.DESCRIPTOR.name}. Send one."
+            Code.MALFORMED_BODY, f"request: it is no {message_type.DESCRIPTOR.name}. Send one."
         ) from None
 
 
-def serialised(message: Message) -> bytes:
+def serialise(message: Message) -> bytes:
     """A message's bytes."""
     raw: bytes = message.SerializeToString()
     return raw
 
 
 def check_version(version: str) -> None:
-    """Refuses a version of a pipeline's model that there is not.
+    """Refuses a version of a pipeline's model that does not exist.
 
     Raises:
         RefusedError: with `pipeline_unknown`.

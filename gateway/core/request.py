@@ -1,0 +1,160 @@
+"""One inference request without its transport: images, parameters and a deadline."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from gateway.errors import Code, RefusedError
+from pipelines.protocol import Parameter
+from pipelines.spec import PipelineSpec
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"BM", "bmp"),
+    (b"II*\x00", "tiff"),
+    (b"MM\x00*", "tiff"),
+    (b"II+\x00", "tiff"),
+    (b"MM\x00+", "tiff"),
+)
+_NAMES = {str(name) for name in Parameter}
+_ALLOWED = ", ".join(Parameter)
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+
+
+def image_format(data: bytes) -> str | None:
+    """The format that the first bytes claim: jpeg, png, webp, bmp or tiff; None for any other.
+
+    Whether the rest is sound, the decode step in Triton decides.
+    """
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    return next((name for signature, name in _SIGNATURES if data.startswith(signature)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One encoded image as sent, or the reason why it was not read."""
+
+    data: bytes
+    where: str
+    """The input's name for problem details: `file`, `files[3]`."""
+    filename: str | None = None
+    refusal: RefusedError | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the encoded bytes, in hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    def check(self) -> str:
+        """The image's format.
+
+        Raises:
+            RefusedError: it was not read, is empty, or is no image of a format that is read.
+        """
+        if self.refusal:
+            raise self.refusal
+        if not self.data:
+            raise RefusedError(
+                Code.IMAGE_EMPTY, f"{self.where}: it has no bytes. Send the image's bytes."
+            )
+        if (found := image_format(self.data)) is None:
+            raise RefusedError(
+                Code.IMAGE_FORMAT,
+                f"{self.where}: it is no image that is read. Send JPEG, PNG, WebP, BMP or TIFF.",
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class RequestParameters:
+    """Request parameters as the caller wrote them. Triton checks their values."""
+
+    values: dict[str, str]
+
+    @classmethod
+    def read(cls, pairs: Iterable[tuple[str, str]], spec: PipelineSpec) -> Self:
+        """Reads pairs of name and value.
+
+        Raises:
+            RefusedError: an unknown parameter, one given twice, or an unknown member.
+        """
+        values: dict[str, str] = {}
+        for name, value in pairs:
+            if name not in _NAMES:
+                printable = name if _PLAIN.fullmatch(name) else "query"
+                raise RefusedError(
+                    Code.PARAMETER_UNKNOWN,
+                    f"{printable}: there is no such parameter. Choose from: {_ALLOWED}.",
+                )
+            if name in values:
+                raise RefusedError(
+                    Code.PARAMETER_INVALID, f"{name}: it is given twice. Give one value."
+                )
+            values[name] = value
+        member = values.get(Parameter.MEMBER)
+        if member is not None and member not in spec.members:
+            known = ", ".join(spec.members)
+            raise RefusedError(
+                Code.MEMBER_UNKNOWN, f"member: there is none of this name. There are: {known}."
+            )
+        return cls(values)
+
+    def with_defaults(self, switched_on: Iterable[Parameter]) -> Self:
+        """These, and the given parameters as `true` where the caller did not set them."""
+        return type(self)({str(name): "true" for name in switched_on} | self.values)
+
+    @property
+    def member(self) -> str | None:
+        """The one member that the caller chose, if any."""
+        return self.values.get(Parameter.MEMBER)
+
+    @property
+    def top_k(self) -> int | None:
+        """How many classes to list. Read it only once Triton has accepted the value."""
+        text = self.values.get(Parameter.TOP_K)
+        return None if text is None else int(float(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The time by which a request must be answered, on the event loop's clock, in seconds."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Self:
+        """The deadline so many seconds from now."""
+        return cls(asyncio.get_running_loop().time() + seconds)
+
+    def within(self, seconds: float) -> "Deadline":
+        """This deadline, or the one so many seconds from now where that is earlier."""
+        return Deadline(min(self.at, asyncio.get_running_loop().time() + seconds))
+
+    def remaining(self) -> float:
+        """Seconds left; 0 when it has passed."""
+        return max(0.0, self.at - asyncio.get_running_loop().time())
+
+    @asynccontextmanager
+    async def enforce(self, detail: str) -> AsyncIterator[None]:
+        """Cancels what runs inside once the deadline passes.
+
+        Args:
+            detail: the input that was too slow and the remedy, for the caller.
+
+        Raises:
+            RefusedError: with code `deadline`.
+        """
+        limit = asyncio.timeout_at(self.at)
+        try:
+            async with limit:
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise RefusedError(Code.DEADLINE, detail) from None

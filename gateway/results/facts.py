@@ -1,0 +1,107 @@
+"""What every answer says of the pipeline behind it, and the description of a pipeline."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from gateway.core.catalog import Pipeline
+from gateway.core.request import RequestParameters
+from gateway.results.shapes import LimitsFacts, MemberFacts, PipelineDescription
+from pipelines.enums import Decoding
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What an answer says of its request."""
+
+    request_id: str
+    processing_time_ms: float
+    """From the request's headers to the rendering of the answer."""
+
+
+class Origin(TypedDict):
+    """Which release answered."""
+
+    pipeline: str
+    release: str
+    member: NotRequired[str]
+
+
+class Basis(TypedDict):
+    """What the answer rests on."""
+
+    threshold: NotRequired[float]
+    preprocessing: Decoding
+    weights: NotRequired[Literal["demo"]]
+
+
+def origin(pipeline: Pipeline, parameters: RequestParameters) -> Origin:
+    """The pipeline, its release and, where the request chose one, the member."""
+    found: Origin = {"pipeline": pipeline.name, "release": pipeline.release}
+    if parameters.member is not None:
+        found["member"] = parameters.member
+    return found
+
+
+def basis(pipeline: Pipeline, threshold: float | None) -> Basis:
+    """The threshold, where one decided, the preprocessing, and whether weights are for a demo."""
+    found: Basis = {"preprocessing": pipeline.spec.preprocessing.decoding}
+    if threshold is not None:
+        found = {"threshold": threshold, **found}
+    if pipeline.demo:
+        found["weights"] = "demo"
+    return found
+
+
+def member_facts(pipeline: Pipeline, members: Iterable[str]) -> dict[str, MemberFacts]:
+    """Version and SHA-256 of the artefact of each member."""
+    return {name: artefact(pipeline, name) for name in members}
+
+
+def artefact(pipeline: Pipeline, member: str) -> MemberFacts:
+    """Version and SHA-256 of one member's artefact."""
+    found = pipeline.artefacts[member]
+    return {"version": found.version, "sha256": found.sha256}
+
+
+def describe(pipeline: Pipeline, *, ready: bool) -> PipelineDescription:
+    """One entry of the list of pipelines."""
+    spec = pipeline.spec
+    weights = pipeline.weights
+    limits: LimitsFacts = {"bytes": spec.limits.bytes, "pixels": spec.limits.pixels}
+    if spec.limits.aspect is not None:
+        limits["aspect"] = spec.limits.aspect
+    described: PipelineDescription = {
+        "name": spec.name,
+        "title": spec.title,
+        "task": spec.task,
+        "release": pipeline.release,
+        "profile": spec.profile,
+        "ready": ready,
+        "classes": list(spec.classes),
+        "positive": spec.positive,
+        "threshold": None
+        if spec.threshold is None
+        else {
+            "default": spec.threshold.default,
+            "minimum": spec.threshold.minimum,
+            "maximum": spec.threshold.maximum,
+        },
+        "members": {
+            name: {
+                "architecture": member.architecture,
+                "format": member.format,
+                "precision": member.precision,
+                "weight": weights[name],
+                **artefact(pipeline, name),
+            }
+            for name, member in spec.members.items()
+        },
+        "preprocessing": spec.preprocessing.decoding,
+        "limits": limits,
+    }
+    if pipeline.demo:
+        described["weights"] = "demo"
+    return described

@@ -1,0 +1,348 @@
+"""The JSON shape of every answer about images and pipelines, stated once.
+
+Typed dictionaries: answers are filled as these, rendered by them and described by them in
+OpenAPI. A key that is `NotRequired` is left out where it does not apply; it is never null.
+"""
+
+from functools import cache
+from typing import Annotated, Any, Literal, NotRequired, cast
+
+from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from gateway.errors import Problem, ProblemDetail
+from pipelines.enums import Decoding, Format, Task
+
+_closed = with_config(ConfigDict(extra="forbid"))
+"""No key but the documented ones."""
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Level = Literal["low", "medium", "high"]
+
+
+@cache
+def adapter(shape: object) -> TypeAdapter[Any]:
+    """What renders a shape as JSON (`dump_json`) and checks one (`validate_python`)."""
+    return TypeAdapter(cast("Any", shape))
+
+
+@_closed
+class MemberFacts(TypedDict):
+    """The artefact of a member that answered."""
+
+    version: str
+    sha256: str
+
+
+class Answer(TypedDict):
+    """The fields of every answer about images."""
+
+    request_id: str
+    pipeline: str
+    release: str
+    member: NotRequired[
+        Annotated[str, Field(description="Only where the request chose one member.")]
+    ]
+    threshold: NotRequired[Annotated[float, Field(description="Only where a threshold decided.")]]
+    preprocessing: Decoding
+    weights: NotRequired[
+        Annotated[Literal["demo"], Field(description="Only where they are demo weights.")]
+    ]
+    processing_time_ms: float
+
+
+@_closed
+class MemberResult(MemberFacts):
+    """The result of one member of a classification."""
+
+    prediction: str
+    confidence: Probability
+    probabilities: dict[str, float]
+    weight: Annotated[
+        float,
+        Field(
+            description="Its share of the weighted mean. The shares add up to 1; the share of an "
+            "alternative is 0."
+        ),
+    ]
+
+
+@_closed
+class Uncertainty(TypedDict):
+    """How far to rely on a classification."""
+
+    level: Level
+    disagreement: Annotated[
+        float, Field(description="Largest distance between two members, 0 to 1.")
+    ]
+    entropy: Annotated[
+        float, Field(description="Of the probabilities, divided by its maximum, 0 to 1.")
+    ]
+    recommendation: str
+
+
+class Decision(TypedDict):
+    """The decision about one image."""
+
+    prediction: str
+    confidence: Annotated[Probability, Field(description="Probability of the predicted class.")]
+    probabilities: dict[str, float]
+
+
+class UncertainDecision(Decision):
+    """The decision about one image, and its uncertainty."""
+
+    uncertainty: Uncertainty
+
+
+@_closed
+class Prediction(Answer, Decision):
+    """The weighted result of a classification."""
+
+    members: dict[str, MemberFacts]
+
+
+@_closed
+class AdvancedPrediction(Answer, UncertainDecision):
+    """The weighted result of a classification, its uncertainty, and the result of each member."""
+
+    models: dict[str, MemberResult]
+
+
+@_closed
+class FlatPrediction(Answer):
+    """A classification in the shape of older systems."""
+
+    prediction: str
+    confidence: Annotated[Probability, Field(description="Probability of the predicted class.")]
+    uncertainty: Level
+    recommendation: str
+    individual_scores: Annotated[
+        dict[str, float],
+        Field(description="Each member's probability of the predicted class."),
+    ]
+    members: dict[str, MemberFacts]
+
+
+@_closed
+class Rle(TypedDict):
+    """A mask over the whole image, as COCO's compressed run lengths."""
+
+    size: Annotated[list[int], Field(min_length=2, max_length=2, description="Height and width.")]
+    counts: str
+
+
+Polygons = Annotated[
+    list[list[FiniteFloat]], Field(description="Outlines of the mask, each x, y, x, y, ...")
+]
+
+# Written as a call, because `class` is a keyword.
+DetectedObject = TypedDict(
+    "DetectedObject",
+    {
+        "class": str,
+        "score": Probability,
+        "box": Annotated[
+            list[float],
+            Field(
+                min_length=4,
+                max_length=4,
+                description="x1, y1, x2, y2 in pixels of the image after its EXIF orientation.",
+            ),
+        ],
+        "area": Annotated[
+            float, Field(description="In pixels: of the mask, without one of the box.")
+        ],
+        "mask": NotRequired[Annotated[Rle, Field(description="Segmentation only.")]],
+        "polygons": NotRequired[
+            Annotated[Polygons, Field(description="Segmentation, where asked for.")]
+        ],
+    },
+)
+_closed(DetectedObject)
+
+
+@_closed
+class ImageSize(TypedDict):
+    """Size of the image after its EXIF orientation, in pixels."""
+
+    width: int
+    height: int
+
+
+@_closed
+class DetectionMetrics(TypedDict):
+    """The detections in numbers, in their order."""
+
+    count: int
+    class_distribution: Annotated[
+        dict[str, int], Field(description="Every class; 0 where there is none.")
+    ]
+    scores: list[float]
+    areas: list[float]
+
+
+class Detections(TypedDict):
+    """The objects of one image."""
+
+    predictions: Annotated[
+        list[DetectedObject],
+        Field(
+            description="By score, the largest first; empty where nothing reaches the threshold."
+        ),
+    ]
+    image: ImageSize
+    metrics: DetectionMetrics
+
+
+class DetectionAnswer(Answer, Detections):
+    """The answer of a detection or a segmentation, without a picture."""
+
+    members: dict[str, MemberFacts]
+
+
+@_closed
+class DetectionPrediction(DetectionAnswer):
+    """The answer of a detection or a segmentation."""
+
+    visualization: NotRequired[
+        Annotated[
+            str,
+            Field(description="A PNG of the image with its objects, in base64; where asked for."),
+        ]
+    ]
+
+
+class BatchEntry(TypedDict):
+    """One image of a batch."""
+
+    index: int
+    filename: str | None
+
+
+@_closed
+class BatchError(BatchEntry):
+    """An image of a batch that has no answer."""
+
+    error: ProblemDetail
+
+
+@_closed
+class BatchResult(BatchEntry, UncertainDecision):
+    """A classified image of a batch."""
+
+
+@_closed
+class BatchDetectionResult(BatchEntry, Detections):
+    """An image of a batch, and its objects."""
+
+
+@with_config(ConfigDict(extra="allow"))
+class BatchSummary(TypedDict):
+    """Counts over a batch; a pipeline may name further counts, e.g. `cancer_detected`."""
+
+    total: int
+    failed: int
+    counts: Annotated[dict[str, int], Field(description="Images, or detections, of each class.")]
+    average_confidence: Annotated[
+        float | None,
+        Field(
+            description="Of the answered images, or of all detections; null where there is none."
+        ),
+    ]
+
+
+@_closed
+class BatchPrediction(Answer):
+    """A classification or an error for each image, in their order."""
+
+    members: dict[str, MemberFacts]
+    results: list[BatchResult | BatchError]
+    summary: BatchSummary
+
+
+@_closed
+class BatchDetectionPrediction(Answer):
+    """Objects or an error for each image, in their order."""
+
+    members: dict[str, MemberFacts]
+    results: list[BatchDetectionResult | BatchError]
+    summary: BatchSummary
+
+
+class BatchProblemParts(TypedDict):
+    """Why each image of a batch was not answered."""
+
+    results: list[BatchError]
+    summary: BatchSummary
+
+
+@_closed
+class BatchProblem(Problem, BatchProblemParts):
+    """A batch of which no image was answered: the problem that they share, and each one's own."""
+
+
+@_closed
+class ThresholdFacts(TypedDict):
+    """The default threshold, and the bounds of what a request may choose."""
+
+    default: float
+    minimum: float
+    maximum: float
+
+
+@_closed
+class MemberDescription(MemberFacts):
+    """One member of a pipeline."""
+
+    architecture: str
+    format: Format
+    precision: Literal["fp32", "fp16", "int8"]
+    weight: Annotated[float, Field(description="0: an alternative, asked only by ?member=.")]
+
+
+@_closed
+class LimitsFacts(TypedDict):
+    """The largest image."""
+
+    bytes: int
+    pixels: int
+    aspect: NotRequired[
+        Annotated[
+            float,
+            Field(description="Long side divided by the short one; only where there is a limit."),
+        ]
+    ]
+
+
+@_closed
+class PipelineDescription(TypedDict):
+    """A pipeline and what it takes."""
+
+    name: str
+    title: str
+    task: Task
+    release: str
+    profile: Annotated[str, Field(description="The way it is served.")]
+    ready: bool
+    classes: list[str]
+    positive: Annotated[str | None, Field(description="Of a binary classification, else null.")]
+    threshold: Annotated[
+        ThresholdFacts | None,
+        Field(
+            description="Of the positive class's probability, or of a detection's score; null "
+            "for a multi-class classification."
+        ),
+    ]
+    members: dict[str, MemberDescription]
+    preprocessing: Decoding
+    limits: LimitsFacts
+    weights: NotRequired[Literal["demo"]]
+
+
+@_closed
+class PipelineList(TypedDict):
+    """All pipelines, and the one of the routes that name none."""
+
+    default: str
+    pipelines: list[PipelineDescription]
