@@ -38,6 +38,9 @@ OF_THE_CLIENT = {
     "Problem.request_id",
 }
 
+# Of a batch without any answer. The client raises its problem and leaves the images' own out.
+LEFT_OUT = {"Problem.results: the client lacks it", "Problem.summary: the client lacks it"}
+
 
 @pytest.fixture(scope="module")
 def document():
@@ -80,12 +83,21 @@ class Comparison:
             return self.types[name]
         return self.document["components"]["schemas"][name.rpartition("/")[2]]
 
+    def merged(self, alternatives):
+        """One object that may be any of several: what not all of them have may be missing."""
+        if len(alternatives) == 1:
+            return alternatives[0]
+        required = set.intersection(*(set(each["required"]) for each in alternatives))
+        properties = {n: s for each in alternatives for n, s in each["properties"].items()}
+        return {"type": "object", "properties": properties, "required": sorted(required)}
+
     def compare(self, where, ours, theirs):
         if nullable(ours) and not nullable(theirs) and "default" not in theirs:
             self.differences.append(f"{where}: may be null")
-        (ours,), (theirs,) = shapes(ours), shapes(theirs)
+        (theirs,) = shapes(theirs)
+        ours = self.merged([self.resolve(schema) for schema in shapes(ours)])
         name = theirs.get("$ref", where)
-        ours, theirs = self.resolve(ours), self.resolve(theirs)
+        theirs = self.resolve(theirs)
         if ours["type"] != theirs["type"]:
             self.differences.append(f"{where}: {ours['type']} is {theirs['type']} in the client")
         elif "properties" in ours or "properties" in theirs:
@@ -149,7 +161,7 @@ def test_problems_have_the_fields_of_the_clients_type(document):
     ours = [schema for schema in schemas if "HTTPValidationError" not in schema.get("$ref", "")]
     assert ours
     for schema in ours:
-        assert not Comparison(document).of(schema, Problem)
+        assert set(Comparison(document).of(schema, Problem)) <= LEFT_OUT
 
 
 def test_query_parameters_are_the_clients_choices(document):
