@@ -1,4 +1,4 @@
-"""The gate of `fast`: a pipeline must answer as it does where photos are decoded by `exact`."""
+"""The gate of `fast` decoding: a pipeline's answers are compared with those by `exact`."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -80,7 +80,7 @@ def measure(
 
 
 class Pairs(Iterator[tuple[Pixels, Pixels]]):
-    """Photos by `exact` and by `fast`, where these differ; the others are counted."""
+    """Pixels of photos by `exact` and by `fast`; photos with equal pixels are only counted."""
 
     def __init__(
         self, spec: PipelineSpec, files: Iterable[Path], on_photo: Callable[[], None]

@@ -1,4 +1,4 @@
-"""The gate of a member of fewer bits: it must decide as its FP32 original, and as often right."""
+"""The gate of quantised members: their decisions are compared with the FP32 original's."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _DIGITS = 9
 
 
 class GateError(ExportError):
-    """What was to be judged lost too much, or nothing could judge it."""
+    """A member or a way to decode loses more than its bounds allow, or cannot be measured."""
 
 
 def measure(

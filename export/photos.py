@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 
 
 class UnreadablePhotoError(ValueError):
-    """A file that is no photo, or none that is read here."""
+    """A file that is no photo, or one that the service would refuse."""
 
 
 def decode_rules(spec: PipelineSpec) -> DecodeRules:
@@ -54,5 +54,5 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def spread(paths: Sequence[Path], most: int) -> list[Path]:
-    """At most so many of these, evenly spaced."""
+    """At most `most` of these, evenly spaced."""
     return list(itertools.islice(paths, 0, None, max(1, -(-len(paths) // most))))

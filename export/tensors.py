@@ -1,4 +1,4 @@
-"""Data types and dimensions of the tensors between a pipeline's models, in Triton's words."""
+"""Names, Triton data types and dimensions of the tensors between a pipeline's models."""
 
 from tritonclient.grpc import model_config_pb2 as pb
 
@@ -33,15 +33,15 @@ _DETECTOR: dict[DetectorOutput, tuple[int, list[int]]] = {
 
 
 def decoded(spec: PipelineSpec) -> list[Tensor]:
-    """What decode hands on. That geometry is among it tells decode to take one image a request."""
+    """Outputs of the decode step; a detector's has the geometry too."""
     pixels: Tensor = (protocol.PIXELS, pb.TYPE_UINT8, _pixel_dims(spec))
     return [pixels] if spec.task is Task.CLASSIFICATION else [pixels, _GEOMETRY]
 
 
 def decided_on(spec: PipelineSpec) -> list[Tensor]:
-    """What the decision takes: what was decoded and, of a detector, the image to draw on.
+    """Inputs of the decision step: what was decoded and, of a detector, the image to draw on.
 
-    Where it does all in one process, the encoded image.
+    Where it decodes itself (`one_process`), the encoded image.
     """
     if spec.serving.one_process:
         return [ENCODED]
@@ -50,12 +50,12 @@ def decided_on(spec: PipelineSpec) -> list[Tensor]:
 
 
 def member_input(spec: PipelineSpec) -> Tensor:
-    """What a member takes."""
+    """Input of every member."""
     return protocol.MEMBER_INPUT, pb.TYPE_UINT8, _pixel_dims(spec)
 
 
 def member_outputs(spec: PipelineSpec, member: str) -> list[Tensor]:
-    """What a member gives."""
+    """Outputs of a member."""
     if spec.task is Task.CLASSIFICATION:
         return [(protocol.MEMBER_OUTPUT, pb.TYPE_FP32, [spec.logits(member)])]
     masks = spec.task is Task.SEGMENTATION
@@ -67,7 +67,7 @@ def member_outputs(spec: PipelineSpec, member: str) -> list[Tensor]:
 
 
 def answered(spec: PipelineSpec) -> list[Tensor]:
-    """What the ensemble answers, which is what its decision gives."""
+    """Outputs of the decision step, which are those of the ensemble."""
     if spec.task is not Task.CLASSIFICATION:
         masks = spec.task is Task.SEGMENTATION
         return [(name, *_DETECTED[name]) for name in Detected.of(masks=masks)]

@@ -1,4 +1,4 @@
-"""Turns a pipeline's facts into Triton's `config.pbtxt` files, through Triton's own protobuf."""
+"""A pipeline's facts as Triton's `config.pbtxt` files, by Triton's own protobuf."""
 
 from collections.abc import Iterable
 from pathlib import Path

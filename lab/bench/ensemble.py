@@ -1,6 +1,6 @@
-"""The models of a plan in this process: pixels to class probabilities.
+"""The models of a plan in this process: photos to class probabilities.
 
-The raw limit and all peers run this very code, so what differs between them is their serving.
+The raw limit and all peers run this code, so that only their serving differs.
 It needs NumPy, Pillow and ONNX Runtime alone.
 """
 
@@ -16,8 +16,6 @@ from inference.rules import DecodeRules
 from lab.bench.plan import Plan
 
 Pixels = NDArray[np.uint8]
-
-
 Logits = NDArray[np.float32]
 Member = Callable[[Pixels], Logits]
 """From UINT8 [N, H, W, 3] to FP32 [N, K]."""
@@ -49,16 +47,16 @@ class Ensemble:
     """All members of a plan, on the CPU, and their weighted mean."""
 
     def __init__(
-        self, plan: Plan, threads: int, opened: Callable[[str, int], Member] = with_onnxruntime
+        self, plan: Plan, threads: int, open_member: Callable[[str, int], Member] = with_onnxruntime
     ) -> None:
         """Opens the models.
 
         Args:
             plan: the models and their weights.
             threads: of each forward pass.
-            opened: opens a member by the path of its file, with so many threads.
+            open_member: opens a member by the path of its file, with so many threads.
         """
-        self._members = [opened(member.path, threads) for member in plan.members]
+        self._members = [open_member(member.path, threads) for member in plan.members]
         self._weights = [member.weight for member in plan.members]
         self._classes = plan.spec["classes"]
         self._rules = DecodeRules.from_spec(plan.spec)

@@ -49,4 +49,4 @@ def with_openvino(path: str, threads: int) -> Member:
 
 
 if __name__ == "__main__":
-    serve(lambda: Ensemble(Plan.of_environment(), threads=1, opened=with_openvino))
+    serve(lambda: Ensemble(Plan.of_environment(), threads=1, open_member=with_openvino))
