@@ -23,7 +23,7 @@ class GatewayHttp:
     """One sender's connections; as many as it has requests under way."""
 
     def __init__(self, target: Target) -> None:
-        self._pipeline = target.pipeline
+        self._url, self._pipeline = target.url, target.pipeline
         self._base = f"/api/v1/pipelines/{target.pipeline}"
         self._client = HTTPClient.from_url(
             target.url,
@@ -43,7 +43,9 @@ class GatewayHttp:
             response = self._client.get(self._base)
             status, body = response.status_code, response.read()
         except (OSError, HTTPParseError) as error:
-            raise LoadtestError("the service does not answer; is its address right?") from error
+            raise LoadtestError(
+                f"{self._url}: the service does not answer; start it, or give its address with --url"
+            ) from error
         if status != HTTPStatus.OK:
             raise LoadtestError(
                 f"{self._pipeline}: the service answers {status} about it; name one that it "

@@ -12,7 +12,7 @@ from loadtest import bodies
 from loadtest.errors import LoadtestError
 from loadtest.photos import Photo
 from loadtest.prediction import Reference
-from loadtest.reply import Reply, read_http, unreachable
+from loadtest.reply import Reply, read_http
 from loadtest.study import End
 from loadtest.target import Target
 
@@ -89,5 +89,5 @@ class Questions:
         try:
             answer = await self._connections.send(request)
         except RequestError as error:
-            return unreachable(error)
+            return Reply(fault=f"no answer: {error}", repeatable=True)
         return read_http(answer.status, answer.retry_after, answer.body, self._pipeline, None)
