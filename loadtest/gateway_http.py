@@ -44,7 +44,7 @@ class GatewayHttp:
             status, body = response.status_code, response.read()
         except (OSError, HTTPParseError) as error:
             raise LoadtestError(
-                f"{self._url}: the service does not answer; start it, or give its address with --url"
+                f"{self._url}: the service does not answer; start it, or name another with --url"
             ) from error
         if status != HTTPStatus.OK:
             raise LoadtestError(

@@ -3,11 +3,16 @@
 After Kubernetes' pkg/controller/podautoscaler/horizontal.go (1.32).
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
+from k8s.monitoring.rule_files import shorter
 from lab.autoscaling.behaviour import Behaviour, Change
 from lab.autoscaling.metric import Metric
+
+_RANGE = re.compile(r"(?<=\[)\d+(?:ms|s|m|h)(?=\])")
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,23 @@ class Scaling:
     maximum: int
     metrics: tuple[Metric, ...]
     behaviour: Behaviour
+
+    def compressed(self, factor: int, most: int) -> Self:
+        """With windows and periods of the behaviour, and ranges in queries, divided by a factor.
+
+        Args:
+            factor: divides all times, so that a run is short.
+            most: replicas that there is room for.
+        """
+        return replace(
+            self,
+            maximum=min(self.maximum, most),
+            behaviour=self.behaviour.faster(factor),
+            metrics=tuple(
+                replace(metric, query=_RANGE.sub(lambda m: shorter(m[0], factor), metric.query))
+                for metric in self.metrics
+            ),
+        )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from PIL import Image
 
 from lab import machine
 from lab.autoscaling import manifests, pipeline
-from lab.autoscaling.compression import compressed
 from lab.autoscaling.control import Control
 from lab.autoscaling.envoy import Envoy
 from lab.autoscaling.fleet import Fleet
@@ -61,7 +60,7 @@ async def _simulate(plan: Plan, say: Say) -> Record:
         asyncio.to_thread(manifests.render, manifests.HPA),
     )
     whole, other = manifests.keda(of_keda), manifests.hpa(of_hpa)
-    keda, hpa = (compressed(scaling, plan.factor, plan.most) for scaling in (whole, other))
+    keda, hpa = (scaling.compressed(plan.factor, plan.most) for scaling in (whole, other))
     settings = manifests.gateway_settings(of_keda) | {
         "GATEWAY_MAX_IN_FLIGHT": str(plan.cap),
         "GATEWAY_TRITON_HOST": "127.0.0.1",

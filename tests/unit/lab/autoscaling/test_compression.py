@@ -1,13 +1,12 @@
 """Minutes as seconds."""
 
 from lab.autoscaling import manifests
-from lab.autoscaling.compression import compressed
 from tests.unit.lab.autoscaling import shipped
 
 
 def test_only_times_change_and_the_maximum_where_there_is_no_room():
     whole = manifests.keda(shipped.keda())
-    fast = compressed(whole, 15, 5)
+    fast = whole.compressed(15, 5)
     assert (fast.minimum, fast.maximum) == (whole.minimum, min(whole.maximum, 5))
     assert fast.behaviour == whole.behaviour.faster(15)
     for before, after in zip(whole.metrics, fast.metrics, strict=True):
@@ -18,4 +17,4 @@ def test_only_times_change_and_the_maximum_where_there_is_no_room():
 
 def test_a_maximum_that_there_is_room_for_stays():
     whole = manifests.keda(shipped.keda())
-    assert compressed(whole, 15, 100).maximum == whole.maximum
+    assert whole.compressed(15, 100).maximum == whole.maximum
