@@ -40,8 +40,9 @@ class TritonLog:
         # Without space for the copy the lines are lost: a full disk would stop more than a log.
         with suppress(OSError):
             shutil.copyfile(self.path, self._before)
-        os.truncate(self.path, 0)
-        self._start -= size
+        with suppress(OSError):
+            os.truncate(self.path, 0)
+            self._start -= size
 
     def since_start(self) -> str:
         """What the running Triton wrote, its last megabyte."""
