@@ -78,7 +78,7 @@ class Parameter(StrEnum):
     POLYGONS = "polygons"
 
 
-class Delta(StrEnum):
+class ConfigOverride(StrEnum):
     """Config parameters that the launcher adds to the committed config when it loads a model."""
 
     # JSON {member: {version, sha256, weights}} of an ensemble, and of a decision that opens them.

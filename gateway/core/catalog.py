@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from gateway.errors import Code, RefusedError
 from gateway.triton.client import TritonClient
-from pipelines.protocol import PIPELINE_PARAMETER, Delta
+from pipelines.protocol import PIPELINE_PARAMETER, ConfigOverride
 from pipelines.spec import PipelineSpec
 
 log = structlog.get_logger("gateway")
@@ -57,10 +57,10 @@ class Pipeline:
         spec = PipelineSpec.model_validate_json(parameters[PIPELINE_PARAMETER])
         if spec.name != model:
             raise ValueError(f"its facts are those of {spec.name}")
-        artefacts = _ARTEFACTS.validate_json(parameters.get(Delta.ARTEFACTS, "{}"))
+        artefacts = _ARTEFACTS.validate_json(parameters.get(ConfigOverride.ARTEFACTS, "{}"))
         if missing := set(spec.members) - set(artefacts):
             raise ValueError(f"no artefact of {', '.join(sorted(missing))}: start it by the server")
-        if not (release := parameters.get(Delta.RELEASE)):
+        if not (release := parameters.get(ConfigOverride.RELEASE)):
             raise ValueError("no release id: start it by the server")
         return cls(spec, artefacts, release)
 

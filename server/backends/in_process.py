@@ -58,7 +58,7 @@ class LocalMembers:
         Args:
             spec: of a pipeline whose members are all ONNX.
             folder: the decision model's, beside those of the members.
-            artefacts: the launcher's (`protocol.Delta.ARTEFACTS`).
+            artefacts: the launcher's (`protocol.ConfigOverride.ARTEFACTS`).
             processes: that do the same beside this one, itself among them.
             siblings_idle: whether no other process computes.
         """

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2 as pb
 
-from pipelines.protocol import Delta
+from pipelines.protocol import ConfigOverride
 
 # What Triton writes into a live config where the file is silent.
 _FILLED_IN = ("platform", "runtime", "version_policy", "model_transaction_policy")
@@ -21,7 +21,7 @@ _FILLED_IN_GROUP = ("name", "kind", "gpus")
 
 
 def with_override(
-    committed: pb.ModelConfig, parameters: Mapping[Delta, str], version: int | None
+    committed: pb.ModelConfig, parameters: Mapping[ConfigOverride, str], version: int | None
 ) -> pb.ModelConfig:
     """The config to load: the file's, with parameters and, of a member, one version."""
     config = pb.ModelConfig()
@@ -43,7 +43,7 @@ def without_override(live: pb.ModelConfig, committed: pb.ModelConfig) -> pb.Mode
     config = without_defaults(live, committed)
     if not committed.HasField("version_policy"):
         config.ClearField("version_policy")
-    for key in Delta:
+    for key in ConfigOverride:
         config.parameters.pop(key, None)
         if key in committed.parameters:
             config.parameters[key].CopyFrom(committed.parameters[key])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tritonclient.grpc import model_config_pb2 as pb
 
 from pipelines import protocol
-from pipelines.protocol import Delta
+from pipelines.protocol import ConfigOverride
 from pipelines.release import Release, ReleaseError
 from pipelines.release_files import ReleaseFiles
 from pipelines.spec import PipelineSpec
@@ -41,17 +41,17 @@ class VerifiedRelease:
     def loadable(self, model: str, generation: int) -> pb.ModelConfig:
         """The full config to load a model with: the file's and the launcher's override."""
         release, spec = self.release, self.spec
-        parameters = {Delta.GENERATION: str(generation)}
+        parameters = {ConfigOverride.GENERATION: str(generation)}
         version = None
         for name, member in release.members.items():
             if model == protocol.member_model(spec.name, name):
-                parameters[Delta.SHA256] = release.artefact_sha256(name)
+                parameters[ConfigOverride.SHA256] = release.artefact_sha256(name)
                 version = member.version
         decision = model == protocol.decision_model(spec.name)
         if decision or model == spec.name:
-            parameters[Delta.RELEASE] = self.identity
+            parameters[ConfigOverride.RELEASE] = self.identity
         if model == spec.name or (decision and spec.serving.one_process):
-            parameters[Delta.ARTEFACTS] = json.dumps(self._artefacts())
+            parameters[ConfigOverride.ARTEFACTS] = json.dumps(self._artefacts())
         return with_override(self.configs[model], parameters, version)
 
     def _artefacts(self) -> dict[str, dict[str, str]]:

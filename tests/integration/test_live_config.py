@@ -1,4 +1,4 @@
-"""What Triton runs is what is committed, but for the launcher's allow-listed delta."""
+"""What Triton runs is what is committed, but for the launcher's own parameters."""
 
 import json
 
@@ -17,14 +17,16 @@ def live(oral_cancer, service):
         return {name: triton.get_model_config(name).config for name in configs(oral_cancer.spec)}
 
 
-def test_live_configs_minus_the_delta_equal_the_committed_ones(oral_cancer, live):
+def test_live_configs_minus_the_override_equal_the_committed_ones(oral_cancer, live):
     for name, committed in configs(oral_cancer.spec).items():
         assert without_override(live[name], committed) == committed
 
 
-def test_the_delta_says_which_artefacts_serve(oral_cancer, live):
-    artefacts = json.loads(live["oral_cancer"].parameters[protocol.Delta.ARTEFACTS].string_value)
+def test_the_override_says_which_artefacts_serve(oral_cancer, live):
+    artefacts = json.loads(
+        live["oral_cancer"].parameters[protocol.ConfigOverride.ARTEFACTS].string_value
+    )
     for name, artefact in artefacts.items():
         model = live[protocol.member_model("oral_cancer", name)]
-        assert model.parameters[protocol.Delta.SHA256].string_value == artefact["sha256"]
+        assert model.parameters[protocol.ConfigOverride.SHA256].string_value == artefact["sha256"]
         assert list(model.version_policy.specific.versions) == [int(artefact["version"])]

@@ -21,7 +21,7 @@ from export.quiet import quiet
 from export.triton_config import as_text, configs
 from pipelines import protocol
 from pipelines.load import load_spec
-from pipelines.protocol import Delta, Output, Parameter, Refusal
+from pipelines.protocol import ConfigOverride, Output, Parameter, Refusal
 from server.releases.config_override import with_override
 from tests.integration import red_finders
 from tests.integration.triton import Answer, Triton, bare, begin, infer, infer_together
@@ -104,7 +104,7 @@ def _lay_out(repository: Path) -> list[str]:
     for name in models:
         config = found[name]
         if name == MODEL:
-            config = with_override(config, {Delta.ARTEFACTS: json.dumps(artefacts)}, None)
+            config = with_override(config, {ConfigOverride.ARTEFACTS: json.dumps(artefacts)}, None)
         if name != PIPELINE:
             config.instance_group[0].count = 1
             config.dynamic_batching.max_queue_delay_microseconds = GATHERING_US

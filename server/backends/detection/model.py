@@ -20,7 +20,7 @@ from inference.errors import RefusedError
 from inference.resize import Geometry
 from inference.rules import DetectionRules
 from pipelines import protocol
-from pipelines.protocol import Delta, Detected, DetectorOutput, Parameter
+from pipelines.protocol import ConfigOverride, Detected, DetectorOutput, Parameter
 from server.backends.config import parameters_of, spec_of
 from server.backends.failure import Failure, Response, refused, unexpected
 from server.backends.members import (
@@ -50,7 +50,7 @@ class TritonPythonModel:
             bounds=self._rules.bounds,
             flags=flags if self._rules.masks else flags[:1],
         )
-        self._release = (given.get(Delta.RELEASE) or spec["release"]).encode()
+        self._release = (given.get(ConfigOverride.RELEASE) or spec["release"]).encode()
         self._models = models_of(spec)
         without = set() if self._rules.masks else {DetectorOutput.MASKS}
         self._outputs = [name for name in DetectorOutput if name not in without]

@@ -23,7 +23,7 @@ from inference.decision import Decisions, decide
 from inference.errors import RefusedError
 from inference.rules import DecisionRules
 from pipelines import protocol
-from pipelines.protocol import Delta, Output
+from pipelines.protocol import ConfigOverride, Output
 from server.backends.affinity import pin_to_own_core
 from server.backends.config import parameters_of, spec_of
 from server.backends.failure import Failure, Response, refused, unexpected
@@ -63,7 +63,7 @@ class TritonPythonModel:
             bounds=self._rules.bounds,
             top_k=None if self._rules.bounds else len(self._rules.classes),
         )
-        self._release = (given.get(Delta.RELEASE) or spec["release"]).encode()
+        self._release = (given.get(ConfigOverride.RELEASE) or spec["release"]).encode()
         self._models = models_of(spec)
         self._batched = config["max_batch_size"] > 0
         self._run: CallRunner = run_in_triton
@@ -75,7 +75,7 @@ class TritonPythonModel:
 
             processes = sum(group["count"] for group in config["instance_group"])
             folder = Path(args["model_repository"])
-            artefacts = json.loads(given[Delta.ARTEFACTS])
+            artefacts = json.loads(given[ConfigOverride.ARTEFACTS])
             members = LocalMembers(spec, folder, artefacts, processes, SiblingLoad().idle)
             decode, self._run = LocalDecoder(spec), members.run
             self._read = lambda request: decode(tensor(request, protocol.ENCODED_IMAGE))

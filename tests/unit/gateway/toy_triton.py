@@ -12,7 +12,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from pipelines.load import load_spec
-from pipelines.protocol import PIPELINE_PARAMETER, Delta, Output
+from pipelines.protocol import PIPELINE_PARAMETER, ConfigOverride, Output
 from pipelines.spec import PipelineSpec
 from tests.unit.gateway.toy_answers import Tensor, answer_of, elements, encoded
 
@@ -109,8 +109,8 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             response.config.ensemble_scheduling.step.add(model_name="x")
             parameters = response.config.parameters
             parameters[PIPELINE_PARAMETER].string_value = self.spec.model_dump_json()
-            parameters[Delta.ARTEFACTS].string_value = json.dumps(artefacts_of(self.spec))
-            parameters[Delta.RELEASE].string_value = release_of(self.spec)
+            parameters[ConfigOverride.ARTEFACTS].string_value = json.dumps(artefacts_of(self.spec))
+            parameters[ConfigOverride.RELEASE].string_value = release_of(self.spec)
         return response
 
     async def ModelMetadata(self, request, _context):  # noqa: N802

@@ -1,9 +1,9 @@
-"""A live config less the delta is the committed one; what Triton fills in was seen in 2.51."""
+"""A live config less the override is the committed one; what Triton fills in was seen in 2.51."""
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from pipelines.protocol import Delta
+from pipelines.protocol import ConfigOverride
 from server.releases.config_override import with_override, without_defaults, without_override
 
 MEMBER = """
@@ -31,7 +31,9 @@ def parsed(text: str) -> pb.ModelConfig:
 
 
 def live_member() -> pb.ModelConfig:
-    sent = with_override(parsed(MEMBER), {Delta.SHA256: "ab", Delta.GENERATION: "2"}, version=4)
+    sent = with_override(
+        parsed(MEMBER), {ConfigOverride.SHA256: "ab", ConfigOverride.GENERATION: "2"}, version=4
+    )
     live = pb.ModelConfig()
     live.CopyFrom(sent)
     live.MergeFrom(parsed(FILLED_IN))
@@ -41,20 +43,24 @@ def live_member() -> pb.ModelConfig:
     return live
 
 
-def test_what_is_loaded_is_the_file_and_the_delta():
-    sent = with_override(parsed(MEMBER), {Delta.SHA256: "ab", Delta.GENERATION: "2"}, version=4)
+def test_what_is_loaded_is_the_file_and_the_override():
+    sent = with_override(
+        parsed(MEMBER), {ConfigOverride.SHA256: "ab", ConfigOverride.GENERATION: "2"}, version=4
+    )
     assert list(sent.version_policy.specific.versions) == [4]
     assert sent.parameters["sha256"].string_value == "ab"
     assert sent.parameters["intra_op_thread_count"].string_value == "1"
 
 
-def test_a_live_config_less_the_delta_is_the_file():
+def test_a_live_config_less_the_override_is_the_file():
     assert without_override(live_member(), parsed(MEMBER)) == parsed(MEMBER)
 
 
 def test_an_ensemble_keeps_its_scheduling_and_its_own_parameters():
     committed = parsed(ENSEMBLE)
-    sent = with_override(committed, {Delta.RELEASE: "1-abc", Delta.ARTEFACTS: "{}"}, version=None)
+    sent = with_override(
+        committed, {ConfigOverride.RELEASE: "1-abc", ConfigOverride.ARTEFACTS: "{}"}, version=None
+    )
     live = pb.ModelConfig()
     live.CopyFrom(sent)
     live.version_policy.latest.num_versions = 1

@@ -83,7 +83,7 @@ def test_another_release_is_served_when_it_is_named(repository, model):
     assert artefacts.verify(repository, SPEC).release == before.release
 
 
-def test_the_delta_pins_versions_and_names_what_is_served(repository):
+def test_the_override_pins_versions_and_names_what_is_served(repository):
     release = artefacts.verify(repository, SPEC)
     sha = {member: release.release.artefact_sha256(member) for member in MEMBERS}
     member = release.loadable(protocol.member_model(SPEC.name, MEMBERS[0]), generation=3)
