@@ -78,6 +78,7 @@ def on_gpu(place: Scratch, spec: PipelineSpec) -> None:
             group.kind = pb.ModelInstanceGroup.KIND_GPU
             group.gpus[:] = [0]
         path.write_text(text_format.MessageToString(config, as_utf8=True), "utf-8")
+    place.release(spec.name)
 
 
 def _as_it_is(_facts: dict[str, Any]) -> None:

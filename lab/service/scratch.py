@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from export import releases
 from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.load import FOLDER, load_definition
+from pipelines.profile import DEFAULT_PROFILE
+from pipelines.release import Release, ReleaseError
 
 Edit = Callable[[dict[str, Any]], None]
 """Changes the content of a pipeline's YAML in place."""
@@ -49,19 +52,29 @@ class Scratch:
             SpecError: the YAML says what it may not.
         """
         whole = load_definition(pipeline, self.specs)
-        repository = ModelRepository(self.repository)
-        repository.write_configs(whole, f"specs/{pipeline}.yaml")
-        releases.make(whole, repository)
+        ModelRepository(self.repository).write_configs(whole, f"specs/{pipeline}.yaml")
+        self.release(pipeline)
+
+    def release(self, pipeline: str) -> None:
+        """Makes the releases of what is there now, after a change of configs."""
+        releases.make(load_definition(pipeline, self.specs), ModelRepository(self.repository))
 
     def artefacts(self, pipeline: str, repository: Path) -> None:
-        """Takes the versions of a pipeline's members over from another repository.
+        """Takes over the version of each member that serves in another repository.
 
-        As hard links where it can: they take no space, and stay if the originals go.
+        Of a member that no release there names, all versions. As hard links where it can: they
+        take no space, and stay if the originals go.
         """
-        for member in load_definition(pipeline, self.specs).members:
+        definition = load_definition(pipeline, self.specs)
+        serving: dict[str, int] = {}
+        for profile in [*definition.profiles, DEFAULT_PROFILE]:
+            with suppress(ReleaseError):
+                release = Release.current(pipeline, profile, repository)
+                serving |= {name: member.version for name, member in release.members.items()}
+        for member in definition.members:
             model = protocol.member_model(pipeline, member)
             shutil.rmtree(self.repository / model, ignore_errors=True)
-            for version in (repository / model).glob("[0-9]*"):
+            for version in (repository / model).glob(str(serving.get(member, "[0-9]*"))):
                 target = self.repository / model / version.name
                 shutil.copytree(version, target, copy_function=_link)
 
