@@ -7,8 +7,9 @@ from pathlib import Path
 from lab.bench.plan import Member, Plan
 from lab.errors import LabError
 from pipelines.enums import Decoding
-from pipelines.load import SpecError, load_spec
-from pipelines.protocol import DEFAULT_PIPELINE, member_model
+from pipelines.protocol import DEFAULT_PIPELINE
+from pipelines.release import Release, ReleaseError
+from pipelines.release_files import version_folder
 
 PIPELINE = DEFAULT_PIPELINE
 
@@ -30,22 +31,27 @@ class Workload:
     its end, when the last ones are answered and cores rest already, would count for too much."""
 
     def plan(self, repository: Path, decoding: Decoding) -> Plan:
-        """Its newest files in a model repository, and the pipeline's weights.
+        """The files and weights of the release that serves it in a model repository.
 
         Raises:
-            LabError: a file or the profile is not there.
+            LabError: no profile or no release serves it.
         """
         if decoding not in self.profiles:
             raise LabError(f"{self.name}: no profile serves it that decodes by `{decoding}`")
+        profile = self.profiles[decoding]
         try:
-            spec = load_spec(PIPELINE, profile=self.profiles[decoding])
-        except SpecError as error:
-            raise LabError(str(error)) from None
+            release = Release.current(PIPELINE, profile, repository)
+        except ReleaseError as error:
+            raise LabError(
+                f"{error}\nWithout weights: python -m demo {PIPELINE} --profile {profile}"
+            ) from None
+        spec = release.spec
         weights = {name: member.weight for name, member in spec.members.items() if member.weight}
         asked = {self.alone: 1.0} if self.alone else weights
         return Plan(
             members=tuple(
-                Member(str(_newest(repository, name)), weight) for name, weight in asked.items()
+                Member(str(repository / _artefact(release, name)), weight)
+                for name, weight in asked.items()
             ),
             spec=spec.model_dump(mode="json"),
         )
@@ -74,9 +80,7 @@ def measure_of(name: str, asked: Collection[str]) -> str:
     return against if against is not None and against in asked else name
 
 
-def _newest(repository: Path, member: str) -> Path:
-    folder = repository / member_model(PIPELINE, member)
-    versions = [path for path in folder.glob("*/model.onnx") if path.parent.name.isdecimal()]
-    if not versions:
-        raise LabError(f"{folder} has no ONNX file: run `make demo` first")
-    return max(versions, key=lambda path: int(path.parent.name))
+def _artefact(release: Release, member: str) -> Path:
+    version = release.members[member].version
+    filename = release.spec.members[member].format.filename
+    return version_folder(PIPELINE, member, version) / filename

@@ -1,24 +1,38 @@
 import pytest
 from PIL import Image
 
+from export.repository import ModelRepository
 from inference.rules import DecodeRules
 from lab.bench.workload import WORKLOADS
 from lab.errors import LabError
 from pipelines.enums import Decoding
+from pipelines.load import load_definition, load_spec
+from tests.unit.server.releases import artefacts
+
+VGG16 = "oral_cancer_vgg16/{}/model.onnx"
+REGNET = "oral_cancer_regnet_onnx/1/model.onnx"
 
 
-def put(repository, member, version):
-    folder = repository / f"oral_cancer_{member}" / str(version)
-    folder.mkdir(parents=True)
-    (folder / "model.onnx").touch()
-    return str(folder / "model.onnx")
+@pytest.fixture
+def repository(tmp_path):
+    """A release of version 2 of one member, of which a third was made since."""
+    ModelRepository(tmp_path).write_configs(load_definition("oral_cancer"), "a test")
+    for profile in ("onnx", "onnx_fast"):
+        spec = load_spec("oral_cancer", profile=profile)
+        if profile == "onnx":
+            artefacts.write_version(tmp_path, spec, "vgg16", version=2)
+            artefacts.write_version(tmp_path, spec, "regnet_onnx")
+        artefacts.write_release(tmp_path, spec)
+    artefacts.write_version(tmp_path, spec, "vgg16", version=3)
+    return tmp_path
 
 
-def test_the_newest_versions_are_served_with_the_pipelines_weights(tmp_path):
-    put(tmp_path, "vgg16", 9)
-    vgg16, regnet = put(tmp_path, "vgg16", 10), put(tmp_path, "regnet_onnx", 1)
-    plan = WORKLOADS["heavy"].plan(tmp_path, Decoding.EXACT)
-    assert {member.path: member.weight for member in plan.members} == {vgg16: 0.4, regnet: 0.6}
+def test_the_released_versions_are_served_with_the_pipelines_weights(repository):
+    plan = WORKLOADS["heavy"].plan(repository, Decoding.EXACT)
+    assert {member.path: member.weight for member in plan.members} == {
+        str(repository / VGG16.format(2)): 0.4,
+        str(repository / REGNET): 0.6,
+    }
     rules = DecodeRules.from_spec(plan.spec)
     assert plan.spec["classes"] == ["healthy", "cancer"]
     assert rules.reserve is None
@@ -29,14 +43,13 @@ def test_the_newest_versions_are_served_with_the_pipelines_weights(tmp_path):
     )
 
 
-def test_one_member_alone_decides_alone(tmp_path):
-    regnet = put(tmp_path, "regnet_onnx", 1)
-    plan = WORKLOADS["light"].plan(tmp_path, Decoding.FAST)
+def test_one_member_alone_decides_alone(repository):
+    plan = WORKLOADS["light"].plan(repository, Decoding.FAST)
     (member,) = plan.members
     assert DecodeRules.from_spec(plan.spec).reserve is not None
-    assert (member.path, member.weight) == (regnet, 1.0)
+    assert (member.path, member.weight) == (str(repository / REGNET), 1.0)
 
 
-def test_a_missing_file_is_named_with_the_remedy(tmp_path):
-    with pytest.raises(LabError, match=r"oral_cancer_vgg16 has no ONNX file: run `make demo"):
+def test_without_a_release_the_remedy_is_named(tmp_path):
+    with pytest.raises(LabError, match=r"no release: .*\n.*python -m demo oral_cancer"):
         WORKLOADS["heavy"].plan(tmp_path, Decoding.EXACT)
