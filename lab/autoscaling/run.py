@@ -26,7 +26,7 @@ from lab.autoscaling.record import Drained, Moment, Record, median, p95
 from lab.errors import LabError
 from lab.load.http_connections import HttpConnections
 from lab.load.open_loop import OpenLoop
-from lab.overload.calls import Call, Questions
+from lab.overload.calls import Call, ComparedRequests
 from lab.service.gateway import Gateway
 from lab.service.scratch import Scratch
 from loadtest import arrivals
@@ -120,9 +120,9 @@ async def _simulate(plan: Plan, say: Say) -> Record:
 async def _load(gateway: Gateway, control: Control, record: Record, say: Say) -> None:
     target = Target(gateway.url, "", pipeline.PIPELINE)
     async with HttpConnections(gateway.url, {}) as connections:
-        questions = Questions(connections, target, [_photo()])
-        await questions.learn()
-        flood = OpenLoop(questions.call)
+        requests = ComparedRequests(connections, target, [_photo()])
+        await requests.learn()
+        flood = OpenLoop(requests.call)
         watching = asyncio.create_task(control.run())
         pouring = asyncio.create_task(_pour(flood, record, say))
         try:

@@ -36,7 +36,7 @@ class Call:
         return self.ended - self.intended
 
 
-class Questions:
+class ComparedRequests:
     """Asks about one photo after another, and compares the answers."""
 
     def __init__(

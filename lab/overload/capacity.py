@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.load.open_loop import OpenLoop
-from lab.overload.calls import Questions
+from lab.overload.calls import ComparedRequests
 from lab.overload.resources import Resources
 from loadtest import arrivals
 from loadtest.study import End
@@ -34,7 +34,7 @@ class Step:
 
 
 async def step_up(
-    questions: Questions,
+    requests: ComparedRequests,
     resources: Resources | None,
     one_at_a_time: float,
     seconds: float,
@@ -43,7 +43,7 @@ async def step_up(
     """Lets more and more arrive, until more brings nothing.
 
     Args:
-        questions: What is asked.
+        requests: What is asked.
         resources: The service's processes, if they are known.
         one_at_a_time: Requests a second of one caller who waits for each answer.
         seconds: How long each step lasts; then its last answers are waited for.
@@ -52,7 +52,7 @@ async def step_up(
     rate, best, fruitless = _FIRST_STEP * one_at_a_time, 0.0, 0
     steps: list[Step] = []
     for _ in range(_MOST_STEPS):
-        step = await _step(questions, resources, rate, seconds)
+        step = await _step(requests, resources, rate, seconds)
         steps.append(step)
         say(f"step: {step.offered:.1f}/s arrive, {step.goodput:.1f}/s are answered")
         fruitless = 0 if step.goodput > best * _GAIN else fruitless + 1
@@ -64,9 +64,9 @@ async def step_up(
 
 
 async def _step(
-    questions: Questions, resources: Resources | None, rate: float, seconds: float
+    requests: ComparedRequests, resources: Resources | None, rate: float, seconds: float
 ) -> Step:
-    flood, start = OpenLoop(questions.call), time.perf_counter()
+    flood, start = OpenLoop(requests.call), time.perf_counter()
     busy = resources.look().busy if resources else 0.0
     await flood.run(arrivals.constant(rate), seconds)
     await flood.drain()

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lab.load.open_loop import OpenLoop
-from lab.overload.calls import Call, Questions
+from lab.overload.calls import Call, ComparedRequests
 from lab.overload.capacity import Say, Step, step_up
 from lab.overload.resources import Resources, Sample
 from loadtest import arrivals
@@ -52,7 +52,11 @@ class Record:
 
 
 async def experiment(
-    questions: Questions, resources: Resources | None, seconds: float, step_seconds: float, say: Say
+    requests: ComparedRequests,
+    resources: Resources | None,
+    seconds: float,
+    step_seconds: float,
+    say: Say,
 ) -> Record:
     """Runs all of it.
 
@@ -60,21 +64,21 @@ async def experiment(
         LoadtestError: the unloaded service gives no right answer.
     """
     record = Record()
-    await questions.learn()
-    record.unloaded = [(await questions.call()).seconds for _ in range(_UNLOADED_ASKS)]
+    await requests.learn()
+    record.unloaded = [(await requests.call()).seconds for _ in range(_UNLOADED_ASKS)]
     one_at_a_time = 1 / statistics.median(record.unloaded)
-    record.steps = await step_up(questions, resources, one_at_a_time, step_seconds, say)
+    record.steps = await step_up(requests, resources, one_at_a_time, step_seconds, say)
     record.offered = FACTOR * record.peak
     say(f"overload: {record.offered:.1f}/s for {seconds:g} s")
-    watches = [asyncio.create_task(_poll(questions, record.ready))]
+    watches = [asyncio.create_task(_poll(requests, record.ready))]
     if resources:
         resources.samples = record.samples
         watches.append(asyncio.create_task(resources.watch()))
-    flood = OpenLoop(questions.call)
+    flood = OpenLoop(requests.call)
     record.started = time.perf_counter()
     await flood.run(arrivals.constant(record.offered), seconds)
     record.stopped = time.perf_counter()
-    record.recovery = await _recover(questions, statistics.median(record.unloaded))
+    record.recovery = await _recover(requests, statistics.median(record.unloaded))
     await flood.drain()
     for watch in watches:
         watch.cancel()
@@ -84,18 +88,18 @@ async def experiment(
     return record
 
 
-async def _poll(questions: Questions, polls: list[tuple[float, bool]]) -> None:
+async def _poll(requests: ComparedRequests, polls: list[tuple[float, bool]]) -> None:
     while True:
-        polls.append((time.perf_counter(), await questions.ready()))
+        polls.append((time.perf_counter(), await requests.ready()))
         await asyncio.sleep(1)
 
 
-async def _recover(questions: Questions, unloaded: float) -> list[Call]:
+async def _recover(requests: ComparedRequests, unloaded: float) -> list[Call]:
     """Asks one at a time until the last five are fast, or for three minutes."""
     calls: list[Call] = []
     give_up = time.perf_counter() + _RECOVERY_SECONDS
     while not settled(calls[-SETTLED_ASKS:], unloaded) and time.perf_counter() < give_up:
-        calls.append(await questions.call())
+        calls.append(await requests.call())
         if calls[-1].end is not End.ANSWERED:
             await asyncio.sleep(_REFUSED_PAUSE)
     return calls

@@ -11,7 +11,7 @@ from rich.table import Table
 from lab.load.http_connections import HttpConnections
 from lab.markdown import replace_section
 from lab.overload import report
-from lab.overload.calls import Questions
+from lab.overload.calls import ComparedRequests
 from lab.overload.experiment import Record, experiment
 from lab.overload.figures import figures_of
 from lab.overload.plot import plot
@@ -60,9 +60,9 @@ def overload(
 
     async def run() -> Record:
         async with HttpConnections(target.url, target.headers) as connections:
-            questions = Questions(connections, target, read_photos(photos))
+            requests = ComparedRequests(connections, target, read_photos(photos))
             resources = Resources(service) if service else None
-            return await experiment(questions, resources, seconds, step_seconds, say)
+            return await experiment(requests, resources, seconds, step_seconds, say)
 
     def say(text: str) -> None:
         console.print(f"overload: {text}", markup=False)

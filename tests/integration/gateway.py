@@ -15,7 +15,7 @@ class Client(httpx.Client):
     """Asks over HTTP; knows the gateway's process and where it answers over gRPC."""
 
     process: subprocess.Popen
-    door: str
+    gateway_address: str
 
 
 @contextlib.contextmanager
@@ -27,5 +27,5 @@ def gateway(triton_grpc: int, **settings: str) -> Iterator[Client]:
         Client(base_url=running.url, timeout=60) as client,
     ):
         client.process = running.tree.process
-        client.door = f"127.0.0.1:{running.ports.gateway_grpc_port}"
+        client.gateway_address = f"127.0.0.1:{running.ports.gateway_grpc_port}"
         yield client

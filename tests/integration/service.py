@@ -35,7 +35,7 @@ class Service(service.Service):
         return self.tree.process
 
     @property
-    def door(self) -> str:
+    def gateway_address(self) -> str:
         """The gateway's gRPC."""
         return f"127.0.0.1:{self.gateway_grpc}"
 

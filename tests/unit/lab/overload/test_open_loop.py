@@ -10,7 +10,7 @@ import pytest
 
 from lab.load.http_connections import HttpConnections
 from lab.load.open_loop import OpenLoop
-from lab.overload.calls import Questions
+from lab.overload.calls import ComparedRequests
 from loadtest import arrivals
 from loadtest.photos import Photo
 from loadtest.study import End
@@ -36,9 +36,9 @@ def flood(toy, count, rate):
     async def run():
         target = Target(toy.url, "", PIPELINE)
         async with HttpConnections(toy.url, {}) as connections:
-            questions = Questions(connections, target, PHOTOS)
-            await questions.learn()
-            poured = OpenLoop(questions.call)
+            requests = ComparedRequests(connections, target, PHOTOS)
+            await requests.learn()
+            poured = OpenLoop(requests.call)
             await poured.run(itertools.repeat(1 / rate, count - 1), 1e9)
             await poured.drain()
             return poured.calls
@@ -84,9 +84,9 @@ def test_refusals_failures_and_wrong_answers_are_told_apart(toy):
 def test_a_sender_who_is_late_catches_up(toy):
     async def run():
         async with HttpConnections(toy.url, {}) as connections:
-            questions = Questions(connections, Target(toy.url, "", PIPELINE), PHOTOS)
-            await questions.learn()
-            poured = OpenLoop(questions.call)
+            requests = ComparedRequests(connections, Target(toy.url, "", PIPELINE), PHOTOS)
+            await requests.learn()
+            poured = OpenLoop(requests.call)
             task = asyncio.create_task(poured.run(itertools.repeat(0.01, 19), 1e9))
             await asyncio.sleep(0)
             time.sleep(0.15)  # noqa: ASYNC251 - the event loop is held up on purpose

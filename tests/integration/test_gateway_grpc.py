@@ -23,9 +23,9 @@ LATE, BUSY = "StatusCode.DEADLINE_EXCEEDED", "StatusCode.RESOURCE_EXHAUSTED"
 
 
 @pytest.fixture
-def door(service):
+def gateway_grpc(service):
     service.wait_ready()
-    with grpcclient.InferenceServerClient(service.door) as client:
+    with grpcclient.InferenceServerClient(service.gateway_address) as client:
         yield client
 
 
@@ -45,10 +45,13 @@ def refusal(
     return None
 
 
-def test_the_answer_is_that_of_triton_and_of_http(oral_cancer, service, door, http):
+def test_the_answer_is_that_of_triton_and_of_http(oral_cancer, service, gateway_grpc, http):
     with grpcclient.InferenceServerClient(service.grpc) as triton:
         for file, expected in zip(oral_cancer.files[:12], oral_cancer.opinions, strict=False):
-            ours, theirs = infer(door, "oral_cancer", file), infer(triton, "oral_cancer", file)
+            ours, theirs = (
+                infer(gateway_grpc, "oral_cancer", file),
+                infer(triton, "oral_cancer", file),
+            )
             assert ours.keys() == theirs.keys()
             for name, tensor in theirs.items():
                 np.testing.assert_array_equal(ours[name], tensor)
@@ -59,17 +62,17 @@ def test_the_answer_is_that_of_triton_and_of_http(oral_cancer, service, door, ht
             assert answer["release"] == ours[Output.RELEASE][0, 0].decode()
 
 
-def test_a_batch_is_answered_in_its_order(oral_cancer, door):
+def test_a_batch_is_answered_in_its_order(oral_cancer, gateway_grpc):
     files, opinions = oral_cancer.files[:16], oral_cancer.opinions[:16]
-    answer = infer(door, "oral_cancer", *files)
+    answer = infer(gateway_grpc, "oral_cancer", *files)
     expected = [opinion.probabilities for opinion in opinions]
     np.testing.assert_allclose(answer[Output.PROBABILITIES], expected, atol=TOLERANCE)
 
 
-def test_many_at_once_are_all_answered_right(oral_cancer, door):
+def test_many_at_once_are_all_answered_right(oral_cancer, gateway_grpc):
     chosen = [index % len(oral_cancer.files) for index in range(64)]
     answers = infer_together(
-        door, "oral_cancer", [(oral_cancer.files[index], {}) for index in chosen]
+        gateway_grpc, "oral_cancer", [(oral_cancer.files[index], {}) for index in chosen]
     )
     for index, answer in zip(chosen, answers, strict=True):
         assert not isinstance(answer, Exception), answer
@@ -78,22 +81,22 @@ def test_many_at_once_are_all_answered_right(oral_cancer, door):
         np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
-def test_parameters_and_metadata_are_tritons(oral_cancer, service, door):
+def test_parameters_and_metadata_are_tritons(oral_cancer, service, gateway_grpc):
     bounds = oral_cancer.spec.threshold
     asked = {"threshold": bounds.minimum}
-    answer = infer(door, "oral_cancer", oral_cancer.files[0], parameters=asked)
+    answer = infer(gateway_grpc, "oral_cancer", oral_cancer.files[0], parameters=asked)
     assert answer[Output.THRESHOLD][0, 0] == pytest.approx(bounds.minimum)
     with grpcclient.InferenceServerClient(service.grpc) as triton:
         described = triton.get_model_metadata("oral_cancer")
-    assert door.get_model_metadata("oral_cancer") == described
-    assert door.is_model_ready("oral_cancer")
+    assert gateway_grpc.get_model_metadata("oral_cancer") == described
+    assert gateway_grpc.is_model_ready("oral_cancer")
 
 
 def test_the_asynchronous_client_works_too(oral_cancer, service):
     service.wait_ready()
 
     async def ask() -> list[np.ndarray]:
-        async with aioclient.InferenceServerClient(service.door) as client:
+        async with aioclient.InferenceServerClient(service.gateway_address) as client:
             assert await client.is_server_ready()
             calls = (client.infer("oral_cancer", image(file)) for file in oral_cancer.files[:8])
             return [answer.as_numpy("probabilities")[0] for answer in await asyncio.gather(*calls)]
@@ -111,36 +114,38 @@ def test_the_asynchronous_client_works_too(oral_cancer, service):
         ([b""], "[image_empty] image: it has no bytes"),
     ],
 )
-def test_a_bad_image_is_refused_with_its_code(oral_cancer, door, files, message):
+def test_a_bad_image_is_refused_with_its_code(oral_cancer, gateway_grpc, files, message):
     with pytest.raises(InferenceServerException) as caught:
         infer(
-            door, "oral_cancer", *(oral_cancer.files[0] if file is None else file for file in files)
+            gateway_grpc,
+            "oral_cancer",
+            *(oral_cancer.files[0] if file is None else file for file in files),
         )
     assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
     assert caught.value.message().startswith(message)
 
 
 @pytest.mark.parametrize("value", ["2", 2, 2.0, True, "nan"])
-def test_a_parameter_out_of_bounds_is_refused(oral_cancer, door, value):
+def test_a_parameter_out_of_bounds_is_refused(oral_cancer, gateway_grpc, value):
     with pytest.raises(InferenceServerException, match="parameter_invalid"):
-        infer(door, "oral_cancer", oral_cancer.files[0], parameters={"threshold": value})
+        infer(gateway_grpc, "oral_cancer", oral_cancer.files[0], parameters={"threshold": value})
 
 
-def test_members_and_the_model_control_cannot_be_reached(oral_cancer, door):
+def test_members_and_the_model_control_cannot_be_reached(oral_cancer, gateway_grpc):
     for call in (
-        lambda: infer(door, "oral_cancer_vgg16", oral_cancer.files[0]),
-        lambda: door.unload_model("oral_cancer"),
-        lambda: door.get_model_config("oral_cancer"),
-        lambda: door.register_system_shared_memory("region", "/region", 8),
-        door.get_model_repository_index,
+        lambda: infer(gateway_grpc, "oral_cancer_vgg16", oral_cancer.files[0]),
+        lambda: gateway_grpc.unload_model("oral_cancer"),
+        lambda: gateway_grpc.get_model_config("oral_cancer"),
+        lambda: gateway_grpc.register_system_shared_memory("region", "/region", 8),
+        gateway_grpc.get_model_repository_index,
     ):
         with pytest.raises(InferenceServerException) as caught:
             call()
         assert caught.value.status() in {"StatusCode.NOT_FOUND", "StatusCode.UNIMPLEMENTED"}
-    assert door.is_model_ready("oral_cancer")
+    assert gateway_grpc.is_model_ready("oral_cancer")
 
 
-def test_callers_who_cancel_and_deadlines_that_pass_harm_nobody(oral_cancer, service, door):
+def test_callers_who_cancel_and_deadlines_that_pass_harm_nobody(oral_cancer, service, gateway_grpc):
     # Cancelled inferences crash this Triton within some hundreds; the gateway cancels none.
     before = service.metrics(service.server_metrics)
     problems: list[InferenceServerException] = []
@@ -149,7 +154,7 @@ def test_callers_who_cancel_and_deadlines_that_pass_harm_nobody(oral_cancer, ser
         rng = random.Random(seed)
         for _ in range(6):
             # A connection of its own that ends: this is what the crash needs.
-            with grpcclient.InferenceServerClient(service.door) as client:
+            with grpcclient.InferenceServerClient(service.gateway_address) as client:
                 for _ in range(10):
                     file = rng.choice(oral_cancer.files)
                     call = client.async_infer("oral_cancer", image(file), lambda **_: None)
@@ -159,7 +164,7 @@ def test_callers_who_cancel_and_deadlines_that_pass_harm_nobody(oral_cancer, ser
     def be_late(seed: int) -> None:
         rng = random.Random(seed)
         for _ in range(6):
-            with grpcclient.InferenceServerClient(service.door) as client:
+            with grpcclient.InferenceServerClient(service.gateway_address) as client:
                 for _ in range(10):
                     file = rng.choice(oral_cancer.files)
                     error = refusal(client, file, client_timeout=0.05)
@@ -174,13 +179,13 @@ def test_callers_who_cancel_and_deadlines_that_pass_harm_nobody(oral_cancer, ser
         caller.join()
     assert not problems
     give_up = time.monotonic() + 60
-    while error := refusal(door, oral_cancer.files[0]):
+    while error := refusal(gateway_grpc, oral_cancer.files[0]):
         # What they left behind is still worked on, and holds its places.
         assert error.status() == BUSY
         assert time.monotonic() < give_up, "the places of callers who are gone are never free"
         time.sleep(0.2)
     for file, expected in zip(oral_cancer.files[:8], oral_cancer.opinions, strict=False):
-        found = infer(door, "oral_cancer", file)[Output.PROBABILITIES][0]
+        found = infer(gateway_grpc, "oral_cancer", file)[Output.PROBABILITIES][0]
         np.testing.assert_allclose(found, expected.probabilities, atol=TOLERANCE)
     after = service.metrics(service.server_metrics)
     assert after["server_restarts_total"] == before["server_restarts_total"]
@@ -192,7 +197,7 @@ def test_a_key_goes_along_as_a_header(oral_cancer, service, tmp_path):
     keys.write_text(f"clinic:{hashlib.sha256(b'secret').hexdigest()}\n")
     with (
         gateway(service.triton_grpc, GATEWAY_API_KEYS_FILE=str(keys)) as alone,
-        grpcclient.InferenceServerClient(alone.door) as client,
+        grpcclient.InferenceServerClient(alone.gateway_address) as client,
     ):
         wait_ready(client)
         file = image(oral_cancer.files[0])
@@ -209,7 +214,7 @@ def test_a_stop_lets_calls_in_flight_finish(oral_cancer, service):
     answers: list[object] = []
     with (
         gateway(service.triton_grpc) as alone,
-        grpcclient.InferenceServerClient(alone.door) as client,
+        grpcclient.InferenceServerClient(alone.gateway_address) as client,
     ):
         wait_ready(client)
         for file in oral_cancer.files[:6]:
