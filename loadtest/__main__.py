@@ -1,6 +1,7 @@
 """`python -m loadtest run`: runs the users of `locustfile.py` against a running service."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,7 @@ def run(  # noqa: PLR0917 - typer's options
 def _wait(command: list[str], api_key: str) -> int:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "LOADTEST_API_KEY": api_key}
     process = subprocess.Popen(command, env=environment)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while True:
         try:
             return process.wait()

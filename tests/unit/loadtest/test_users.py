@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 import yaml
 
@@ -101,6 +102,21 @@ def test_ctrl_c_lets_what_is_under_way_end_and_judges(toy, load, tmp_path):
     assert "Traceback" not in errors
     user = load.summary()["users"]["integration_engine"]
     assert (user["begun"], user["lost_studies"]) == (user["answered"], 0)
+
+
+def test_a_load_that_is_terminated_leaves_nothing_running(toy, load, tmp_path):
+    toy.after = LEARNT
+    with load.start("IntegrationEngine", budgets=generous(tmp_path), seconds=600) as process:
+        give_up = time.monotonic() + 60
+        while toy.asked < LEARNT + 3:
+            assert time.monotonic() < give_up, "no user sent anything"
+            time.sleep(0.05)
+        below = psutil.Process(process.pid).children(recursive=True)
+        assert below
+        process.terminate()
+        process.communicate(timeout=60)
+        _, alive = psutil.wait_procs(below, timeout=10)
+    assert not alive
 
 
 @pytest.mark.parametrize("command", [(*COMMAND, "run"), (sys.executable, "-m", "lab.overload")])
