@@ -2,7 +2,7 @@
 SHELL := /bin/bash -o pipefail
 BIN := .venv/bin
 PYTHON ?= python3.11
-# What `make serve` serves and `make demo` makes weights for, comma-separated, or `all`.
+# What `make serve` serves and `make demo` exports demo weights of, comma-separated, or `all`.
 PIPELINES ?= oral_cancer
 # How: a profile of the pipelines' YAML, e.g. int8; those that have none of the name by default.
 PROFILE ?= default
@@ -56,13 +56,13 @@ setup: ## Installs what serving needs into .venv, once; GROUPS="serve evaluation
 	rm -f .venv/.stamp-*; touch $$(printf '$(STAMP)%s ' $$groups)
 
 .PHONY: demo
-demo: setup ## Makes and exports demo weights of PIPELINES where there are none (they mean nothing clinically)
-	@$(BIN)/python -m export "$(PIPELINES)" --profile "$(PROFILE)" --demo --if-missing
+demo: setup ## Exports demo weights of PIPELINES where there are none (they mean nothing clinically)
+	@$(BIN)/python -m demo "$(PIPELINES)" --profile "$(PROFILE)" --if-missing
 
 .PHONY: serve
-serve: setup ## Serves PIPELINES on http://127.0.0.1:8080; makes demo weights first where there are none
+serve: setup ## Serves PIPELINES on http://127.0.0.1:8080; exports demo weights first where there are none
 	@# What has no weights all the same is named below, and the others are served.
-	-@$(BIN)/python -m export "$(PIPELINES)" --profile "$(PROFILE)" --demo --if-missing
+	-@$(BIN)/python -m demo "$(PIPELINES)" --profile "$(PROFILE)" --if-missing
 	@exec $(BIN)/python -m server --gateway --pipelines "$(PIPELINES)" --profile "$(PROFILE)"
 
 .PHONY: configs
@@ -92,12 +92,12 @@ test-quick: setup $(OLDEST_RUNTIME) ## The tests that need no running service
 
 .PHONY: image-check
 image-check: setup ## Builds the gateway's image and tries it before a real Triton (needs podman, buildah, runc, debootstrap and root); IMAGE=NAME tries another one
-	@$(BIN)/python -m export oral_cancer --demo --if-missing
+	@$(BIN)/python -m demo oral_cancer --if-missing
 	@$(BIN)/python -m lab.images.smoke $(if $(IMAGE),--image "$(IMAGE)")
 
 .PHONY: k8s-check
 k8s-check: setup $(CHECKOV) ## Checks manifests, rules, dashboards and Dockerfiles without a cluster (a minute); needs kubectl
-	@$(BIN)/python -m export oral_cancer --demo --if-missing
+	@$(BIN)/python -m demo oral_cancer --if-missing
 	@$(BIN)/python -m lab.service -- $(BIN)/python -m k8s.checks
 
 .PHONY: k8s-test
@@ -105,41 +105,45 @@ k8s-test: setup $(CHECKOV) ## Shows that each of those checks finds a planted er
 	@$(BIN)/python -m pytest tests/unit/k8s
 
 .PHONY: demo-report
-demo-report: setup ## Trains the demo three times and writes its figures to docs/demo.md (slow)
+demo-report: setup ## Writes the committed demo weights' figures to docs/demo.md
 	@$(BIN)/python -m demo.report
+
+.PHONY: demo-weights
+demo-weights: setup ## Trains all demo weights anew and compares their figures with the committed ones (an hour or more)
+	@$(BIN)/python -m demo.weights
 
 .PHONY: models-report
 models-report: setup ## Measures size, CPU time and accuracy of all exported members into docs/models.md (slow)
-	@$(BIN)/python -m export.models_report
+	@$(BIN)/python -m lab.models
 
 .PHONY: loadtest
 loadtest: setup ## Sends as real users do for LOADTEST_SECONDS (120) to a service of its own; fails where a budget is broken
-	@test -n "$(LOADTEST_URL)" || $(BIN)/python -m export oral_cancer --demo --if-missing
+	@test -n "$(LOADTEST_URL)" || $(BIN)/python -m demo oral_cancer --if-missing
 	@$(if $(LOADTEST_URL),,$(BIN)/python -m lab.service --pipelines $${LOADTEST_PIPELINE:-oral_cancer} --log $${LOADTEST_OUT:-loadtest-results}/service.log --) $(BIN)/python -m loadtest run
 
 .PHONY: overload
 overload: setup ## Sends three times what a service of its own can answer, for OVERLOAD_SECONDS (120); fails where a budget is broken
-	@test -n "$(LOADTEST_URL)" || $(BIN)/python -m export oral_cancer --demo --if-missing
+	@test -n "$(LOADTEST_URL)" || $(BIN)/python -m demo oral_cancer --if-missing
 	@# As where people wait at a screen.
 	@GATEWAY_MAX_WAIT_SECONDS=$${GATEWAY_MAX_WAIT_SECONDS:-0.6} $(BIN)/python -m lab.overload
 
 .PHONY: bench
 bench: setup ## Measures Triton, the gateway and other servers against the machine's limit into docs/performance.md (an hour, on a quiet machine); BENCH=--quick only tries it
-	@$(BIN)/python -m export oral_cancer --profile onnx --demo --if-missing
-	@$(BIN)/python -m export oral_cancer --profile int8 --demo --if-missing
-	@$(BIN)/python -m export oral_cancer --demo --if-missing
+	@$(BIN)/python -m demo oral_cancer --profile onnx --if-missing
+	@$(BIN)/python -m demo oral_cancer --profile int8 --if-missing
+	@$(BIN)/python -m demo oral_cancer --if-missing
 	@$(BIN)/python -m lab.bench.fast_weights $(BENCH_FAST)
 	@$(BIN)/python -m lab.bench $(BENCH)
 	@$(BIN)/python -m lab.bench --decoding fast --workloads light --repository $(BENCH_FAST) $(BENCH)
 
 .PHONY: tune
 tune: setup ## Tries processes, threads and batches of oral_cancer on this machine and proposes better ones (10 minutes); TUNE="--pipeline mhist --write" and so on
-	@test -n "$(TUNE)" || $(BIN)/python -m export oral_cancer --demo --if-missing
+	@test -n "$(TUNE)" || $(BIN)/python -m demo oral_cancer --if-missing
 	@$(BIN)/python -m lab.tune $(TUNE)
 
 .PHONY: scale
 scale: setup ## Measures cost as photos, batches, callers and pipelines grow into docs/scale.md (10 minutes, on a quiet machine); SCALE=--quick only tries it
-	@$(BIN)/python -m export oral_cancer --demo --if-missing
+	@$(BIN)/python -m demo oral_cancer --if-missing
 	@$(BIN)/python -m lab.scale $(SCALE)
 
 .PHONY: autoscaling

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demo.subject import subject_for
+from export.labelled_photos import CALIBRATION_MOST, Evidence
 from pipelines.spec import PipelineSpec
 
 # Far from the seeds that training and its held-out drawings are made from.
@@ -31,3 +32,9 @@ def labelled(
     """
     height, width = spec.preprocessing.size or (0, 0)
     return subject_for(spec).dataset(count, _FIRST_SEED + seed, width, height)
+
+
+def evidence(spec: PipelineSpec) -> Evidence:
+    """Drawings to calibrate and to judge INT8 members of demo weights with."""
+    calibration, _ = labelled(spec, CALIBRATION_MOST // 4, 0)
+    return Evidence(calibration, *labelled(spec, spec.quantisation_gate.images_at_least, 1))

@@ -1,21 +1,22 @@
 """Trains demo weights for a pipeline of cervical lesions: a small Mask R-CNN, from nothing."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from demo import lesions, mask_rcnn_fitting, mask_rcnn_judging
+from demo import lesions, mask_rcnn_fitting, mask_rcnn_judging, rounding
+from demo.figures import Trained
 from demo.lesion_textures import TEXTURES
 from demo.lesions import Drawing
 from demo.mask_rcnn_fitting import Schedule
-from demo.outcome import DemoReport
-from demo.progress import OnProgress, Steps
 from demo.subject import UnsuitablePipelineError
 from export.detectors.mask_rcnn_config import Backbone, MaskRcnnConfig, Norm
 from export.detectors.mask_rcnn_graph import ServedMaskRcnn
 from export.detectors.mask_rcnn_model import build
+from export.progress import OnProgress, Steps
 from pipelines.spec import PipelineSpec
 
 DRAWINGS = 160
@@ -48,8 +49,8 @@ def train(
     drawings: int = DRAWINGS,
     held_out: int = HELD_OUT,
     schedule: Schedule = SCHEDULE,
-) -> DemoReport:
-    """Writes `<member>.pth` (`"weights": "demo"`) and `mask_rcnn_config.yaml`.
+) -> Trained:
+    """Writes `<member>.safetensors`, marked as a demo, and `mask_rcnn_config.yaml`.
 
     Args:
         spec: a segmentation of `TEXTURES`, with one member.
@@ -88,16 +89,16 @@ def train(
             generator=torch.Generator().manual_seed(seed),
             on_step=progress.advance,
         )
-    file = folder / f"{name}.pth"
-    checkpoint = {"model": model.state_dict(), "classes": list(spec.classes), "weights": "demo"}
-    torch.save(checkpoint, file)
+    file = folder / f"{name}.safetensors"
+    rounding.round_weights(model)
+    rounding.write(model, file, spec.classes)
     config.write(folder)
     progress.begin(f"checking {name}")
     unseen = _drawn(
         held_out, 2 * seed + 1, _JUDGED_BY, lambda: progress.advance(1 / _JUDGED_A_STEP)
     )
     figures = mask_rcnn_judging.judge(ServedMaskRcnn(model).eval(), unseen, spec)
-    return DemoReport(files={name: file}, figures=figures, held_out=held_out)
+    return Trained({name: file}, figures, held_out, drawings, {name: dataclasses.asdict(schedule)})
 
 
 def _config(spec: PipelineSpec) -> MaskRcnnConfig:

@@ -1,4 +1,4 @@
-"""Drawings as the files that a camera would send."""
+"""Drawings as JPEG files of the sizes that `fast` decoding scales, to judge it by."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,22 +18,20 @@ def draw_photos(
     spec: PipelineSpec,
     folder: Path,
     count: int,
-    short: int,
     on_photo: Callable[[], None] = lambda: None,
 ) -> None:
     """Writes JPEG files, of all classes.
 
     Args:
-        spec: a classification.
+        spec: a classification, under a profile that decodes by `fast`.
         folder: which is there.
-        count: how many.
-        short: pixels of the short side at least, a multiple of 16; sizes and aspects vary.
+        count: how many; sizes and aspects vary.
         on_photo: told of each one.
 
     Raises:
         UnsuitablePipelineError: there are no drawings for this pipeline.
     """
-    subject = subject_for(spec)
+    subject, short = subject_for(spec), short_side(spec)
     for index, (label, seed) in enumerate(subject.cases(count, _FIRST_SEED)):
         side = 2 * short if index % _LARGE == 0 else short + 16 * (index % 4)
         wide, high = _ASPECTS[index % len(_ASPECTS)]
@@ -41,3 +39,9 @@ def draw_photos(
         width, height = (-(-round(unit * part) // 16) * 16 for part in (wide, high))
         subject.draw(label, seed, width, height).save(folder / f"{index:04}.jpg", quality=_QUALITY)
         on_photo()
+
+
+def short_side(spec: PipelineSpec) -> int:
+    """The short side of the smallest photo that `fast` decodes at a half; a multiple of 16."""
+    needed = 2 * (spec.preprocessing.reserve or 1) * max(spec.preprocessing.size or (0,))
+    return -(-needed // 16) * 16

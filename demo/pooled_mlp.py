@@ -1,7 +1,8 @@
 """A perceptron over averaged pixels, and how it fills the one over all pixels.
 
 The 2352 units of the large one's first layer are as many as 28 x 28 averages in three colours, so
-that this layer can be the averaging itself, and only the small rest has to be trained.
+that this layer can be the averaging itself, and only the small rest has to be trained. Of its two
+hidden layers a quarter and a third of the units are: copies fill the others (see widening.py).
 """
 
 from collections import OrderedDict
@@ -9,19 +10,23 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from demo.widening import compare
+from demo.widening import compare, copied, spread
 from export import mlp
 
 _POOL = 8
 _CELLS = mlp.SIDE // _POOL
 _COLOURS = 3
+# Of the two hidden layers that are trained.
+_DIVISORS = (4, 3)
 # Above the darkest normalised pixel, so that the first ReLU lets every average pass.
 _LIFT = 2.5
 
 
 def pooled_mlp(logits: int) -> nn.Module:
-    """Averages of 8 x 8 pixels, then 2352-2352-294-logits: FP32 [N, 3, 224, 224] to [N, logits]."""
-    second, third = mlp.HIDDEN[1:]
+    """Averages of 8 x 8 pixels, then 2352-588-98-logits: FP32 [N, 3, 224, 224] to [N, logits]."""
+    second, third = (
+        width // divisor for width, divisor in zip(mlp.HIDDEN[1:], _DIVISORS, strict=True)
+    )
     return nn.Sequential(
         OrderedDict(
             pool=nn.AvgPool2d(_POOL),
@@ -38,7 +43,7 @@ def pooled_mlp(logits: int) -> nn.Module:
 
 
 def fill_mlp(
-    pooled: nn.Module, plain: nn.Module, images: torch.Tensor, _generator: torch.Generator
+    pooled: nn.Module, plain: nn.Module, images: torch.Tensor, generator: torch.Generator
 ) -> float:
     """Fills `mlp.mlp_150528` in place; in eval mode both then give the same logits.
 
@@ -61,6 +66,7 @@ def fill_mlp(
         )
         averages[colour, row, column, colour, row, :, column, :] = 1 / _POOL**2
         for target, source in zip(rest, trained, strict=True):
-            target.load_state_dict(source.state_dict())
-        rest[0].bias.sub_(_LIFT * trained[0].weight.sum(dim=1))
+            target.weight.copy_(spread(source.weight, target.weight.shape, generator))
+            target.bias.copy_(copied(source.bias, target.bias.shape))
+        rest[0].bias.sub_(_LIFT * rest[0].weight.sum(dim=1))
     return compare(pooled, plain, images)

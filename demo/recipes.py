@@ -1,4 +1,4 @@
-"""How each architecture is trained from nothing in a minute or so."""
+"""How each classifier is trained, and how a narrow one fills the architecture that is served."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,6 @@ class Recipe:
 
     start: Callable[[int], nn.Module]
     """Makes the model to train, for a number of logits."""
-    finish: Finish
     rate: float
     """The highest learning rate."""
     batch: int
@@ -36,16 +35,22 @@ class Recipe:
     """Of the epochs, the last ones that see whole images all the same, where averages over a
     larger area mean something else: Touvron et al., "Fixing the train-test resolution
     discrepancy" (2019)."""
+    finish: Finish | None = None
+    """Fills the architecture that is served; None: that is what was trained."""
+
+    def settings(self) -> dict[str, float | int | None]:
+        """The numbers of it, by name."""
+        numbers = ("rate", "batch", "epochs", "crop", "whole")
+        return {name: getattr(self, name) for name in numbers}
 
 
 def recipe_for(architecture: str) -> Recipe:
     """The recipe of an architecture; most are trained as they are."""
     return _RECIPES.get(architecture) or Recipe(
         start=lambda logits: architectures.build(architecture, logits),
-        finish=_copy,
         rate=4e-3,
         batch=32,
-        epochs=6,
+        epochs=8,
         crop=0.5,
     )
 
@@ -54,25 +59,19 @@ def _narrow_vgg(logits: int) -> nn.Module:
     return vgg.vgg16_small_head(logits, divisor=_VGG_DIVISOR, batch_norm=True)
 
 
-def _copy(
-    trained: nn.Module, plain: nn.Module, _images: torch.Tensor, _generator: torch.Generator
-) -> None:
-    plain.load_state_dict(trained.state_dict())
-
-
 def _mobilenet(logits: int) -> nn.Module:
     return architectures.build("mobilenetv3_small_100", logits)
 
 
 _RECIPES = {
     "vgg16_small_head": Recipe(
-        start=_narrow_vgg, finish=widen, rate=2e-3, batch=16, epochs=5, crop=0.5
+        start=_narrow_vgg, finish=widen, rate=2e-3, batch=16, epochs=7, crop=0.5
     ),
     "mobilenetv3_small_100": Recipe(
-        start=_mobilenet, finish=_copy, rate=4e-3, batch=16, epochs=10, crop=0.4, whole=2
+        start=_mobilenet, rate=4e-3, batch=16, epochs=11, crop=0.4, whole=2
     ),
     "vit_base_patch16_224": Recipe(
-        start=narrow_vit, finish=widen_vit, rate=2e-3, batch=32, epochs=12
+        start=narrow_vit, finish=widen_vit, rate=2e-3, batch=32, epochs=14
     ),
-    "mlp_150528": Recipe(start=pooled_mlp, finish=fill_mlp, rate=3e-4, batch=32, epochs=10),
+    "mlp_150528": Recipe(start=pooled_mlp, finish=fill_mlp, rate=5e-4, batch=32, epochs=20),
 }

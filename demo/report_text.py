@@ -5,9 +5,19 @@ TEXT = """\
 
 <!-- Written by `{command}`: run that again instead of editing. -->
 
-`python -m export PIPELINE --demo` trains a pipeline's members from nothing on drawings, so that \
-a newcomer sees answers that vary with the image. **They mean nothing clinically.** The weights \
-call themselves `demo` in the manifest and in every answer.
+`python -m demo PIPELINE` exports the demo weights of a pipeline, so that a newcomer sees answers \
+that vary with the image. **They mean nothing clinically.** The weights call themselves `demo` in \
+the manifest and in every answer.
+
+They were trained from nothing on drawings and are committed in `demo/checkpoints/` \
+({megabytes:.1f} MB), each pipeline's with its `figures.json`: safetensors, matrices and kernels \
+in FP16, vectors in FP32. Figures were measured after that rounding. Every machine serves the \
+same weights; their answers differ from one machine to another only as floating-point arithmetic \
+does.
+
+`make demo-weights` trains them anew, which takes an hour or more on two cores, and compares the \
+figures: it fails where one lies more than 0.03 below the committed one. \
+`python -m demo.weights PIPELINE --keep` puts the new ones in place of the committed ones.
 
 ## What the drawings are
 Numbers turned into pixels: no photograph, no patient and no expert's knowledge went into them, \
@@ -32,26 +42,25 @@ tells them apart.
 - `cervical_lesions` (`demo/lesions.py`): a cervix with lesions in three textures.
 
 ## What was measured
-A seed stands for the drawings, the initial weights and the order of training; the range is from \
-the lowest seed to the highest. A classification's shares are accuracies on {held_out} held-out \
-drawings, by what a request gets where it asks for nothing else; detectors are measured on those \
-that their training holds out. INT8 members are made from their originals' checkpoints by the \
-export, which measures them itself.
+A seed stands for the drawings, the first weights and the order of training. A classification's \
+shares are accuracies on held-out drawings, by what a request gets where it asks for nothing \
+else; `detections` and `objects` are means over the scenes, at the default threshold. INT8 members \
+are made from their originals' checkpoints by the export, which measures them itself.
 
 {tables}
 
-Times are of `--demo`'s training, drawing and quick check, with {threads} threads, on a machine \
-that other work may have shared.
+CPU times are of drawing, training and measuring, with two threads, on a machine that other work \
+shared.
 
-## How it is that quick
-- VGG16 is trained at a quarter of its width, with batch normalisation; that is folded into the \
-convolutions, and the network is widened to its full size without changing what it computes \
-(`demo/widening.py`; the largest difference allowed between the logits is \
-{tolerance:.0e}).
+## How the checkpoints are that small
+- VGG16 is trained at a quarter of its width, with batch normalisation. The export folds that into \
+the convolutions and widens the network to its full size without changing what it computes \
+(`demo/widening.py`; the largest difference allowed between the logits is {tolerance:.0e}).
 - ViT-B/16 is trained with a twelfth of its channels and a third of its blocks and widened \
 likewise; the other blocks add nothing (`demo/narrow_vit.py`).
-- The perceptron's first layer averages 8 x 8 pixels; only the others are trained \
-(`demo/pooled_mlp.py`).
+- The perceptron's first layer averages 8 x 8 pixels; only the others are trained, at a quarter \
+and a third of their width (`demo/pooled_mlp.py`).
 - Convolutional classifiers see crops of half the side or less, at the served scale; batch \
 statistics are then taken anew from whole images.
+- YOLOS and Mask R-CNN are small ones, and are served as they were trained.
 """

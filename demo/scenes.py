@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-FEWEST, MOST = 5, 9
+OBJECTS = (5, 9)
+"""Fewest and most objects of a scene."""
 # The longer side of an object's box, as a share of the image's short side.
 _SMALLEST, _LARGEST = 0.12, 0.3
 # How far an object is turned from upright, in radians, at most.
@@ -58,8 +59,8 @@ class Scene:
     """INT64 [n], index into `SHAPES`."""
 
 
-def draw(seed: int, width: int, height: int) -> Scene:
-    """A scene of `FEWEST` to `MOST` objects; the same arguments give the same pixels.
+def draw(seed: int, width: int, height: int, objects: tuple[int, int] = OBJECTS) -> Scene:
+    """A scene of so many objects, at least and at most; the same arguments, the same pixels.
 
     The objects are scaled by the short side and lie wholly in the image.
     """
@@ -68,7 +69,7 @@ def draw(seed: int, width: int, height: int) -> Scene:
     pixels = np.tile(ground, (height, width, 1))
     for cells, spread in _NOISES:
         pixels += random.uniform(0.3, 1) * spread * _noise(random, width, height, cells)[..., None]
-    classes = random.integers(len(SHAPES), size=random.integers(FEWEST, MOST + 1))
+    classes = random.integers(len(SHAPES), size=random.integers(objects[0], objects[1] + 1))
     outlines = _outlines(random, classes, width, height)
     for outline in outlines:
         _paint(random, pixels, outline, _colour(random, ground))

@@ -57,9 +57,9 @@ class Subject:
         return pixels, labels
 
 
-_MUCOSA = Subject(classes=2, draw=drawings.draw, is_hard=drawings.is_hard, drawings=800)
+_MUCOSA = Subject(classes=2, draw=drawings.draw, is_hard=drawings.is_hard, drawings=1000)
 _OF_PIPELINE = {
-    "mhist": Subject(classes=2, draw=histology.draw, is_hard=histology.is_hard, drawings=1000),
+    "mhist": Subject(classes=2, draw=histology.draw, is_hard=histology.is_hard, drawings=1200),
     "snake_species": Subject(
         classes=snakes.SPECIES, draw=snakes.draw, is_hard=snakes.is_hard, drawings=1200
     ),

@@ -113,13 +113,17 @@ def _optimizers(model: YolosForObjectDetection, schedule: Schedule) -> list[torc
 
 
 def _augmented(scenes: Scenes, generator: torch.Generator) -> Scenes:
-    """Mirrored or not and with other colours, alike for all."""
-    pixels, boxes = scenes.pixels, scenes.boxes
-    if torch.randint(0, 2, (), generator=generator):
-        pixels = pixels.flip(2)
-        x1, y1, x2, y2 = boxes.unbind(-1)
-        boxes = torch.stack([1 - x2, y1, 1 - x1, y2], dim=-1)
-    return Scenes(pixels[..., torch.randperm(3, generator=generator)], boxes, scenes.classes)
+    """Each scene mirrored or not, with its colour channels in a random order."""
+    count = len(scenes.pixels)
+    mirrored = torch.randint(0, 2, (count,), generator=generator).bool()
+    orders = torch.rand(count, 3, generator=generator).argsort(dim=1)
+    pixels = torch.where(mirrored[:, None, None, None], scenes.pixels.flip(2), scenes.pixels)
+    pixels = torch.stack([image[..., order] for image, order in zip(pixels, orders, strict=True)])
+    x1, y1, x2, y2 = scenes.boxes.unbind(-1)
+    flipped = torch.stack([1 - x2, y1, 1 - x1, y2], dim=-1)
+    return Scenes(
+        pixels, torch.where(mirrored[:, None, None], flipped, scenes.boxes), scenes.classes
+    )
 
 
 def _loss(model: YolosForObjectDetection, images: torch.Tensor, scenes: Scenes) -> torch.Tensor:

@@ -39,14 +39,15 @@ def drawn(
     seed: int,
     rules: DecodeRules,
     on_drawing: Callable[[], None] = lambda: None,
+    objects: tuple[int, int] = scenes.OBJECTS,
 ) -> Scenes:
     """Scenes of several sizes, letterboxed; two seeds share none."""
     pixels = np.empty((count, rules.height, rules.width, 3), np.uint8)
-    boxes = np.zeros((count, scenes.MOST, 4), np.float32)
-    classes = np.full((count, scenes.MOST), NONE)
+    boxes = np.zeros((count, objects[1], 4), np.float32)
+    classes = np.full((count, objects[1]), NONE)
     seeds = np.random.default_rng(seed).integers(2**62, size=count).tolist()
     for index, number in enumerate(seeds):
-        scene = scenes.draw(number, *_SIZES[index % len(_SIZES)])
+        scene = scenes.draw(number, *_SIZES[index % len(_SIZES)], objects)
         pixels[index] = np.asarray(fit(scene.image, rules)[0])
         there = slice(len(scene.classes))
         boxes[index, there] = _shares(scene.boxes, scene.image, rules.width, rules.height)

@@ -1,27 +1,28 @@
 """Trains demo weights for a pipeline of shapes: a small YOLOS, from nothing."""
 
-import contextlib
-import io
+import dataclasses
 from pathlib import Path
 
 import torch
 
-from demo import scenes, yolos_fitting, yolos_judging
-from demo.outcome import DemoReport
-from demo.progress import OnProgress, Steps
+from demo import rounding, scenes, yolos_fitting, yolos_judging
+from demo.figures import Trained
 from demo.subject import UnsuitablePipelineError
 from demo.yolos_fitting import Schedule
 from demo.yolos_scenes import drawn
 from demo.yolos_start import PATCH, start
-from export.detectors.yolos import DEMO_MARK, ServedYolos
+from export.detectors.yolos import DEMO_MARK, WEIGHTS, ServedYolos
 from export.graph import Normalisation
 from export.photos import decode_rules
+from export.progress import OnProgress, Steps
 from pipelines.enums import Resize
 from pipelines.spec import PipelineSpec
 
-DRAWINGS = 500
+DRAWINGS = 1500
 HELD_OUT = 100
-SCHEDULE = Schedule(epochs=15, batch=8, rate=1e-3, matrix_rate=2e-3)
+SCHEDULE = Schedule(epochs=10, batch=8, rate=1e-3, matrix_rate=2e-3)
+# Fewer scenes to draw and to look at where each has more objects than those that are served.
+_OBJECTS = (8, 12)
 # Drawings that the starting weights are fitted to.
 _START = 32
 # About how many drawings, and how many held-out ones, take one step's time.
@@ -38,7 +39,7 @@ def train(
     drawings: int = DRAWINGS,
     held_out: int = HELD_OUT,
     schedule: Schedule = SCHEDULE,
-) -> DemoReport:
+) -> Trained:
     """Writes the folder `<member>` as transformers does, marked as a demo.
 
     Args:
@@ -59,7 +60,9 @@ def train(
     progress = Steps(steps, on_progress)
     progress.begin("drawing")
     shape, rules = spec.preprocessing, decode_rules(spec)
-    shown = drawn(drawings, 2 * seed, rules, lambda: progress.advance(1 / _DRAWINGS_A_STEP))
+    shown = drawn(
+        drawings, 2 * seed, rules, lambda: progress.advance(1 / _DRAWINGS_A_STEP), _OBJECTS
+    )
     progress.begin(f"training {name}")
     generator = torch.Generator().manual_seed(seed)
     normalise = Normalisation(shape)
@@ -68,9 +71,9 @@ def train(
         model, normalise, shown, schedule, generator=generator, on_step=progress.advance
     )
     setattr(model.config, DEMO_MARK, "demo")
-    # It would show a progress bar of its own.
-    with contextlib.redirect_stderr(io.StringIO()):
-        model.save_pretrained(folder / name)
+    rounding.round_weights(model)
+    model.config.save_pretrained(folder / name)
+    rounding.write(model, folder / name / WEIGHTS, spec.classes)
     progress.begin(f"checking {name}")
     figures = yolos_judging.judge(
         ServedYolos(model, shape).eval(),
@@ -78,7 +81,9 @@ def train(
         spec,
         lambda: progress.advance(1 / _JUDGED_A_STEP),
     )
-    return DemoReport(files={name: folder / name}, figures=figures, held_out=held_out)
+    return Trained(
+        {name: folder / name}, figures, held_out, drawings, {name: dataclasses.asdict(schedule)}
+    )
 
 
 def _require_suitable(spec: PipelineSpec) -> None:

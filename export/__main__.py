@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from demo.command import Demo
 from export import class_map as class_maps
 from export import releases, shown
 from export.arguments import ALL, UsageError, checkpoint_paths, names, only
 from export.errors import ExportError
 from export.plan import plan
 from export.repository import ModelRepository
-from pipelines import protocol
 from pipelines.definition import PipelineDefinition
 from pipelines.load import FOLDER, SpecError, load_definition, require_profile
 from pipelines.profile import DEFAULT_PROFILE
@@ -39,8 +37,8 @@ def main(  # noqa: PLR0917 - the command line
         str | None,
         typer.Argument(
             metavar="PIPELINE",
-            help="A pipeline, e.g. oral_cancer. With --demo and --configs also several, "
-            "comma-separated, or `all`.",
+            help="A pipeline, e.g. oral_cancer. With --configs also several, comma-separated, or "
+            "`all`.",
         ),
     ] = None,
     checkpoint: Annotated[
@@ -72,21 +70,12 @@ def main(  # noqa: PLR0917 - the command line
         _folder("Labelled photos that judge an INT8 member: one folder for each class."),
     ] = None,
     photos: Annotated[
-        Path | None, _folder("Photos for the parity gate; drawings if left out.")
+        Path | None, _folder("Photos for the parity gate; those of samples/ if left out.")
     ] = None,
     version: Annotated[
         int | None,
         typer.Option(min=1, help="Version number to publish; the next free one if left out."),
     ] = None,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="Train demo weights on drawings and export those.")
-    ] = False,
-    if_missing: Annotated[
-        bool, typer.Option(help="With --demo: only make members that have no version.")
-    ] = False,
-    seed: Annotated[
-        int, typer.Option(min=0, help="With --demo: seed of drawings and training.")
-    ] = 0,
     configs: Annotated[
         bool,
         typer.Option("--configs", help="Only write configs and releases, of one or all pipelines."),
@@ -117,9 +106,6 @@ def main(  # noqa: PLR0917 - the command line
 
     A checkpoint is given by the member that has it and makes all forms of it that the profile
     serves: --checkpoint regnet=b.pt also makes regnet_onnx or regnet_int8.
-
-    [bold]python -m export all --demo[/]  makes demo weights from drawings: for trying things out
-    only.
     """
     target = ModelRepository(repository)
     try:
@@ -131,18 +117,13 @@ def main(  # noqa: PLR0917 - the command line
             for name in names(pipelines or ALL, specs):
                 shown.write_configs(load_definition(name, specs), target, specs)
             return
-        if demo == bool(checkpoint):
-            raise UsageError("give --checkpoint MEMBER=PATH for each member, or --demo")  # noqa: TRY301
-        asked = names(pipelines or protocol.DEFAULT_PIPELINE, specs) if demo else [only(pipelines)]
-        wholes = [load_definition(name, specs) for name in asked]
-        require_profile(profile, wholes)
-        if demo:
-            made = Demo(target, specs, profile, version, seed, if_missing).make(wholes)
-            raise typer.Exit(0 if made else 1)
-        (whole,) = wholes
+        if not checkpoint:
+            raise UsageError("give --checkpoint MEMBER=PATH for each member")  # noqa: TRY301
+        whole = load_definition(only(pipelines), specs)
+        require_profile(profile, [whole])
         if class_map:
             class_maps.check(class_map, whole.classes, f"{specs.name}/{whole.name}.yaml")
-        files = checkpoint_paths(checkpoint or [])
+        files = checkpoint_paths(checkpoint)
         members = list(whole.resolve(profile).members)
         quantised = plan(whole, files, members).quantised
         shown.write_configs(whole, target, specs)

@@ -3,6 +3,7 @@
 No code from a checkpoint ever runs: pickled modules are refused.
 """
 
+import json
 import pickle
 import re
 from collections.abc import Mapping
@@ -11,8 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from export.errors import CheckpointError
@@ -123,12 +123,20 @@ def _torch(path: Path) -> Mapping[str, Any]:
 
 
 def _safetensors(path: Path) -> Mapping[str, Any]:
+    """The tensors, and what the file's metadata says of `weights` and `classes` (JSON)."""
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            data = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path}: not a safetensors file, or cut short: {_first_line(error)}"
         ) from None
+    try:
+        classes = {"classes": json.loads(metadata["classes"])} if "classes" in metadata else {}
+    except ValueError:
+        raise CheckpointError(f"{path}: its metadata's `classes` are no JSON list") from None
+    return data | classes | {key: metadata[key] for key in ("weights",) if key in metadata}
 
 
 def _classes(path: Path, data: Mapping[str, Any]) -> tuple[str, ...] | None:

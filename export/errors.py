@@ -9,10 +9,9 @@ ExportError
 ├── ClassMapError                (class_map.py) a class map says other classes than the YAML
 ├── EvidenceError                (labelled_photos.py) no photos that could judge an INT8 member
 ├── GateError                    (gate.py) an INT8 member or `fast` changes decisions
-├── UnknownArchitectureError     (architectures.py) the YAML names one that is not built here
-├── TrainedWeightsError          (demo/command.py) demo weights would stand in for trained ones
-├── UnsuitablePipelineError      (demo/subject.py) the drawings do not fit the pipeline
-└── WideningError                (demo/widening.py) a widened network computes something else
+└── UnknownArchitectureError     (architectures.py) the YAML names one that is not built here
+
+The demo has some of its own (demo/).
 """
 
 

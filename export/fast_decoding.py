@@ -1,17 +1,14 @@
 """`python -m export.fast_decoding`: whether a pipeline may decode photos by `fast`."""
 
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from demo.photos import draw_photos
-from demo.progress import Steps, shown_on
 from export import formats, photos, releases
 from export.decoding_gate import Artefact, measure
 from export.errors import ExportError, RepositoryError
+from export.progress import Steps, shown_on
 from export.repository import ModelRepository
 from export.shown import say, screen
 from pipelines import atomic_write, protocol
@@ -24,10 +21,10 @@ from pipelines.spec import PipelineSpec
 ROOT = Path(__file__).parent.parent
 
 
-def main(  # noqa: PLR0917 - the command line
+def main(
     pipeline: Annotated[str, typer.Argument(help="E.g. oral_cancer.")],
     folder: Annotated[
-        Path | None,
+        Path,
         typer.Option(
             "--photos",
             exists=True,
@@ -35,10 +32,7 @@ def main(  # noqa: PLR0917 - the command line
             metavar="DIR",
             help=f"JPEG photos like those that are served, {PHOTOS_AT_LEAST} or more.",
         ),
-    ] = None,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="Judge demo weights by drawings instead (slow).")
-    ] = False,
+    ],
     profile: Annotated[
         str, typer.Option(metavar="NAME", help="A profile of the YAML that decodes by fast.")
     ] = "fast",
@@ -52,8 +46,6 @@ def main(  # noqa: PLR0917 - the command line
     that decodes by `fast` is not served without. Exit code 1 where a bound was not kept.
     """
     try:
-        if demo == (folder is not None):
-            raise ExportError("give --photos DIR or --demo, and not both")  # noqa: TRY301
         record = judge(load_spec(pipeline, specs, profile), ModelRepository(repository), folder)
     except (ExportError, SpecError) as error:
         say(error)
@@ -71,13 +63,13 @@ def main(  # noqa: PLR0917 - the command line
         raise typer.Exit(1)
 
 
-def judge(spec: PipelineSpec, repository: ModelRepository, folder: Path | None) -> FastDecoding:
+def judge(spec: PipelineSpec, repository: ModelRepository, folder: Path) -> FastDecoding:
     """Measures, and writes the record, passed or not.
 
     Args:
         spec: as a profile serves it that decodes by `fast`.
         repository: where its members are, and the record will be.
-        folder: of photos; None: drawings.
+        folder: of photos.
 
     Raises:
         ExportError: no members, no photos, or nothing to judge.
@@ -86,25 +78,13 @@ def judge(spec: PipelineSpec, repository: ModelRepository, folder: Path | None) 
     artefacts = {
         name: _artefact(spec, name, versions.get(name), repository) for name in spec.members
     }
-    with ExitStack() as stack:
-        on_progress = stack.enter_context(shown_on(screen))
-        files = [] if folder is None else photos.files_below(folder)
-        steps = Steps(len(files) or 2 * PHOTOS_AT_LEAST, on_progress)
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            steps.begin(f"{spec.name}: drawing photos")
-            draw_photos(spec, folder, PHOTOS_AT_LEAST, short_side(spec), steps.advance)
-            files = photos.files_below(folder)
+    files = photos.files_below(folder)
+    with shown_on(screen) as on_progress:
+        steps = Steps(len(files), on_progress)
         steps.begin(f"{spec.name}: comparing answers to {len(files)} photos")
         record = measure(spec, artefacts, files, steps.advance)
     _write(record, FastDecoding.path(spec, repository.root))
     return record
-
-
-def short_side(spec: PipelineSpec) -> int:
-    """The short side of the smallest photo that `fast` decodes at a half; a multiple of 16."""
-    needed = 2 * (spec.preprocessing.reserve or 1) * max(spec.preprocessing.size or (0,))
-    return -(-needed // 16) * 16
 
 
 def _artefact(
@@ -114,7 +94,7 @@ def _artefact(
     if version is None:
         raise RepositoryError(
             f"{repository.root / protocol.member_model(spec.name, member)}: no version: run python "
-            f"-m export {spec.name} --profile {spec.profile} with --demo or --checkpoint "
+            f"-m export {spec.name} --profile {spec.profile} --checkpoint "
             f"{spec.origin(member)}=FILE"
         )
     folder = repository.root / version_folder(spec.name, member, version)

@@ -67,16 +67,6 @@ def read_evidence(spec: PipelineSpec, calibration: Path | None, validation: Path
     return Evidence(ranges, pixels, np.array([labelled[path] for path in read], np.int64))
 
 
-def drawn_evidence(spec: PipelineSpec, seed: int) -> Evidence:
-    """Drawings in place of photos, for demo weights; training saw none of them."""
-    from demo.labelled import labelled  # noqa: PLC0415 - for demo weights only
-
-    calibration, _ = labelled(spec, CALIBRATION_MOST // 4, 2 * seed)
-    return Evidence(
-        calibration, *labelled(spec, spec.quantisation_gate.images_at_least, 2 * seed + 1)
-    )
-
-
 def _by_class(spec: PipelineSpec, folder: Path) -> dict[Path, int]:
     """Each file in the classes' folders, and its label."""
     found = {path.name for path in folder.iterdir() if path.is_dir()}

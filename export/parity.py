@@ -9,20 +9,19 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from demo.drawings import draw
-from export import object_drawings, photos
+from export import photos
 from export.errors import ParityError
 from export.formats import Run
 from export.graph import ServedMember
-from inference.resize import fit
-from pipelines.enums import Task
 from pipelines.spec import PipelineSpec
 
 BATCHES = (1, 3)
 _SEED = 20
 _MOST_PHOTOS = 32
-# Width and height of the drawings where images keep their sizes: wide, tall, square, small.
-_SIZES = ((640, 480), (300, 500), (416, 416), (160, 120))
+SAMPLES = Path(__file__).parent.parent / "samples"
+"""Photos that ship with the project, to compare on where none are given."""
+# Width and height of three more of them where images keep their sizes: tall, square, small.
+_SIZES = ((300, 500), (416, 416), (160, 120))
 
 
 def measure(member: ServedMember, run: Run, compared: Sequence[NDArray[np.uint8]]) -> float:
@@ -52,26 +51,29 @@ def measure(member: ServedMember, run: Run, compared: Sequence[NDArray[np.uint8]
 
 
 def photos_to_compare(folder: Path | None, spec: PipelineSpec) -> list[NDArray[np.uint8]]:
-    """Photos as members see them, UINT8 [H, W, 3] each: a folder's, or drawings of our own.
+    """Photos as members see them, UINT8 [H, W, 3] each.
+
+    Args:
+        folder: of photos; None: `SAMPLES`.
+        spec: the pipeline.
 
     Raises:
         ParityError: the folder holds no image that can be read.
     """
     rules = photos.decode_rules(spec)
-    if folder is None:
-        drawn = [_drawn(spec.task, number, *size) for number, size in enumerate(_SIZES)]
-        return [np.array(fit(image, rules)[0]) for image in drawn]
-    readable = photos.readable(photos.files_below(folder), rules)
+    readable = photos.readable(photos.files_below(folder or SAMPLES), rules)
     read = [pixels for _, pixels in itertools.islice(readable, _MOST_PHOTOS)]
     if not read:
-        raise ParityError(f"{folder}: no image in it can be read")
+        raise ParityError(
+            f"{folder or SAMPLES}: no image in it can be read: give --photos DIR with photos "
+            "like those that are served"
+        )
+    if folder is None and spec.preprocessing.size is None:
+        read += [
+            np.array(Image.fromarray(pixels).resize(size))
+            for pixels, size in zip(read, _SIZES, strict=False)
+        ]
     return read
-
-
-def _drawn(task: Task, number: int, width: int, height: int) -> Image.Image:
-    if task is Task.CLASSIFICATION:
-        return draw(number % 2 == 1, number, width, height)
-    return object_drawings.draw(task, number, width, height).image
 
 
 def _batches(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

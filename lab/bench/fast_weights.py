@@ -3,24 +3,24 @@
 The demo's own miss the gate, as they are very certain of what they tell by the finest texture,
 which scaled decoding touches. So their logits are divided by a temperature (Guo et al., "On
 Calibration of Modern Neural Networks", 2017): each member decides as before, in the same time,
-less certain. Where a decision still differs, the next seed is tried, on the same drawings.
+less certain.
 """
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
+from safetensors.torch import save_file
+from torch import nn
 
-from demo import kept
+from demo.expansion import exportable
 from demo.photos import draw_photos
-from demo.progress import shown_on
-from demo.training import train
-from export.fast_decoding import short_side
+from export import architectures, checkpoint
 from lab.bench.workload import PIPELINE, WORKLOADS
 from lab.paths import CACHE, ROOT
 from pipelines.definition import PipelineDefinition
@@ -30,7 +30,6 @@ from pipelines.load import load_definition
 from pipelines.spec import PipelineSpec
 
 screen = Console(stderr=True)
-_SEEDS = range(5)
 _TEMPERATURE = 6.0
 _CHECKPOINTS = CACHE / "checkpoints"
 _PHOTOS = CACHE / "photos-gate"
@@ -39,9 +38,9 @@ _PHOTOS = CACHE / "photos-gate"
 def main(
     folder: Annotated[Path, typer.Argument(help="The model repository to make.")],
 ) -> None:
-    """Makes demo weights until some pass the gate of `fast`; where there are some, only configs.
+    """Exports demo weights that pass the gate of `fast`; where they are there, only configs.
 
-    A few minutes for each seed. Exit code 1 where none passes.
+    Takes some minutes. Exit code 1 where they do not pass.
     """
     profile = WORKLOADS["light"].profiles[Decoding.FAST]
     whole = load_definition(PIPELINE)
@@ -55,56 +54,43 @@ def main(
         part = _PHOTOS.with_name(f"{_PHOTOS.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        draw_photos(spec, part, PHOTOS_AT_LEAST, short_side(spec))
+        draw_photos(spec, part, PHOTOS_AT_LEAST)
         part.rename(_PHOTOS)
-    for seed in _SEEDS:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        place = ("--profile", profile, "--repository", str(folder.absolute()))
-        found = checkpoints(whole, spec, seed)
-        files = [f"--checkpoint={name}={path}" for name, path in found.items()]
-        if failed := _run("export", PIPELINE, *place, *files):
-            raise typer.Exit(failed)
-        # It ends with 1 where a bound is not kept.
-        _run("export.fast_decoding", PIPELINE, *place, "--photos", str(_PHOTOS))
-        if _passed(record):
-            return
-    screen.print(f"[red]none of {len(_SEEDS)} seeds passes the gate of `fast` here[/]")
-    raise typer.Exit(1)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    place = ("--profile", profile, "--repository", str(folder.absolute()))
+    files = [f"--checkpoint={name}={path}" for name, path in checkpoints(whole, spec).items()]
+    if failed := _run("export", PIPELINE, *place, *files):
+        raise typer.Exit(failed)
+    # It ends with 1 where a bound is not kept.
+    raise typer.Exit(_run("export.fast_decoding", PIPELINE, *place, "--photos", str(_PHOTOS)))
 
 
-def checkpoints(whole: PipelineDefinition, spec: PipelineSpec, seed: int) -> dict[str, Path]:
-    """Demo checkpoints of a seed, less certain, by member; trained where none are kept.
+def checkpoints(whole: PipelineDefinition, spec: PipelineSpec) -> dict[str, Path]:
+    """Demo checkpoints, less certain, by member.
 
     Args:
         whole: the facts of the pipeline.
         spec: under the profile that the weights are for.
-        seed: of the training.
     """
-    origins = list(dict.fromkeys(map(spec.origin, spec.members)))
-    place = kept.place(whole, origins, seed)
-    files = kept.find(place, origins)
-    if not files:
-        _CHECKPOINTS.mkdir(parents=True, exist_ok=True)
-        with shown_on(screen) as on_progress:
-            trained = train(whole, _CHECKPOINTS, seed, on_progress).files
-        files = kept.keep({name: trained[name] for name in origins}, place)
-    return {name: soften(path, _CHECKPOINTS / path.name) for name, path in files.items()}
+    _CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+    origins = dict.fromkeys(map(spec.origin, spec.members))
+    files = exportable(whole, origins, _CHECKPOINTS)
+    return {
+        name: soften(whole, name, path, _CHECKPOINTS / f"{name}-softened.safetensors")
+        for name, path in files.items()
+    }
 
 
-def soften(path: Path, target: Path) -> Path:
-    """Writes a demo checkpoint with its logits divided by the temperature; returns `target`.
-
-    Args:
-        path: its `state_dict` ends with the weight and the bias of the layer of the logits.
-        target: all else in it stays, the word that it is a demo too.
-    """
-    checkpoint = torch.load(path, weights_only=True)
-    state = checkpoint["state_dict"]
-    for key in list(state)[-2:]:
+def soften(spec: PipelineSpec, name: str, path: Path, target: Path) -> Path:
+    """Writes a member's demo checkpoint with its logits divided by the temperature."""
+    model = architectures.build(spec.members[name].architecture, spec.logits(name))
+    checkpoint.read(path).load_into(model, spec.classes)
+    state = {key: value.contiguous() for key, value in model.state_dict().items()}
+    last = [key for key, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1]
+    for key in (f"{last}.weight", f"{last}.bias"):
         state[key] = state[key] / _TEMPERATURE
-    target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(checkpoint, target)
+    save_file(state, target, metadata={"weights": "demo", "classes": json.dumps(spec.classes)})
     return target
 
 

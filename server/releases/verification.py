@@ -61,7 +61,7 @@ def _no_weights(spec: PipelineSpec, repository: Path) -> str | None:
             return (
                 f"{model}: no weights: run "
                 f"`make demo{'' if default else f' PROFILE={spec.profile}'}` "
-                f"(python -m export {spec.name} --demo{profile}), or `python -m export {spec.name}"
+                f"(python -m demo {spec.name}{profile}), or `python -m export {spec.name}"
                 f"{profile} --checkpoint {spec.origin(member)}=FILE ...`"
             )
     return None

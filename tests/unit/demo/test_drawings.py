@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from demo.drawings import SIDE, draw
-from demo.evaluation import colour_baseline
+from demo.measuring import colour_baseline
 from demo.subject import subject_for
 from pipelines.load import load_spec
 

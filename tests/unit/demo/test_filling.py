@@ -71,7 +71,7 @@ def test_the_perceptron_over_all_pixels_gives_the_pooled_ones_logits(monkeypatch
     cells = 3 * (side // 8) ** 2
     monkeypatch.setattr(mlp, "SIDE", side)
     monkeypatch.setattr(mlp, "INPUTS", 3 * side * side)
-    monkeypatch.setattr(mlp, "HIDDEN", (cells, 40, 20))
+    monkeypatch.setattr(mlp, "HIDDEN", (cells, 40, 21))
     pooled, plain = shaken(pooled_mlp.pooled_mlp(1)), mlp.mlp_150528(1)
     # As far as normalised pixels go.
     images = torch.rand(4, 3, side, side, generator=generator()) * 4.7 - 2.1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from demo import scenes
-from demo.scenes import FEWEST, MOST, SHAPES, draw
+from demo.scenes import OBJECTS, SHAPES, draw
 from pipelines.load import load_spec
 
 SIZES = [(416, 416), (640, 360), (300, 500), (900, 60)]
@@ -42,7 +42,7 @@ def test_objects_lie_in_the_image_with_little_overlap(size):
         scene = draw(seed, *size)
         assert scene.image.size == size
         assert scene.image.mode == "RGB"
-        assert FEWEST <= len(scene.boxes) == len(scene.classes) <= MOST
+        assert OBJECTS[0] <= len(scene.boxes) == len(scene.classes) <= OBJECTS[1]
         assert (scene.boxes.dtype, scene.classes.dtype) == (np.float32, np.int64)
         assert (scene.boxes >= 0).all()
         assert (scene.boxes <= np.tile(size, 2) + 1e-3).all()
@@ -57,12 +57,10 @@ def test_objects_lie_in_the_image_with_little_overlap(size):
 
 def test_boxes_are_exact(monkeypatch):
     # One object alone on even ground: its box is where the pixels differ.
-    monkeypatch.setattr(scenes, "FEWEST", 1)
-    monkeypatch.setattr(scenes, "MOST", 1)
     monkeypatch.setattr(scenes, "_GRAIN", 1)
     monkeypatch.setattr(scenes, "_NOISES", ())
     for seed in range(8):
-        scene = draw(seed, 416, 416)
+        scene = draw(seed, 416, 416, (1, 1))
         pixels = np.asarray(scene.image, np.float64).mean(axis=2)
         lighter = pixels > pixels[0, 0] + scenes._LIGHTER / 3
         rows, columns = np.flatnonzero(lighter.any(1)), np.flatnonzero(lighter.any(0))

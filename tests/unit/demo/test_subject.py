@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from demo import drawings, histology, snakes
-from demo.labelled import labelled
+from demo.labelled import evidence, labelled
 from demo.subject import UnsuitablePipelineError, subject_for
 from demo.training import held_out_seed, training_seed
 from pipelines.load import load_spec
@@ -100,3 +100,13 @@ def test_a_pipeline_that_no_drawings_fit_is_refused(pipeline, changed):
     spec = load_spec(pipeline).model_copy(update=changed)
     with pytest.raises(UnsuitablePipelineError, match="checkpoints of your own"):
         subject_for(spec)
+
+
+def test_drawings_that_calibrate_do_not_judge():
+    snakes = load_spec("snake_species")
+    size = snakes.preprocessing.model_copy(update={"height": 32, "width": 32})
+    gate = snakes.quantisation_gate.model_copy(update={"images_at_least": 100})
+    drawn = evidence(snakes.model_copy(update={"preprocessing": size, "quantisation_gate": gate}))
+    calibrated = {image.tobytes() for image in drawn.calibration}
+    assert len(drawn.pixels) == 100
+    assert not any(image.tobytes() in calibrated for image in drawn.pixels)

@@ -8,12 +8,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from demo import training
-from demo.progress import shown_on
+from demo import expansion, rounding, training
 from demo.recipes import recipe_for
 from demo.subject import UnsuitablePipelineError, subject_for
 from demo.training import train
 from export import architectures, checkpoint
+from export.progress import shown_on
 from pipelines.load import load_spec
 
 SEED = 3
@@ -58,14 +58,16 @@ def report(spec, told, tmp_path_factory):
     return train(spec, tmp_path_factory.mktemp("weights"), SEED, lambda *step: told.append(step))
 
 
-def test_each_member_gets_a_checkpoint_of_the_plain_architecture(spec, report):
+def test_each_member_gets_a_small_checkpoint_of_what_its_recipe_trains(spec, report):
     assert list(report.files) == list(spec.members)
     for name, member in spec.members.items():
-        model = architectures.build(member.architecture, len(spec.classes))
         read = checkpoint.read(report.files[name])
-        read.load_into(model, spec.classes)
+        read.load_into(recipe_for(member.architecture).start(len(spec.classes)), spec.classes)
         assert read.weights == "demo"
         assert read.classes == spec.classes
+        assert {value.dtype for value in read.state_dict.values() if value.ndim > 1} == {
+            torch.float16
+        }
 
 
 def test_the_steps_told_reach_the_total_told_first(report, told):
@@ -74,29 +76,45 @@ def test_the_steps_told_reach_the_total_told_first(report, told):
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
 
 
-def test_the_report_names_the_members_and_the_ensemble(report):
-    assert list(report.figures) == ["vgg16 accuracy", "regnet accuracy", "ensemble accuracy"]
+def test_the_figures_name_the_members_and_the_ensemble(report):
+    shares = {title for title in report.figures if "," not in title}
+    assert shares == {
+        "`vgg16`", "`regnet`", "ensemble", "members opposed", "six RGB statistics alone",
+    }  # fmt: skip
     assert all(0 <= share <= 1 for share in report.figures.values())
-    assert report.held_out == 6
+    assert (report.held_out, report.drawings) == (6, 8)
+    assert report.recipe["vgg16"]["epochs"] == 1
 
 
 def test_a_quantised_member_gets_no_checkpoint_and_no_figure_of_its_own(tmp_path):
     snakes = small("snake_species")
     report = train(snakes, tmp_path, SEED)
     assert list(report.files) == ["fp32"]
-    assert list(report.figures) == ["fp32 accuracy"]
-    model = architectures.build(snakes.members["fp32"].architecture, len(snakes.classes))
-    checkpoint.read(report.files["fp32"]).load_into(model, snakes.classes)
+    assert [title for title in report.figures if "`" in title] == ["`fp32`"]
 
 
-def test_a_member_of_one_logit_gets_a_checkpoint_of_one(tmp_path):
-    """The transformer alone: the perceptron's checkpoint takes 1.4 GB."""
+def test_a_member_of_one_logit_is_widened_to_one(tmp_path, monkeypatch):
+    """The transformer alone: the perceptron takes 1.4 GB."""
     mhist = load_spec("mhist")
     alone = mhist.model_copy(update={"members": {"vit": mhist.members["vit"]}})
-    report = train(alone, tmp_path, SEED)
-    read = checkpoint.read(report.files["vit"])
+    train(alone, tmp_path / "mhist", SEED)
+    monkeypatch.setattr(expansion, "CHECKPOINTS", tmp_path)
+    read = checkpoint.read(expansion.exportable(alone, ["vit"], tmp_path)["vit"])
+    assert read.weights == "demo"
     assert read.state_dict["head.weight"].shape == (1, 768)
     read.load_into(architectures.build("vit_base_patch16_224", 1), mhist.classes)
+
+
+def test_what_was_measured_is_what_was_rounded(spec, report):
+    """A small variance has no FP16, so that vectors stay as they are."""
+    state = checkpoint.read(report.files["regnet"]).state_dict
+    model = recipe_for("regnety_002").start(2)
+    model.load_state_dict(state)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    rounding.round_weights(model)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    variances = [value for key, value in state.items() if key.endswith("running_var")]
+    assert {value.dtype for value in variances} == {torch.float32}
 
 
 @pytest.mark.parametrize(

@@ -153,4 +153,4 @@ def test_a_pipeline_that_the_drawings_do_not_fit_is_refused(facts, tmp_path):
 
 
 def test_there_is_room_for_all_objects_of_a_scene():
-    assert drawn(1, 0, decode_rules(SMALL)).classes.shape[1] == scenes.MOST
+    assert drawn(1, 0, decode_rules(SMALL)).classes.shape[1] == scenes.OBJECTS[1]

@@ -3,10 +3,8 @@
 import pytest
 from typer.testing import CliRunner
 
-from demo.command import Demo
 from export.__main__ import app
-from pipelines import protocol
-from pipelines.load import available, load_spec
+from pipelines.load import available
 
 
 @pytest.fixture
@@ -26,7 +24,6 @@ def export(tmp_path):
     [
         [],
         ["oral_cancer"],
-        ["oral_cancer", "--demo", "--checkpoint", "vgg16=a.pt"],
         ["all", "--checkpoint", "vgg16=a.pt"],
         ["oral_cancer,mhist", "--checkpoint", "vgg16=a.pt"],
         ["oral_cancer", "--checkpoint", "vgg16"],
@@ -39,7 +36,7 @@ def test_arguments_that_do_not_go_together_are_a_usage_error(export, arguments):
 
 
 def test_an_unknown_pipeline_lists_the_known_ones(export):
-    status, output = export("nothing", "--demo")
+    status, output = export("nothing", "--checkpoint", "fp32=absent.pt")
     assert status == 1
     assert "no pipeline 'nothing'" in output
     assert "snake_species" in output
@@ -57,26 +54,6 @@ def test_configs_are_written_for_all_some_or_one(export, tmp_path):
             assert (tmp_path / "repository" / name / "config.pbtxt").is_file()
             if argument == "all" and name in {"cervical_lesions", "object_detection"}:
                 assert f"{name}/config.pbtxt" in output.replace("\n", "")
-
-
-def test_a_demo_that_is_there_is_not_made_again(export, tmp_path, monkeypatch):
-    names = ["mhist", "snake_species"]
-    for name in names:
-        for member in load_spec(name).members:
-            model = tmp_path / "repository" / protocol.member_model(name, member)
-            (model / "1").mkdir(parents=True)
-    monkeypatch.setattr(Demo, "_publish", lambda *_: pytest.fail("made again"))
-    status, _ = export(",".join(names), "--demo", "--if-missing")
-    assert status == 0
-
-
-def test_a_demo_without_its_int8_member_is_made(export, tmp_path, monkeypatch):
-    made = []
-    monkeypatch.setattr(Demo, "_publish", lambda _, whole, __: made.append(whole.name))
-    (tmp_path / "repository" / "snake_species_fp32" / "1").mkdir(parents=True)
-    status, _ = export("snake_species", "--demo", "--if-missing")
-    assert status == 0
-    assert made == ["snake_species"]
 
 
 def test_a_class_map_is_compared_before_anything_is_converted(export, tmp_path):

@@ -190,22 +190,14 @@ def test_figures_that_do_not_pass_are_written_and_fail_the_command(
     assert "`reserve`" in result.output
 
 
-def test_drawings_stand_in_for_photos(command, fast, tmp_path):
-    result = command("--demo")
-    assert result.exit_code in {0, 1}
-    record = FastDecoding.read(fast, tmp_path / "repository")
-    assert (record.photos, record.unchanged) == (ENOUGH, 0)
-
-
 @pytest.mark.parametrize(
-    ("words", "published", "message"),
+    ("words", "message"),
     [
-        ((), False, "give --photos DIR or --demo"),
-        (("--demo",), False, "no version: run python -m export oral_cancer --profile fast"),
-        (("--demo", "--profile", "other"), False, "has no profile 'other'"),
+        ((), "no version: run python -m export oral_cancer --profile fast"),
+        (("--profile", "other"), "has no profile 'other'"),
     ],
 )
-def test_what_is_missing_is_named(command, words, published, message):
-    result = command(*words, published=published)
+def test_what_is_missing_is_named(command, album, words, message):
+    result = command("--photos", str(album), *words, published=False)
     assert result.exit_code == 1
     assert message in " ".join(result.output.split())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from export.labelled_photos import EvidenceError, drawn_evidence, read_evidence
+from export.labelled_photos import EvidenceError, read_evidence
 from pipelines.load import load_spec
 from pipelines.spec import QuantisationGate
 from tests import photos
@@ -80,11 +80,3 @@ def test_too_few_calibration_photos_are_refused(snakes, calibration, validation)
         path.unlink()
     with pytest.raises(EvidenceError, match=r"15 photos .* needs 16 or more"):
         read_evidence(snakes, calibration, validation)
-
-
-def test_drawings_that_calibrate_do_not_judge(snakes):
-    small = snakes.preprocessing.model_copy(update={"height": 32, "width": 32})
-    evidence = drawn_evidence(snakes.model_copy(update={"preprocessing": small}), seed=0)
-    calibrated = {image.tobytes() for image in evidence.calibration}
-    assert len(evidence.pixels) == 100
-    assert not any(image.tobytes() in calibrated for image in evidence.pixels)

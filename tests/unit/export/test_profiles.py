@@ -1,12 +1,10 @@
-"""`--profile`: which members an export makes, and of what; demo weights that are extended."""
+"""`--profile`: which members an export makes, and of what."""
 
 import pytest
 import torch
 import yaml
 from typer.testing import CliRunner
 
-from demo import kept, training
-from demo.outcome import DemoReport
 from export.__main__ import app
 from export.errors import UnknownMemberError
 from export.plan import plan
@@ -43,9 +41,8 @@ def weights(tiny, tmp_path):
 
 
 @pytest.fixture
-def command(specs, repository, tmp_path, monkeypatch):
+def command(specs, repository):
     """Runs `python -m export` on the tiny pipeline; gives exit status and what it printed."""
-    monkeypatch.setattr(kept, "FOLDER", tmp_path / "kept")
 
     def run(*arguments):
         places = ["--repository", str(repository.root), "--specs", str(specs)]
@@ -98,61 +95,7 @@ def test_the_command_exports_what_the_profile_serves(command, repository, weight
 
 
 def test_a_profile_that_is_not_there_is_an_error_with_those_that_are(command, weights):
-    for arguments in (["--demo"], [f"--checkpoint=vgg16={weights['vgg16']}"]):
-        status, output = command("oral_cancer", "--profile", "swift", *arguments)
-        assert status == 1
-        assert "profile 'swift'; there are: default, onnx" in output
-
-
-@pytest.fixture
-def trainings(monkeypatch, weights):
-    """Stands in for training, which takes minutes; counts how often it was asked."""
-    asked = []
-
-    def train(spec, *_):
-        asked.append(spec.name)
-        return DemoReport(files=weights, figures={}, held_out=1)
-
-    monkeypatch.setattr(training, "train", train)
-    return asked
-
-
-DEMO = ("oral_cancer", "--demo", "--if-missing")
-
-
-def test_a_demo_is_extended_by_another_profile_without_a_training(command, repository, trainings):
-    assert command(*DEMO)[0] == 0
-    assert versions(repository) == {"vgg16": [1], "regnet": [1]}
-    assert command(*DEMO, "--profile", "onnx")[0] == 0
-    assert versions(repository) == {"vgg16": [1], "regnet": [1], "regnet_onnx": [1]}
-    assert command(*DEMO, "--profile", "onnx")[0] == 0
-    assert trainings == ["oral_cancer"]
-
-
-def test_a_demo_whose_checkpoints_are_gone_is_made_of_one_new_training(
-    command, repository, trainings, tiny, weights
-):
-    assert command(*DEMO)[0] == 0
-    for path in kept.FOLDER.rglob("*.pt"):
-        path.unlink()
-    torch.save({"state_dict": tiny.state_dict(), "weights": "demo"}, weights["vgg16"])
-    assert command(*DEMO, "--profile", "onnx")[0] == 0
-    assert len(trainings) == 2
-    # vgg16 has other weights now, and regnet the same.
-    assert versions(repository) == {"vgg16": [1, 2], "regnet": [1], "regnet_onnx": [2]}
-
-
-def test_no_demo_is_made_beside_trained_weights(command, trainings, tiny, tmp_path):
-    torch.save(tiny.state_dict(), tmp_path / "trained.pt")
-    assert command("oral_cancer", f"--checkpoint=regnet={tmp_path / 'trained.pt'}")[0] == 0
-    status, output = command(*DEMO, "--profile", "onnx")
+    given = f"--checkpoint=vgg16={weights['vgg16']}"
+    status, output = command("oral_cancer", "--profile", "swift", given)
     assert status == 1
-    assert "regnet has trained weights" in output
-    assert "--profile onnx --checkpoint vgg16=FILE --checkpoint regnet=FILE" in output
-    assert trainings == []
-
-
-def test_checkpoints_are_kept_apart_by_facts_and_seed(whole):
-    origins = ["vgg16", "regnet"]
-    wanted = [(origins, 0), (origins, 1), (origins[:1], 0)]
-    assert len({kept.place(whole, *each) for each in wanted}) == 3
+    assert "profile 'swift'; there are: default, onnx" in output

@@ -5,9 +5,11 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from export import held_out, models_report, object_drawings, timing
+from export import timing
 from export.repository import ModelRepository
 from export.versions import export
+from lab.models import __main__ as models_report
+from lab.models import held_out
 from pipelines.enums import Format
 from pipelines.load import load_definition, load_spec
 from pipelines.protocol import MEMBER_INPUT, DetectorOutput
@@ -62,7 +64,7 @@ class Knowing:
         self._batched = spec.preprocessing.size is not None
         self._wrong, self._classes = wrong, len(spec.classes)
         drawings = [
-            object_drawings.draw(spec.task, held_out._FIRST_SCENE + seed, width, height)
+            held_out._drawing(spec.task, held_out._FIRST_SCENE + seed, width, height)
             for seed in range(3)
         ]
         self._known = {np.asarray(each.image).tobytes(): each for each in drawings}

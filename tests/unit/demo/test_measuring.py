@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from demo.evaluation import accuracy, decided, probabilities, weighted_mean
+from demo.measuring import accuracy, decided, probabilities, weighted_mean
 from export.graph import ServedMember
 from pipelines.load import load_spec
 

@@ -1,4 +1,4 @@
-"""`python -m export.models_report`: measures all served artefacts and writes docs/models.md."""
+"""`python -m lab.models`: measures all served artefacts and writes docs/models.md."""
 
 import os
 import platform
@@ -12,17 +12,18 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from demo.progress import shown_on
-from export import held_out, parity, timing
+from export import parity, timing
+from export.progress import shown_on
 from export.repository import ModelRepository
+from lab.models import held_out
+from lab.paths import ROOT
 from pipelines import atomic_write, protocol
 from pipelines.enums import Method
 from pipelines.load import FOLDER, available, load_definition
 from pipelines.manifest import Manifest
 from pipelines.spec import PipelineSpec
 
-ROOT = Path(__file__).parent.parent
-COMMAND = "python -m export.models_report"
+COMMAND = "python -m lab.models"
 _CPUINFO = Path("/proc/cpuinfo")
 _NONE = ""
 screen = Console(stderr=True)

@@ -8,12 +8,13 @@ import torch
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from demo import lesions, scenes
 from demo.labelled import labelled
 from demo.lesions import Drawing
 from demo.scenes import Scene
 from evaluation.metrics.detection import match, mean_average_precision
 from evaluation.metrics.objects import Box, Found, Rle, Truth
-from export import formats, gate, object_drawings, photos
+from export import formats, gate, photos
 from export.torchvision_ops import ensure_declared
 from inference.resize import fit
 from pipelines import protocol
@@ -62,7 +63,7 @@ def _detection(spec: PipelineSpec, path: Path) -> str:
     height, width = spec.preprocessing.size or SIZE
     truth, found, rules = [], [], photos.decode_rules(spec)
     for number in range(SCENES):
-        drawing = object_drawings.draw(spec.task, _FIRST_SCENE + number, width, height)
+        drawing = _drawing(spec.task, _FIRST_SCENE + number, width, height)
         pixels = np.array(fit(drawing.image, rules)[0])
         batched = spec.preprocessing.size is not None
         outputs = session.run(names, {protocol.MEMBER_INPUT: pixels[None] if batched else pixels})
@@ -77,6 +78,13 @@ def _detection(spec: PipelineSpec, path: Path) -> str:
         ious = [iou for each in matches for iou in each.mask_ious]
         text += f", mask IoU {np.mean(ious):.3f}" if ious else ", nothing met"
     return text
+
+
+def _drawing(task: Task, seed: int, width: int, height: int) -> Scene | Drawing:
+    """A drawing with five objects or more: image, boxes, classes; of a segmentation also masks."""
+    if task is Task.SEGMENTATION:
+        return lesions.draw(seed, width, height)
+    return scenes.draw(seed, width, height)
 
 
 def _truth(spec: PipelineSpec, drawing: Scene | Drawing) -> list[Truth]:

@@ -1,0 +1,158 @@
+"""`python -m demo`: exports the demo weights that are committed in `demo/checkpoints/`."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from export import shown
+from export.arguments import names
+from export.errors import ExportError
+from export.repository import ModelRepository
+from export.shown import screen
+from pipelines import protocol
+from pipelines.definition import PipelineDefinition
+from pipelines.load import FOLDER, SpecError, load_definition, require_profile
+from pipelines.manifest import Manifest, ManifestError, sha256_of
+from pipelines.profile import DEFAULT_PROFILE
+from pipelines.spec import PipelineSpec
+
+ROOT = Path(__file__).parent.parent
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+
+
+class TrainedWeightsError(ExportError):
+    """Demo weights would be served in place of trained ones."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What to export, and where."""
+
+    target: ModelRepository
+    specs: Path
+    """Folder of the pipelines' YAML."""
+    profile: str
+    if_missing: bool
+    """Exports only where a member has no version, and then only what differs."""
+
+    def export(self, pipelines: list[PipelineDefinition]) -> bool:
+        """Exports all; one that fails does not keep the others from theirs, but from True."""
+        failed = False
+        for whole in pipelines:
+            spec = whole.resolve_or_default(self.profile)
+            try:
+                shown.write_configs(whole, self.target, self.specs)
+                if not self.if_missing or shown.members_without_version(spec, self.target):
+                    self._publish(whole, spec)
+            except ExportError as error:
+                shown.say(error)
+                failed = True
+        return not failed
+
+    def _publish(self, whole: PipelineDefinition, spec: PipelineSpec) -> None:
+        from demo.expansion import exportable  # noqa: PLC0415 - torch: keep --help quick
+        from demo.labelled import evidence  # noqa: PLC0415
+        from export.plan import plan  # noqa: PLC0415
+
+        if self.if_missing:
+            self._require_no_trained(whole, spec)
+        screen.print(
+            f"{whole.name}: exporting demo weights: they mean nothing clinically.",
+            style="yellow",
+            highlight=False,
+        )
+        origins = dict.fromkeys(map(spec.origin, spec.members))
+        with tempfile.TemporaryDirectory() as scratch:
+            files = exportable(whole, origins, Path(scratch))
+            members = _outdated(spec, files, self.target) if self.if_missing else spec.members
+            files = {name: files[name] for name in map(spec.origin, members)}
+            quantised = plan(whole, files, members).quantised
+            shown.export(
+                whole,
+                files,
+                self.target,
+                members=members,
+                profile=self.profile,
+                version=None,
+                evidence=evidence(whole) if quantised else None,
+            )
+
+    def _require_no_trained(self, whole: PipelineDefinition, spec: PipelineSpec) -> None:
+        for member in whole.members:
+            manifest = _newest(whole, member, self.target)
+            if manifest is not None and manifest.weights == "trained":
+                missing = shown.members_without_version(spec, self.target)
+                given = " ".join(f"--checkpoint {name}=FILE" for name in map(spec.origin, missing))
+                raise TrainedWeightsError(
+                    f"{whole.name}: {member} has trained weights, beside which no demo weights "
+                    f"are exported for {', '.join(missing)}: run python -m export {whole.name} "
+                    f"--profile {self.profile} {given}"
+                )
+
+
+def _newest(spec: PipelineSpec, member: str, repository: ModelRepository) -> Manifest | None:
+    """The manifest of a member's newest version, if it has one that can be read."""
+    model = protocol.member_model(spec.name, member)
+    if not (versions := repository.versions(model)):
+        return None
+    try:
+        return Manifest.read(repository.root / model / str(versions[-1]))
+    except ManifestError:
+        return None
+
+
+def _outdated(spec: PipelineSpec, files: dict[str, Path], repository: ModelRepository) -> list[str]:
+    """The members of a spec whose newest version does not come from these checkpoints."""
+    manifests = {name: _newest(spec, name, repository) for name in spec.members}
+    return [
+        name
+        for name, manifest in manifests.items()
+        if manifest is None
+        or manifest.member_hash != spec.member_hash(name)
+        or not _made_from(files[spec.origin(name)], manifest)
+    ]
+
+
+def _made_from(checkpoint: Path, manifest: Manifest) -> bool:
+    """Never of a detector's checkpoint: several files, of which the manifest has one hash."""
+    return checkpoint.is_file() and manifest.checkpoint_sha256 == sha256_of(checkpoint)
+
+
+@app.command(no_args_is_help=True)
+def main(
+    pipelines: Annotated[
+        str,
+        typer.Argument(metavar="PIPELINE", help="One, several with commas between, or `all`."),
+    ],
+    profile: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Export the members that this profile of the YAML serves."
+        ),
+    ] = DEFAULT_PROFILE,
+    if_missing: Annotated[
+        bool, typer.Option("--if-missing", help="Only where a member has no version.")
+    ] = False,
+    repository: Annotated[Path, typer.Option(help="The model repository.")] = ROOT
+    / "model_repository",
+    specs: Annotated[Path, typer.Option(help="Folder of the pipelines' YAML files.")] = FOLDER,
+) -> None:
+    """Exports demo weights, to try the service with: they mean nothing clinically.
+
+    They were trained on drawings and are committed (docs/demo.md); nothing is trained here.
+    """
+    try:
+        wholes = [load_definition(name, specs) for name in names(pipelines, specs)]
+        require_profile(profile, wholes)
+    except SpecError as error:
+        shown.say(error)
+        raise typer.Exit(1) from None
+    demo = Demo(ModelRepository(repository), specs, profile, if_missing)
+    raise typer.Exit(0 if demo.export(wholes) else 1)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m demo")

@@ -1,0 +1,1 @@
+"""Measures size, CPU time and accuracy of the exported members: docs/models.md."""
