@@ -10,7 +10,14 @@ from pipelines import atomic_write, protocol
 from pipelines.definition import PipelineDefinition
 from pipelines.manifest import CLASS_MAP_FILENAME, Manifest, ManifestError
 from pipelines.profile import DEFAULT_PROFILE
-from pipelines.release import Release, ReleasedMember, ReleaseError, current_path, release_path
+from pipelines.release import (
+    Release,
+    ReleasedMember,
+    ReleaseError,
+    current_path,
+    current_versions,
+    release_path,
+)
 from pipelines.release_files import ReleaseFiles, config_path, version_folder
 from pipelines.spec import PipelineSpec
 
@@ -91,14 +98,13 @@ def choose(
     spec: PipelineSpec, repository: ModelRepository, published: Mapping[str, int] = _NONE
 ) -> dict[str, int]:
     """The version of each member that a release made now takes; without those that have none."""
-    current = _current(spec, repository)
+    serving = current_versions(spec.name, spec.profile, repository.root)
     chosen: dict[str, int] = {}
     for member in spec.members:
-        serving = current.members.get(member) if current else None
         if member in published:
             chosen[member] = published[member]
-        elif serving and _is_made_for(spec, member, serving.version, repository):
-            chosen[member] = serving.version
+        elif _is_made_for(spec, member, serving.get(member), repository):
+            chosen[member] = serving[member]
         elif there := repository.versions(protocol.member_model(spec.name, member)):
             chosen[member] = there[-1]
     return chosen
@@ -143,8 +149,10 @@ def _current(spec: PipelineSpec, repository: ModelRepository) -> Release | None:
 
 
 def _is_made_for(
-    spec: PipelineSpec, member: str, version: int, repository: ModelRepository
+    spec: PipelineSpec, member: str, version: int | None, repository: ModelRepository
 ) -> bool:
+    if version is None:
+        return False
     folder = repository.root / version_folder(spec.name, member, version)
     try:
         Manifest.read(folder).require_made_for(spec, member, folder)
@@ -196,10 +204,9 @@ def _unserved_origin(
     Its version is the one that the default profile serves, or the newest.
     """
     there = repository.versions(protocol.member_model(spec.name, origin))
-    with suppress(ReleaseError):
-        serving = Release.current(spec.name, DEFAULT_PROFILE, repository.root).members
-        there = [serving[origin].version] if origin in serving else there
-    there = [published[origin]] if origin in published else there
+    serving = current_versions(spec.name, DEFAULT_PROFILE, repository.root)
+    for versions in (serving, published):
+        there = [versions[origin]] if origin in versions else there
     with suppress(ManifestError, OSError):
         if there:
             folder = repository.root / version_folder(spec.name, origin, there[-1])

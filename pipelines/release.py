@@ -92,22 +92,46 @@ class Release(Facts):
             NoReleaseError: none was made.
             ReleaseError: as `read`, or it is one of another profile.
         """
-        path = current_path(pipeline, profile, repository)
-        try:
-            identity = path.read_text("utf-8").strip()
-        except FileNotFoundError:
-            raise NoReleaseError(f"{path}: missing: no release: {_remedy(pipeline)}") from None
-        except (OSError, ValueError) as error:
-            raise ReleaseError(f"{path}: cannot be read: {error}: {_remedy(pipeline)}") from None
-        if not _IDENTITY.fullmatch(identity):
-            raise ReleaseError(f"{path}: holds no release id: {_remedy(pipeline)}")
+        identity = current_identity(pipeline, profile, repository)
         release = cls.read(pipeline, identity, repository)
         if release.spec.profile != profile:
             raise ReleaseError(
-                f"{path}: names {identity}, a release of profile {release.spec.profile}: name one "
-                f"of profile {profile}"
+                f"{current_path(pipeline, profile, repository)}: names {identity}, a release of "
+                f"profile {release.spec.profile}: name one of profile {profile}"
             )
         return release
+
+
+def current_identity(pipeline: str, profile: str, repository: Path) -> str:
+    """The id of the release that serves a profile.
+
+    Raises:
+        NoReleaseError: none was made.
+        ReleaseError: the file that holds the id cannot be read, or holds none.
+    """
+    path = current_path(pipeline, profile, repository)
+    try:
+        identity = path.read_text("utf-8").strip()
+    except FileNotFoundError:
+        raise NoReleaseError(f"{path}: missing: no release: {_remedy(pipeline)}") from None
+    except (OSError, ValueError) as error:
+        raise ReleaseError(f"{path}: cannot be read: {error}: {_remedy(pipeline)}") from None
+    if not _IDENTITY.fullmatch(identity):
+        raise ReleaseError(f"{path}: holds no release id: {_remedy(pipeline)}")
+    return identity
+
+
+def current_versions(pipeline: str, profile: str, repository: Path) -> dict[str, int]:
+    """The versions that serve a profile by member; empty where no release says so.
+
+    Also of a release that another version of this software wrote, whose content has changed names.
+    """
+    try:
+        identity = current_identity(pipeline, profile, repository)
+        content = json.loads(release_path(pipeline, identity, repository).read_bytes())
+        return {name: int(member["version"]) for name, member in content["members"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
 
 
 def release_path(pipeline: str, identity: str, repository: Path) -> Path:

@@ -1,5 +1,6 @@
 """Releases: which versions they name, when they change, and how one goes back."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from export.errors import RepositoryError
 from export.repository import ModelRepository
 from pipelines.load import FOLDER, load_definition, load_spec
 from pipelines.profile import DEFAULT_PROFILE
-from pipelines.release import Release, ReleaseError, current_path
+from pipelines.release import Release, ReleaseError, current_path, release_path
 from pipelines.release_files import ReleaseFiles
 from tests.unit.export.conftest import tiny_members
 from tests.unit.server.releases import artefacts
@@ -211,6 +212,23 @@ def test_without_the_versions_that_served_the_newest_are_released(
     (repository.root / "oral_cancer_vgg16" / "2").rename(repository.root / "aside")
     assert command("--configs")[0] == 0
     assert versions(serving()) == {"vgg16": 1, "regnet": 2}
+
+
+def test_a_roll_back_stays_where_this_software_writes_releases_otherwise(
+    command, publish, serving, repository
+):
+    publish()
+    before = serving()
+    publish()
+    command("--use", before.identity)
+    path = release_path("oral_cancer", before.identity, repository.root)
+    content = json.loads(path.read_text())
+    content["spec"]["former"] = True
+    path.write_text(json.dumps(content))
+    with pytest.raises(ReleaseError, match=r"spec\.former"):
+        serving()
+    assert command("--configs")[0] == 0
+    assert serving() == before
 
 
 @pytest.fixture
