@@ -15,10 +15,9 @@ from gateway.grpc.health import Health
 from gateway.grpc.inference import Inference
 from gateway.grpc.server import GrpcServer
 from gateway.http import problems
-from gateway.http.access import RequireKey
 from gateway.http.middleware import RequestContextMiddleware
 from gateway.http.predictions import Predictions
-from gateway.http.routes import pipeline_routes, prediction_routes
+from gateway.http.routes import RequireKey, pipeline_routes, prediction_routes
 from gateway.http.service_routes import service_routes
 from gateway.identity.api_keys import ApiKeys
 from gateway.settings import Settings
@@ -46,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     admission = Admission(
         settings.max_in_flight,
         settings.max_in_flight_bytes,
-        lambda: triton.left_behind + batching.left_behind,
+        batching,
         wait=settings.max_wait_seconds,
     )
     metrics = Metrics(lambda: admission.in_flight)

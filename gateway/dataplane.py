@@ -11,9 +11,8 @@ from gateway.core.catalog import Catalog, Pipeline
 from gateway.core.readiness import Readiness
 from gateway.core.request import Deadline, Image, RequestParameters
 from gateway.errors import Code, RefusedError
-from gateway.results.outcome import Outcome
 from gateway.results.task_handlers import Result, handler_of
-from gateway.telemetry.recorder import InferenceTelemetry
+from gateway.telemetry.recorder import InferenceTelemetry, Outcome
 from gateway.telemetry.request_context import RequestContext
 from gateway.triton.outputs import Outputs
 from gateway.triton.triton_errors import LATE

@@ -3,9 +3,10 @@
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.errors import Code, RefusedError
 
@@ -58,6 +59,14 @@ class ThroughputEstimate:
         return ahead * self._interval if self._samples >= _SAMPLES else 0.0
 
 
+class Work(Protocol):
+    """What goes on in Triton."""
+
+    @property
+    def left_behind(self) -> Counter[str]:
+        """Images of each pipeline that are in Triton and whose callers no longer wait."""
+
+
 class Admission:
     """Counts what is in flight; refuses at once, so that neither memory nor a queue grows.
 
@@ -68,7 +77,7 @@ class Admission:
         self,
         requests: int,
         size: int,
-        left_behind: Callable[[], Counter[str]],
+        work: Work,
         *,
         wait: float = math.inf,
     ) -> None:
@@ -77,12 +86,12 @@ class Admission:
         Args:
             requests: at most, with those left behind.
             size: bytes of their bodies, at most.
-            left_behind: gives the number of images of each pipeline that were left behind.
+            work: knows the images of each pipeline that were left behind.
             wait: seconds that a request may have to wait, at most.
         """
         self._free_requests = requests
         self._free_bytes = size
-        self._left_behind = left_behind
+        self._work = work
         self._wait = wait
         self._estimates: defaultdict[str, ThroughputEstimate] = defaultdict(ThroughputEstimate)
 
@@ -104,7 +113,7 @@ class Admission:
             RefusedError: with code `busy` where there is no place, or where the request would
                 wait longer than it may or can.
         """
-        left = self._left_behind()
+        left = self._work.left_behind
         if self._free_requests - left.total() < 1:
             raise _busy("requests")
         if self._free_bytes < size:

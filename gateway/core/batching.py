@@ -91,7 +91,7 @@ class Batching:
     @property
     def left_behind(self) -> Counter[str]:
         """Images of each ensemble that are in Triton and whose callers no longer wait."""
-        left: Counter[str] = Counter()
+        left = self._triton.left_behind
         for queue, batch in self._under_way.values():
             left[queue.model] += sum(
                 len(pending.images) for pending in batch if pending.answer.cancelled()

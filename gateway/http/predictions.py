@@ -18,9 +18,9 @@ from gateway.http.body import Body
 from gateway.http.problems import problem_response
 from gateway.results import batch
 from gateway.results.facts import Stamp
-from gateway.results.outcome import Outcome
 from gateway.results.task_handlers import Form, handler_of
 from gateway.settings import Settings
+from gateway.telemetry.recorder import Outcome
 from gateway.telemetry.request_context import RequestContext
 from pipelines.protocol import Parameter
 
@@ -136,16 +136,20 @@ def _batch_response(
     parameters: RequestParameters,
 ) -> Response:
     context: RequestContext = request.state.context
-    refusals = [outcome.result for outcome in outcomes if isinstance(outcome.result, RefusedError)]
+    images = [outcome.image for outcome in outcomes]
+    results = [outcome.result for outcome in outcomes]
+    refusals = [result for result in results if isinstance(result, RefusedError)]
     context.facts["failed"] = len(refusals)
-    if len(refusals) < len(outcomes):
-        return Response(batch.render(outcomes, parameters, _stamp(context)), media_type=_JSON)
+    if len(refusals) < len(results):
+        content = batch.render(images, results, parameters, _stamp(context))
+        return Response(content, media_type=_JSON)
     detail = (
-        f"batch: none of the {len(outcomes)} was answered; `results` says why. "
+        f"batch: none of the {len(results)} was answered; `results` says why. "
         f"The first: {refusals[0].detail}"
     )
     refusal = RefusedError(_shared_code(refusals), detail)
-    return problem_response(request, refusal, batch.problem_parts(outcomes, pipeline))
+    more = batch.problem_parts(images, refusals, pipeline, parameters)
+    return problem_response(request, refusal, more)
 
 
 def _shared_code(refusals: Sequence[RefusedError]) -> Code:

@@ -1,16 +1,18 @@
-"""The routes about images and pipelines, with their documentation."""
+"""The routes about images and pipelines: their paths, their API key, their documentation."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
 from gateway.core.catalog import Catalog
 from gateway.core.readiness import Readiness
-from gateway.http.access import RequireKey
 from gateway.http.openapi import BATCH_PROBLEMS, MANY_IMAGES, ONE_IMAGE, PROBLEMS
 from gateway.http.predictions import Predictions
+from gateway.identity.api_keys import ApiKeys
 from gateway.results.facts import describe
 from gateway.results.shapes import PipelineDescription, PipelineList, adapter
 from gateway.results.task_handlers import Form, shapes_of
@@ -24,6 +26,30 @@ _SUMMARIES = {
     Form.BATCH: "What each image shows, or its error, and a summary.",
     Form.FLAT: "What an image shows, in the shape of older systems.",
 }
+_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False)
+_BEARER = HTTPBearer(auto_error=False, description="For Prometheus, which sends no X-API-Key.")
+
+
+class RequireKey:
+    """A dependency of routes: lets in who has a key, or everyone where none are configured."""
+
+    def __init__(self, keys: ApiKeys) -> None:
+        self._keys = keys
+
+    async def __call__(
+        self,
+        request: Request,
+        key: Annotated[str | None, Depends(_HEADER)],
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+    ) -> None:
+        """Checks the key in X-API-Key, or else in Authorization, and notes whose it is.
+
+        Raises:
+            RefusedError: with `unauthorized`.
+        """
+        if key is None and bearer is not None:
+            key = bearer.credentials
+        request.state.context.caller = self._keys.caller(key)
 
 
 def prediction_routes(predictions: Predictions, default: str, access: RequireKey) -> APIRouter:

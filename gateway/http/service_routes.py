@@ -12,9 +12,9 @@ from typing_extensions import TypedDict
 from gateway.core.catalog import Catalog
 from gateway.core.readiness import Readiness
 from gateway.errors import Code, Problem, RefusedError
-from gateway.http.access import RequireKey
 from gateway.http.openapi import problem_of
 from gateway.http.problems import problem_response
+from gateway.http.routes import RequireKey
 from gateway.telemetry.metrics import Metrics
 
 

@@ -16,6 +16,12 @@ from pipelines.enums import Decoding, Format, Task
 _closed = with_config(ConfigDict(extra="forbid"))
 """No key but the documented ones."""
 
+
+def _doc(description: str) -> object:
+    """The description of a field."""
+    return Field(description=description)
+
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Level = Literal["low", "medium", "high"]
 
@@ -40,14 +46,10 @@ class Answer(TypedDict):
     request_id: str
     pipeline: str
     release: str
-    member: NotRequired[
-        Annotated[str, Field(description="Only where the request chose one member.")]
-    ]
-    threshold: NotRequired[Annotated[float, Field(description="Only where a threshold decided.")]]
+    member: NotRequired[Annotated[str, _doc("Only where the request chose one member.")]]
+    threshold: NotRequired[Annotated[float, _doc("Only where a threshold decided.")]]
     preprocessing: Decoding
-    weights: NotRequired[
-        Annotated[Literal["demo"], Field(description="Only where they are demo weights.")]
-    ]
+    weights: NotRequired[Annotated[Literal["demo"], _doc("Only where they are demo weights.")]]
     processing_time_ms: float
 
 
@@ -59,11 +61,7 @@ class MemberResult(MemberFacts):
     confidence: Probability
     probabilities: dict[str, float]
     weight: Annotated[
-        float,
-        Field(
-            description="Its share of the weighted mean. The shares add up to 1; the share of an "
-            "alternative is 0."
-        ),
+        float, _doc("Its share of the weighted mean, of a sum of 1; 0 of an alternative.")
     ]
 
 
@@ -72,12 +70,8 @@ class Uncertainty(TypedDict):
     """How far to rely on a classification."""
 
     level: Level
-    disagreement: Annotated[
-        float, Field(description="Largest distance between two members, 0 to 1.")
-    ]
-    entropy: Annotated[
-        float, Field(description="Of the probabilities, divided by its maximum, 0 to 1.")
-    ]
+    disagreement: Annotated[float, _doc("Largest distance between two members, 0 to 1.")]
+    entropy: Annotated[float, _doc("Of the probabilities, divided by its maximum, 0 to 1.")]
     recommendation: str
 
 
@@ -85,7 +79,7 @@ class Decision(TypedDict):
     """The decision about one image."""
 
     prediction: str
-    confidence: Annotated[Probability, Field(description="Probability of the predicted class.")]
+    confidence: Annotated[Probability, _doc("Probability of the predicted class.")]
     probabilities: dict[str, float]
 
 
@@ -114,12 +108,11 @@ class FlatPrediction(Answer):
     """A classification in the shape of older systems."""
 
     prediction: str
-    confidence: Annotated[Probability, Field(description="Probability of the predicted class.")]
+    confidence: Annotated[Probability, _doc("Probability of the predicted class.")]
     uncertainty: Level
     recommendation: str
     individual_scores: Annotated[
-        dict[str, float],
-        Field(description="Each member's probability of the predicted class."),
+        dict[str, float], _doc("Each member's probability of the predicted class.")
     ]
     members: dict[str, MemberFacts]
 
@@ -132,9 +125,7 @@ class Rle(TypedDict):
     counts: str
 
 
-Polygons = Annotated[
-    list[list[FiniteFloat]], Field(description="Outlines of the mask, each x, y, x, y, ...")
-]
+Polygons = Annotated[list[list[FiniteFloat]], _doc("Outlines of the mask, each x, y, x, y, ...")]
 
 # Written as a call, because `class` is a keyword.
 DetectedObject = TypedDict(
@@ -150,13 +141,9 @@ DetectedObject = TypedDict(
                 description="x1, y1, x2, y2 in pixels of the image after its EXIF orientation.",
             ),
         ],
-        "area": Annotated[
-            float, Field(description="In pixels: of the mask, without one of the box.")
-        ],
-        "mask": NotRequired[Annotated[Rle, Field(description="Segmentation only.")]],
-        "polygons": NotRequired[
-            Annotated[Polygons, Field(description="Segmentation, where asked for.")]
-        ],
+        "area": Annotated[float, _doc("In pixels: of the mask, without one of the box.")],
+        "mask": NotRequired[Annotated[Rle, _doc("Segmentation only.")]],
+        "polygons": NotRequired[Annotated[Polygons, _doc("Segmentation, where asked for.")]],
     },
 )
 _closed(DetectedObject)
@@ -175,9 +162,7 @@ class DetectionMetrics(TypedDict):
     """The detections in numbers, in their order."""
 
     count: int
-    class_distribution: Annotated[
-        dict[str, int], Field(description="Every class; 0 where there is none.")
-    ]
+    class_distribution: Annotated[dict[str, int], _doc("Every class; 0 where there is none.")]
     scores: list[float]
     areas: list[float]
 
@@ -187,9 +172,7 @@ class Detections(TypedDict):
 
     predictions: Annotated[
         list[DetectedObject],
-        Field(
-            description="By score, the largest first; empty where nothing reaches the threshold."
-        ),
+        _doc("By score, the largest first; empty where nothing reaches the threshold."),
     ]
     image: ImageSize
     metrics: DetectionMetrics
@@ -206,10 +189,7 @@ class DetectionPrediction(DetectionAnswer):
     """The answer of a detection or a segmentation."""
 
     visualization: NotRequired[
-        Annotated[
-            str,
-            Field(description="A PNG of the image with its objects, in base64; where asked for."),
-        ]
+        Annotated[str, _doc("A PNG of the image with its objects, in base64; where asked for.")]
     ]
 
 
@@ -243,12 +223,10 @@ class BatchSummary(TypedDict):
 
     total: int
     failed: int
-    counts: Annotated[dict[str, int], Field(description="Images, or detections, of each class.")]
+    counts: Annotated[dict[str, int], _doc("Images, or detections, of each class.")]
     average_confidence: Annotated[
         float | None,
-        Field(
-            description="Of the answered images, or of all detections; null where there is none."
-        ),
+        _doc("Of the answered images, or of all detections; null where there is none."),
     ]
 
 
@@ -298,7 +276,7 @@ class MemberDescription(MemberFacts):
     architecture: str
     format: Format
     precision: Literal["fp32", "fp16", "int8"]
-    weight: Annotated[float, Field(description="0: an alternative, asked only by ?member=.")]
+    weight: Annotated[float, _doc("0: an alternative, asked only by ?member=.")]
 
 
 @_closed
@@ -308,10 +286,7 @@ class LimitsFacts(TypedDict):
     bytes: int
     pixels: int
     aspect: NotRequired[
-        Annotated[
-            float,
-            Field(description="Long side divided by the short one; only where there is a limit."),
-        ]
+        Annotated[float, _doc("Long side divided by the short one; only where there is a limit.")]
     ]
 
 
@@ -323,14 +298,14 @@ class PipelineDescription(TypedDict):
     title: str
     task: Task
     release: str
-    profile: Annotated[str, Field(description="The way it is served.")]
+    profile: Annotated[str, _doc("The way it is served.")]
     ready: bool
     classes: list[str]
-    positive: Annotated[str | None, Field(description="Of a binary classification, else null.")]
+    positive: Annotated[str | None, _doc("Of a binary classification, else null.")]
     threshold: Annotated[
         ThresholdFacts | None,
-        Field(
-            description="Of the positive class's probability, or of a detection's score; null "
+        _doc(
+            "Of the positive class's probability, or of a detection's score; null "
             "for a multi-class classification."
         ),
     ]

@@ -9,12 +9,15 @@ from gateway.core.admission import Admission
 from gateway.errors import Code, RefusedError
 
 
-def nobody():
-    return Counter()
+class Left:
+    """What callers left behind, by pipeline."""
+
+    def __init__(self, **images):
+        self.left_behind = Counter(images)
 
 
 def test_requests_beyond_the_limit_are_refused_until_one_leaves():
-    admission = Admission(2, 1000, nobody)
+    admission = Admission(2, 1000, Left())
     with admission.admit("p", 1):
         with admission.admit("p", 1):
             assert admission.in_flight["p"] == 2
@@ -27,7 +30,7 @@ def test_requests_beyond_the_limit_are_refused_until_one_leaves():
 
 
 def test_bytes_beyond_the_limit_are_refused_until_some_are_free():
-    admission = Admission(10, 1000, nobody)
+    admission = Admission(10, 1000, Left())
     with admission.admit("p", 600):
         with pytest.raises(RefusedError) as caught, admission.admit("p", 401):
             pass
@@ -39,19 +42,19 @@ def test_bytes_beyond_the_limit_are_refused_until_some_are_free():
 
 
 def test_a_place_is_given_back_when_the_work_fails():
-    admission = Admission(1, 1, nobody)
+    admission = Admission(1, 1, Left())
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), admission.admit("p", 1):
             raise ZeroDivisionError
 
 
 def test_what_callers_left_behind_takes_places():
-    left = Counter(another=1)
-    admission = Admission(2, 1000, lambda: left)
+    left = Left(another=1)
+    admission = Admission(2, 1000, left)
     with admission.admit("p", 1):
         with pytest.raises(RefusedError), admission.admit("p", 1):
             pass
-        left.clear()
+        left.left_behind.clear()
         with admission.admit("p", 1):
             pass
 
@@ -82,7 +85,7 @@ class Callers:
 
 
 def test_a_request_that_would_wait_too_long_is_refused_and_told_how_long(clock):
-    callers = Callers(Admission(1000, 1000, nobody, wait=5), clock)
+    callers = Callers(Admission(1000, 1000, Left(), wait=5), clock)
     callers.come(40)
     callers.are_answered(20, 0.5)
     with pytest.raises(RefusedError) as caught:
@@ -94,7 +97,7 @@ def test_a_request_that_would_wait_too_long_is_refused_and_told_how_long(clock):
 
 
 def test_who_has_less_time_than_it_would_wait_is_refused(clock):
-    admission = Admission(1000, 1000, nobody, wait=30)
+    admission = Admission(1000, 1000, Left(), wait=30)
     callers = Callers(admission, clock)
     callers.come(40)
     callers.are_answered(20, 0.5)
@@ -107,27 +110,27 @@ def test_who_has_less_time_than_it_would_wait_is_refused(clock):
 
 
 def test_what_callers_of_the_pipeline_left_behind_is_waited_for(clock):
-    left = Counter(another=100)
-    callers = Callers(Admission(1000, 1000, lambda: left, wait=5), clock)
+    left = Left(another=100)
+    callers = Callers(Admission(1000, 1000, left, wait=5), clock)
     callers.come(20)
     callers.are_answered(20, 0.5)
-    left["p"] = 11
+    left.left_behind["p"] = 11
     with pytest.raises(RefusedError) as caught:
         callers.come(1)
     assert (caught.value.code, caught.value.retry_after) == (Code.BUSY, 1)
-    left["p"] = 10
+    left.left_behind["p"] = 10
     callers.come(1)
 
 
 def test_the_same_queue_before_a_fast_pipeline_is_let_in(clock):
-    callers = Callers(Admission(1000, 1000, nobody, wait=5), clock)
+    callers = Callers(Admission(1000, 1000, Left(), wait=5), clock)
     callers.come(40)
     callers.are_answered(20, 0.05)
     callers.come(60)
 
 
 def test_a_few_are_let_in_however_slow_the_pipeline_is(clock):
-    callers = Callers(Admission(1000, 1000, nobody, wait=5), clock)
+    callers = Callers(Admission(1000, 1000, Left(), wait=5), clock)
     callers.come(20)
     callers.are_answered(20, 60)
     callers.come(8)
@@ -136,7 +139,7 @@ def test_a_few_are_let_in_however_slow_the_pipeline_is(clock):
 
 
 def test_a_rest_is_not_taken_for_slowness(clock):
-    callers = Callers(Admission(1000, 1000, nobody, wait=5), clock)
+    callers = Callers(Admission(1000, 1000, Left(), wait=5), clock)
     for _ in range(20):
         callers.come(1)
         callers.are_answered(1, 0.1)
@@ -145,14 +148,14 @@ def test_a_rest_is_not_taken_for_slowness(clock):
 
 
 def test_without_a_limit_on_the_wait_all_may_wait(clock):
-    callers = Callers(Admission(1000, 1000, nobody, wait=math.inf), clock)
+    callers = Callers(Admission(1000, 1000, Left(), wait=math.inf), clock)
     callers.come(20)
     callers.are_answered(20, 60)
     callers.come(30)
 
 
 def test_what_fails_says_that_it_is_slow_and_not_that_it_is_fast(clock):
-    callers = Callers(Admission(1000, 1000, nobody, wait=5), clock)
+    callers = Callers(Admission(1000, 1000, Left(), wait=5), clock)
     callers.come(60)
     callers.are_answered(20, 0.05)
     for _ in range(20):
