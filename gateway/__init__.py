@@ -1,1 +1,1 @@
-"""The only door: takes encoded images over HTTP or gRPC, asks Triton, hands on what it decided."""
+"""The gateway: takes encoded images over HTTP or gRPC, asks Triton, and renders its decision."""

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 
 class Code(StrEnum):
-    """Every reason there is; `protocol.Refusal` is a part of it."""
+    """The reason of a refusal. The codes of `protocol.Refusal` are a part of these."""
 
     MALFORMED_BODY = "malformed_body"
     UNAUTHORIZED = "unauthorized"
@@ -41,7 +41,7 @@ class Code(StrEnum):
 class RefusedError(Exception):
     """A request, or one image of a batch, that gets no answer.
 
-    `detail` names the input and the remedy and never holds anything that the caller sent.
+    `detail` names the input and the remedy. It never has anything that the caller sent.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class RefusedError(Exception):
         self.reason = reason
         """Label in `gateway_requests_refused_total`; None where it is not counted there."""
         self.retry_after = retry_after or RETRY_AFTER_SECONDS.get(code)
-        """Seconds until it is worth another try; None where it is not."""
+        """Seconds until another try may succeed; None where trying again does not help."""
 
 
 class CallerGoneError(Exception):
-    """The caller hung up: nobody is left to answer."""
+    """The caller hung up, so there is no one to answer."""
 
 
 _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
@@ -112,7 +112,7 @@ RETRY_AFTER_SECONDS: dict[Code, int] = {
     Code.UNAVAILABLE: 2,
     Code.OUT_OF_MEMORY: 2,
 }
-"""When a caller may try again, for the codes where trying again helps."""
+"""Seconds after which a caller may try again, for the codes where trying again helps."""
 
 
 def status_of(code: Code) -> int:

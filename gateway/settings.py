@@ -1,4 +1,4 @@
-"""What an operator may set, from the environment: `GATEWAY_*`, and the ports."""
+"""The gateway's settings, from the environment: `GATEWAY_*` and the ports."""
 
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,7 +29,7 @@ def _address(host: str, port: int) -> str:
 
 
 class Settings(BaseSettings):
-    """Passed in to whatever needs it; refuses what would be unsafe."""
+    """All settings of one gateway. Unsafe combinations are refused."""
 
     model_config = SettingsConfigDict(
         frozen=True, env_prefix="GATEWAY_", env_ignore_empty=True, extra="ignore"
@@ -40,34 +40,37 @@ class Settings(BaseSettings):
     ports: Ports = Field(default_factory=Ports)
     """GATEWAY_PORT and GATEWAY_GRPC_PORT to answer on, TRITON_GRPC_PORT to call."""
     triton_host: str = "127.0.0.1"
-    """A name of several addresses stands for as many Tritons, which are asked in turns."""
+    """A name with several addresses means several Tritons, which are asked in turns."""
     spare_triton: str | None = Field(default=None, pattern=r"^\S+:\d+$")
-    """Host and port of a Triton that is asked where the other has no memory left, e.g. on CPUs."""
+    """Host and port of another Triton, e.g. on CPUs, for what the first has no memory left for."""
     triton_tls: TritonTls = Field(default_factory=TritonTls)
     """TRITON_TLS_CA_FILE, TRITON_TLS_CERTIFICATE_FILE, TRITON_TLS_KEY_FILE."""
     default_pipeline: str = DEFAULT_PIPELINE
-    """The pipeline of the routes that name none."""
+    """The pipeline of routes that name none."""
     api_keys_file: Path | None = None
-    """Lines `name:sha256`; without it every caller is let in."""
+    """File of lines `name:sha256`; without it every caller may send requests."""
     deadline_seconds: float = Field(default=60, gt=0, le=3600)
-    """Of one request, from its first byte on."""
+    """Time that one request may take, from its first byte on."""
     max_in_flight: int = Field(default=128, ge=1)
     """Requests that may hold an image at a time; more are refused."""
     max_in_flight_bytes: int = Field(default=512 * MIB, ge=1)
     """Sum of the bodies of those requests, as sent; in memory they take up to three times that."""
     max_wait_seconds: float = Field(default=30, gt=0, le=3600)
-    """How long a request may have to wait, by the pace of the last answers; more are refused, and
-    so is who has a deadline before that."""
+    """Longest expected wait of a request, by the rate of the last answers. Requests that would wait
+    longer, or beyond their own deadline, are refused."""
     batch_files: int = Field(default=100, ge=1, le=10_000)
+    """Images in one batch."""
     batch_bytes: int = Field(default=128 * MIB, ge=1)
+    """Body of one batch, and of one message over gRPC."""
     batch_concurrency: int = Field(default=16, ge=1)
     """Images of one batch that are in Triton at a time."""
     triton_calls: int = Field(default=4, ge=1)
-    """Calls to Triton under way for one pipeline; what comes meanwhile shares the next ones."""
+    """Calls to Triton under way for one pipeline and choice of parameters; images that come while
+    all are taken share the next ones."""
     readiness_interval_seconds: float = Field(default=5, gt=0)
-    """How long a successful inference vouches for its pipeline."""
+    """How long a successful inference counts as proof that its pipeline is ready."""
     shutdown_seconds: int = Field(default=30, ge=0)
-    """How long requests in flight may take to finish after SIGTERM."""
+    """Time that requests in flight have to finish after SIGTERM."""
 
     @property
     def loopback(self) -> bool:
@@ -81,7 +84,7 @@ class Settings(BaseSettings):
 
     @property
     def grpc_address(self) -> str:
-        """Host and port to serve gRPC on."""
+        """Host and port of the gateway's gRPC."""
         return _address(self.host, self.ports.gateway_grpc_port)
 
     @model_validator(mode="after")

@@ -13,11 +13,11 @@ from gateway.http.json_body import ImageBody, ImagesBody, image_bytes, parse
 from gateway.http.multipart import FormReader
 
 _WRAPPING = 64 * 1024
-"""What a form's boundaries and headers, or JSON around an image, may add."""
+"""Bytes that a form's boundaries and headers, or JSON around an image, may add."""
 
 
 class BodyType(StrEnum):
-    """How an image may be sent."""
+    """The content types that hold an image."""
 
     FORM = "multipart/form-data"
     JSON = "application/json"
@@ -26,7 +26,7 @@ class BodyType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body that has not been read yet."""
+    """The body of a request, which has not been read yet."""
 
     request: Request
     type: BodyType
@@ -62,7 +62,7 @@ class Body:
 
     @property
     def size(self) -> int:
-        """Bytes to reserve: what was declared, else the most there may be."""
+        """Bytes to reserve: the declared size, or else the limit."""
         return self.limit if self.declared is None else self.declared
 
     async def image(self) -> Image:
@@ -84,7 +84,7 @@ class Body:
         return image
 
     async def images(self, count: int) -> list[Image]:
-        """Reads up to `count` images, in their order; a bad one has its refusal in its place.
+        """Reads up to `count` images, in their order; a bad image has its refusal.
 
         Raises:
             RefusedError: the body is too large, malformed or has no image.

@@ -1,4 +1,4 @@
-"""Images inside JSON: base64, or a data URL."""
+"""JSON bodies that hold images, in base64 or as data: URLs."""
 
 import binascii
 import re
@@ -42,7 +42,7 @@ def parse(model: type[Body], data: bytearray) -> Body:
     """A JSON body of the given shape.
 
     Raises:
-        RefusedError: it is no JSON, or of another shape.
+        RefusedError: it is not JSON, or has another shape.
     """
     try:
         return model.model_validate_json(data)
@@ -54,7 +54,7 @@ def parse(model: type[Body], data: bytearray) -> Body:
     if kind == "missing":
         raise RefusedError(Code.FIELD_MISSING, f"{path}: missing. Send the image in base64.")
     if kind == "extra_forbidden":
-        # Its name is the caller's and is not repeated.
+        # The key is the caller's text and is not repeated.
         raise RefusedError(
             Code.PARAMETER_UNKNOWN,
             f"{_path(first['loc'][:-1])}: it has a key that is not known. "
@@ -66,10 +66,10 @@ def parse(model: type[Body], data: bytearray) -> Body:
 
 
 def image_bytes(text: str, where: str) -> bytes:
-    """The bytes that base64 means; line breaks are let pass.
+    """Decodes base64; line breaks in it are ignored.
 
     Raises:
-        RefusedError: it is no base64.
+        RefusedError: it is not base64.
     """
     header = _DATA_URL.match(text)
     encoded = text[header.end() :] if header else text

@@ -1,4 +1,4 @@
-"""Reads the files of a multipart form as it arrives, in memory only: images never touch a disk."""
+"""Reads the files of a multipart form while it arrives, in memory only, never on a disk."""
 
 from dataclasses import dataclass
 
@@ -17,11 +17,11 @@ class Part:
     data: bytearray
     filename: str | None
     too_large: bool = False
-    """It went beyond the limit; its bytes were dropped."""
+    """It is larger than the limit; its bytes were dropped."""
 
 
 class FormReader:
-    """Collects the parts of one field name; anything beyond a limit is dropped as it comes."""
+    """Collects the parts of one field; what is beyond a limit is dropped while it arrives."""
 
     def __init__(self, content_type: str, field: str, *, size: int, count: int) -> None:
         """Prepares to read a form.
@@ -30,7 +30,7 @@ class FormReader:
             content_type: the header, with the form's boundary.
             field: name of the field that is read.
             size: largest size of one part, in bytes.
-            count: how many parts of that name there may be.
+            count: largest number of parts of that name.
 
         Raises:
             RefusedError: the header has no usable boundary.
@@ -66,7 +66,7 @@ class FormReader:
         """Takes the next bytes of the body.
 
         Raises:
-            RefusedError: they are no multipart form, or hold too many parts.
+            RefusedError: they are not a multipart form, or have too many parts.
         """
         try:
             self._parser.write(chunk)

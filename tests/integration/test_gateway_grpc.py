@@ -62,6 +62,31 @@ def test_the_answer_is_that_of_triton_and_of_http(oral_cancer, service, gateway_
             assert answer["release"] == ours[Output.RELEASE][0, 0].decode()
 
 
+def test_the_response_is_triton_s_message_whole_or_the_part_that_is_asked(
+    oral_cancer, service, gateway_grpc
+):
+    first, second, third = oral_cancer.files[:3]
+    part = [grpcclient.InferRequestedOutput(name) for name in (Output.CONFIDENCE, Output.RELEASE)]
+    with grpcclient.InferenceServerClient(service.grpc) as triton:
+        for files, outputs in (((first,), None), ((first, second, third), None), ((first,), part)):
+            ours, theirs = (
+                client.infer("oral_cancer", image(*files), request_id="mine", outputs=outputs)
+                for client in (gateway_grpc, triton)
+            )
+            assert tensors(ours) == tensors(theirs)
+            assert ours.get_response().id == theirs.get_response().id == "mine"
+            assert ours.get_response().model_version == theirs.get_response().model_version
+
+
+def tensors(result: grpcclient.InferResult) -> dict[str, tuple[str, list[int], bytes]]:
+    """Datatype, shape and bytes of each output."""
+    response = result.get_response()
+    return {
+        output.name: (output.datatype, list(output.shape), raw)
+        for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
+    }
+
+
 def test_a_batch_is_answered_in_its_order(oral_cancer, gateway_grpc):
     files, opinions = oral_cancer.files[:16], oral_cancer.opinions[:16]
     answer = infer(gateway_grpc, "oral_cancer", *files)

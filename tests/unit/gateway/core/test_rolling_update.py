@@ -4,25 +4,13 @@ import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
 
-import httpx
 import pytest
 
-from gateway.app import create_app
-from gateway.settings import Settings
 from tests.unit.gateway.samples import JPEG, RAW
+from tests.unit.gateway.several_tritons import gateway_before
 from tests.unit.gateway.toy_triton import ToyTriton, release_of, running
 
 pytestmark = pytest.mark.anyio
-
-
-class SeveralTritons(Settings):
-    """Settings in which one name stands for several Tritons, as a headless service does."""
-
-    addresses: str
-
-    @property
-    def triton_address(self) -> str:
-        return f"ipv4:{self.addresses}"
 
 
 async def ask(client):
@@ -46,15 +34,11 @@ async def replicas(request):
 
 @pytest.fixture
 async def client(replicas):
-    addresses = ",".join(f"127.0.0.1:{toy.port}" for toy in replicas)
-    app = create_app(SeveralTritons(addresses=addresses, readiness_interval_seconds=60))
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            # Connected to all, and each shows the old release.
-            while not all(toy.calls for toy in replicas):
-                assert (await ask(client)).status_code == 200
-            yield client
+    async with gateway_before(toy.port for toy in replicas) as client:
+        # Connected to all, and each shows the old release.
+        while not all(toy.calls for toy in replicas):
+            assert (await ask(client)).status_code == 200
+        yield client
 
 
 @pytest.mark.parametrize("together", [1, 8])

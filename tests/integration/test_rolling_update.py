@@ -1,0 +1,50 @@
+"""A rolling update before one gateway: two real Tritons, of which one has a new release."""
+
+import asyncio
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.integration.service import ROOT, running
+from tests.unit.gateway.several_tritons import gateway_before
+
+
+@pytest.fixture(scope="module")
+def newer(oral_cancer, tmp_path_factory):
+    """A service of the same checkpoints under release 2."""
+    folder: Path = tmp_path_factory.mktemp("newer")
+    specs, repository = folder / "specs", folder / "model_repository"
+    specs.mkdir()
+    facts = yaml.safe_load((oral_cancer.specs / "oral_cancer.yaml").read_text("utf-8"))
+    facts["release"] = "2"
+    (specs / "oral_cancer.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), "utf-8")
+    given = [f"--checkpoint={name}={path}" for name, path in oral_cancer.checkpoints.items()]
+    places = ["--specs", str(specs), "--repository", str(repository)]
+    command = [sys.executable, "-m", "export", "oral_cancer", *given, *places]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
+    with running(repository, folder, "--specs", str(specs)) as service:
+        yield service
+
+
+def test_no_answer_is_lost_while_one_of_two_tritons_has_a_new_release(oral_cancer, service, newer):
+    service.wait_ready()
+
+    async def ask_all() -> tuple[list[int], Counter[str]]:
+        async with gateway_before([service.triton_grpc, newer.triton_grpc]) as client:
+            while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+            answers = []
+            for start in range(0, 40, 4):
+                photos = oral_cancer.files[start : start + 4]
+                calls = (client.post("/api/v1/predict", files={"file": photo}) for photo in photos)
+                answers += await asyncio.gather(*calls)
+            releases = Counter(a.json()["release"].split("-")[0] for a in answers)
+            return [answer.status_code for answer in answers], releases
+
+    statuses, releases = asyncio.run(ask_all())
+    assert statuses == [200] * 40
+    assert set(releases) == {"1", "2"}, "only one of the two was asked"
