@@ -30,6 +30,12 @@ def test_the_answer_as_received_is_left_out_where_one_is_printed(ask):
     assert "confidence=0.95" in repr(ask("predict", GOOD))
 
 
+def test_a_field_of_a_newer_service_may_have_the_name_of_a_detectors(ask, service):
+    good = {"request_id": "1", "pipeline": "p", "release": "1", "prediction": "a", "confidence": 1}
+    service.replies.append(JSONResponse(good | {"predictions": 7}))
+    assert ask("predict", GOOD).prediction == "a"
+
+
 def test_demo_weights_are_recognised(ask, service):
     service.demo = True
     assert ask("predict", GOOD).demo

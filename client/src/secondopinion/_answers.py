@@ -130,10 +130,9 @@ class BatchPlace(Struct, frozen=True, kw_only=True):
     filename: str = ""
     error: Problem | None = None
 
-    def _need(self, *names: str) -> None:
-        missing = [name for name in names if getattr(self, name) is None]
-        if missing and self.error is None:
-            raise ValueError(f"Object missing required field `{missing[0]}`")
+    def _need(self, name: str) -> None:
+        if self.error is None and getattr(self, name) is None:
+            raise ValueError(f"Object missing required field `{name}`")
 
 
 class BatchItem(BatchPlace, frozen=True, kw_only=True):
@@ -146,7 +145,8 @@ class BatchItem(BatchPlace, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuses an image with neither an answer nor an error."""
-        self._need("prediction", "confidence")
+        self._need("prediction")
+        self._need("confidence")
 
 
 class BatchSummary(Struct, frozen=True, kw_only=True):

@@ -109,7 +109,8 @@ class DetectionsItem(BatchPlace, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuses an image with neither detections nor an error."""
-        self._need("image", "metrics")
+        self._need("image")
+        self._need("metrics")
 
 
 class DetectionsBatch(BatchAnswer, frozen=True, kw_only=True):

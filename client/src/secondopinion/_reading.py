@@ -1,5 +1,6 @@
 """Decodes HTTP responses into typed answers."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -60,12 +61,11 @@ def batch(response: httpx.Response, kind: type[ManyImages], names: list[str]) ->
         document = None
     if not (isinstance(document, dict) and "results" in document):
         document = _success(response)
-    read = _answer(document, kind)
+    read = _answer(document, kind, names)
     items = sorted(read.results, key=lambda item: item.index)
     if [item.index for item in items] != list(range(len(names))):
         raise UnexpectedAnswerError(f"results: {len(items)} for {len(names)} images")
-    named = [replace(item, filename=name) for item, name in zip(items, names, strict=True)]
-    return replace(read, results=tuple(named))
+    return replace(read, results=tuple(items))
 
 
 def pipeline(response: httpx.Response) -> Pipeline:
@@ -94,22 +94,28 @@ def _success(response: httpx.Response) -> dict[str, Any]:
         raise UnexpectedAnswerError(f"answer: no JSON ({kind}); is the URL right?") from error
 
 
-def _answer(document: dict[str, Any], kind: type[T]) -> T:
+def _answer(document: dict[str, Any], kind: type[T], names: Sequence[str] = ()) -> T:
     results = document.get("results")
-    parts = [document, *(results if isinstance(results, list) else [])]
-    for key, kinds in _OTHER_TASK.items():
-        if kind in kinds and any(isinstance(part, dict) and key in part for part in parts):
-            raise UnexpectedAnswerError(f"{document.get('pipeline')} is {kinds[kind]}")
+    listed = results if isinstance(results, list) else []
+    for part in (document, *listed):
+        if isinstance(part, dict) and ("prediction" in part) != ("predictions" in part):
+            key = "prediction" if "prediction" in part else "predictions"
+            if remedy := _OTHER_TASK[key].get(kind):
+                raise UnexpectedAnswerError(f"{document.get('pipeline')} is {remedy}")
     # The advanced answer of a classifier has its members as `models`, with what each one said.
     fields = {"members": document.get("models", {}), **document, "raw": document}
-    if isinstance(results, list):
-        fields["results"] = list(map(_without_filename, results))
+    if listed:
+        fields["results"] = [_named(item, names) for item in listed]
     return _typed(fields, kind)
 
 
-def _without_filename(item: object) -> object:
-    """The service knows neutral names, or none; the caller's take their place."""
-    return {**item, "filename": ""} if isinstance(item, dict) else item
+def _named(item: object, names: Sequence[str]) -> object:
+    """With the caller's name of the image: the service was sent a neutral one."""
+    if not isinstance(item, dict):
+        return item
+    index: Any = item.get("index")
+    sent = isinstance(index, int) and 0 <= index < len(names)
+    return {**item, "filename": names[index] if sent else ""}
 
 
 def _with_raw(document: T) -> T | dict[str, Any]:
