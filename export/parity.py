@@ -1,7 +1,7 @@
 """The parity gate: an artefact must give its checkpoint's logits; of a detector see there."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from pipelines.spec import PipelineSpec
 
 BATCHES = (1, 3)
 _SEED = 20
-_MOST_PHOTOS = 32
+_MOST_PHOTOS, _MOST_SAMPLES = 32, 4
 SAMPLES = Path(__file__).parent.parent / "samples"
 """Photos that ship with the project, to compare on where none are given."""
 # Width and height of three more of them where images keep their sizes: tall, square, small.
@@ -37,16 +37,21 @@ def measure(member: ServedMember, run: Run, compared: Sequence[NDArray[np.uint8]
     """
     shape = (max(BATCHES), *compared[0].shape)
     noise = np.random.default_rng(_SEED).integers(0, 256, shape, dtype=np.uint8)
+    pixels = np.concatenate([np.stack(compared), noise])
+    with torch.inference_mode():
+        expected = np.concatenate(
+            [member(torch.from_numpy(batch)).numpy() for batch in np.split(pixels, len(pixels))]
+        )
     worst = 0.0
-    for pixels in _batches(np.concatenate([np.stack(compared), noise])):
-        with torch.inference_mode():
-            expected = member(torch.from_numpy(pixels)).numpy()
-        found = run(pixels)
-        if found.shape != expected.shape:
-            raise ParityError(f"output shape {found.shape}, in torch {expected.shape}")
-        difference = float(np.abs(found - expected).max())
-        # NaN compares false with everything: it must not pass the gate.
-        worst = max(worst, difference if np.isfinite(difference) else float("inf"))
+    for size in BATCHES:
+        for start in range(0, len(pixels) - size + 1, size):
+            some = slice(start, start + size)
+            found = run(pixels[some])
+            if found.shape != expected[some].shape:
+                raise ParityError(f"output shape {found.shape}, in torch {expected[some].shape}")
+            difference = float(np.abs(found - expected[some]).max())
+            # NaN compares false with everything: it must not pass the gate.
+            worst = max(worst, difference if np.isfinite(difference) else float("inf"))
     return worst
 
 
@@ -54,7 +59,7 @@ def photos_to_compare(folder: Path | None, spec: PipelineSpec) -> list[NDArray[n
     """Photos as members see them, UINT8 [H, W, 3] each.
 
     Args:
-        folder: of photos; None: `SAMPLES`.
+        folder: of photos; None: some of `SAMPLES`.
         spec: the pipeline.
 
     Raises:
@@ -62,7 +67,8 @@ def photos_to_compare(folder: Path | None, spec: PipelineSpec) -> list[NDArray[n
     """
     rules = photos.decode_rules(spec)
     readable = photos.readable(photos.files_below(folder or SAMPLES), rules)
-    read = [pixels for _, pixels in itertools.islice(readable, _MOST_PHOTOS)]
+    most = _MOST_PHOTOS if folder else _MOST_SAMPLES
+    read = [pixels for _, pixels in itertools.islice(readable, most)]
     if not read:
         raise ParityError(
             f"{folder or SAMPLES}: no image in it can be read: give --photos DIR with photos "
@@ -74,9 +80,3 @@ def photos_to_compare(folder: Path | None, spec: PipelineSpec) -> list[NDArray[n
             for pixels, size in zip(read, _SIZES, strict=False)
         ]
     return read
-
-
-def _batches(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    for size in BATCHES:
-        for start in range(0, len(pixels) - size + 1, size):
-            yield pixels[start : start + size]

@@ -1,5 +1,8 @@
 """Checkpoints as training scripts leave them, and those that are refused."""
 
+import json
+from contextlib import nullcontext
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -34,6 +37,24 @@ def test_safetensors_are_read(tiny, tmp_path):
     model = Tiny(len(CLASSES))
     checkpoint.read(path).load_into(model, CLASSES)
     assert torch.equal(model.head.weight, tiny.head.weight)
+
+
+def test_safetensors_may_name_their_classes_and_that_they_are_a_demo(tiny, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    for classes, fits in ((CLASSES, True), (CLASSES[::-1], False)):
+        metadata = {"classes": json.dumps(classes), "weights": "demo", "format": "pt"}
+        save_file(tiny.state_dict(), path, metadata=metadata)
+        read = checkpoint.read(path)
+        assert (read.classes, read.weights) == (classes, "demo")
+        with nullcontext() if fits else pytest.raises(CheckpointError, match="swapped label"):
+            read.load_into(Tiny(len(CLASSES)), CLASSES)
+
+
+def test_classes_in_safetensors_that_are_no_json_are_refused(tiny, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file(tiny.state_dict(), path, metadata={"classes": "healthy, cancer"})
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors: its metadata's `classes`"):
+        checkpoint.read(path)
 
 
 def test_a_pickled_module_is_refused_with_the_remedy(tiny, tmp_path):

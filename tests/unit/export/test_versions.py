@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from export import formats
+from export import formats, parity
 from export.errors import CheckpointError, ParityError, RepositoryError, UnknownMemberError
 from export.graph import ServedMember
 from export.repository import ModelRepository
@@ -79,6 +79,18 @@ def test_beyond_the_tolerance_nothing_is_written(spec, repository, weights, monk
     with pytest.raises(ParityError, match=r"regnet.*parity\.tolerance"):
         export(spec, {"vgg16": weights, "regnet": weights}, repository)
     assert published(repository) == []
+
+
+def test_without_photos_the_shipped_ones_are_compared_and_a_folder_without_any_is_named(
+    spec, tmp_path
+):
+    compared = parity.photos_to_compare(None, spec)
+    assert len(compared) == 4
+    assert len({pixels.tobytes() for pixels in compared}) == 4
+    kept = parity.photos_to_compare(None, load_spec("cervical_lesions"))
+    assert {pixels.shape[:2] for pixels in kept} == {(480, 640), (500, 300), (416, 416), (120, 160)}
+    with pytest.raises(ParityError, match="no image in it can be read: give --photos DIR"):
+        parity.photos_to_compare(tmp_path / "specs", spec)
 
 
 def test_an_artefact_that_answers_nan_does_not_pass(spec, repository, weights, monkeypatch):
