@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from export import shown
+from export import console
 from export.arguments import names
+from export.console import screen
 from export.errors import ExportError
 from export.repository import ModelRepository
-from export.shown import screen
 from pipelines import protocol
 from pipelines.definition import PipelineDefinition
 from pipelines.load import FOLDER, SpecError, load_definition, require_profile
@@ -44,11 +44,11 @@ class Demo:
         for whole in pipelines:
             spec = whole.resolve_or_default(self.profile)
             try:
-                shown.write_configs(whole, self.target, self.specs)
-                if not self.if_missing or shown.members_without_version(spec, self.target):
+                console.write_configs(whole, self.target, self.specs)
+                if not self.if_missing or console.members_without_version(spec, self.target):
                     self._publish(whole, spec)
             except ExportError as error:
-                shown.say(error)
+                console.say(error)
                 failed = True
         return not failed
 
@@ -70,7 +70,7 @@ class Demo:
             members = _outdated(spec, files, self.target) if self.if_missing else spec.members
             files = {name: files[name] for name in map(spec.origin, members)}
             quantised = plan(whole, files, members).quantised
-            shown.export(
+            console.export(
                 whole,
                 files,
                 self.target,
@@ -84,7 +84,7 @@ class Demo:
         for member in whole.members:
             manifest = _newest(whole, member, self.target)
             if manifest is not None and manifest.weights == "trained":
-                missing = shown.members_without_version(spec, self.target)
+                missing = console.members_without_version(spec, self.target)
                 given = " ".join(f"--checkpoint {name}=FILE" for name in map(spec.origin, missing))
                 raise TrainedWeightsError(
                     f"{whole.name}: {member} has trained weights, beside which no demo weights "
@@ -148,7 +148,7 @@ def main(
         wholes = [load_definition(name, specs) for name in names(pipelines, specs)]
         require_profile(profile, wholes)
     except SpecError as error:
-        shown.say(error)
+        console.say(error)
         raise typer.Exit(1) from None
     demo = Demo(ModelRepository(repository), specs, profile, if_missing)
     raise typer.Exit(0 if demo.export(wholes) else 1)

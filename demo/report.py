@@ -9,7 +9,7 @@ from demo import drawings, histology, snakes, widening
 from demo.expansion import CHECKPOINTS
 from demo.figures import Figures
 from demo.report_text import TEXT
-from export.shown import screen
+from export.console import screen
 from pipelines import atomic_write
 from pipelines.load import available
 

@@ -13,9 +13,9 @@ from demo import training
 from demo.expansion import CHECKPOINTS
 from demo.figures import FILENAME, Figures
 from export.arguments import ALL, names
+from export.console import say, screen
 from export.errors import ExportError
 from export.progress import shown_on
-from export.shown import say, screen
 from pipelines import atomic_write
 from pipelines.load import FOLDER, SpecError, load_spec
 from pipelines.spec import PipelineSpec

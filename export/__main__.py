@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from export import class_map as class_maps
-from export import releases, shown
+from export import console, releases
 from export.arguments import ALL, UsageError, checkpoint_paths, names, only
 from export.errors import ExportError
 from export.plan import plan
@@ -111,11 +111,11 @@ def main(  # noqa: PLR0917 - the command line
     try:
         if use:
             release = releases.use(load_definition(only(pipelines), specs), use, target)
-            shown.say_serves(release)
+            console.say_serves(release)
             return
         if configs:
             for name in names(pipelines or ALL, specs):
-                shown.write_configs(load_definition(name, specs), target, specs)
+                console.write_configs(load_definition(name, specs), target, specs)
             return
         if not checkpoint:
             raise UsageError("give --checkpoint MEMBER=PATH for each member")  # noqa: TRY301
@@ -126,8 +126,8 @@ def main(  # noqa: PLR0917 - the command line
         files = checkpoint_paths(checkpoint)
         members = list(whole.resolve(profile).members)
         quantised = plan(whole, files, members).quantised
-        shown.write_configs(whole, target, specs)
-        shown.export(
+        console.write_configs(whole, target, specs)
+        console.export(
             whole,
             files,
             target,
@@ -138,7 +138,7 @@ def main(  # noqa: PLR0917 - the command line
             evidence=_evidence(whole, quantised, calibration, validation),
         )
     except (SpecError, UsageError, ExportError, ReleaseError) as error:
-        shown.say(error)
+        console.say(error)
         raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
 
 
@@ -154,7 +154,7 @@ def _evidence(
 
     if not quantised or validation is None:
         return None
-    with shown.screen.status("reading photos"):
+    with console.screen.status("reading photos"):
         ranges = calibration if needs_calibration(whole, quantised) else None
         return read_evidence(whole, ranges, validation)
 

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from export import formats, photos, releases
+from export.console import say, screen
 from export.decoding_gate import Artefact, measure
 from export.errors import ExportError, RepositoryError
 from export.progress import Steps, shown_on
 from export.repository import ModelRepository
-from export.shown import say, screen
 from pipelines import atomic_write, protocol
 from pipelines.fast_decoding import PHOTOS_AT_LEAST, FastDecoding
 from pipelines.load import FOLDER, SpecError, load_spec

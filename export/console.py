@@ -1,4 +1,4 @@
-"""What the command shows of its work, and of what went wrong."""
+"""What the export commands print: configs, releases, progress, results and errors."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
