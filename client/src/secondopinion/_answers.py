@@ -30,7 +30,7 @@ class Received(Struct, frozen=True, kw_only=True):
         return f"{type(self).__name__}({shown})"
 
 
-class Response(Received, frozen=True, kw_only=True):
+class PipelineAnswer(Received, frozen=True, kw_only=True):
     """What the answer for one image and the answer for a batch have in common.
 
     Attributes:
@@ -56,7 +56,7 @@ class Response(Received, frozen=True, kw_only=True):
         return self.weights == "demo"
 
 
-class Answer(Response, frozen=True, kw_only=True):
+class Answer(PipelineAnswer, frozen=True, kw_only=True):
     """The answer for one image.
 
     Attributes:
@@ -164,7 +164,7 @@ class BatchSummary(Struct, frozen=True, kw_only=True):
     average_confidence: float | None = None
 
 
-class BatchAnswer(Response, frozen=True, kw_only=True):
+class BatchAnswer(PipelineAnswer, frozen=True, kw_only=True):
     """What every batch's answer carries.
 
     Attributes:
