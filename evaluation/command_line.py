@@ -136,7 +136,7 @@ def main(arguments: list[str]) -> None:
 
 @contextmanager
 def _ends() -> Iterator[None]:
-    """Turns what may go wrong into one line and an exit status."""
+    """Turns expected errors into one line and an exit status."""
     try:
         yield
     except KeyboardInterrupt:

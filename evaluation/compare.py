@@ -26,7 +26,7 @@ def compare(first: Report, second: Report, *, common: bool = False) -> Compariso
 
 
 def check_alike(first: Report, second: Report) -> None:
-    """Refuses reports that no photos could make comparable.
+    """Refuses reports of different tasks or classes.
 
     Raises:
         EvaluationError: Their tasks or classes differ.

@@ -53,7 +53,7 @@ class Row(BaseModel):
 
 
 class Comparison(BaseModel):
-    """What two runs say of the same photos.
+    """The comparison of two runs over the same photos.
 
     Attributes:
         first: Title of the one, as `second` of the other.

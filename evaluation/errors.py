@@ -1,4 +1,4 @@
-"""The error of an evaluation that cannot be made."""
+"""The error of an evaluation that is not possible."""
 
 
 class EvaluationError(Exception):

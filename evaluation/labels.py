@@ -56,7 +56,7 @@ def check_classes(labels: Path, used: Iterable[str], classes: Sequence[str]) -> 
 
 
 def check_files(labels: Path, files: Sequence[Path]) -> None:
-    """Refuses photos that are not there or stand twice.
+    """Refuses photos that are missing or listed twice.
 
     Raises:
         EvaluationError: It names them.

@@ -18,7 +18,7 @@ A = TypeVar("A", bound=Answer)
 
 
 def answered(outcomes: Sequence[Outcome[A]]) -> list[Answered[A]]:
-    """Those with an answer.
+    """The outcomes with an answer.
 
     Raises:
         EvaluationError: There is none; it says why the first has none.

@@ -29,7 +29,7 @@ class MemberFacts(_Part):
 
 
 class Origin(_Part):
-    """Who answered, how, and about how much.
+    """The fields of both kinds of report.
 
     Attributes:
         member: The one member that was asked alone, else None.
@@ -74,7 +74,7 @@ class ClassifiedPhoto(_Part):
 
 
 class Sweep(_Part):
-    """A binary pipeline under other thresholds; `best` by Youden's index, on these photos."""
+    """A binary pipeline at other thresholds; `best` by Youden's index, on these photos."""
 
     points: list[OperatingPoint]
     best: OperatingPoint | None
@@ -82,7 +82,7 @@ class Sweep(_Part):
 
 
 class ClassificationReport(Origin):
-    """Of a classification."""
+    """The report of a classification."""
 
     task: Literal["classification"] = "classification"
     positive: str | None
@@ -93,7 +93,7 @@ class ClassificationReport(Origin):
 
 
 class DetectedPhoto(_Part):
-    """What was found in one photo at the threshold; `labels_sha256` knows its labels."""
+    """Hits and errors in one photo at the threshold; `labels_sha256` is of its labels."""
 
     sha256: str
     labels_sha256: str
@@ -103,7 +103,7 @@ class DetectedPhoto(_Part):
 
 
 class DetectionScores(_Part):
-    """Of detections; each number in [0, 1], None where there is nothing to take a share of.
+    """Scores of a detector; each share in [0, 1], None where it is not defined.
 
     Attributes:
         boxes: Average precision of the boxes, over the scores from `asked_from` on.
@@ -128,7 +128,7 @@ class DetectionScores(_Part):
 
 
 class DetectionReport(Origin):
-    """Of a detection or a segmentation."""
+    """The report of a detection or a segmentation."""
 
     task: Literal["detection", "segmentation"]
     scores: DetectionScores
@@ -158,5 +158,5 @@ def read(file: Path) -> Report:
 
 
 def copies(hashes: Iterable[str]) -> int:
-    """How many contents stand after an equal one."""
+    """How many photos have the same content as an earlier one."""
     return sum(count - 1 for count in Counter(hashes).values())

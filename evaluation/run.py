@@ -61,7 +61,7 @@ def run(
 
 @contextmanager
 def _new_folder(target: Path) -> Iterator[Path]:
-    """Gives a folder beside the target that takes its name when the block ends without error.
+    """Yields a folder beside the target; renames it to that when the block ends without error.
 
     Raises:
         EvaluationError: The target is there and not empty, or cannot be made.

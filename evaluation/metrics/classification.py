@@ -112,7 +112,7 @@ def measure(
 
 
 def by_level(levels: Sequence[str], correct: NDArray[np.bool_]) -> list[LevelScore]:
-    """How often the answers of each uncertainty level are right, the surest level first."""
+    """How often the answers of each uncertainty level are right, from the lowest level on."""
     named = np.array(levels)
     scores = []
     for level in sorted(set(levels), key=lambda level: _LEVELS.get(level, len(_LEVELS))):

@@ -53,7 +53,7 @@ def judge(
 def _coco(
     images: Sequence[Sequence[Truth | Found]], classes: Sequence[str], iou_type: IouType
 ) -> COCO:
-    """COCO's own structure, its ids from 1 on: 0 means "no match" to it."""
+    """The objects as a COCO dataset; its ids start at 1, as COCOeval takes 0 for "no match"."""
     number = {name: index for index, name in enumerate(classes, 1)}
     entries: list[dict[str, Any]] = []
     for image, objects in enumerate(images, 1):

@@ -45,7 +45,7 @@ class AveragePrecision:
 
 @dataclass(frozen=True)
 class Matches:
-    """What was found in one image, by matching boxes of a class at an IoU of 0.5 or more.
+    """Hits and errors in one image, by matching boxes of a class at an IoU of 0.5 or more.
 
     Attributes:
         hits: Detections that meet an object.
@@ -63,7 +63,7 @@ class Matches:
 
 @dataclass(frozen=True)
 class Rates:
-    """Shares in [0, 1]; None where there is nothing to take a share of."""
+    """Shares in [0, 1]; None where a share is not defined."""
 
     precision: float | None
     recall: float | None

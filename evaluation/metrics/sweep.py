@@ -11,7 +11,7 @@ STEP = 0.01
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Shares in [0, 1] at one threshold; None where there is nothing to take a share of.
+    """Shares in [0, 1] at one threshold; None where a share is not defined.
 
     Attributes:
         ppv: Positive predictive value (precision). With npv it holds for the share of positives
@@ -45,7 +45,7 @@ def thresholds(minimum: float, maximum: float, *marked: float) -> list[float]:
 def sweep(
     truth: NDArray[np.bool_], score: NDArray[np.float64], at: list[float]
 ) -> list[OperatingPoint]:
-    """What each threshold makes of the scores.
+    """The metrics at each threshold.
 
     Args:
         truth: BOOL [N], whether the photo is of the positive class.

@@ -13,7 +13,7 @@ _MOST_CLASSES = 12  # a wider confusion matrix is only readable in the plot
 
 
 def render(report: ClassificationReport) -> Group:
-    """All that is worth a look; the rest is in the report."""
+    """The main figures; the report has all of them."""
     parts: list[RenderableType] = [*head(report), "", _scores(report), "", _levels(report)]
     if report.positive is None:
         parts += ["", _recalls(report)]

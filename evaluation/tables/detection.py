@@ -10,7 +10,7 @@ from evaluation.tables.layout import head, number, table
 
 
 def render(report: DetectionReport) -> Group:
-    """All that is worth a look; the rest is in the report."""
+    """The main figures; the report has all of them."""
     scores = report.scores
     asked = f"Asked for scores from {scores.asked_from:g}, the lowest that the pipeline allows."
     parts: list[RenderableType] = [

@@ -24,7 +24,7 @@ def table(*header: str, title: str | None = None) -> Table:
 
 
 def number(value: Share | float | None) -> str:
-    """Three digits, or that there is nothing to say."""
+    """The value with three digits, or `not defined`."""
     if isinstance(value, Share):
         value = value.value
     return UNDEFINED if value is None else f"{value:.3f}"
@@ -38,7 +38,7 @@ def interval(share: Share | None) -> str:
 
 
 def head(report: Report) -> list[RenderableType]:
-    """Who answered about how much, and what has to be known before the figures are read."""
+    """Title, counts and warnings above the tables."""
     members = ", ".join(
         f"{name} {(member.sha256 or 'unknown')[:12]}" for name, member in report.members.items()
     )

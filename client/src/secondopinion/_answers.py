@@ -16,7 +16,7 @@ class Member(Struct, frozen=True, kw_only=True):
 
 
 class Received(Struct, frozen=True, kw_only=True):
-    """Part of an answer that is kept as it was received, too.
+    """An answer, or a part of one, that also holds the JSON it was decoded from.
 
     Attributes:
         raw: The JSON object. It also has the fields that this version of the client does not know.
@@ -31,7 +31,7 @@ class Received(Struct, frozen=True, kw_only=True):
 
 
 class PipelineAnswer(Received, frozen=True, kw_only=True):
-    """What the answer for one image and the answer for a batch have in common.
+    """The fields of the answer for one image and of the answer for a batch.
 
     Attributes:
         threshold: Score from which a binary pipeline says positive, or from which a detector
@@ -111,7 +111,7 @@ class Opinion(Member, frozen=True, kw_only=True):
 
 
 class AdvancedPrediction(Prediction, frozen=True, kw_only=True):
-    """A prediction with how sure it is, and what each member said (`models`, by name)."""
+    """A prediction with its uncertainty and each member's own answer (`models`, by name)."""
 
     uncertainty: Uncertainty
     models: Mapping[str, Opinion] = {}
@@ -136,7 +136,7 @@ class BatchPlace(Struct, frozen=True, kw_only=True):
 
 
 class BatchItem(BatchPlace, frozen=True, kw_only=True):
-    """What a classifier says about one image, or `error`."""
+    """A classifier's answer for one image, or `error`."""
 
     prediction: str | None = None
     confidence: float | None = None
@@ -165,7 +165,7 @@ class BatchSummary(Struct, frozen=True, kw_only=True):
 
 
 class BatchAnswer(PipelineAnswer, frozen=True, kw_only=True):
-    """What every batch's answer carries.
+    """The answer for a batch.
 
     Attributes:
         pipeline: Name of the pipeline; None, as `release`, where no image was answered.

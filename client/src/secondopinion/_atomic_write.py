@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Gives a path beside this one to write to; renames that file once it is on disk.
+    """Yields a path beside this one to write to; renames that file once it is on disk.
 
     Raises:
         OSError: It cannot be written; what stood at `path` is still there.

@@ -21,7 +21,7 @@ ManyImages = TypeVar("ManyImages", bound=BatchAnswer)
 
 
 class Choices(TypedDict, total=False):
-    """What a caller may choose for one request; None leaves the choice to the pipeline.
+    """Parameters of one request; None leaves the choice to the pipeline.
 
     Attributes:
         pipeline: Name of the pipeline; None asks the service's default.
@@ -122,7 +122,7 @@ def pipeline(name: str) -> Call[Pipeline]:
 
 
 def ready(pipeline: str | None) -> Call[bool]:
-    """Asks whether a prediction would be answered now; hence no retries."""
+    """Asks whether a prediction would be answered now; without retries."""
     query = {} if pipeline is None else {"pipeline": pipeline}
     return Call(
         build=partial(Request, method="GET", path="/readyz", query=query),
@@ -147,7 +147,7 @@ def _target(
     visualization: bool | None = None,
     polygons: bool | None = None,
 ) -> tuple[str, dict[str, str]]:
-    """Path and query; a keyword that is none of these is a TypeError here."""
+    """Path and query; raises TypeError for an unknown keyword."""
     under = "" if pipeline is None else f"pipelines/{quote(pipeline, safe='')}/"
     chosen = {
         "threshold": threshold,

@@ -71,7 +71,7 @@ class Pipeline(Received, frozen=True, kw_only=True):
 
     @property
     def detects(self) -> bool:
-        """Whether it answers with detections, and not with one class."""
+        """Whether its answers are detections, and not one class."""
         return self.task in {"detection", "segmentation"}
 
 

@@ -17,7 +17,7 @@ __version__ = version("secondopinion")
 
 
 class Connection(TypedDict):
-    """What both of httpx's clients are made with."""
+    """Arguments of `httpx.Client` and `httpx.AsyncClient`."""
 
     base_url: str
     headers: dict[str, str]

@@ -101,7 +101,7 @@ class Detections(Answer, frozen=True, kw_only=True):
 
 
 class DetectionsItem(BatchPlace, frozen=True, kw_only=True):
-    """What a detector found in one image, or `error`."""
+    """A detector's answer for one image, or `error`."""
 
     predictions: tuple[Detection, ...] = ()
     image: ImageSize | None = None

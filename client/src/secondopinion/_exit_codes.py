@@ -11,7 +11,7 @@ OK, SOME_FAILED, STOPPED, INTERRUPTED = 0, 1, 2, 130
 
 
 def stopped(error: Exception) -> typer.Exit:
-    """Prints the error and its remedy; returns the exit."""
+    """Prints the error and its remedy; returns what to raise."""
     notes = Console(stderr=True, highlight=False)
     remedy = ""
     if isinstance(error, UnreachableError):

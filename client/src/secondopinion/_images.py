@@ -28,7 +28,7 @@ def read(image: Image) -> bytes:
 
 
 def name(image: Image, index: int) -> str:
-    """What to call it in results: its path as given, else its place among the others."""
+    """The name of the image in results: its path as given, else its place among the others."""
     if isinstance(image, str | os.PathLike):
         return os.fspath(image)
     called = getattr(image, "name", None)

@@ -85,7 +85,7 @@ class Journal:
             raise
 
     def record(self, file: str) -> Record | None:
-        """What is known about this photo."""
+        """The record of this photo; None where there is none."""
         offset = self._offsets.get(file)
         if offset is None:
             return None
@@ -94,7 +94,7 @@ class Journal:
         return Record.from_json(json.loads(self._reader.readline()))
 
     def append(self, record: Record) -> None:
-        """Adds what became of a photo; it replaces what was known about it.
+        """Adds the record of a photo; it replaces an earlier one.
 
         Raises:
             OSError: It cannot be written; the journal is then as before.
@@ -121,7 +121,7 @@ class Journal:
         return start
 
     def _load(self) -> dict[str, Any] | None:
-        """Finds the records and cuts off a torn last line; None where there is no first one."""
+        """Finds the records, cuts off an incomplete last line; None without a first line."""
         question: dict[str, Any] | None = None
         offset = 0
         with self._path.open("rb") as reader:
@@ -163,7 +163,7 @@ class Journal:
 
 
 def _json(line: bytes) -> object:
-    """The line's document; None where it is torn."""
+    """The line's document; None where the line is incomplete."""
     try:
         return json.loads(line) if line.endswith(b"\n") else None
     except ValueError:

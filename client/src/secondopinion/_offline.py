@@ -41,7 +41,7 @@ class Offline:
 
     @property
     def journal(self) -> Path:
-        """Where the answers are before the results are written, and after."""
+        """The path of the journal, which stays beside the results."""
         return self.out.with_name(f"{self.out.name}.journal.jsonl")
 
 

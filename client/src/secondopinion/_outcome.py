@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Outcome:
-    """One photo with its answer, or with the error that took its place."""
+    """One photo with its answer or its error."""
 
     file: Path
     reply: Reply | Failure

@@ -16,7 +16,7 @@ from secondopinion._run_settings import ResolvedSettings
 
 
 class Photo(NamedTuple):
-    """A photo to look at; `known` is its record, where that holds if the content is the same."""
+    """A photo to read; `known` is its record, which is still right if the content is unchanged."""
 
     path: Path
     name: str
@@ -24,14 +24,14 @@ class Photo(NamedTuple):
 
 
 def below(folder: Path, photo: Path) -> str:
-    """What a photo is called in the results: its path below the folder, with `/`."""
+    """The name of a photo in the results: its path below the folder, with `/`."""
     return photo.relative_to(folder).as_posix()
 
 
 def split(
     folder: Path, photos: list[Path], journal: Journal, *, retry_failed: bool
 ) -> Iterator[Photo | None]:
-    """For each photo what to look at, or None where its record holds."""
+    """For each photo what to read, or None where its record is still right."""
     for path in photos:
         name = below(folder, path)
         known = journal.record(name)

@@ -16,7 +16,7 @@ class Pictures:
     """
 
     def __init__(self, directory: Path, photos: list[Path], searched: list[Path]) -> None:
-        """Names the pictures of these photos, of which some were found in `searched` folders.
+        """Names a picture for each photo; `searched` are the folders that photos were found in.
 
         Raises:
             ValueError: The pictures would stand among the photos, and be taken for some of them.
@@ -38,7 +38,7 @@ class Pictures:
             )
 
     def path(self, photo: Path) -> Path:
-        """Where the picture of this photo goes."""
+        """The path of this photo's picture."""
         name = self._relative(photo)
         stem = _key(name.with_suffix(""))
         if self._stems[stem] > 1 or stem in self._names:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """Why there is no answer.
+    """A problem document: why there is no answer.
 
     Attributes:
         status: HTTP status, 300 to 599.
@@ -32,7 +32,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
 
     def __str__(self) -> str:
-        """The detail, then in brackets what to quote when reporting it."""
+        """The detail, then in brackets the status, the code and the request's id."""
         known = [f"{self.status} {self.code}" if self.code else f"status {self.status}"]
         if self.request_id:
             known.append(f"request {self.request_id}")

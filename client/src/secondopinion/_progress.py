@@ -15,7 +15,7 @@ DEMO_NOTE = (
 
 @contextmanager
 def progress(total: int, notes: Console, *, wanted: bool = True) -> Iterator[Callable[[], None]]:
-    """Draws a bar on a terminal, for more than one photo; gives what moves it on by one."""
+    """Draws a bar on a terminal, for more than one photo; yields what advances it by one."""
     bar = Progress(
         BarColumn(),
         MofNCompleteColumn(),

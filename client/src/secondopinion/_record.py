@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Stamp(NamedTuple):
-    """What changes with a file's content; times are in nanoseconds."""
+    """Size and times of a file, which change with its content; times in nanoseconds."""
 
     size: int
     modified: int
@@ -16,7 +16,7 @@ class Stamp(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> "Stamp":
-        """Reads it from the file's status."""
+        """Reads size and times from the file's status."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
@@ -64,12 +64,12 @@ class Record:
     error: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """As it stands in the journal."""
+        """The record as JSON, as the journal holds it."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Record":
-        """Reads it back.
+        """Reads a record from the journal's JSON.
 
         Raises:
             KeyError: A field is missing.

@@ -32,7 +32,7 @@ def as_line(outcome: Outcome) -> str:
 
 
 def print_line(outcome: Outcome) -> None:
-    """Prints the JSON line at once, so that a reader down the pipe can follow."""
+    """Prints the JSON line at once, so that a program at the other end of a pipe can follow."""
     typer.echo(as_line(outcome))
 
 

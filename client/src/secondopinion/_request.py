@@ -29,7 +29,7 @@ class Request:
     files: Files | None = None
 
     def as_keywords(self) -> Keywords:
-        """The same, as both of httpx's clients take it."""
+        """The arguments of `httpx.Client.request`."""
         return {
             "method": self.method,
             "url": self.path,

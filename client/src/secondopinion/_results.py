@@ -50,7 +50,7 @@ def columns(*, detects: bool) -> dict[str, Kind]:
 
 
 def check(path: Path) -> None:
-    """Refuses a file of results that could not be written in the end.
+    """Refuses a file of results that cannot be written, before the first photo is sent.
 
     Raises:
         ValueError: The suffix is unknown, a package is missing, or there is no such directory.
@@ -74,7 +74,7 @@ def check(path: Path) -> None:
 
 
 def write(path: Path, records: Iterable[Record], *, detects: bool) -> None:
-    """Writes the records in place of what stood there.
+    """Writes the records; replaces an earlier file.
 
     Raises:
         OSError: It cannot be written; what stood there is still there.

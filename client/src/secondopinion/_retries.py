@@ -44,7 +44,7 @@ class Retries:
 
 @dataclass(frozen=True)
 class Wait:
-    """Do nothing for a while."""
+    """Wait before the next attempt."""
 
     seconds: float
 
@@ -60,7 +60,7 @@ def with_retries(
     clock: Callable[[], float] = time.monotonic,
     chance: Callable[[], float] = random.random,
 ) -> Steps:
-    """Yields what to do until there is an answer to keep, whatever its status.
+    """Yields requests and waits; returns the last response, whatever its status.
 
     Send back the response or the error for a `Request`; for a `Wait` just go on.
 

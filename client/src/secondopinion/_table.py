@@ -17,7 +17,7 @@ def output() -> Console:
 
 
 def printable(text: str, console: Console) -> str:
-    """The text with what would upset a terminal, or what it cannot show, as escapes."""
+    """The text with control characters, and characters that the console cannot show, as escapes."""
     shown = text.encode(console.encoding, "backslashreplace").decode(console.encoding)
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()

@@ -14,7 +14,7 @@ async def for_each(
     concurrency: int,
     deliver: Callable[[R], None],
 ) -> None:
-    """Calls `deliver` with what became of each thing, as soon as it is known.
+    """Calls `work` on each thing, and `deliver` with each result as soon as there is one.
 
     No thing is taken up before one of the `concurrency` places is free.
 
@@ -41,7 +41,7 @@ async def in_order(
     concurrency: int,
     deliver: Callable[[R], None],
 ) -> None:
-    """As `for_each`, in the order of the things; when it ends early, what is known is delivered."""
+    """As `for_each`, in the order of the things; an early end delivers what is done."""
     done: dict[int, R] = {}
     following = 0
 

@@ -40,7 +40,7 @@ def main(
         ),
     ] = False,
 ) -> None:
-    """Only here to carry --version; the help is the app's."""
+    """Carries --version; the help is the app's."""
 
 
 app.command(epilog=NOTICE)(predict)
