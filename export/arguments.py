@@ -1,4 +1,4 @@
-"""What the words on the command line mean."""
+"""Parses the arguments of `python -m export`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the export commands print: configs, releases, progress, results and errors."""
+"""Prints what the export commands do: configs, releases, progress, results and errors."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One checkpoint to one artefact that gives the checkpoint's numbers."""
+"""Converts a checkpoint to an artefact, and compares the two."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

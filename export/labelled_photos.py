@@ -1,4 +1,4 @@
-"""What a quantised member is made and judged with: calibration and labelled images."""
+"""Calibration images and labelled images, for making and judging quantised members."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The parity gate: an artefact must give its checkpoint's logits; of a detector see there."""
+"""The parity gate: an artefact must give the logits of its checkpoint (detectors: detector.py)."""
 
 import itertools
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Makes releases of the versions in a model repository, and says which one serves."""
+"""Makes releases of published versions, and chooses the one that serves."""
 
 from collections.abc import Mapping
 from contextlib import suppress

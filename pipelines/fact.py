@@ -1,4 +1,4 @@
-"""What every fact is made of: frozen, and only with keys that are known."""
+"""Base types of the facts in a YAML: frozen models that refuse unknown keys."""
 
 from typing import Annotated
 

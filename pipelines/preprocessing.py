@@ -1,4 +1,4 @@
-"""From an uploaded image to what a model sees."""
+"""The facts of preprocessing: from an uploaded image to a model's input."""
 
 from typing import Annotated, Literal, Self
 

@@ -1,4 +1,4 @@
-"""Another way to serve a pipeline: what it says stands in place of the pipeline's own facts."""
+"""A profile: what differs from a pipeline's own facts when it is served another way."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Encryption of Triton's gRPC, for whoever serves it and whoever asks."""
+"""TLS settings of Triton's gRPC, for its server and its clients."""
 
 from pathlib import Path
 from typing import Self

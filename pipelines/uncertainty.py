@@ -1,4 +1,4 @@
-"""How far an answer can be leaned on: the bands of disagreement and margin."""
+"""The uncertainty levels of an answer: bands of disagreement and margin."""
 
 from pydantic import Field
 

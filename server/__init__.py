@@ -1,1 +1,1 @@
-"""Runs Triton: its backends, the launcher, and the supervisor that heals it."""
+"""Runs tritonserver: the launcher that starts and watches it, and its Python-based backends."""

@@ -1,1 +1,1 @@
-"""Whether pipelines answer, and what others are told of it."""
+"""Whether pipelines answer, and the launcher's page that says so."""

@@ -1,1 +1,1 @@
-"""The order of a start and of a stop, and what is watched in between."""
+"""The launcher: checks the machine, starts Triton and the gateway, and watches them."""

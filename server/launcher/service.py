@@ -1,4 +1,4 @@
-"""Triton with the releases it serves: brought up, healed, taken down."""
+"""Starts Triton with its releases, replaces what died, and stops it."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ _STALE_SECONDS = 30.0
 
 
 class Service:
-    """What runs now: Triton's process, the pipelines it serves, and their backend processes."""
+    """The running Triton, the releases it serves, and their backend processes."""
 
     def __init__(
         self,

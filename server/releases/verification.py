@@ -68,7 +68,7 @@ def _no_weights(spec: PipelineSpec, repository: Path) -> str | None:
 
 
 def _remedy(spec: PipelineSpec, released: PipelineSpec) -> str:
-    """What brings a release to the facts of today: new artefacts only where they are made anew."""
+    """The command that makes a release of the YAML's facts: an export only where it is needed."""
     for member in spec.members:
         if member not in released.members:
             continue

@@ -16,7 +16,7 @@ from server.releases.config_override import with_override
 
 @dataclass(frozen=True)
 class VerifiedRelease:
-    """What Triton loads of one pipeline, and goes on serving whatever is exported meanwhile."""
+    """What Triton loads of one pipeline. It stays the same while new versions are exported."""
 
     release: Release
     configs: dict[str, pb.ModelConfig]

@@ -1,4 +1,4 @@
-"""Where the embedded Triton lies, and the backend folder and environment that it runs with."""
+"""Where Triton is installed, and the backend folder and environment that it runs with."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ class Installation:
 
     @classmethod
     def find(cls) -> Self:
-        """What TRITON_HOME names, else the wheel, which is looked up without importing it.
+        """The Triton in TRITON_HOME, else the wheel, which is looked up without importing it.
 
         Raises:
             PreflightError: it is not installed.

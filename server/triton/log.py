@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 MOST_BYTES = 32 * 2**20
-"""Size from which on the log is started anew; the part before is kept, once."""
+"""Size above which the log is emptied; its content is kept in `triton.log.1`."""
 _QUOTED_LINES = 15
 _READ_BYTES = 2**20
 
@@ -34,7 +34,7 @@ class TritonLog:
         self._start = self._size()
 
     def bound(self) -> None:
-        """Starts the log anew where it has grown too large."""
+        """Empties the log if it has grown too large."""
         if (size := self._size()) <= MOST_BYTES:
             return
         # Without space for the copy the lines are lost: a full disk would stop more than a log.
@@ -53,7 +53,7 @@ class TritonLog:
         return text[-_READ_BYTES:]
 
     def tail(self) -> str:
-        """The last lines that the running Triton wrote, to be put behind an error message."""
+        """The last lines that the running Triton wrote, for the end of an error message."""
         lines = self.since_start().splitlines()[-_QUOTED_LINES:]
         return "\n".join([f"; the end of {self.path}:", *(f"  {line}" for line in lines)])
 

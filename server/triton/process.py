@@ -56,7 +56,7 @@ class TritonProcess:
         host: str = LOOPBACK,
         tls: TritonTls | None = None,
     ) -> None:
-        """Says how to run it; `start` does.
+        """Takes the settings; `start` starts it.
 
         Args:
             installation: of Triton.
