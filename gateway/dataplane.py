@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,8 @@ from pipelines.protocol import Output
 
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.05, 1.0
 _RETRY_SECONDS = 0.2
+_RELEASE_ATTEMPTS = 8
+"""Times that images of a batch are asked again, to be answered by the release of the others."""
 _OF_THE_IMAGE = {
     Code.IMAGE_EMPTY,
     Code.IMAGE_FORMAT,
@@ -65,9 +68,31 @@ class Dataplane:
         return outcomes
 
     async def infer_each(self, request: InferenceRequest) -> list[Outcome]:
-        """The outcome of each image by itself, in their order; all results are of one release."""
-        places = asyncio.Semaphore(self._batch_concurrency)
+        """The outcome of each image by itself, in their order; all results are of one release.
 
+        While releases change, images may be answered by different ones: those of the less common
+        release are asked again, and refused only where that does not help.
+        """
+        places = asyncio.Semaphore(self._batch_concurrency)
+        outcomes = latest = await self._each(request, request.images, places)
+        release: str | None = None
+        for attempt in range(2 * _RELEASE_ATTEMPTS):
+            if attempt % _RELEASE_ATTEMPTS == 0:
+                # The second time, the most common release was replaced meanwhile.
+                release = _most_common_release(latest)
+            others = [n for n, o in enumerate(outcomes) if o.release not in {None, release}]
+            if not others:
+                break
+            latest = await self._each(request, [request.images[n] for n in others], places)
+            for index, outcome in zip(others, latest, strict=True):
+                outcomes[index] = outcome
+        outcomes = _of_one_release(outcomes)
+        self._telemetry.record(request.context, outcomes)
+        return outcomes
+
+    async def _each(
+        self, request: InferenceRequest, images: Sequence[Image], places: asyncio.Semaphore
+    ) -> list[Outcome]:
         async def one(image: Image) -> Outcome:
             with self._telemetry.stage(request.pipeline.name, "queue"):
                 await places.acquire()
@@ -77,10 +102,8 @@ class Dataplane:
                 places.release()
 
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(image)) for image in request.images]
-        outcomes = _of_one_release([task.result() for task in tasks])
-        self._telemetry.record(request.context, outcomes)
-        return outcomes
+            tasks = [group.create_task(one(image)) for image in images]
+        return [task.result() for task in tasks]
 
     async def _patiently(self, request: InferenceRequest) -> Outcome:
         """Waits where Triton's queue is full: other images of the batch fill it too."""
@@ -172,17 +195,20 @@ class Dataplane:
         )
 
 
+def _most_common_release(outcomes: Sequence[Outcome]) -> str | None:
+    releases = Counter(outcome.release for outcome in outcomes if outcome.release is not None)
+    return releases.most_common(1)[0][0] if releases else None
+
+
 def _of_one_release(outcomes: list[Outcome]) -> list[Outcome]:
-    """Refuses the results of a release that was replaced while the batch ran."""
-    releases = [outcome.release for outcome in outcomes if outcome.release is not None]
-    if not releases:
-        return outcomes
+    """Refuses the results of all releases but the most common one."""
+    release = _most_common_release(outcomes)
     replaced = RefusedError(
         Code.UNAVAILABLE, "pipeline: its release was replaced meanwhile. Send the image again."
     )
     return [
         outcome
-        if outcome.release in {None, releases[-1]}
+        if outcome.release in {None, release}
         else replace(outcome, result=replaced, outputs=None)
         for outcome in outcomes
     ]

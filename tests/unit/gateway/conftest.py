@@ -51,7 +51,7 @@ async def client(start):
 
 
 @pytest.fixture
-async def open_door(start):
+async def open_grpc(start):
     """Starts applications with their gRPC side open; gives a stock client for each.
 
     Its `http` is a client of the same application.
@@ -75,8 +75,8 @@ async def open_door(start):
 
 
 @pytest.fixture
-async def door(open_door):
-    return await open_door()
+async def grpc_client(open_grpc):
+    return await open_grpc()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.unit.gateway.samples import JPEG, RAW
+from tests.unit.gateway.samples import JPEG, RAW, files
 from tests.unit.gateway.several_tritons import gateway_before
 from tests.unit.gateway.toy_triton import ToyTriton, release_of, running
 
@@ -55,3 +55,10 @@ async def test_no_answer_of_a_release_that_one_triton_has_already_is_lost(
         assert {answer.status_code for answer in answers} == {200}, answers[0].text
         releases.update(answer.json()["release"] for answer in answers)
     assert set(releases) == {release_of(older), release_of(newer)}
+
+
+async def test_a_batch_is_answered_by_one_release_and_loses_no_image(client, replicas):
+    replicas[-1].serve(replicas[0].spec.model_copy(update={"release": "2"}))
+    for _ in range(5):
+        response = await client.post("/api/v1/predict/batch", files=files(*[JPEG] * 20))
+        assert response.json()["summary"]["failed"] == 0, response.text

@@ -1,4 +1,4 @@
-"""What the gRPC door refuses: by a status, a code and a remedy, before or after Triton."""
+"""What the gRPC grpc_client refuses: by a status, a code and a remedy, before or after Triton."""
 
 import struct
 
@@ -45,9 +45,9 @@ def test_every_method_of_the_protocol_is_answered_or_closed():
 
 
 @pytest.mark.parametrize("method", REMEDIES)
-async def test_a_closed_method_says_what_to_use(door, method):
+async def test_a_closed_method_says_what_to_use(grpc_client, method):
     kind = SERVICE.methods_by_name[method].input_type._concrete_class
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{door.port}") as channel:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{grpc_client.port}") as channel:
         asked = getattr(service_pb2_grpc.GRPCInferenceServiceStub(channel), method)
         call = asked(iter([kind()])) if method == "ModelStreamInfer" else asked(kind())
         status, details = await call.code(), await call.details()
@@ -56,12 +56,12 @@ async def test_a_closed_method_says_what_to_use(door, method):
 
 
 @pytest.mark.parametrize("model", ["Jane", "oral_cancer_vgg16", "oral_cancer_decode", ""])
-async def test_only_pipelines_can_be_asked(door, triton, model):
-    for call in (door.infer(model, images(JPEG)), door.get_model_metadata(model)):
+async def test_only_pipelines_can_be_asked(grpc_client, triton, model):
+    for call in (grpc_client.infer(model, images(JPEG)), grpc_client.get_model_metadata(model)):
         message = await assert_refused(call, "NOT_FOUND", "pipeline_unknown")
         assert message.endswith("There are: oral_cancer.")
     assert triton.calls == []
-    assert "Jane" not in (await door.http.get("/metrics")).text
+    assert "Jane" not in (await grpc_client.http.get("/metrics")).text
 
 
 def shared():
@@ -106,8 +106,8 @@ def altered(name="image", datatype="BYTES", shape=(1, 1)):
         ({"parameters": {"cat": "dog"}}, "parameter_unknown"),
     ],
 )
-async def test_what_is_not_offered_never_reaches_triton(door, triton, asked, code):
-    call = door.infer("oral_cancer", **({"inputs": images(JPEG)} | asked))
+async def test_what_is_not_offered_never_reaches_triton(grpc_client, triton, asked, code):
+    call = grpc_client.infer("oral_cancer", **({"inputs": images(JPEG)} | asked))
     await assert_refused(call, "INVALID_ARGUMENT", code)
     assert triton.calls == []
 
@@ -119,13 +119,13 @@ async def test_what_is_not_offered_never_reaches_triton(door, triton, asked, cod
         ({"parameters": {"member": "vgg19"}}, "member_unknown"),
     ],
 )
-async def test_what_there_is_not_is_not_found(door, asked, code):
-    await assert_refused(door.infer("oral_cancer", images(JPEG), **asked), "NOT_FOUND", code)
+async def test_what_there_is_not_is_not_found(grpc_client, asked, code):
+    await assert_refused(grpc_client.infer("oral_cancer", images(JPEG), **asked), "NOT_FOUND", code)
 
 
 @pytest.mark.parametrize("raw", [b"no message", b"\x0a\xff", b""])
-async def test_bytes_that_are_no_request_are_refused(door, raw):
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{door.port}") as channel:
+async def test_bytes_that_are_no_request_are_refused(grpc_client, raw):
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{grpc_client.port}") as channel:
         call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(raw)
         expected = grpc.StatusCode.INVALID_ARGUMENT if raw else grpc.StatusCode.NOT_FOUND
         assert await call.code() is expected
@@ -141,45 +141,45 @@ async def test_bytes_that_are_no_request_are_refused(door, raw):
         (UNDECODABLE, "INVALID_ARGUMENT", "image_undecodable"),
     ],
 )
-async def test_tritons_errors_have_the_codes_of_http(door, triton, failure, expected, code):
+async def test_tritons_errors_have_the_codes_of_http(grpc_client, triton, failure, expected, code):
     triton.failures += [failure] * 2
-    message = await assert_refused(door.infer("oral_cancer", images(JPEG)), expected, code)
+    message = await assert_refused(grpc_client.infer("oral_cancer", images(JPEG)), expected, code)
     assert "secret" not in message
     if code == "image_undecodable":
         assert message == "[image_undecodable] image: the data end too early. Send the whole."
 
 
-async def test_an_unavailable_triton_is_asked_once_more(door, triton):
+async def test_an_unavailable_triton_is_asked_once_more(grpc_client, triton):
     triton.failures.append(UNAVAILABLE)
-    await door.infer("oral_cancer", images(JPEG))
+    await grpc_client.infer("oral_cancer", images(JPEG))
     assert triton.calls == [1, 1]
 
 
-async def test_whoever_may_try_again_is_told_when(door, triton):
+async def test_whoever_may_try_again_is_told_when(grpc_client, triton):
     triton.failures.append(FULL)
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{door.port}") as channel:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{grpc_client.port}") as channel:
         request = service_pb2.ModelInferRequest(model_name="oral_cancer")
         request.inputs.add(name="image", datatype="BYTES", shape=(1, 1))
         request.raw_input_contents.append(struct.pack("<I", len(JPEG)) + JPEG)
         call = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request)
         assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert dict(await call.trailing_metadata())["retry-after"] == "1"
-    text = (await door.http.get("/metrics")).text
+    text = (await grpc_client.http.get("/metrics")).text
     assert 'requests_refused_total{pipeline="oral_cancer",reason="triton_queue"} 1.0' in text
 
 
-async def test_an_answer_that_does_not_fit_its_facts_is_none(door, triton):
+async def test_an_answer_that_does_not_fit_its_facts_is_none(grpc_client, triton):
     triton.altered[Output.CONFIDENCE] = [b"text"]
-    await assert_refused(door.infer("oral_cancer", images(JPEG)), "INTERNAL", "model_output")
+    await assert_refused(grpc_client.infer("oral_cancer", images(JPEG)), "INTERNAL", "model_output")
 
 
-async def test_an_unexpected_failure_is_told_without_its_text(door, monkeypatch):
+async def test_an_unexpected_failure_is_told_without_its_text(grpc_client, monkeypatch):
     def explode(*_):
         raise RuntimeError("Jane Doe")
 
     monkeypatch.setattr("gateway.core.request.image_format", explode)
     with capture_logs() as lines:
-        call = door.infer("oral_cancer", images(JPEG), headers={"x-request-id": "ward-7"})
+        call = grpc_client.infer("oral_cancer", images(JPEG), headers={"x-request-id": "ward-7"})
         message = await assert_refused(call, "INTERNAL", "internal")
     assert message.endswith("request_id: ward-7")
     assert "Jane" not in message + str(lines)

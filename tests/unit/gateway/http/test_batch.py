@@ -12,7 +12,7 @@ from tests.unit.gateway.samples import (
     assert_problem,
     files,
 )
-from tests.unit.gateway.toy_triton import Failure
+from tests.unit.gateway.toy_triton import Failure, release_of
 
 pytestmark = pytest.mark.anyio
 
@@ -90,3 +90,20 @@ async def test_the_deadline_of_a_batch_leaves_the_answered_images_their_answers(
     response = await client.post("/api/v1/predict/batch", files=files(JPEG, JPEG + b"slow"))
     codes = [result.get("error", {}).get("code") for result in response.json()["results"]]
     assert codes == [None, "deadline"]
+
+
+async def test_a_batch_whose_release_is_replaced_meanwhile_is_answered_by_the_new_one(
+    client, triton
+):
+    newer = triton.spec.model_copy(update={"release": "2"})
+    asked = 0
+
+    async def replace(_image, _parameters):
+        nonlocal asked
+        asked += 1
+        if asked == 12:
+            triton.serve(newer)
+
+    triton.rules.append(replace)
+    answer = (await client.post("/api/v1/predict/batch", files=files(*[JPEG] * 20))).json()
+    assert (answer["release"], answer["summary"]["failed"]) == (release_of(newer), 0)
