@@ -57,7 +57,7 @@ def batch(response: httpx.Response, kind: type[ManyImages], names: list[str]) ->
     """
     try:
         document = msgspec.json.decode(response.content)
-    except ValueError:
+    except msgspec.DecodeError:
         document = None
     if not (isinstance(document, dict) and "results" in document):
         document = _success(response)
@@ -89,7 +89,7 @@ def _success(response: httpx.Response) -> dict[str, Any]:
         return msgspec.json.decode(response.content, type=dict[str, Any])
     except msgspec.ValidationError as error:
         raise UnexpectedAnswerError(f"answer: {error}") from error
-    except ValueError as error:
+    except msgspec.DecodeError as error:
         kind = response.headers.get("Content-Type", "no content type")
         raise UnexpectedAnswerError(f"answer: no JSON ({kind}); is the URL right?") from error
 
