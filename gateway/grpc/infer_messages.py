@@ -80,8 +80,8 @@ class InferRequest:
         )
         return RequestParameters.read(pairs, spec)
 
-    def images(self, spec: PipelineSpec) -> list[Image]:
-        """The encoded images, one or more.
+    def take_images(self, spec: PipelineSpec) -> list[Image]:
+        """The encoded images, one or more. The message no longer holds them afterwards.
 
         Raises:
             RefusedError: they do not come as the one BYTES tensor `image` of shape [n, 1], they
@@ -106,6 +106,8 @@ class InferRequest:
                     f"{where}: it has more than {limit} bytes. Send a smaller one.",
                 )
             images.append(Image(data, where))
+        self._message.ClearField("raw_input_contents")
+        self._message.ClearField("inputs")
         return images
 
     def _check_tensors(self, spec: PipelineSpec) -> None:

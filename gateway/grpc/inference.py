@@ -41,7 +41,7 @@ class Inference:
         deadline = deadline.within(request.timeout())
         with self.admission.admit(pipeline.name, size, deadline.remaining()):
             parameters = request.parameters(pipeline.spec)
-            images = request.images(pipeline.spec)
+            images = request.take_images(pipeline.spec)
             context.received(images, batch=len(images) > 1)
             asked = InferenceRequest(context, pipeline, images, parameters, deadline)
             with context.stage("infer"):

@@ -22,7 +22,7 @@ def packed(*elements):
 
 @pytest.mark.parametrize("sent", [{"raw": [packed(JPEG, PNG)]}, {"typed": [JPEG, PNG]}])
 def test_images_come_raw_or_typed(sent):
-    images = request(2, **sent).images(SPEC)
+    images = request(2, **sent).take_images(SPEC)
     assert [(image.data, image.where) for image in images] == [(JPEG, "image 0"), (PNG, "image 1")]
 
 
@@ -43,4 +43,4 @@ def test_images_come_raw_or_typed(sent):
 )
 def test_bytes_of_another_form_are_refused(sent):
     with pytest.raises(RefusedError, match="malformed_body"):
-        request(1, **sent).images(SPEC)
+        request(1, **sent).take_images(SPEC)
