@@ -110,7 +110,7 @@ def _deployment(
             gateway=gateway,
         )
         port: int = getattr(service.ports, door)
-        return Launch(tuple(service.argv), service.environment, port)
+        return Launch(service.argv, service.environment, port)
 
     return Deployment(tuple(workloads), launch, (decoding,))
 

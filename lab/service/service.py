@@ -1,25 +1,18 @@
 """The service on free ports: the launcher with tritonserver and, by default, the gateway."""
 
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
 
-import httpx
 import psutil
 
-from lab.errors import LabError
-from lab.paths import ROOT
-from lab.service.ports import free_service_ports, port_variables
-from lab.service.process_tree import ProcessTree
+from lab.service.ports import free_service_ports
+from lab.service.program import Program, answers
 from pipelines.load import FOLDER
 from pipelines.profile import DEFAULT_PROFILE
 
-_READY_SECONDS = 240.0
-_PAUSE_SECONDS = 0.2
 _STUB = "triton_python_backend_stub"
 _MIB = 1024 * 1024
 
@@ -46,8 +39,8 @@ def role(words: Sequence[str], pipelines: Sequence[str]) -> str:
     return GATEWAY if tuple(words[1:3]) == ("-m", GATEWAY) else LAUNCHER
 
 
-class Service:
-    """Starts when its context is entered, or by `start`; ends with its context, or by `stop`."""
+class Service(Program):
+    """`python -m server`, by default with the gateway; ready when every pipeline answers."""
 
     def __init__(
         self,
@@ -76,84 +69,32 @@ class Service:
             arguments: further ones of `python -m server`.
         """
         self.pipelines = tuple(pipelines)
-        self.ports = free_service_ports()
-        self.log = log
+        self._folder = None
         if run is None:
             # A short path: sockets are in there.
             self._folder = TemporaryDirectory(prefix="lab-", ignore_cleanup_errors=True)
             run = Path(self._folder.name)
-        self.argv = [sys.executable, "-m", "server", "--profile", profile]
-        self.argv += ["--repository", str(repository), "--specs", str(specs)]
-        self.argv += ["--run-dir", str(run)]
-        self.argv += ["--pipelines", ",".join(pipelines)] if pipelines else []
-        self.argv += [*(["--gateway"] if gateway else []), *arguments]
-        self.environment = port_variables(self.ports) | dict(environment or {})
+        argv = [sys.executable, "-m", "server", "--profile", profile, "--run-dir", str(run)]
+        argv += ["--repository", str(repository), "--specs", str(specs)]
+        argv += ["--pipelines", ",".join(pipelines)] if pipelines else []
+        argv += [*(["--gateway"] if gateway else []), *arguments]
+        super().__init__(argv, free_service_ports(), log, environment)
         port = self.ports.gateway_port if gateway else self.ports.server_metrics_port
         self.readiness = f"http://127.0.0.1:{port}/readyz"
         """Says 200 when all is ready; with `?pipeline=NAME`, when that pipeline is."""
 
-    @property
-    def url(self) -> str:
-        """The gateway's, over HTTP."""
-        return f"http://127.0.0.1:{self.ports.gateway_port}"
-
-    @property
-    def tree(self) -> ProcessTree:
-        """All its processes; only after `start`."""
-        return self._tree
-
-    def __enter__(self) -> Self:
-        """Starts it and waits until every pipeline answers.
-
-        Raises:
-            LabError: it ends, or does not get ready.
-        """
-        started = time.monotonic()
-        self.start()
-        try:
-            self.wait_ready()
-        except BaseException:
-            self.stop()
-            raise
-        self.start_seconds = time.monotonic() - started
-        """From the start of the process until every pipeline answered."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Starts the process, and waits for nothing."""
-        self._tree = ProcessTree(self.argv, environment=self.environment, folder=ROOT, log=self.log)
+    def ready(self) -> bool:
+        """Whether every pipeline answers; where none is named, what the service says of itself."""
+        return all(
+            answers(f"{self.readiness}?pipeline={name}" if name else self.readiness)
+            for name in self.pipelines or ("",)
+        )
 
     def stop(self) -> None:
-        """Ends it with SIGTERM, and what is left of it with SIGKILL."""
-        self._tree.stop()
-        if hasattr(self, "_folder"):
+        """Ends it, and removes its temporary folder."""
+        super().stop()
+        if self._folder:
             self._folder.cleanup()
-
-    def wait_ready(self, seconds: float = _READY_SECONDS) -> None:
-        """Waits until every pipeline answers.
-
-        Raises:
-            LabError: it ends, or does not get ready in time.
-        """
-        until = time.monotonic() + seconds
-        for name in self.pipelines or (None,):
-            while not self.ready(name):
-                if self._tree.ended or time.monotonic() > until:
-                    words = self._tree.log_tail()
-                    raise LabError(f"the service does not get ready; its log:\n{words}")
-                time.sleep(_PAUSE_SECONDS)
-
-    def ready(self, pipeline: str | None = None) -> bool:
-        """Whether a pipeline answers; without a name, whether the service calls itself ready."""
-        asked = {"pipeline": pipeline} if pipeline else {}
-        try:
-            with httpx.Client(timeout=10, trust_env=False) as client:
-                return client.get(self.readiness, params=asked).is_success
-        except httpx.HTTPError:
-            return False
 
     def cpu_seconds(self) -> dict[str, float]:
         """User and system time so far, by role."""

@@ -73,6 +73,6 @@ def test_without_weights_it_ends_with_the_log_of_the_service(tmp_path):
     (tmp_path / "repository").mkdir()
     ended = run(tmp_path / "repository", tmp_path / "service.log", "print('ran')")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert "error: the service does not get ready; its log:" in ended.stderr
+    assert "error: python -m server does not get ready; its log:" in ended.stderr
     assert "oral_cancer" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -60,5 +60,5 @@ def test_a_wrong_option_is_told_with_what_there_is(arguments, told, tmp_path, ca
 
 
 def test_models_that_are_missing_end_the_run(tmp_path):
-    with pytest.raises(LabError, match="make demo"):
+    with pytest.raises(LabError, match="python -m demo oral_cancer"):
         WORKLOADS["light"].plan(tmp_path, Decoding.EXACT)
