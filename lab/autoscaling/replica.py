@@ -1,6 +1,7 @@
 """One replica of Triton: the launcher with its tritonserver, on ports of its own."""
 
 import contextlib
+import shutil
 from pathlib import Path
 
 import httpx
@@ -20,17 +21,21 @@ class Replica:
 
         Args:
             number: of all that ever were.
-            place: what it serves.
-            folder: an empty one for its log.
+            place: what it serves a copy of.
+            folder: for its log and that copy.
         """
         self.number = number
         self.ready = False
         self.draining = False
+        # As in a pod, the model store is its own: Triton's Python leaves compiled files beside the
+        # member that waits, which the release does not name, so that the next start is refused.
+        own = Scratch(folder / f"replica-{number}")
+        shutil.copytree(place.folder, own.folder)
         self._service = Service(
             [PIPELINE],
-            place.repository,
+            own.repository,
             log=folder / f"replica-{number}.log",
-            specs=place.specs,
+            specs=own.specs,
             gateway=False,
         )
         self._service.start()
