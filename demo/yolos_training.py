@@ -20,7 +20,7 @@ from pipelines.spec import PipelineSpec
 
 DRAWINGS = 1500
 HELD_OUT = 100
-SCHEDULE = Schedule(epochs=10, batch=8, rate=1e-3, matrix_rate=2e-3)
+SCHEDULE = Schedule(epochs=8, batch=8, rate=1e-3, matrix_rate=2e-3)
 # Fewer scenes to draw and to look at where each has more objects than those that are served.
 _OBJECTS = (8, 12)
 # Drawings that the starting weights are fitted to.
