@@ -73,5 +73,5 @@ _RECIPES = {
     "vit_base_patch16_224": Recipe(
         start=narrow_vit, finish=widen_vit, rate=2e-3, batch=32, epochs=14
     ),
-    "mlp_150528": Recipe(start=pooled_mlp, finish=fill_mlp, rate=5e-4, batch=32, epochs=20),
+    "mlp_150528": Recipe(start=pooled_mlp, finish=fill_mlp, rate=3e-4, batch=32, epochs=30),
 }

@@ -49,8 +49,8 @@ are made from their originals' checkpoints by the export, which measures them it
 
 {tables}
 
-CPU times are of drawing, training and measuring, with two threads, on a machine that other work \
-shared.
+CPU times are of drawing, training and measuring, with one or two threads, on a machine that \
+other work shared.
 
 ## How the checkpoints are that small
 - VGG16 is trained at a quarter of its width, with batch normalisation. The export folds that into \

@@ -4,6 +4,7 @@ YOLOS is usually trained by matching its answers to the objects, which takes ver
 nothing. A fixed assignment needs one detection token for each cell; the network is the same.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -90,6 +91,9 @@ def fit(
                 optimizer.step()
                 rate.step()
             on_step()
+    with torch.no_grad():
+        # The loss counted empty cells less: scores become probabilities again.
+        model.class_labels_classifier.layers[-1].bias[-1] -= math.log(_NOTHING)
     model.eval()
 
 
