@@ -1,6 +1,7 @@
 """Demo weights for shapes: what is written, what is trained on, and how it is judged."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -109,6 +110,20 @@ def test_a_scene_is_learnt_by_heart():
     for box, kind in zip(boxes[0][sure], kinds[0][sure], strict=True):
         same = 96 * shown.boxes[0][shown.classes[0] == kind]
         assert torch.cdist(centre(box)[None], centre(same)).amin() < 6
+
+
+def test_what_the_loss_counts_less_is_given_back_to_the_scores():
+    rules = decode_rules(SMALL)
+    shown, normalise = drawn(1, 0, rules), Normalisation(SMALL.preprocessing)
+    generator = torch.Generator().manual_seed(0)
+    model = start(SMALL.classes, normalise(shown.pixels), generator)
+    bias = model.class_labels_classifier.layers[-1].bias
+    before = bias.detach().clone()
+    still = Schedule(epochs=1, batch=1, rate=1e-12, matrix_rate=1e-12)
+    fit(model, normalise, shown, still, generator=generator, on_step=lambda: None)
+    # Only "no object", the last, and by 1 / 0.3.
+    expected = torch.tensor([0.0, 0.0, 0.0, 0.0, math.log(1 / 0.3)])
+    torch.testing.assert_close(bias.detach() - before, expected, atol=1e-4, rtol=0)
 
 
 def centre(boxes):
