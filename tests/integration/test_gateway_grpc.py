@@ -100,7 +100,7 @@ def test_many_at_once_are_all_answered_right(oral_cancer, gateway_grpc):
         gateway_grpc, "oral_cancer", [(oral_cancer.files[index], {}) for index in chosen]
     )
     for index, answer in zip(chosen, answers, strict=True):
-        assert not isinstance(answer, Exception), answer
+        assert not isinstance(answer, Exception), str(answer)
         expected = oral_cancer.opinions[index].probabilities
         found = answer[Output.PROBABILITIES][0]
         np.testing.assert_allclose(found, expected, atol=TOLERANCE)
