@@ -45,7 +45,7 @@ def lead(environment: Environment, runner: MasterRunner) -> None:
     finished: set[str] = set()
     changed = Event()
 
-    def heard(client_id: str, data: dict[str, Any]) -> None:
+    def update_ledger(client_id: str, data: dict[str, Any]) -> None:
         if _LEDGER in data:
             Sender.session.ledger.update_worker(client_id, data[_LEDGER])
 
@@ -60,6 +60,6 @@ def lead(environment: Environment, runner: MasterRunner) -> None:
                 changed.wait()
                 changed.clear()
 
-    environment.events.worker_report.add_listener(heard)
+    environment.events.worker_report.add_listener(update_ledger)
     environment.events.test_stopping.add_listener(finish)
     runner.register_message(_FINISHED, note)

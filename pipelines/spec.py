@@ -104,7 +104,7 @@ class PipelineSpec(Facts):
         if others := [n for n, member in self.members.items() if member.format is not Format.ONNX]:
             raise ValueError(f"serving.one_process: {others[0]} is no ONNX")
         if gpu := [name for name, member in self.members.items() if member.kind is Kind.GPU]:
-            raise ValueError(f"serving.one_process: {gpu[0]} has a GPU, where batches want company")
+            raise ValueError(f"serving.one_process: {gpu[0]} runs on a GPU: set false")
 
     def _check_detection(self) -> None:
         if self.threshold is None:

@@ -76,24 +76,25 @@ def second_opinion() -> list[Contender]:
     ]
 
 
-def _by_profile(door: str, *, gateway: bool) -> tuple[Deployment, ...]:
+def _by_profile(port_name: str, *, gateway: bool) -> tuple[Deployment, ...]:
     """One service for each profile, and all workloads that it answers."""
     answered: dict[tuple[str, Decoding], list[str]] = {}
     for name, workload in WORKLOADS.items():
         for decoding, profile in workload.profiles.items():
             answered.setdefault((profile, decoding), []).append(name)
     return tuple(
-        _deployment(door, *served, names, gateway=gateway) for served, names in answered.items()
+        _deployment(port_name, *served, names, gateway=gateway)
+        for served, names in answered.items()
     )
 
 
 def _deployment(
-    door: str, profile: str, decoding: Decoding, workloads: list[str], *, gateway: bool
+    port_name: str, profile: str, decoding: Decoding, workloads: list[str], *, gateway: bool
 ) -> Deployment:
     """The launcher with its Triton on free ports.
 
     Args:
-        door: the port that is asked, as `Ports` names it.
+        port_name: the port that is asked, as `Ports` names it.
         profile: the pipeline's profile that it serves.
         decoding: that profile's.
         workloads: what it is asked.
@@ -109,7 +110,7 @@ def _deployment(
             run=place.run,
             gateway=gateway,
         )
-        port: int = getattr(service.ports, door)
+        port: int = getattr(service.ports, port_name)
         return Launch(service.argv, service.environment, port)
 
     return Deployment(tuple(workloads), launch, (decoding,))

@@ -93,11 +93,11 @@ def _try(podman: Podman, image: str, repository: Path) -> None:
         key, keys = token_urlsafe(), folder / "keys"
         keys.write_text(hash_key("image-check", key) + "\n", "utf-8")
         service = Service([_PIPELINE], repository, log=_CACHE / "service.log")
-        port, door = free_ports(2)
+        port, grpc_port = free_ports(2)
         variables = {
             "GATEWAY_HOST": "127.0.0.1",
             "GATEWAY_PORT": port,
-            "GATEWAY_GRPC_PORT": door,
+            "GATEWAY_GRPC_PORT": grpc_port,
             "GATEWAY_API_KEYS_FILE": "/run/secrets/keys",
             "GATEWAY_SHUTDOWN_SECONDS": _DRAIN_SECONDS,
             "TRITON_GRPC_PORT": service.ports.triton_grpc_port,

@@ -1,7 +1,7 @@
 """ONNX artefacts compiled by OpenVINO for the CPU at hand (docs/decisions/0024).
 
-OpenVINO reports its use to its maker when it is imported. A server of patients' images calls
-nobody: without the package that reports, OpenVINO uses a stand-in of its own that does nothing.
+When it is imported, OpenVINO reports its use over the network. A server of patients' images must
+not: this module hides the package that reports, and OpenVINO then reports nothing.
 """
 
 import sys

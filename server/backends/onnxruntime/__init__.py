@@ -1,1 +1,1 @@
-"""Stands in for the native ONNX Runtime backend where Triton ships without it."""
+"""Replaces the native ONNX Runtime backend in a Triton that is built without it."""

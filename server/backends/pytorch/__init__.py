@@ -1,1 +1,1 @@
-"""Stands in for the native PyTorch backend where Triton ships without it."""
+"""Replaces the native PyTorch backend in a Triton that is built without it."""

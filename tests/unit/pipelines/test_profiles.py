@@ -161,7 +161,7 @@ def test_a_profile_that_no_pipeline_has_is_an_error_with_those_that_there_are():
                 "members": {"vgg16": {"kind": "gpu"}},
                 "serving": {"one_process": True},
             },
-            "serving.one_process: vgg16 has a GPU",
+            "serving.one_process: vgg16 runs on a GPU",
         ),
         ({"serving": {"one_process": True}}, "serving.one_process: regnet is no ONNX"),
         ({"classes": ["a", "b"]}, "profiles.new.classes"),
