@@ -13,8 +13,7 @@ from gateway.core.readiness import Readiness
 from gateway.core.request import Deadline, Image, RequestParameters
 from gateway.errors import Code, RefusedError
 from gateway.results.task_handlers import Result, handler_of
-from gateway.telemetry.recorder import InferenceTelemetry, Outcome
-from gateway.telemetry.request_context import RequestContext
+from gateway.telemetry.recorder import InferenceTelemetry, Outcome, RequestContext
 from gateway.triton.outputs import Outputs
 from gateway.triton.triton_errors import LATE
 from pipelines.protocol import Output

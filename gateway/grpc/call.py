@@ -9,8 +9,7 @@ import grpc
 
 from gateway.core.request import Deadline
 from gateway.errors import Code, RefusedError, grpc_status_of
-from gateway.telemetry.recorder import InferenceTelemetry
-from gateway.telemetry.request_context import HEADER, RequestContext, request_id
+from gateway.telemetry.recorder import HEADER, InferenceTelemetry, RequestContext, request_id
 
 Context = Any
 """grpc.aio.ServicerContext, which has no types."""

@@ -7,8 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import CallerGoneError, Code, RefusedError
 from gateway.http.problems import problem_response
-from gateway.telemetry.recorder import InferenceTelemetry
-from gateway.telemetry.request_context import HEADER, RequestContext, request_id
+from gateway.telemetry.recorder import HEADER, InferenceTelemetry, RequestContext, request_id
 
 _HEADER = HEADER.encode("ascii")
 

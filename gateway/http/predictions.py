@@ -20,8 +20,7 @@ from gateway.results import batch
 from gateway.results.facts import Stamp
 from gateway.results.task_handlers import Form, handler_of
 from gateway.settings import Settings
-from gateway.telemetry.recorder import Outcome
-from gateway.telemetry.request_context import RequestContext
+from gateway.telemetry.recorder import Outcome, RequestContext
 from pipelines.protocol import Parameter
 
 T = TypeVar("T")

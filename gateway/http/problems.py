@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from gateway.errors import Code, RefusedError, problem, status_of
-from gateway.telemetry.request_context import RequestContext
+from gateway.telemetry.recorder import RequestContext
 
 MEDIA_TYPE = "application/problem+json"
 _FRAMEWORK = {
