@@ -149,8 +149,8 @@ def _evidence(
     validation: Path | None,
 ) -> "Evidence | None":
     """The folders' photos, where a member is quantised."""
-    from export.labelled_photos import read_evidence  # noqa: PLC0415 - torch: keep --help quick
-    from export.quantised_members import needs_calibration  # noqa: PLC0415
+    # torch: keep --help quick
+    from export.labelled_photos import needs_calibration, read_evidence  # noqa: PLC0415
 
     if not quantised or validation is None:
         return None

@@ -5,18 +5,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.table import Table
 
 from export import releases
 from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.definition import PipelineDefinition
+from pipelines.manifest import Manifest
 from pipelines.release import Release
 from pipelines.spec import PipelineSpec
 
 if TYPE_CHECKING:
     from export.labelled_photos import Evidence
+    from export.versions import Exported
 
 screen = Console(stderr=True)
+_COLUMNS = (
+    "member",
+    "version",
+    "artefact",
+    "MB",
+    "CPU ms",
+    "parity",
+    "agreement",
+    "accuracy",
+    "weights",
+    "sha256",
+)
 
 
 def say(error: Exception) -> None:
@@ -72,7 +87,7 @@ def export(
     evidence: "Evidence | None",
 ) -> None:
     """`export.versions.export`, with its progress, its table, and what is missing afterwards."""
-    from export import table, versions  # noqa: PLC0415 - torch: keep --help quick
+    from export import versions  # noqa: PLC0415 - torch: keep --help quick
 
     with screen.status("starting") as status:
 
@@ -91,7 +106,38 @@ def export(
             evidence=evidence,
             on_step=on_step,
         )
-    screen.print(table.of_exported(exported))
+    screen.print(_table(exported))
     make_releases(whole, target, {each.member: each.manifest.version for each in exported})
     if missing := members_without_version(whole.resolve_or_default(profile), target):
         screen.print(f"{whole.name} cannot be served before it has: {', '.join(missing)}")
+
+
+def _table(exported: "list[Exported]") -> Table:
+    """Size, CPU time and proof of each published version.
+
+    `parity`: from the checkpoint in torch, of logits or scores, and of a detector's boxes in
+    pixels. `agreement` and `accuracy`: of a quantised member, with its FP32 original.
+    """
+    table = Table(*_COLUMNS)
+    for item in exported:
+        manifest = item.manifest
+        table.add_row(
+            item.member,
+            str(manifest.version),
+            manifest.artefact,
+            f"{(manifest.bytes or 0) / 1e6:.1f}",
+            f"{manifest.cpu_ms:.1f}",
+            *_proof(manifest),
+            manifest.weights,
+            manifest.artefact_sha256[:12],
+        )
+    return table
+
+
+def _proof(manifest: Manifest) -> tuple[str, str, str]:
+    gate = manifest.gate
+    if gate is not None:
+        accuracy = f"{gate.accuracy:.1%} (FP32 {gate.accuracy_fp32:.1%}, n = {gate.images})"
+        return "", f"{gate.agreement:.1%}", accuracy
+    boxes = "" if manifest.parity_boxes is None else f", boxes {manifest.parity_boxes:.1e} px"
+    return f"{manifest.parity_error:.1e}{boxes}", "", ""

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from export import conversion, formats, gate, parity, timing
 from export.conversion import Converted, OnStep
-from export.labelled_photos import Evidence, EvidenceError
+from export.labelled_photos import Evidence, EvidenceError, require_evidence
 from export.plan import plan
 from export.quantisation import quantise
-from export.quantised_members import require_evidence
 from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.enums import Format, Method

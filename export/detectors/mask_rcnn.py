@@ -10,7 +10,6 @@ from export import checkpoint
 from export.checkpoint import Checkpoint
 from export.detector import Detector
 from export.detectors import mask_rcnn_config
-from export.detectors.detectron2 import REFUSAL, is_detectron2
 from export.detectors.mask_rcnn_config import MaskRcnnConfig, Norm
 from export.detectors.mask_rcnn_graph import ServedMaskRcnn, write
 from export.detectors.mask_rcnn_model import build
@@ -26,6 +25,21 @@ _RENAMED = (
 _OLD_MASK_LAYER = re.compile(r"^roi_heads\.mask_head\.mask_fcn(\d)\.")
 _COUNTER = ".num_batches_tracked"
 
+# Renaming Detectron2's keys is not enough. It normalises BGR pixels of 0 to 255 and puts the stride
+# of a bottleneck elsewhere (both by configuration), aligns regions with half-pixel centres, adds no
+# floor to the size of a region, has the background as the last class and not the first, and places
+# anchors by other rounding: the same weights under torchvision's graph find other boxes.
+_DETECTRON2_KEYS = re.compile(
+    r"backbone\.(bottom_up|fpn_lateral\d|fpn_output\d)\.|proposal_generator\."
+)
+_DETECTRON2 = (
+    "is a Detectron2 checkpoint, which is not converted: Detectron2 differs from torchvision in "
+    "the order of the colour channels, the alignment of regions, the place of the background among "
+    "the classes and the anchors, so that the same weights would find other boxes. Train "
+    "torchvision's maskrcnn_resnet50_fpn on the same data (COCO annotations can be kept) and write "
+    "mask_rcnn_config.yaml beside its state dict"
+)
+
 
 def open_checkpoint(path: Path, spec: PipelineSpec) -> Detector:
     """Rebuilds a Mask R-CNN from a state dict (bare, or nested) and its configuration.
@@ -35,8 +49,8 @@ def open_checkpoint(path: Path, spec: PipelineSpec) -> Detector:
             pipeline or its configuration.
     """
     source = checkpoint.read(path)
-    if is_detectron2(source.state_dict):
-        raise CheckpointError(f"{path}: {REFUSAL}")
+    if any(_DETECTRON2_KEYS.match(key) for key in source.state_dict):
+        raise CheckpointError(f"{path}: {_DETECTRON2}")
     beside = path.with_name(mask_rcnn_config.FILENAME)
     config = mask_rcnn_config.read(beside, spec)
     source = _as_torchvision_names(source)
