@@ -1,1 +1,1 @@
-"""Demo weights from procedurally drawn images: to try the service with, nothing clinical."""
+"""Demo weights, trained on generated drawings: for trying the service, without clinical meaning."""

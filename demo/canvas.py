@@ -1,4 +1,4 @@
-"""What a drawing is made of: smooth noise, soft and sharp patches, roughness, colour."""
+"""The elements of a drawing: smooth noise, soft and sharp patches, roughness, colour."""
 
 import numpy as np
 from numpy.typing import NDArray

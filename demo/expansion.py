@@ -1,4 +1,4 @@
-"""Turns the small checkpoints of a pipeline into ones that the export reads.
+"""Turns the small committed checkpoints of a pipeline into checkpoints that the export reads.
 
 Networks that were trained narrow are widened: the same function, in the architecture that is
 served. All others are exported as they are.

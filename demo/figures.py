@@ -1,4 +1,4 @@
-"""The figures of a training: what was trained, how, and how good it is on held-out drawings."""
+"""The record of a training: architecture, recipe, and metrics on held-out drawings."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fits a model to drawings."""
+"""Trains a classifier on drawings."""
 
 from collections.abc import Callable
 

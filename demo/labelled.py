@@ -1,4 +1,4 @@
-"""Drawings with labels for those who judge a classifier, not for its training."""
+"""Makes labelled drawings to calibrate and test classifiers with, not to train them."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Textures of lesions: where each kind has vessels."""
+"""The three textures of lesions: where the vessels of each lie."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Fits a Mask R-CNN to drawings."""
+"""The training loop of Mask R-CNN on drawings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How good a Mask R-CNN is on drawings: mAP, and how well masks cover the lesions."""
+"""Evaluates a Mask R-CNN on drawings: mAP, and the IoU of its masks."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Trains demo weights for a pipeline of cervical lesions: a small Mask R-CNN, from nothing."""
+"""Trains the demo weights of the segmentation pipeline: a small Mask R-CNN, from random weights."""
 
 import dataclasses
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Accuracies of classifiers, and of plain colour statistics, on drawings."""
+"""Measures the accuracy of classifiers, and of plain colour statistics, on drawings."""
 
 import itertools
 

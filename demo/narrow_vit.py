@@ -1,4 +1,4 @@
-"""A vision transformer narrow enough to be trained here, and how it fills ViT-B/16.
+"""A narrow vision transformer that is trained here, and how its weights fill a ViT-B/16.
 
 Every channel of the narrow one is copied until 768 are full, and so are its only attention head
 and its hidden units: copies keep a layer normalisation's mean and variance, so that the function

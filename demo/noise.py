@@ -1,4 +1,4 @@
-"""Smooth noise, of which all drawings' surfaces are made."""
+"""Smooth random noise, the base of the surfaces in all drawings."""
 
 import numpy as np
 from numpy.typing import NDArray

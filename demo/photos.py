@@ -1,4 +1,4 @@
-"""Drawings as JPEG files of the sizes that `fast` decoding scales, to judge it by."""
+"""Writes drawings as large JPEG files, for the gate of `fast` decoding."""
 
 from collections.abc import Callable
 from pathlib import Path

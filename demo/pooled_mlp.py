@@ -1,4 +1,4 @@
-"""A perceptron over averaged pixels, and how it fills the one over all pixels.
+"""A perceptron over averaged pixels, and how its weights fill the one over all pixels.
 
 The 2352 units of the large one's first layer are as many as 28 x 28 averages in three colours, so
 that this layer can be the averaging itself, and only the small rest has to be trained. Of its two

@@ -1,4 +1,4 @@
-"""How each classifier is trained, and how a narrow one fills the architecture that is served."""
+"""The training recipe of each classifier, and how a narrow one fills the served architecture."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

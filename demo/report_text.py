@@ -1,4 +1,4 @@
-"""The words of docs/demo.md, around its figures."""
+"""The text of docs/demo.md around its figures."""
 
 TEXT = """\
 # Demo weights

@@ -1,4 +1,4 @@
-"""Writes a trained model's weights as safetensors, matrices and kernels rounded to FP16."""
+"""Writes a trained model's weights as safetensors, with large matrices rounded to FP16."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`python -m demo.samples`: writes the photos that the README sends to the service."""
+"""`python -m demo.samples`: writes the sample photos of the README."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The markings of ten snakes, on a body rolled out flat.
+"""The skin patterns of ten snake species, on the flattened skin.
 
 After the animals' own: an adder's zigzag, a grass snake's collar, the rings of a coral snake and
 of the harmless one that imitates it. Each has a body colour of its own, clearer than in nature, so

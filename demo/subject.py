@@ -1,4 +1,4 @@
-"""What the drawings of a classification pipeline show."""
+"""Which drawings are made for a classification pipeline, and with which labels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

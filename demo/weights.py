@@ -1,4 +1,4 @@
-"""`python -m demo.weights`: trains demo weights anew, and compares them with the committed ones."""
+"""`python -m demo.weights`: trains the demo weights anew, and compares their figures."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""Fills a wide plain network with a narrow one's weights: the same function, in more channels.
+"""Fills a wide plain network with a narrow network's weights: more channels, the same function.
 
 Training at a quarter of the width takes about a sixteenth of the arithmetic. The narrow network's
 batch normalisations are folded into its convolutions, its units are copied until they fill the

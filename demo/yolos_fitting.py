@@ -1,4 +1,4 @@
-"""Fits a YOLOS to drawings, each object assigned to the detection token of the cell it lies in.
+"""The training loop of YOLOS: each object is assigned to the detection token of its cell.
 
 YOLOS is usually trained by matching its answers to the objects, which takes very long from
 nothing. A fixed assignment needs one detection token for each cell; the network is the same.

@@ -1,4 +1,4 @@
-"""How good a YOLOS is on scenes: mAP, and how many objects it finds."""
+"""Evaluates a YOLOS on drawings of scenes: mAP, and how many objects it finds."""
 
 from collections.abc import Callable
 

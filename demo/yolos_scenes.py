@@ -1,4 +1,4 @@
-"""Scenes at the size that is served, as tensors to train on and to judge by."""
+"""Drawings of scenes at the size that is served, as tensors for training and evaluation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

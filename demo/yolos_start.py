@@ -1,4 +1,4 @@
-"""Starting weights of a small YOLOS, from which a training from nothing takes minutes.
+"""Initial weights of a small YOLOS, with which its training takes minutes.
 
 They say where to look and what a patch tells; the training changes all of them:
 - Position embeddings hold sines and cosines of a cell's column and row, and whether the token is

@@ -1,4 +1,4 @@
-"""Trains demo weights for a pipeline of shapes: a small YOLOS, from nothing."""
+"""Trains the demo weights of the detection pipeline: a small YOLOS, from random weights."""
 
 import dataclasses
 from pathlib import Path

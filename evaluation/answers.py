@@ -1,4 +1,4 @@
-"""Asks the service about many photos, several at a time; an answer or a failure for each."""
+"""Sends many photos to the service, several at a time; collects an answer or an error for each."""
 
 import asyncio
 import hashlib

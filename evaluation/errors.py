@@ -1,4 +1,4 @@
-"""The error of an evaluation that is not possible."""
+"""The error of an evaluation that cannot be done."""
 
 
 class EvaluationError(Exception):

@@ -1,4 +1,4 @@
-"""The fields that the reports of all tasks share: pipeline, release, members, counts."""
+"""The report fields that all tasks share: pipeline, release, members, counts."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""One evaluation from its settings to tables on the terminal and files in a folder."""
+"""Runs one evaluation: prints its tables, and writes its files into a folder."""
 
 import re
 import tempfile

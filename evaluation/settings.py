@@ -1,4 +1,4 @@
-"""The settings of an evaluation, and the pipeline that they name."""
+"""The settings of an evaluation, checked against the pipeline."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""Checkpoints in, a Triton model repository out. The only torch code outside Triton."""
+"""Converts checkpoints into a Triton model repository."""

@@ -1,4 +1,4 @@
-"""`python -m export`: checkpoints to a Triton model repository."""
+"""`python -m export`: converts checkpoints into a Triton model repository."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""The classifiers that a pipeline's YAML may name, without weights."""
+"""Builds the classifiers that a pipeline's YAML may name, with random weights."""
 
 from __future__ import annotations
 

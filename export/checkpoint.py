@@ -1,4 +1,4 @@
-"""Reads a checkpoint's weights, in the shapes that training scripts leave them, and nothing else.
+"""Reads the weights of a checkpoint, in the layouts that training scripts use.
 
 No code from a checkpoint ever runs: pickled modules are refused.
 """

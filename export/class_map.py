@@ -1,4 +1,4 @@
-"""Compares an existing class_map.json, as training left it, with a pipeline's classes."""
+"""Compares the class_map.json of a training with a pipeline's classes."""
 
 import json
 from collections.abc import Sequence

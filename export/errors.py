@@ -1,4 +1,4 @@
-"""What can go wrong in an export; each message names the input and the remedy.
+"""The errors of an export; each message names the input and the remedy.
 
 ExportError
 ├── CheckpointError     a checkpoint cannot be read, or does not fit the architecture

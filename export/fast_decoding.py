@@ -1,4 +1,4 @@
-"""`python -m export.fast_decoding`: whether a pipeline may decode photos by `fast`."""
+"""`python -m export.fast_decoding`: tests whether a pipeline may decode photos by `fast`."""
 
 from pathlib import Path
 from typing import Annotated

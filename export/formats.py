@@ -1,4 +1,4 @@
-"""Writes a served member as ONNX or TorchScript, and runs what was written."""
+"""Writes a member as ONNX or TorchScript, and runs the written file."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A member as Triton serves it: pixels in, logits out, the normalisation inside."""
+"""A member's graph as Triton serves it: pixels in, logits out, normalisation included."""
 
 import torch
 from torch import nn

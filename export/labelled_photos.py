@@ -1,4 +1,4 @@
-"""Calibration images and labelled images, for making and judging quantised members."""
+"""Reads the calibration images and labelled images of a quantisation."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A multilayer perceptron over all pixels: its layers."""
+"""The layers of a multilayer perceptron over all pixels."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""The parity gate: an artefact must give the logits of its checkpoint (detectors: detector.py)."""
+"""The parity gate: logits of an artefact must agree with its checkpoint's (classifiers)."""
 
 import itertools
 from collections.abc import Sequence

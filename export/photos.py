@@ -1,4 +1,4 @@
-"""Photos from files, as the service decodes them."""
+"""Reads photo files and decodes them as the service does."""
 
 import itertools
 from collections.abc import Iterator, Sequence

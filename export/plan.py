@@ -1,4 +1,4 @@
-"""What an export converts, quantises and publishes, by what checkpoints there are."""
+"""Which members an export converts, quantises and publishes, given the checkpoints."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How far a training is, and a bar that shows it."""
+"""The progress bar of an export or a training."""
 
 import contextlib
 from collections.abc import Callable, Iterator

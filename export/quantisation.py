@@ -1,4 +1,4 @@
-"""Makes an artefact of fewer bits of an FP32 one: INT8, or FP16.
+"""Makes an INT8 or FP16 artefact from an FP32 one.
 
 Weights are signed, because ONNX Runtime multiplies unsigned activations by unsigned weights several
 times slower. A CPU without VNNI adds such products in 16 bits, which eight bits each would

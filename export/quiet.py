@@ -1,4 +1,4 @@
-"""Silences what the exporters print and warn of: their results are checked instead."""
+"""Silences the exporters' output and warnings, since their results are checked."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Makes releases of published versions, and chooses the one that serves."""
+"""Makes releases from published versions, and sets which release serves."""
 
 from collections.abc import Mapping
 from contextlib import suppress

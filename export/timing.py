@@ -1,4 +1,4 @@
-"""CPU time of artefacts: one thread, one image, in turns."""
+"""Measures the CPU time of artefacts: one thread, one image, artefacts in turn."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""What torchvision's native `nms` and `roi_align` compute, for the CPU, in torch and numpy."""
+"""torchvision's operators `nms` and `roi_align` for the CPU, written in torch and NumPy."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Lets torchvision be imported, and its detectors run, where its native operators do not load.
+"""Makes torchvision import, and its detectors run, where its native operators do not load.
 
 timm imports torchvision, and torchvision registers shape functions for operators that its native
 library declares. A torchvision that was built for another torch (a CUDA build beside a CPU torch)

@@ -1,4 +1,4 @@
-"""`python -m gateway`: serves HTTP and gRPC, or prints the line of an API key."""
+"""`python -m gateway`: serves HTTP and gRPC, or makes the line of an API key."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""The gateway as an application: `create_app(settings)` connects its parts."""
+"""The gateway as an application: `create_app(settings)` builds its parts and connects them."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Why a request gets no answer: a closed set of codes, their HTTP and gRPC statuses, problems."""
+"""The refusals of a request: a closed set of codes, with their HTTP and gRPC statuses."""
 
 import traceback
 from enum import StrEnum

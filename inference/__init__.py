@@ -1,4 +1,4 @@
-"""What happens to one photo: decoding, resizing, colour, decision, masks, drawing.
+"""The processing of one photo: decoding, resizing, colour, decision, masks, drawing.
 
 Pure NumPy and Pillow: the backends in Triton, the exporter's gates and the benchmarks all run this
 code, so that a rule is written once. Refusals are plain exceptions (errors.py).

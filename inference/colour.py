@@ -1,4 +1,4 @@
-"""Images of any of Pillow's colour modes to RGB."""
+"""Converts images of all of Pillow's colour modes to RGB."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""The decision: logits of several members to one class, its confidence and uncertainty.
+"""The decision: from the logits of several members to one class, confidence and uncertainty.
 
 Everything is computed in float64 and answered in FP32. Where a number is compared with a bound
 (threshold, bands), both are first rounded to FP32, so that the answered numbers reproduce the

@@ -1,4 +1,4 @@
-"""Encoded bytes to the pixels that models saw in training, bit for bit as Pillow decodes them.
+"""Decodes encoded images to the pixels that models saw in training, bit for bit as Pillow does.
 
 Under the profile `fast` libjpeg decodes a JPEG at a half, a quarter or an eighth of its size
 (docs/decisions/0014); all else is the same.

@@ -1,4 +1,4 @@
-"""Candidates of a detector to detections in the photo, and these to the tensors of an answer."""
+"""From a detector's candidates to detections in the photo, and to the tensors of an answer."""
 
 from dataclasses import dataclass
 

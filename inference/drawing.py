@@ -1,4 +1,4 @@
-"""Detections drawn over their photograph, as a PNG.
+"""Draws detections over their photo, as a PNG.
 
 The picture has the photograph's aspect, not always its size: the long side is at most 2048 pixels
 (screens show no more, and a PNG of 12 megapixels is heavy), and a small photograph is enlarged

@@ -1,4 +1,4 @@
-"""Why one image or one answer of a model is refused."""
+"""The error of an image or of a model's output that is refused."""
 
 from pipelines.protocol import Refusal
 

@@ -1,4 +1,4 @@
-"""Labels of boxes: text on a plate of the box's colour, at its box and not over other labels."""
+"""Places the text labels of boxes: each on a plate in the box's colour, without overlaps."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""Masks over their boxes to pixels of the image, as torchvision pastes them.
+"""Pastes the small masks of boxes into the image, as torchvision does.
 
 Source: `paste_masks_in_image` of torchvision.models.detection.roi_heads (and of Detectron before):
 box and mask grow by a border of one cell, the box is truncated to whole pixels, the mask is

@@ -1,4 +1,4 @@
-"""Masks as polygons, by marching squares in NumPy.
+"""Outlines of masks as polygons, by marching squares in NumPy.
 
 Source: Lorensen and Cline, Marching Cubes, 1987, in two dimensions. A cell whose inner corners lie
 opposite each other joins them where the mean of its four corners is inside, as contourpy does.

@@ -1,4 +1,4 @@
-"""Colours of classes that colour-blind people can tell apart, and a text colour for each.
+"""Class colours that colour-blind people can tell apart, and a text colour for each.
 
 Source: Okabe and Ito, Color Universal Design, 2008. Black is left out: it is for outlines.
 """

@@ -1,4 +1,4 @@
-"""An upright image to the size that a model sees, and how its coordinates moved."""
+"""Resizes an upright image to a model's input size, and keeps the geometry of that resize."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -1,4 +1,4 @@
-"""What a served spec says about decoding, the decision and detections.
+"""The rules of decoding, decision and detection, as read from a served spec.
 
 All three are read from the JSON of one `PipelineSpec`, which the exporter has checked and which
 travels in the config of each step. No process that decodes or decides needs pydantic.

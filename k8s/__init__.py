@@ -1,1 +1,1 @@
-"""What runs in Kubernetes: manifests, the checks of them, and what monitors it there."""
+"""The Kubernetes deployment: manifests, their checks, and monitoring."""

@@ -1,1 +1,1 @@
-"""What measures and simulates. Nothing of the product imports it."""
+"""Measurements and simulations of the service. Nothing of the product imports it."""

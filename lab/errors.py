@@ -1,4 +1,4 @@
-"""Errors of the lab; each message has the remedy."""
+"""The errors of the lab; each message names the remedy."""
 
 
 class LabError(Exception):

@@ -1,4 +1,4 @@
-"""The machine that measures, as reports describe it."""
+"""The description of the measuring machine in reports."""
 
 import os
 import platform

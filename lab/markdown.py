@@ -1,4 +1,4 @@
-"""Markdown that a command writes: tables, and its own section of a page."""
+"""Writes Markdown: tables, and the generated section of a page."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

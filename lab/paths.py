@@ -1,4 +1,4 @@
-"""Where the project and the lab's cache are."""
+"""The paths of the project and of the lab's cache."""
 
 from pathlib import Path
 

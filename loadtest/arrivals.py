@@ -1,4 +1,4 @@
-"""When studies arrive, whether or not earlier ones are answered: an open loop's schedule."""
+"""The arrival times of studies in an open loop, independent of earlier answers."""
 
 import itertools
 import random

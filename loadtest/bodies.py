@@ -1,4 +1,4 @@
-"""Requests' bodies, in each of the forms that the gateway takes."""
+"""Request bodies in all forms that the gateway accepts."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The budgets file, typed."""
+"""The types and the reader of the budgets file."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The gateway's gRPC, asked from greenlets.
+"""A gRPC client of the gateway for gevent's greenlets.
 
 `grpc.experimental.gevent.init_gevent()` must have been called. No call is ever cancelled, and none
 has a time limit: Triton 2.51 may crash where one is (docs/decisions/0012).

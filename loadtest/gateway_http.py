@@ -1,4 +1,4 @@
-"""The gateway's HTTP, asked from greenlets."""
+"""An HTTP client of the gateway for gevent's greenlets."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Compares figures with budgets; names each that is broken."""
+"""Compares measured figures with the budgets; names each broken one."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Counts every study that was begun and how it ended, so that a lost one is noticed."""
+"""Counts started studies and their outcomes, so that a lost study is detected."""
 
 from collections import defaultdict
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What Locust loads: the users, their options, and the judgement at the end.
+"""The entry point for Locust: users, options, and the check of the budgets at the end.
 
 `python -m loadtest run` starts it, and so does
 `locust -f loadtest/locustfile.py --headless --host http://127.0.0.1:8080`.

@@ -1,4 +1,4 @@
-"""The photos that are sent: files whose answers can be known beforehand."""
+"""The photos that are sent: files with answers known in advance."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The prediction that an answer holds, and whether it is the one of the unloaded service."""
+"""The prediction in an answer, compared with the unloaded service's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The outcome of one attempt, over HTTP or gRPC."""
+"""The outcome of one attempt to send a study, over HTTP or gRPC."""
 
 import json
 from collections.abc import Mapping

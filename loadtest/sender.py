@@ -1,4 +1,4 @@
-"""What all users have in common: a study is sent, by their own schedule, and accounted for."""
+"""The base of all users: sends studies on a schedule and counts each outcome."""
 
 import random
 import time

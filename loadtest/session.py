@@ -1,4 +1,4 @@
-"""What all users of one process share: target, photos, right answers, counts."""
+"""The state that all users of one process share: target, photos, expected answers, counts."""
 
 import time
 from collections.abc import Sequence

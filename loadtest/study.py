@@ -1,4 +1,4 @@
-"""One study, from the moment it is there to be sent until it is answered or reported."""
+"""One study, from its arrival until it is answered or reported as failed."""
 
 import random
 from collections.abc import Callable, Sequence

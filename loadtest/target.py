@@ -1,4 +1,4 @@
-"""The address of the service that is loaded; another machine's is refused."""
+"""The address of the service under load; addresses on other machines are refused by default."""
 
 import socket
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One run of Locust, from the unloaded service to the judgement; alone or with workers."""
+"""One run of Locust, from the unloaded service to the check of budgets; alone or with workers."""
 
 import statistics
 import sys

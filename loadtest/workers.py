@@ -1,4 +1,4 @@
-"""What the processes of a distributed run tell each other, so that no study is lost between them.
+"""Messages between the processes of a distributed run, so that no study is lost between them.
 
 Locust's master leaves as soon as it has told its workers to quit. Here it first asks them to finish
 what is under way, and waits for their last counts.

@@ -1,1 +1,1 @@
-"""The facts: one YAML a pipeline, its typed reader, and the words that travel between processes."""
+"""The facts: one YAML for each pipeline, its typed reader, and names that processes share."""

@@ -1,4 +1,4 @@
-"""All that a pipeline's YAML says: every member, and the profiles to serve them under."""
+"""The whole content of a pipeline's YAML: all members, and the profiles to serve them under."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""What follows from facts of a spec, for the typed spec and for readers of its JSON alike.
+"""Facts that follow from other facts of a spec, for the typed spec and for its JSON.
 
 Standard library only, as backend processes import it.
 """

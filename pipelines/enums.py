@@ -1,4 +1,4 @@
-"""The closed sets of words in a pipeline's YAML, which also travel in its served spec.
+"""The enumerations of a pipeline's YAML, which the served spec has too.
 
 Standard library only, as backend processes import it.
 """

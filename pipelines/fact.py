@@ -1,4 +1,4 @@
-"""Base types of the facts in a YAML: frozen models that refuse unknown keys."""
+"""The base types of a YAML's facts: frozen models that refuse unknown keys."""
 
 from typing import Annotated
 

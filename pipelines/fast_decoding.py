@@ -1,4 +1,4 @@
-"""The record of the gate of `fast` decoding: the export writes it, the launcher requires it.
+"""The result of the gate of `fast` decoding: written by the export, required by the launcher.
 
 Photos that are decoded at a part of their size give other pixels. A profile with `fast` is served
 only where the pipeline's answers were measured to stay (docs/contract.md, "Preprocessing

@@ -1,4 +1,4 @@
-"""The manifest beside each artefact: where it comes from. Written by the export."""
+"""The manifest beside each artefact, written by the export: its source and its facts."""
 
 import hashlib
 import json

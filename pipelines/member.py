@@ -1,4 +1,4 @@
-"""One model of a pipeline: what it is, and how much of the machine it gets."""
+"""A member of a pipeline: one model, its format, and the resources that it gets."""
 
 from typing import Annotated, Literal, Self
 

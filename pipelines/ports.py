@@ -1,4 +1,4 @@
-"""The ports of the service, each moved by an environment variable of its name."""
+"""The ports of the service; an environment variable sets each."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict

@@ -1,4 +1,4 @@
-"""The facts of preprocessing: from an uploaded image to a model's input."""
+"""The settings of preprocessing, from an uploaded image to a model's input."""
 
 from typing import Annotated, Literal, Self
 

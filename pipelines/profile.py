@@ -1,4 +1,4 @@
-"""A profile: what differs from a pipeline's own facts when it is served another way."""
+"""A profile: how one way to serve a pipeline differs from the pipeline's own settings."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Names and refusals that travel between processes: tensors, model names, error codes.
+"""Names that processes share: tensors, models, parameters, error codes.
 
 Read by the exporters, by the backends inside Triton and by the gateway. It imports nothing
 outside the standard library, so that a backend's process stays small.

@@ -1,4 +1,4 @@
-"""How a pipeline is served: processes, threads, batches, queues."""
+"""The serving settings of a pipeline: processes, threads, batches, queues."""
 
 from pydantic import Field
 

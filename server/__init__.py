@@ -1,1 +1,1 @@
-"""Runs tritonserver: the launcher that starts and watches it, and its Python-based backends."""
+"""Runs tritonserver: the launcher that starts and supervises it, and its Python-based backends."""

@@ -1,4 +1,4 @@
-"""Shares of counted things with their confidence intervals."""
+"""Proportions with their confidence intervals."""
 
 from dataclasses import dataclass
 

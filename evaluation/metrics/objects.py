@@ -1,4 +1,4 @@
-"""Labelled and detected objects of an image."""
+"""Labelled objects and detected objects of an image."""
 
 from dataclasses import dataclass
 from typing import TypedDict

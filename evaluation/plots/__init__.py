@@ -1,4 +1,4 @@
-"""Draws a report into one PNG."""
+"""Plots a report as one PNG."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tables of a report for the terminal."""
+"""Prints reports as tables in the terminal."""
 
 from rich.console import Group
 

@@ -1,4 +1,4 @@
-"""Title, warnings and cells, which the tables of all tasks share."""
+"""The title, warnings and cell formats that the tables of all tasks share."""
 
 from rich.console import RenderableType
 from rich.panel import Panel

@@ -1,1 +1,1 @@
-"""Detectors: each rebuilds its network from a checkpoint and writes the graph that is served."""
+"""Detectors: each module rebuilds a network from its checkpoint and makes the served graph."""

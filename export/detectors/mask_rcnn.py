@@ -1,4 +1,4 @@
-"""Opens a Mask R-CNN: a state dict, and `mask_rcnn_config.yaml` beside it."""
+"""Opens a Mask R-CNN checkpoint: a state dict with `mask_rcnn_config.yaml` beside it."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""`mask_rcnn_config.yaml`: what a Mask R-CNN's state dict does not tell of it."""
+"""`mask_rcnn_config.yaml`: the facts about a Mask R-CNN that its state dict does not hold."""
 
 from enum import StrEnum
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Builds torchvision's Mask R-CNN as a configuration says, with random weights."""
+"""Builds torchvision's Mask R-CNN from its configuration, with random weights."""
 
 from collections.abc import Callable
 from functools import partial

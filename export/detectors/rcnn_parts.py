@@ -1,4 +1,4 @@
-"""What is used of torchvision's detectors, imported once its operators are there to run."""
+"""Imports the used parts of torchvision's detectors, once its operators are registered."""
 
 from export.torchvision_ops import ensure_runnable
 

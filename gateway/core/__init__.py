@@ -1,1 +1,1 @@
-"""What serves a request without knowing its transport: facts, limits, shared calls, readiness."""
+"""The parts of inference that know no transport: facts, limits, shared calls, readiness."""

@@ -1,4 +1,4 @@
-"""Admission: limits on the number, the bytes and the wait of requests, before a body is read."""
+"""Limits on requests in flight, their bytes and their expected wait, before a body is read."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""Calls to Triton that images share: what waits at the same time is sent in one call."""
+"""Batches images that wait at the same time into shared calls to Triton."""
 
 import asyncio
 from collections import Counter, deque

@@ -1,4 +1,4 @@
-"""Readiness of each pipeline, by real inferences; the state is kept, so probes cost nothing."""
+"""Readiness of each pipeline, from real inferences; the state is cached, so probes are cheap."""
 
 import asyncio
 import base64

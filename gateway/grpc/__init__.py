@@ -1,1 +1,1 @@
-"""The gRPC side: KServe's inference protocol as Triton speaks it, for pipelines alone."""
+"""The gRPC transport: KServe's inference protocol, for pipelines only."""

@@ -1,4 +1,4 @@
-"""One call over gRPC: its context, its record, and how a refusal becomes a status."""
+"""One gRPC call: its context, its record, and how a refusal becomes a gRPC status."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

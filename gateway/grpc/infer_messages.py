@@ -1,4 +1,4 @@
-"""ModelInferRequest and ModelInferResponse: what a request asks, checked, and its answer."""
+"""ModelInferRequest and ModelInferResponse: the request, parsed and checked, and its response."""
 
 import struct
 from collections.abc import Sequence

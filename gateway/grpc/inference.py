@@ -1,4 +1,4 @@
-"""ModelInfer: the same dataplane as over HTTP; the answer has Triton's own tensors."""
+"""The method ModelInfer: from a gRPC request to the dataplane and back, with Triton's tensors."""
 
 from dataclasses import dataclass
 

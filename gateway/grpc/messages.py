@@ -1,4 +1,4 @@
-"""Parsing and serialising of the protocol's messages."""
+"""Parses and serialises the messages of the protocol."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""The HTTP side: routes, bodies, problem documents."""
+"""The HTTP transport: routes, bodies, problem documents."""

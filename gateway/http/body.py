@@ -1,4 +1,4 @@
-"""Reads the images of a request's body: a form, raw bytes or JSON, in memory and within limits."""
+"""Reads the images of a request's body: a form, raw bytes or JSON; in memory, within limits."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

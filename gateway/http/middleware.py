@@ -1,4 +1,4 @@
-"""The outermost layer over HTTP: a context for each request, its record, and unexpected errors."""
+"""The outermost ASGI middleware: the context and record of each request, and unexpected errors."""
 
 import asyncio
 

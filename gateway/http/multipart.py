@@ -1,4 +1,4 @@
-"""Reads the files of a multipart form while it arrives, in memory only, never on a disk."""
+"""Reads the files of a multipart form as it arrives, in memory and never from a disk."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""OpenAPI of bodies, query parameters and problems, which the routes read and write themselves."""
+"""The OpenAPI description of bodies and errors that the routes parse and write themselves."""
 
 from typing import Any
 

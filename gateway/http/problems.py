@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457) as responses: what every error over HTTP looks like."""
+"""Error responses over HTTP: problem documents (RFC 9457)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The routes about images and pipelines: their paths, their API key, their documentation."""
+"""The routes for images and pipelines: paths, API key check, documentation."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""The routes for operators: liveness, readiness and metrics."""
+"""The routes for operators: liveness, readiness, metrics."""
 
 from typing import Literal
 

@@ -1,1 +1,1 @@
-"""Who calls: API keys."""
+"""Identifies callers by their API keys."""

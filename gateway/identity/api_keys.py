@@ -1,4 +1,4 @@
-"""API keys: kept as SHA-256 only, compared in constant time."""
+"""API keys: stored as SHA-256 only, compared in constant time."""
 
 import hashlib
 import hmac

@@ -1,1 +1,1 @@
-"""What a pipeline answered: read from Triton's tensors, checked, and given its JSON shape."""
+"""The results of pipelines: read from Triton's tensors, checked, and rendered as JSON."""

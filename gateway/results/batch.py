@@ -1,4 +1,4 @@
-"""The answer about a batch of images: an entry for each, and a summary."""
+"""The answer to a batch of images: an entry for each image, and a summary."""
 
 import math
 from collections.abc import Sequence

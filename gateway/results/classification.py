@@ -1,4 +1,4 @@
-"""The result of a classification: read from Triton's tensors, and the answers made of it."""
+"""The result of a classification, read from Triton's tensors, and the answers made from it."""
 
 import math
 from collections.abc import Sequence

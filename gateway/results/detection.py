@@ -1,4 +1,4 @@
-"""The result of a detection or segmentation: read from Triton's tensors, and its answers."""
+"""The result of a detection or segmentation, read from Triton's tensors, and its answers."""
 
 import math
 from collections import Counter

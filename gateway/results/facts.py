@@ -1,4 +1,4 @@
-"""What every answer says of the pipeline behind it, and the description of a pipeline."""
+"""The pipeline facts in every answer, and the description of a pipeline."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The one table from a pipeline's task to how its results are read and rendered."""
+"""The table from a pipeline's task to the functions that read and render its results."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Configuration of the log: JSON lines on stderr, or readable lines on a terminal."""
+"""Configures logging: JSON lines on stderr, or readable lines on a terminal."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""The gateway's metrics. Names are API; labels are bounded, and nothing a caller sent is one."""
+"""The gateway's Prometheus metrics. Names are API; labels are bounded, and no caller's input."""
 
 from collections.abc import Callable, Iterator, Mapping
 

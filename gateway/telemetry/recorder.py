@@ -1,4 +1,4 @@
-"""What is known of a request and of each of its images, and the one recorder of both."""
+"""The context of each request and the outcome of each image, recorded as metrics and log lines."""
 
 import re
 import secrets

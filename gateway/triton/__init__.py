@@ -1,1 +1,1 @@
-"""The client of Triton: calls, tensors, and what Triton's errors mean."""
+"""The Triton client: calls, tensors, and the meaning of Triton's errors."""

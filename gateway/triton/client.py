@@ -1,4 +1,4 @@
-"""The client of Triton: one channel to one or several Tritons that serve the same models."""
+"""The Triton client: one gRPC channel to one or several Tritons with the same models."""
 
 import asyncio
 import struct

@@ -1,4 +1,4 @@
-"""The output tensors of one inference, in Python's types."""
+"""The output tensors of one inference, and their conversion to NumPy arrays and text."""
 
 import struct
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What Triton's errors mean: the one place that reads their messages."""
+"""Maps Triton's error messages to refusals; no other module reads them."""
 
 from gateway.errors import Code, RefusedError
 from pipelines import protocol

@@ -1,4 +1,4 @@
-"""`python -m k8s.checks`: one line for each check, and below it what is wrong."""
+"""`python -m k8s.checks`: runs all checks of the manifests and prints their findings."""
 
 import sys
 import time

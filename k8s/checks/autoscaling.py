@@ -1,4 +1,4 @@
-"""Whether the autoscalers agree with each other, with the gateways' limits and with the nodes."""
+"""Checks that the autoscalers agree with each other, with the gateways' limits and the nodes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Rules that no schema has: what an API server refuses, and this project's conventions."""
+"""Checks rules that no schema has: an API server's restrictions, and this project's conventions."""
 
 from collections.abc import Iterator
 from typing import Any

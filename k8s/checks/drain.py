@@ -1,4 +1,4 @@
-"""Whether a pod may finish what it has begun before it is killed."""
+"""Checks that a pod has time to finish its requests before it is killed."""
 
 from collections.abc import Iterator
 

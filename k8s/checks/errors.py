@@ -1,4 +1,4 @@
-"""The error of a check that cannot be made."""
+"""The error of a check that cannot run."""
 
 
 class ChecksError(Exception):

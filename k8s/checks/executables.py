@@ -1,4 +1,4 @@
-"""The programs that the checks run, and where to get the ones that are missing."""
+"""Finds the programs that the checks run, and says where to get missing ones."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Whether the manifests say what the project's own code says: ports, settings, pipelines."""
+"""Checks that the manifests agree with the project's code: ports, settings, pipelines."""
 
 from collections.abc import Iterable, Iterator
 

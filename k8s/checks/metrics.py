@@ -1,4 +1,4 @@
-"""Whether every metric that is asked for is counted by something."""
+"""Checks that every metric in a query is exported by some component."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Whether what the probes ask is really there."""
+"""Checks that the paths and ports of all probes exist."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Whether what one object says of another is so: names, selectors, ports."""
+"""Checks that references between objects are valid: names, selectors, ports."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The overlays as kustomize renders them."""
+"""Renders the overlays with kustomize."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

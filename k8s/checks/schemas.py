@@ -1,4 +1,4 @@
-"""Strict validation: unknown fields, unknown kinds and unknown API versions are errors."""
+"""Validates manifests strictly: unknown fields, kinds and API versions are errors."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the running gateway, launcher and Triton count, and what their probes answer."""
+"""Reads the metrics and probe answers of a running gateway, launcher and Triton."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Paths of what is checked, below a root that tests change."""
+"""The paths of the checked files, below a root that tests replace."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pods as their controllers make them."""
+"""The pods that controllers (Deployments and others) would create."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

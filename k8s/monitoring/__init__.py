@@ -1,1 +1,1 @@
-"""What Prometheus and Grafana are told of the service, and how it is checked."""
+"""Monitoring: Prometheus rules, a Grafana dashboard, and their checks."""

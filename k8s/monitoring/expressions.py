@@ -1,4 +1,4 @@
-"""What a PromQL expression asks for: the names of its metrics and the labels it selects by."""
+"""Parses PromQL expressions: their metrics' names and the labels that they select by."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Where Prometheus and promtool are on this machine; Debian's package where they are not."""
+"""Finds Prometheus and promtool on this machine, or fetches Debian's package."""
 
 import shutil
 import subprocess

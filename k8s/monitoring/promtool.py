@@ -1,4 +1,4 @@
-"""Checks of the shipped rules by Prometheus's own tool."""
+"""Checks the shipped Prometheus rules with promtool."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""The shipped rules: read from their PrometheusRule manifests, as Prometheus itself wants them."""
+"""Reads the shipped rules from their PrometheusRule manifests, and writes them for Prometheus."""
 
 import re
 from dataclasses import dataclass

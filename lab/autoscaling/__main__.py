@@ -1,4 +1,4 @@
-"""`python -m lab.autoscaling`: runs it, and writes docs/autoscaling.md with chart and raw data."""
+"""`python -m lab.autoscaling`: runs the simulation and writes docs/autoscaling.md."""
 
 import asyncio
 import signal

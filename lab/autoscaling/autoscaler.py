@@ -1,4 +1,4 @@
-"""What the controller of HorizontalPodAutoscalers would decide, from values that are given.
+"""The decisions of the HorizontalPodAutoscaler controller, computed from given metric values.
 
 After Kubernetes' pkg/controller/podautoscaler/horizontal.go (1.32).
 """

@@ -1,4 +1,4 @@
-"""How fast an autoscaler may go: `spec.behavior` of a HorizontalPodAutoscaler v2."""
+"""The scaling rates of an autoscaler: `spec.behavior` of a HorizontalPodAutoscaler v2."""
 
 import math
 from collections.abc import Mapping, Sequence

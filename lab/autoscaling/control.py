@@ -1,4 +1,4 @@
-"""The control loop: reads the metrics, asks the autoscaler, scales the fleet."""
+"""The control loop: reads metrics, computes the replicas, scales the fleet."""
 
 import asyncio
 import time

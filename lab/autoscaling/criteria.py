@@ -1,4 +1,4 @@
-"""What a run must show: the checks that decide the exit status."""
+"""The pass criteria of a run, which decide the exit status."""
 
 import itertools
 import math

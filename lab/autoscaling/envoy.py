@@ -1,4 +1,4 @@
-"""Envoy between gateway and Tritons: least requests, health checks, endpoints in a file."""
+"""Runs Envoy between gateway and Tritons: least-request balancing, health checks."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Envoy's configuration: HTTP/2 in, the replicas of a file out.
+"""Envoy's configuration: HTTP/2 for clients, replicas from a file.
 
 https://www.envoyproxy.io/docs/envoy/latest/api-v3/api
 """

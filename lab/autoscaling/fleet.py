@@ -1,4 +1,4 @@
-"""All replicas: routed to once they answer, stopped once nothing of theirs is in flight."""
+"""All Triton replicas: traffic starts when one answers; it is stopped when no request is left."""
 
 import asyncio
 import time

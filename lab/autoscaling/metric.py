@@ -1,4 +1,4 @@
-"""One metric of an autoscaler, and the replicas that its value asks for."""
+"""One metric of an autoscaler, and the replicas that its value calls for."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""The run as a section of docs/autoscaling.md."""
+"""Writes the run as a section of docs/autoscaling.md."""
 
 from lab.autoscaling import criteria
 from lab.autoscaling.record import Record, Step, median

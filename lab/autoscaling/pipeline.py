@@ -1,4 +1,4 @@
-"""The pipeline that is served: real configs and steps, and a member that waits instead of a net."""
+"""The simulated pipeline: real configs and steps, with a member that waits instead of computing."""
 
 import json
 import shutil

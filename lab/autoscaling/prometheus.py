@@ -1,4 +1,4 @@
-"""A Prometheus that scrapes gateway and Tritons, and answers the autoscaler's queries."""
+"""Runs Prometheus: it scrapes gateway and Tritons and answers the autoscaler's queries."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The raw data of a run, as it is kept in docs/autoscaling/."""
+"""The raw data of a run, as stored in docs/autoscaling/."""
 
 import json
 import statistics

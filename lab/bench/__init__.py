@@ -1,1 +1,1 @@
-"""Side by side: the raw limit, Triton, the gateway and other model servers, on one machine."""
+"""Benchmark: the limit of the machine, Triton, the gateway and other model servers compared."""

@@ -1,4 +1,4 @@
-"""`python -m lab.bench`: measures everything side by side and writes the report."""
+"""`python -m lab.bench`: measures all servers and writes the report."""
 
 import signal
 import sys

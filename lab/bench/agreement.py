@@ -1,4 +1,4 @@
-"""`python -m lab.bench.agreement FIRST SECOND`: whether two runs of the bench say the same."""
+"""`python -m lab.bench.agreement FIRST SECOND`: checks whether two runs of the benchmark agree."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A server in the comparison: how it is started and how it is asked."""
+"""A server in the comparison: how it is started, and how requests are sent to it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

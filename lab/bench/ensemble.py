@@ -1,4 +1,4 @@
-"""The models of a plan in this process: photos to class probabilities.
+"""Runs the models of a plan in the current process: photos to class probabilities.
 
 The raw limit and all peers run this code, so that only their serving differs.
 It needs NumPy, Pillow and ONNX Runtime alone.

@@ -1,4 +1,4 @@
-"""Another server's virtual environment, built from its pinned requirements where it is missing."""
+"""Builds another server's virtual environment from its pinned requirements if it is missing."""
 
 import hashlib
 import json

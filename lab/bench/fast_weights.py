@@ -1,4 +1,4 @@
-"""`python -m lab.bench.fast_weights FOLDER`: demo weights that may decode by `fast`, once.
+"""`python -m lab.bench.fast_weights FOLDER`: makes demo weights that pass the gate of `fast`.
 
 The demo's own miss the gate, as they are very certain of what they tell by the finest texture,
 which scaled decoding touches. So their logits are divided by a temperature (Guo et al., "On

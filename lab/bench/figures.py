@@ -1,4 +1,4 @@
-"""The tables' figures, from raw data: medians over rounds, ratios within a round."""
+"""Computes the tables' figures from raw data: medians over rounds, ratios within a round."""
 
 import statistics
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""`python -m lab.bench.limit`: the raw limit, decode and models in one process and nothing else.
+"""`python -m lab.bench.limit`: the limit: decoding and models in one process, without a server.
 
 Reads lines of JSON: `{"batch": 8, "seconds": 4}` runs batches until time is up, `{"batch": 1,
 "photos": true}` answers each photo's probabilities: the reference. It ends with its input.

@@ -1,4 +1,4 @@
-"""Other model servers, set up as their documentation advises for as many cores as there are."""
+"""The other model servers' settings, as their documentation advises for this number of cores."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a contender serves: written by the bench as JSON, read in each contender's environment."""
+"""The plan of what a contender serves: JSON, readable in each contender's environment."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A run as a picture: images a second of everyone, beside the limit."""
+"""Plots a run: images per second of each contender, and the limit."""
 
 from pathlib import Path
 

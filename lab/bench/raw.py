@@ -1,4 +1,4 @@
-"""The raw data of a run, as it is kept in docs/performance/."""
+"""The raw data of a run, as stored in docs/performance/."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Runs `lab.bench.limit`: one process with all threads, and a process for each core."""
+"""Runs `lab.bench.limit`: as one process with all threads, and as one process on each core."""
 
 import sys
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Writes docs/performance.md: every run that is kept beside it, as tables and plots."""
+"""Writes docs/performance.md from all stored runs, as tables and plots."""
 
 from pathlib import Path
 

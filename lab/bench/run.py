@@ -1,4 +1,4 @@
-"""Measures all contenders one after another, in several rounds of changing order."""
+"""Measures all contenders in several rounds, in changing order."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The project's own contenders: Triton alone, and the gateway before it over HTTP and gRPC."""
+"""The project's own contenders: Triton alone, and the gateway with Triton over HTTP and gRPC."""
 
 from lab.bench.contender import Contender, Deployment, Launch, Place
 from lab.bench.workload import PIPELINE, WORKLOADS, Workload

@@ -1,4 +1,4 @@
-"""Starts one contender, compares its answers, measures it under load, and stops it."""
+"""Starts one contender, checks its answers, measures it under load, and stops it."""
 
 import tempfile
 import time

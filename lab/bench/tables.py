@@ -1,4 +1,4 @@
-"""One run as Markdown."""
+"""Formats one run as Markdown tables."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""What is asked of all contenders: which models, with which weights."""
+"""The workloads of the benchmark: which models, with which weights."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""How near a GPU's limit the members run, and what decoding costs beside it."""
+"""Measures members on a GPU against its limits, and the cost of decoding on the CPU."""

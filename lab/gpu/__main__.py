@@ -1,4 +1,4 @@
-"""`python -m lab.gpu`: a pipeline's members on a GPU, against the roofline measured there."""
+"""`python -m lab.gpu`: measures a pipeline's members on a GPU against its measured roofline."""
 
 import sys
 from datetime import UTC, datetime

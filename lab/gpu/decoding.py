@@ -1,4 +1,4 @@
-"""What decoding costs on the CPU beside a GPU."""
+"""Measures decoding on the CPU, for comparison with a GPU."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""The whole ensemble through Triton with its members on a GPU, where their runtimes can use one."""
+"""Measures the whole ensemble in Triton, with members on a GPU where their runtimes support it."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One network on a device: what it needs for an image, and how fast it runs at each batch."""
+"""Measures one network on a device: its memory, and its speed at each batch size."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The raw data of a run on a GPU, as it is kept in docs/performance/gpu.json."""
+"""The raw data of a run on a GPU, as stored in docs/performance/gpu.json."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A run on a GPU as Markdown."""
+"""Formats a run on a GPU as Markdown."""
 
 from lab.gpu.raw import GpuRun
 from lab.markdown import table

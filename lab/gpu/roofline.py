@@ -1,4 +1,4 @@
-"""What a device can do at most, measured on it: arithmetic, and bytes to and from its memory.
+"""Measures a device's limits: arithmetic, and memory bandwidth.
 
 A network that needs F operations and B bytes an image takes at least max(F / peak, B / bandwidth)
 seconds: Williams, Waterman, Patterson, "Roofline" (2009).

@@ -1,1 +1,1 @@
-"""What builds the images on one machine, and what tries the gateway's."""
+"""Builds the container images on one machine, and tests the gateway's."""

@@ -1,4 +1,4 @@
-"""What the gateway's image has to be and do; each check raises where it is or does not."""
+"""Checks of the gateway's image; each raises an error where it fails."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The gateway's image, built on this machine."""
+"""Builds the gateway's image on this machine."""
 
 import subprocess
 from pathlib import Path

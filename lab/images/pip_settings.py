@@ -1,4 +1,4 @@
-"""pip's settings of this machine, handed to an image's build as a secret."""
+"""Passes this machine's pip settings to an image build as a secret."""
 
 import ast
 import sys

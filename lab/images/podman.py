@@ -1,4 +1,4 @@
-"""Podman and Buildah with a storage of their own, apart from the machine's other images."""
+"""Runs Podman and Buildah with their own storage, apart from the machine's other images."""
 
 import json
 import os

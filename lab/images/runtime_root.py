@@ -1,4 +1,4 @@
-"""Lays out the files of an image: an application, its environment, and what both load.
+"""Lays out the files of an image: an application, its environment, and their shared libraries.
 
 Runs in a build stage, with that stage's Python and nothing else:
 `python3 runtime_root.py /image /opt/gateway /app gateway.__main__`. What is not needed is not

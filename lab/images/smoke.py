@@ -1,4 +1,4 @@
-"""`python -m lab.images.smoke`: builds the gateway's image and tries it before a real Triton."""
+"""`python -m lab.images.smoke`: builds the gateway's image and tests it with a real Triton."""
 
 import sys
 import tempfile

@@ -1,4 +1,4 @@
-"""An HTTP upload that is held back half-way, so that a request stays in flight."""
+"""An HTTP upload that pauses half-way, so that a request stays in flight."""
 
 import socket
 from http.client import HTTPException, HTTPResponse

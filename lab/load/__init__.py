@@ -1,1 +1,1 @@
-"""Load generation: closed and open loops over HTTP and gRPC, and what a service takes meanwhile."""
+"""Load generators: closed and open loops over HTTP and gRPC, and the service's resource use."""

@@ -1,4 +1,4 @@
-"""`python -m lab.load`: reads one line of JSON for each thing to do, answers with one line.
+"""`python -m lab.load`: a load generator that reads commands as JSON lines and answers each.
 
 The first line says whom to ask (`Target`); each further one is a command: `first` waits for the
 first answer, `check` asks about every photo, `warm` sends a wave that does not count, `cell`

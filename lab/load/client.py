@@ -1,4 +1,4 @@
-"""What a load generator needs of a client, over HTTP or gRPC."""
+"""The client interface of a load generator, over HTTP or gRPC."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""A closed loop: as many workers as the concurrency, each asks again when it is answered."""
+"""A closed loop: N workers, each of which sends its next request when the last is answered."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Starts `python -m lab.load`, a load generator in a process of its own, and commands it."""
+"""Starts and commands `python -m lab.load`, a load generator in its own process."""
 
 import json
 import selectors

@@ -1,4 +1,4 @@
-"""KServe's gRPC protocol, spoken by Triton, the gateway and MLServer: requests serialised before.
+"""A load client for KServe's gRPC protocol (Triton, gateway, MLServer), with prepared requests.
 
 No call is ever cancelled and none has a deadline: Triton 2.51 may crash where one is cancelled
 (docs/decisions/0012).

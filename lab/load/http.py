@@ -1,4 +1,4 @@
-"""HTTP/1.1 over connections that are kept: requests made beforehand, answers parsed in C."""
+"""A load client for HTTP/1.1 with persistent connections and prepared requests."""
 
 import asyncio
 import json

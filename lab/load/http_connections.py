@@ -1,4 +1,4 @@
-"""HTTP connections for an open loop: as many as there are requests under way."""
+"""HTTP connections for an open loop: one for each request in flight."""
 
 import asyncio
 from typing import Self

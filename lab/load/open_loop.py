@@ -1,4 +1,4 @@
-"""An open loop: requests begin by a schedule that no answer delays."""
+"""An open loop: requests start on a schedule, independent of answers."""
 
 import asyncio
 import itertools

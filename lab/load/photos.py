@@ -1,4 +1,4 @@
-"""The photos that are asked about: drawings of mucosa as JPEG files."""
+"""The photos of the load generators: drawings of mucosa as JPEG files."""
 
 from pathlib import Path
 

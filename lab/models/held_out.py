@@ -1,4 +1,4 @@
-"""How good artefacts are on demo drawings that no training, calibration or gate saw."""
+"""Accuracy of artefacts on held-out demo drawings."""
 
 from pathlib import Path
 

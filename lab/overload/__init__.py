@@ -1,1 +1,1 @@
-"""What happens when three times as much arrives as the service can answer."""
+"""Overload test: three times the service's capacity arrives."""

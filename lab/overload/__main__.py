@@ -1,4 +1,4 @@
-"""`python -m lab.overload`: sends three times what a service can answer, and judges the outcome."""
+"""`python -m lab.overload`: sends three times a service's capacity, and checks the outcome."""
 
 from contextlib import nullcontext
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Single requests whose answers are compared with the unloaded service's."""
+"""Sends single requests and compares their answers with those of the unloaded service."""
 
 import itertools
 import time

@@ -1,4 +1,4 @@
-"""Finds a service's capacity by letting requests arrive faster and faster."""
+"""Finds a service's capacity by increasing the arrival rate step by step."""
 
 import time
 from collections.abc import Callable

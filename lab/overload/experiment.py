@@ -1,4 +1,4 @@
-"""The steps of an overload run: unloaded, up to the peak, three times the peak, recovery."""
+"""The steps of an overload run: unloaded, increase to capacity, three times capacity, recovery."""
 
 import asyncio
 import statistics

@@ -1,4 +1,4 @@
-"""The figures of an overload, from its record."""
+"""Computes the figures of an overload run from its record."""
 
 import statistics
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""An overload over time, as a picture."""
+"""Plots an overload run over time."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An overload's figures as a short table: for a terminal and for docs/loadtest.md."""
+"""The summary table of an overload run, for a terminal and for docs/loadtest.md."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Memory and CPU time of the service's processes during a run."""
+"""Measures memory and CPU time of the service's processes during a run."""
 
 import asyncio
 import os

@@ -1,1 +1,1 @@
-"""Measures cost as photos, batches, callers and pipelines grow, and sizes a cluster from it."""
+"""Measures cost against photo size, batches, callers and pipelines, and computes a cluster size."""

@@ -1,4 +1,4 @@
-"""Pipelines that a trial's service loads, and the size of its metrics."""
+"""Makes many pipelines for one service to load, and measures the size of its metrics."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Photos of many sizes, each a JPEG that the pipeline's limits let in."""
+"""Makes JPEG photos of many sizes within the pipeline's limits."""
 
 import io
 import math

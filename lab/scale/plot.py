@@ -1,4 +1,4 @@
-"""The curves as a picture."""
+"""Plots the measured curves."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Artefacts with random weights for pipelines that have none: a forward pass costs the same.
+"""Makes artefacts with random weights for pipelines that have none; the compute cost is the same.
 
 A detector is trained for a moment, as its demo is, so that it has the demo's architecture; what
 follows the network (boxes, masks) is less work than with real findings.

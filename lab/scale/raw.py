@@ -1,4 +1,4 @@
-"""The raw data of `make scale`, as it is kept in docs/scale/."""
+"""The raw data of `make scale`, as stored in docs/scale/."""
 
 from enum import StrEnum
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Measures the curves one after another, each with a newly started service."""
+"""Measures all curves in turn, each on a newly started service."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

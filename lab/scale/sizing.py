@@ -1,4 +1,4 @@
-"""The size of a cluster, computed from measured costs per photo.
+"""Computes the size of a cluster from measured costs per photo.
 
 Everything follows from the CPU time that each process takes for one photo, measured where the
 service is busy: a core gives 1000 ms a second, and no more than `HEADROOM` of them are planned for.

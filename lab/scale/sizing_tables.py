@@ -1,4 +1,4 @@
-"""A cluster's size as Markdown."""
+"""Formats the size of a cluster as Markdown tables."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The measured curves as Markdown."""
+"""Formats the measured curves as Markdown tables."""
 
 from collections.abc import Sequence
 

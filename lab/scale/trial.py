@@ -1,4 +1,4 @@
-"""Starts one service after another, and measures points of a curve with each."""
+"""Starts services one after another, and measures points of a curve on each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

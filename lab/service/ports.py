@@ -1,4 +1,4 @@
-"""Free TCP ports of this machine."""
+"""Finds free TCP ports on this machine."""
 
 import socket
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""A process and all its descendants, daemons too: started, measured, stopped."""
+"""Starts, measures and stops a process with all its descendants, daemons included."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""A program of the project that answers over HTTP: started, waited for, stopped."""
+"""Starts a program of the project that serves HTTP, waits until it is ready, and stops it."""
 
 import time
 from abc import ABC, abstractmethod

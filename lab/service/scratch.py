@@ -1,4 +1,4 @@
-"""A copy of pipelines and model repository with other settings: what one trial serves."""
+"""Makes a copy of pipelines and model repository with other settings, for one measurement."""
 
 import os
 import shutil

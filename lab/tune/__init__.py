@@ -1,1 +1,1 @@
-"""Finds processes, threads and batches for the machine at hand, by trying them."""
+"""Finds the best numbers of processes, threads and batches for this machine by measuring."""

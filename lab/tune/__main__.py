@@ -1,4 +1,4 @@
-"""`python -m lab.tune`: tries other settings of a pipeline on this machine, and proposes one."""
+"""`python -m lab.tune`: measures other settings of a pipeline on this machine, and proposes one."""
 
 import signal
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The settings that are tried, one knob after another, from the best one found so far."""
+"""The settings to measure: one parameter at a time, starting from the best so far."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

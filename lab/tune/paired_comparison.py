@@ -1,4 +1,4 @@
-"""Two settings side by side: asked in turn, so that other load on the machine hits both."""
+"""Compares two settings by alternating requests, so that other load affects both alike."""
 
 import statistics
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The outcome for a person: figures before and after, and YAML to paste or to write."""
+"""The result of a search as text: figures before and after, and YAML to paste or write."""
 
 import io
 import statistics

@@ -1,4 +1,4 @@
-"""Turns one knob after another, keeps what wins, and measures the outcome against the start."""
+"""Changes one parameter after another, keeps improvements, and compares the end with the start."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""What may be tuned of a pipeline's serving, and the YAML that says it."""
+"""The parameters of a pipeline's serving that can be tuned, and their YAML."""
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass

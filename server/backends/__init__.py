@@ -1,1 +1,1 @@
-"""Python-based Triton backends, one folder each; Triton finds them by the folder's name."""
+"""Python-based Triton backends, one in each folder; Triton finds them by the folder's name."""

@@ -1,4 +1,4 @@
-"""What a step's config says: the served spec, and parameters that the launcher adds."""
+"""Reads a step's Triton config: the served spec, and parameters that the launcher adds."""
 
 import json
 from collections.abc import Mapping

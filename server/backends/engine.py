@@ -1,4 +1,4 @@
-"""What runs an artefact, and the options of ONNX Runtime, which is one."""
+"""The interface of engines that run an artefact, and the options of ONNX Runtime."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol

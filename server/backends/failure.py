@@ -1,4 +1,4 @@
-"""Failures of requests as Triton's responses. Only inside Triton: it needs pb_utils."""
+"""Turns failures of requests into Triton error responses. Runs in Triton: it needs pb_utils."""
 
 import traceback
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Decoding and members that run in the decision step's own process, for small networks.
+"""Decodes and runs members in the decision step's own process, for small networks.
 
 Only inside Triton: it needs pb_utils.
 """

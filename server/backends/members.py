@@ -1,4 +1,4 @@
-"""Runs members on the images of many requests, in as few calls as a model's batch allows.
+"""Runs members on the images of many requests, in as few calls as their batch limits allow.
 
 A decision step calls all members at once itself: as parallel steps of Triton's ensemble they would
 crash Triton when a caller cancels (docs/decisions/0006). Only inside Triton: it needs pb_utils.

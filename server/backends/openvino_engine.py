@@ -1,4 +1,4 @@
-"""ONNX artefacts compiled by OpenVINO for the CPU at hand (docs/decisions/0024).
+"""Runs ONNX artefacts compiled by OpenVINO for the CPU at hand (docs/decisions/0024).
 
 When it is imported, OpenVINO reports its use over the network. A server of patients' images must
 not: this module hides the package that reports, and OpenVINO then reports nothing.

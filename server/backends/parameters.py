@@ -1,4 +1,4 @@
-"""Parameters of a request: read, and checked against the pipeline's rules."""
+"""Reads a request's parameters, and checks them against the pipeline's rules."""
 
 import functools
 import json

@@ -1,4 +1,4 @@
-"""Reads a Triton request. Only inside Triton: it needs pb_utils."""
+"""Reads tensors and parameters of a Triton request. Runs in Triton: it needs pb_utils."""
 
 from typing import Any, TypeAlias
 

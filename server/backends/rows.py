@@ -1,4 +1,4 @@
-"""The rows of a batch's outputs, one for each image. Only inside Triton: it makes failures.
+"""Splits a batch's outputs into rows, one for each image. Runs in Triton: it makes failures.
 
 With a row too few, the images behind the gap would get each other's answers.
 """

@@ -1,4 +1,4 @@
-"""An artefact that runs in a backend's process. Only inside Triton: it needs pb_utils."""
+"""Runs an artefact in a backend's own process. Runs in Triton: it needs pb_utils."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

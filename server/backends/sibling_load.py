@@ -1,4 +1,4 @@
-"""Whether other backend processes of the same Triton compute at the moment."""
+"""Tells whether other backend processes of the same Triton are computing now."""
 
 import os
 import time

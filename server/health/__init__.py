@@ -1,1 +1,1 @@
-"""Whether pipelines answer, and the launcher's page that says so."""
+"""Monitors whether pipelines answer, and serves the launcher's status page."""

@@ -1,4 +1,4 @@
-"""What the launcher tells of itself: whether it works, which pipelines answer, its restarts."""
+"""The launcher's own state for the status page: liveness, pipelines that answer, restarts."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Notices a pipeline that does not answer, by its traffic or by probes, and says what to do."""
+"""Detects pipelines that do not answer, by traffic or by probes, and names the action to take."""
 
 import time
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""Sends one small image through a pipeline, and tells what the outcome says of its health."""
+"""The health probe: sends one small image through a pipeline and classifies the outcome."""
 
 import re
 import time

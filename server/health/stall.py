@@ -1,4 +1,4 @@
-"""Tells a backend process that hangs from a busy one."""
+"""Tells whether a backend process hangs or is only busy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

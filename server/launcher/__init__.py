@@ -1,1 +1,1 @@
-"""The launcher: checks the machine, starts Triton and the gateway, and watches them."""
+"""The launcher: checks the machine, starts Triton and the gateway, and supervises them."""

@@ -1,4 +1,4 @@
-"""How long to wait before something that fails again and again is tried again."""
+"""The delay before each retry of something that fails repeatedly."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The gateway as a child of the launcher."""
+"""The gateway as a child process of the launcher."""
 
 import http.client
 import signal

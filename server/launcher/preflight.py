@@ -1,4 +1,4 @@
-"""Checks the machine before anything is started; each failure names its remedy."""
+"""Checks the machine before anything starts; each failure names its remedy."""
 
 import importlib.metadata
 import platform

@@ -1,4 +1,4 @@
-"""What the launcher prints: plain lines on stderr, and a spinner where there is a terminal."""
+"""The launcher's console output: plain lines on stderr, and a spinner on a terminal."""
 
 import shutil
 from collections.abc import Iterator, Sequence

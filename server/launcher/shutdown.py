@@ -1,4 +1,4 @@
-"""Remembers SIGTERM, SIGINT and SIGHUP: stop; at the second Ctrl-C do not wait."""
+"""Handles SIGTERM, SIGINT and SIGHUP: they stop the launcher, the second Ctrl-C at once."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""Watches what runs, and replaces what died: backend processes, Triton, the gateway."""
+"""Supervises backend processes, Triton and the gateway, and restarts those that died."""
 
 import time
 from collections import defaultdict

@@ -1,1 +1,1 @@
-"""Which releases may be served, and the check of their files."""
+"""Finds the releases that can be served, and verifies their files."""

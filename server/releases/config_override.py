@@ -1,4 +1,4 @@
-"""What the launcher adds to a config file when it loads a model, and how that is removed again.
+"""The parameters that the launcher adds to a config when it loads a model, and their removal.
 
 The file holds facts. The artefact, the release and the generation of the backend processes are
 known when a model is loaded. Nothing else is added.

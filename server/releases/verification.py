@@ -1,4 +1,4 @@
-"""Checks all files of a pipeline's current release before anything of it is served."""
+"""Verifies all files of a pipeline's current release before anything of it is served."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A release whose files were all found good, with the configs to load."""
+"""A release with verified files, and the configs to load."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Finds and removes what a dead Triton leaves: backend processes and shared memory."""
+"""Finds and removes the leftovers of a dead Triton: backend processes and shared memory."""
 
 from pathlib import Path
 

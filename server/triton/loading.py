@@ -1,4 +1,4 @@
-"""Loads models into Triton, and compares the live configs with those that were sent."""
+"""Loads models into Triton, and checks that Triton serves the configs that were sent."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Reads Triton's metrics: how many requests wait for each model, and how many were answered."""
+"""Reads Triton's metrics: waiting and answered requests of each model."""
 
 import http.client
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Each request to the service without its transport: what to send, how to read the answer."""
+"""The requests of both clients, without transport: what to send, and how to read the answer."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""URL, API key and time-outs, from arguments and the environment."""
+"""The service URL, API key and time-outs of a client, from arguments and the environment."""
 
 import os
 from importlib.metadata import version

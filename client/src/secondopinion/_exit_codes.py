@@ -1,4 +1,4 @@
-"""Exit codes of the commands, and the message of one that cannot go on."""
+"""The commands' exit codes, and how a command ends with an error message."""
 
 import typer
 from rich.console import Console

@@ -1,4 +1,4 @@
-"""Images as callers pass them: their type, their bytes, their names."""
+"""The images that callers pass (path, bytes or file): their type, their bytes and their names."""
 
 import os
 from pathlib import Path

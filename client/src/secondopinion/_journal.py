@@ -1,4 +1,4 @@
-"""The journal of an offline run: one line a photo, appended as soon as it is answered.
+"""The journal file of an offline run: one line for each photo, appended when it is answered.
 
 The first line holds the settings of the run, every other line a `Record`. If a photo has several
 lines, the last one counts. Each line is written before the next photo is sent, so a killed process

@@ -1,4 +1,4 @@
-"""The run over a folder into a file of results; it continues where it was stopped."""
+"""An offline run: predicts a folder of photos into a results file, and resumes after a stop."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Options of several commands."""
+"""Command-line options that several commands share."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The outcome of asking about one photo: an answer, or why there is none."""
+"""The outcome of one photo: an answer, or the reason why there is none."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The photos of an offline run that are to be asked about, and their records."""
+"""The photos that an offline run still has to send, and their records in the journal."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The files for the pictures that the service drew: one PNG for each photo."""
+"""Writes the pictures that the service drew, one PNG file for each photo."""
 
 import os
 from collections import Counter

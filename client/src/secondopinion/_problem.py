@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): error answers of the service, or of a proxy before it."""
+"""Problem documents (RFC 9457): the error answers of the service or of a proxy in front of it."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime

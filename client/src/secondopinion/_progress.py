@@ -1,4 +1,4 @@
-"""The progress bar of a run, and its warning of demonstration weights."""
+"""The progress bar of a run, and the warning when the service has demonstration weights."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

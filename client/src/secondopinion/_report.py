@@ -1,4 +1,4 @@
-"""Prints the outcomes of a run: as a table, or as JSON lines."""
+"""Prints the outcomes of a run, as a table or as JSON lines."""
 
 import json
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""The file of results of an offline run: its columns, and its formats CSV, JSON lines, Parquet."""
+"""The results file of an offline run: its columns, and its formats CSV, JSON lines, Parquet."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Retries of a request, as a generator that both clients drive."""
+"""Which requests are sent again and after what pause, for both clients."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""The run over photos that prints its answers: progress, report, remarks."""
+"""Runs predictions over photos and prints the answers, with progress and warnings."""
 
 import asyncio
 import sys

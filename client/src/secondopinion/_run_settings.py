@@ -1,4 +1,4 @@
-"""The settings of a run over photos, and the pipeline that they name."""
+"""The settings of a run over photos, checked against the pipeline."""
 
 from dataclasses import dataclass
 from typing import Self

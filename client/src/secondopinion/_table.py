@@ -1,4 +1,4 @@
-"""Prints rows as a table where it fits, else as one block a row."""
+"""Prints rows as a table, or as one block for each row where the terminal is too narrow."""
 
 import sys
 

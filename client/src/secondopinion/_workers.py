@@ -1,4 +1,4 @@
-"""Works on many photos, a few at a time."""
+"""Processes many photos, a few at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable

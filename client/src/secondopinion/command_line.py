@@ -1,4 +1,4 @@
-"""The command `secondopinion`."""
+"""The command line `secondopinion`: its commands and its options."""
 
 from typing import Annotated
 

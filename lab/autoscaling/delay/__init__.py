@@ -1,1 +1,1 @@
-"""A member that takes time but no processor."""
+"""A Triton backend that waits instead of computing."""

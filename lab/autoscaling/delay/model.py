@@ -1,4 +1,4 @@
-"""A member that waits: any batch takes as long as one image, as on a GPU that has room for it.
+"""A Triton backend that waits as long for any batch as for one image, like a GPU with free room.
 
 Only inside Triton: it needs pb_utils.
 """

@@ -1,1 +1,1 @@
-"""Other model servers, each in a virtual environment of its own, as its documentation advises."""
+"""Other model servers, each in its own virtual environment, set up as its documentation advises."""

@@ -1,4 +1,4 @@
-"""Triton backend `detection`: runs a detector, answers boxes, masks and a picture of them.
+"""Triton backend `detection`: runs a detector; answers boxes, masks and a picture of them.
 
 Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP64 `protocol.GEOMETRY` [6], BYTES
 `protocol.ENCODED_IMAGE` [1], one image a request. Outputs: `protocol.Detected`.

@@ -1,1 +1,1 @@
-"""BentoML in front of ONNX Runtime."""
+"""BentoML with ONNX Runtime."""

@@ -1,1 +1,1 @@
-"""FastAPI around ONNX Runtime: the plainest server that is not naive."""
+"""FastAPI with ONNX Runtime: the simplest reasonable server."""

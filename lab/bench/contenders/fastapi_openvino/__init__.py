@@ -1,1 +1,1 @@
-"""The same FastAPI around OpenVINO."""
+"""FastAPI with OpenVINO."""

@@ -1,1 +1,1 @@
-"""LitServe in front of ONNX Runtime."""
+"""LitServe with ONNX Runtime."""

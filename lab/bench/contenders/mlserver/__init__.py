@@ -1,1 +1,1 @@
-"""MLServer in front of ONNX Runtime."""
+"""MLServer with ONNX Runtime."""

@@ -1,1 +1,1 @@
-"""Ray Serve in front of ONNX Runtime."""
+"""Ray Serve with ONNX Runtime."""
