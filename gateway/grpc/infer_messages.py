@@ -1,6 +1,5 @@
 """ModelInferRequest and ModelInferResponse: the request, parsed and checked, and its response."""
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
@@ -11,7 +10,7 @@ from tritonclient.grpc import service_pb2
 from gateway.core.request import Image, RequestParameters
 from gateway.errors import Code, RefusedError
 from gateway.grpc.messages import Message, check_version, parse, serialise
-from gateway.triton.outputs import Outputs
+from gateway.triton.outputs import Outputs, split_elements
 from pipelines import protocol
 from pipelines.spec import PipelineSpec
 
@@ -166,12 +165,4 @@ def _elements(raw: Message, tensor: Message) -> list[bytes]:
     typed = tensor.contents.bytes_contents
     if typed and not raw:
         return list(typed)
-    if typed or len(raw) != 1:
-        return []
-    data: bytes = raw[0]
-    elements, start = [], 0
-    while start + 4 <= len(data):
-        (size,) = struct.unpack_from("<I", data, start)
-        start += 4 + size
-        elements.append(data[start - size : start])
-    return elements if start == len(data) else []
+    return [] if typed or len(raw) != 1 else split_elements(raw[0]) or []

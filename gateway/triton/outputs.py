@@ -22,6 +22,16 @@ def invalid_model_output() -> RefusedError:
     )
 
 
+def split_elements(data: bytes) -> list[bytes] | None:
+    """The elements of a BYTES tensor; None where the bytes are no whole elements."""
+    elements, start = [], 0
+    while start + 4 <= len(data):
+        (size,) = struct.unpack_from("<I", data, start)
+        start += 4 + size
+        elements.append(data[start - size : start])
+    return elements if start == len(data) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """One tensor as Triton sent it, flattened in row-major order."""
@@ -55,14 +65,7 @@ class Tensor:
         Raises:
             RefusedError: with `model_output` where its bytes are of another type.
         """
-        elements, start = [], 0
-        while start < len(self.data):
-            if start + 4 > len(self.data):
-                raise invalid_model_output()
-            (size,) = struct.unpack_from("<I", self.data, start)
-            start += 4 + size
-            elements.append(self.data[start - size : start])
-        if start != len(self.data):
+        if (elements := split_elements(self.data)) is None:
             raise invalid_model_output()
         return elements
 
