@@ -1,4 +1,4 @@
-"""The parameters that the launcher adds to a config when it loads a model, and their removal.
+"""The parameters that the launcher adds to a config when it loads a model; what Triton fills in.
 
 The file holds facts. The artefact, the release and the generation of the backend processes are
 known when a model is loaded. Nothing else is added.
@@ -30,23 +30,6 @@ def with_override(
         config.parameters[key].string_value = value
     if version is not None:
         config.version_policy.specific.versions[:] = [version]
-    return config
-
-
-def without_override(live: pb.ModelConfig, committed: pb.ModelConfig) -> pb.ModelConfig:
-    """A live config less what launcher and Triton added: equal to the file that it came from.
-
-    Args:
-        live: from Triton's model-config API.
-        committed: the parsed `config.pbtxt`; what it says itself is left to be compared.
-    """
-    config = without_defaults(live, committed)
-    if not committed.HasField("version_policy"):
-        config.ClearField("version_policy")
-    for key in ConfigOverride:
-        config.parameters.pop(key, None)
-        if key in committed.parameters:
-            config.parameters[key].CopyFrom(committed.parameters[key])
     return config
 
 

@@ -7,7 +7,7 @@ import tritonclient.grpc as grpcclient
 
 from export.triton_config import configs
 from pipelines import protocol
-from server.releases.config_override import without_override
+from tests.live_config import without_override
 
 
 @pytest.fixture

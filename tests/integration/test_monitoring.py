@@ -1,6 +1,6 @@
 """A real Prometheus watches the real service by the shipped rules; alerts fire and resolve.
 
-The rules' durations are a fortieth of the shipped ones (`rule_files.write`), so that minutes are
+The rules' durations are a fortieth of the shipped ones (`write_faster`), so that minutes are
 seconds; expressions and thresholds are the same.
 """
 
@@ -19,12 +19,12 @@ import httpx
 import pytest
 import yaml
 
-from k8s.monitoring import dashboard, rule_files
 from k8s.monitoring.expressions import labels, metrics
 from k8s.monitoring.prometheus import executable
 from tests.integration.gateway import gateway
 from tests.integration.service import free_ports
 from tests.integration.test_recovery import stubs, triton_process
+from tests.monitoring import dashboard, filled, queries, rules, write_faster
 
 FASTER = 40
 PREDICT = "/api/v1/predict"
@@ -88,7 +88,7 @@ class Prometheus:
 def prometheus(service, tmp_path_factory) -> Iterator[Prometheus]:
     """Scrapes the service each second."""
     folder = tmp_path_factory.mktemp("prometheus")
-    rule_files.write(folder / "rules", faster=FASTER)
+    write_faster(folder / "rules", FASTER)
     targets = folder / "targets.json"
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -191,9 +191,9 @@ def test_rules_and_dashboard_ask_only_for_what_the_service_has(service, oral_can
     photo = oral_cancer.files[0]
     httpx.post(f"{service.url}{PREDICT}", files={"file": photo}, timeout=60)
     httpx.post(f"{service.url}{PREDICT}/batch", files=[("files", photo)] * 2, timeout=60)
-    asked = [dashboard.filled(query) for query in dashboard.queries(dashboard.document())]
-    asked += [rule.expression for rule in rule_files.rules()]
-    recorded = {rule.name for rule in rule_files.rules() if not rule.alert}
+    asked = [filled(query) for query in queries(dashboard())]
+    asked += [rule.expression for rule in rules()]
+    recorded = {rule.name for rule in rules() if not rule.alert}
     names, found = exposed(service)
     missing = {name for query in asked for name in metrics(query)} - recorded - names - {"up"}
     assert missing <= OF_A_GPU
@@ -257,13 +257,13 @@ def test_a_queue_that_grows_is_told_and_so_is_what_it_does_to_the_objective(
 
 
 def test_each_query_of_the_dashboard_is_answered(prometheus, service, oral_cancer):
-    queries = dashboard.queries(dashboard.document())
+    shown = queries(dashboard())
     # What needs a GPU, and what is there only once something was refused.
     absent = OF_A_GPU | {"gateway_requests_refused_total"}
 
     def unanswered() -> set[str]:
-        asked = {query: dashboard.filled(query, rate_interval="60s") for query in queries}
-        return {query for query in queries if not prometheus.ask(asked[query])}
+        asked = {query: filled(query, rate_interval="60s") for query in shown}
+        return {query for query in shown if not prometheus.ask(asked[query])}
 
     with crowd(service, oral_cancer.files, 1):
         prometheus.wait(lambda: all(metrics(query) <= absent for query in unanswered()), 60)

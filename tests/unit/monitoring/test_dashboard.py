@@ -6,10 +6,11 @@ import re
 import pytest
 import yaml
 
-from k8s.monitoring import dashboard, promtool, rule_files
+from k8s.monitoring import promtool
 from k8s.monitoring.expressions import metrics
+from tests.monitoring import dashboard, filled, queries, rules
 
-BOARD = dashboard.document()
+BOARD = dashboard()
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 VARIABLES = {each["name"] for each in BOARD["templating"]["list"]}
 # Grafana's own.
@@ -47,21 +48,21 @@ def test_titles_tell_panels_apart():
 
 
 def test_only_variables_are_used_that_are_there():
-    for query in dashboard.queries(BOARD):
+    for query in queries(BOARD):
         assert set(re.findall(r"\$\{?(\w+)", query)) <= VARIABLES | GIVEN
 
 
 def test_prometheus_can_read_each_query(tmp_path):
-    rules = [
-        {"record": f"query:{number}", "expr": dashboard.filled(query)}
-        for number, query in enumerate(dashboard.queries(BOARD))
+    recording = [
+        {"record": f"query:{number}", "expr": filled(query)}
+        for number, query in enumerate(queries(BOARD))
     ]
     file = tmp_path / "queries.yaml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}), "utf-8")
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": recording}]}), "utf-8")
     promtool.check([file])
 
 
-@pytest.mark.parametrize("query", dashboard.queries(BOARD))
+@pytest.mark.parametrize("query", queries(BOARD))
 def test_each_recorded_series_that_is_shown_is_recorded(query):
-    recorded = {rule.name for rule in rule_files.rules() if not rule.alert}
+    recorded = {rule.name for rule in rules() if not rule.alert}
     assert {name for name in metrics(query) if ":" in name} <= recorded

@@ -12,8 +12,9 @@ from gateway.errors import Code, status_of
 from k8s.monitoring import promtool, rule_files
 from k8s.monitoring.expressions import metrics
 from tests.integration.service import ROOT
+from tests.monitoring import rules, write_faster
 
-RULES = rule_files.rules()
+RULES = rules()
 ALERTS = [rule for rule in RULES if rule.alert]
 RUNBOOKS = ROOT / "docs" / "runbooks"
 # What a summary may show: names of ours and of machines, never anything that a caller sent.
@@ -141,17 +142,17 @@ def test_promtool_refuses_a_test_that_expects_something_else(tmp_path):
 
 
 def test_a_rule_that_is_broken_fails_its_tests(tmp_path):
-    rules = tmp_path / "planted"
-    shutil.copytree(rule_files.FOLDER, rules)
-    alerts = (rules / "alerts.yaml").read_text("utf-8")
+    planted_rules = tmp_path / "planted"
+    shutil.copytree(rule_files.FOLDER, planted_rules)
+    alerts = (planted_rules / "alerts.yaml").read_text("utf-8")
     planted = alerts.replace("ratio5m > 0.05", "ratio5m > 0.5")
     assert planted != alerts
-    (rules / "alerts.yaml").write_text(planted, "utf-8")
+    (planted_rules / "alerts.yaml").write_text(planted, "utf-8")
     tests = tmp_path / "tests"
     tests.mkdir()
     shutil.copy(promtool.TESTS / "service.yaml", tests)
     with pytest.raises(promtool.RulesError, match="one of ten requests fails"):
-        promtool.run_tests(tmp_path / "scratch", tests, rules)
+        promtool.run_tests(tmp_path / "scratch", tests, planted_rules)
 
 
 def test_no_tests_at_all_are_no_success(tmp_path):
@@ -160,7 +161,7 @@ def test_no_tests_at_all_are_no_success(tmp_path):
 
 
 def test_faster_rules_have_shorter_durations_and_the_same_numbers(tmp_path):
-    rule_files.write(tmp_path, faster=30)
+    write_faster(tmp_path, 30)
     groups = [
         group
         for file in tmp_path.glob("*.yaml")

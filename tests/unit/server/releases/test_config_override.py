@@ -4,7 +4,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from pipelines.protocol import ConfigOverride
-from server.releases.config_override import with_override, without_defaults, without_override
+from server.releases.config_override import with_override, without_defaults
+from tests.live_config import without_override
 
 MEMBER = """
 name: "m" backend: "onnxruntime" max_batch_size: 16 default_model_filename: "model.onnx"
