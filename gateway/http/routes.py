@@ -13,8 +13,8 @@ from gateway.core.readiness import Readiness
 from gateway.http.openapi import BATCH_PROBLEMS, MANY_IMAGES, ONE_IMAGE, PROBLEMS
 from gateway.http.predictions import Predictions
 from gateway.identity.api_keys import ApiKeys
-from gateway.results.facts import describe
-from gateway.results.shapes import PipelineDescription, PipelineList, adapter
+from gateway.results.description import PipelineDescription, PipelineList, describe
+from gateway.results.shapes import adapter
 from gateway.results.task_handlers import Form, shapes_of
 
 Answer = Callable[[Request, str], Awaitable[Response]]

@@ -134,7 +134,7 @@ def answer(result: DetectionResult, parameters: RequestParameters, stamp: Stamp)
     return {
         "request_id": stamp.request_id,
         **origin(result.pipeline, parameters),
-        **_detections(result),
+        **in_batch(result, parameters),
         **basis(result.pipeline, result.threshold),
         "members": member_facts(result.pipeline, result.answering_members),
         "processing_time_ms": stamp.processing_time_ms,
@@ -142,11 +142,7 @@ def answer(result: DetectionResult, parameters: RequestParameters, stamp: Stamp)
 
 
 def in_batch(result: DetectionResult, _: RequestParameters) -> Detections:
-    """What the entry of one image of a batch says of it."""
-    return _detections(result)
-
-
-def _detections(result: DetectionResult) -> Detections:
+    """The objects of one image: its entry in a batch, and the main part of its own answer."""
     counts = Counter(found["class"] for found in result.objects)
     return {
         "predictions": result.objects,

@@ -1,4 +1,4 @@
-"""The pipeline facts in every answer, and the description of a pipeline."""
+"""What every answer says of its request and of the pipeline behind it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from gateway.core.catalog import Pipeline
 from gateway.core.request import RequestParameters
-from gateway.results.shapes import LimitsFacts, MemberFacts, PipelineDescription
+from gateway.results.shapes import MemberFacts
 from pipelines.enums import Decoding
 
 
@@ -64,44 +64,3 @@ def artefact(pipeline: Pipeline, member: str) -> MemberFacts:
     """Version and SHA-256 of one member's artefact."""
     found = pipeline.artefacts[member]
     return {"version": found.version, "sha256": found.sha256}
-
-
-def describe(pipeline: Pipeline, *, ready: bool) -> PipelineDescription:
-    """One entry of the list of pipelines."""
-    spec = pipeline.spec
-    weights = pipeline.weights
-    limits: LimitsFacts = {"bytes": spec.limits.bytes, "pixels": spec.limits.pixels}
-    if spec.limits.aspect is not None:
-        limits["aspect"] = spec.limits.aspect
-    described: PipelineDescription = {
-        "name": spec.name,
-        "title": spec.title,
-        "task": spec.task,
-        "release": pipeline.release,
-        "profile": spec.profile,
-        "ready": ready,
-        "classes": list(spec.classes),
-        "positive": spec.positive,
-        "threshold": None
-        if spec.threshold is None
-        else {
-            "default": spec.threshold.default,
-            "minimum": spec.threshold.minimum,
-            "maximum": spec.threshold.maximum,
-        },
-        "members": {
-            name: {
-                "architecture": member.architecture,
-                "format": member.format,
-                "precision": member.precision,
-                "weight": weights[name],
-                **artefact(pipeline, name),
-            }
-            for name, member in spec.members.items()
-        },
-        "preprocessing": spec.preprocessing.decoding,
-        "limits": limits,
-    }
-    if pipeline.demo:
-        described["weights"] = "demo"
-    return described

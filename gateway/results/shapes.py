@@ -1,4 +1,4 @@
-"""The JSON shape of every answer about images and pipelines, stated once.
+"""The JSON shape of every answer about images, stated once.
 
 Typed dictionaries: answers are filled as these, rendered by them and described by them in
 OpenAPI. A key that is `NotRequired` is left out where it does not apply; it is never null.
@@ -11,13 +11,13 @@ from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from gateway.errors import Problem, ProblemDetail
-from pipelines.enums import Decoding, Format, Task
+from pipelines.enums import Decoding
 
-_closed = with_config(ConfigDict(extra="forbid"))
+closed = with_config(ConfigDict(extra="forbid"))
 """No key but the documented ones."""
 
 
-def _doc(description: str) -> object:
+def doc(description: str) -> object:
     """The description of a field."""
     return Field(description=description)
 
@@ -32,7 +32,7 @@ def adapter(shape: object) -> TypeAdapter[Any]:
     return TypeAdapter(cast("Any", shape))
 
 
-@_closed
+@closed
 class MemberFacts(TypedDict):
     """The artefact of a member that answered."""
 
@@ -46,14 +46,14 @@ class Answer(TypedDict):
     request_id: str
     pipeline: str
     release: str
-    member: NotRequired[Annotated[str, _doc("Only where the request chose one member.")]]
-    threshold: NotRequired[Annotated[float, _doc("Only where a threshold decided.")]]
+    member: NotRequired[Annotated[str, doc("Only where the request chose one member.")]]
+    threshold: NotRequired[Annotated[float, doc("Only where a threshold decided.")]]
     preprocessing: Decoding
-    weights: NotRequired[Annotated[Literal["demo"], _doc("Only where they are demo weights.")]]
+    weights: NotRequired[Annotated[Literal["demo"], doc("Only where they are demo weights.")]]
     processing_time_ms: float
 
 
-@_closed
+@closed
 class MemberResult(MemberFacts):
     """The result of one member of a classification."""
 
@@ -61,17 +61,17 @@ class MemberResult(MemberFacts):
     confidence: Probability
     probabilities: dict[str, float]
     weight: Annotated[
-        float, _doc("Its share of the weighted mean, of a sum of 1; 0 of an alternative.")
+        float, doc("Its share of the weighted mean, of a sum of 1; 0 of an alternative.")
     ]
 
 
-@_closed
+@closed
 class Uncertainty(TypedDict):
     """How far to rely on a classification."""
 
     level: Level
-    disagreement: Annotated[float, _doc("Largest distance between two members, 0 to 1.")]
-    entropy: Annotated[float, _doc("Of the probabilities, divided by its maximum, 0 to 1.")]
+    disagreement: Annotated[float, doc("Largest distance between two members, 0 to 1.")]
+    entropy: Annotated[float, doc("Of the probabilities, divided by its maximum, 0 to 1.")]
     recommendation: str
 
 
@@ -79,7 +79,7 @@ class Decision(TypedDict):
     """The decision about one image."""
 
     prediction: str
-    confidence: Annotated[Probability, _doc("Probability of the predicted class.")]
+    confidence: Annotated[Probability, doc("Probability of the predicted class.")]
     probabilities: dict[str, float]
 
 
@@ -89,35 +89,35 @@ class UncertainDecision(Decision):
     uncertainty: Uncertainty
 
 
-@_closed
+@closed
 class Prediction(Answer, Decision):
     """The weighted result of a classification."""
 
     members: dict[str, MemberFacts]
 
 
-@_closed
+@closed
 class AdvancedPrediction(Answer, UncertainDecision):
     """The weighted result of a classification, its uncertainty, and the result of each member."""
 
     models: dict[str, MemberResult]
 
 
-@_closed
+@closed
 class FlatPrediction(Answer):
     """A classification in the shape of older systems."""
 
     prediction: str
-    confidence: Annotated[Probability, _doc("Probability of the predicted class.")]
+    confidence: Annotated[Probability, doc("Probability of the predicted class.")]
     uncertainty: Level
     recommendation: str
     individual_scores: Annotated[
-        dict[str, float], _doc("Each member's probability of the predicted class.")
+        dict[str, float], doc("Each member's probability of the predicted class.")
     ]
     members: dict[str, MemberFacts]
 
 
-@_closed
+@closed
 class Rle(TypedDict):
     """A mask over the whole image, as COCO's compressed run lengths."""
 
@@ -125,7 +125,7 @@ class Rle(TypedDict):
     counts: str
 
 
-Polygons = Annotated[list[list[FiniteFloat]], _doc("Outlines of the mask, each x, y, x, y, ...")]
+Polygons = Annotated[list[list[FiniteFloat]], doc("Outlines of the mask, each x, y, x, y, ...")]
 
 # Written as a call, because `class` is a keyword.
 DetectedObject = TypedDict(
@@ -141,15 +141,15 @@ DetectedObject = TypedDict(
                 description="x1, y1, x2, y2 in pixels of the image after its EXIF orientation.",
             ),
         ],
-        "area": Annotated[float, _doc("In pixels: of the mask, without one of the box.")],
-        "mask": NotRequired[Annotated[Rle, _doc("Segmentation only.")]],
-        "polygons": NotRequired[Annotated[Polygons, _doc("Segmentation, where asked for.")]],
+        "area": Annotated[float, doc("In pixels: of the mask, without one of the box.")],
+        "mask": NotRequired[Annotated[Rle, doc("Segmentation only.")]],
+        "polygons": NotRequired[Annotated[Polygons, doc("Segmentation, where asked for.")]],
     },
 )
-_closed(DetectedObject)
+closed(DetectedObject)
 
 
-@_closed
+@closed
 class ImageSize(TypedDict):
     """Size of the image after its EXIF orientation, in pixels."""
 
@@ -157,12 +157,12 @@ class ImageSize(TypedDict):
     height: int
 
 
-@_closed
+@closed
 class DetectionMetrics(TypedDict):
     """The detections in numbers, in their order."""
 
     count: int
-    class_distribution: Annotated[dict[str, int], _doc("Every class; 0 where there is none.")]
+    class_distribution: Annotated[dict[str, int], doc("Every class; 0 where there is none.")]
     scores: list[float]
     areas: list[float]
 
@@ -172,7 +172,7 @@ class Detections(TypedDict):
 
     predictions: Annotated[
         list[DetectedObject],
-        _doc("By score, the largest first; empty where nothing reaches the threshold."),
+        doc("By score, the largest first; empty where nothing reaches the threshold."),
     ]
     image: ImageSize
     metrics: DetectionMetrics
@@ -184,12 +184,12 @@ class DetectionAnswer(Answer, Detections):
     members: dict[str, MemberFacts]
 
 
-@_closed
+@closed
 class DetectionPrediction(DetectionAnswer):
     """The answer of a detection or a segmentation."""
 
     visualization: NotRequired[
-        Annotated[str, _doc("A PNG of the image with its objects, in base64; where asked for.")]
+        Annotated[str, doc("A PNG of the image with its objects, in base64; where asked for.")]
     ]
 
 
@@ -200,19 +200,19 @@ class BatchEntry(TypedDict):
     filename: str | None
 
 
-@_closed
+@closed
 class BatchError(BatchEntry):
     """An image of a batch that has no answer."""
 
     error: ProblemDetail
 
 
-@_closed
+@closed
 class BatchResult(BatchEntry, UncertainDecision):
     """A classified image of a batch."""
 
 
-@_closed
+@closed
 class BatchDetectionResult(BatchEntry, Detections):
     """An image of a batch, and its objects."""
 
@@ -223,14 +223,14 @@ class BatchSummary(TypedDict):
 
     total: int
     failed: int
-    counts: Annotated[dict[str, int], _doc("Images, or detections, of each class.")]
+    counts: Annotated[dict[str, int], doc("Images, or detections, of each class.")]
     average_confidence: Annotated[
         float | None,
-        _doc("Of the answered images, or of all detections; null where there is none."),
+        doc("Of the answered images, or of all detections; null where there is none."),
     ]
 
 
-@_closed
+@closed
 class BatchPrediction(Answer):
     """A classification or an error for each image, in their order."""
 
@@ -239,7 +239,7 @@ class BatchPrediction(Answer):
     summary: BatchSummary
 
 
-@_closed
+@closed
 class BatchDetectionPrediction(Answer):
     """Objects or an error for each image, in their order."""
 
@@ -255,69 +255,6 @@ class BatchProblemParts(TypedDict):
     summary: BatchSummary
 
 
-@_closed
+@closed
 class BatchProblem(Problem, BatchProblemParts):
     """A batch of which no image was answered: the problem that they share, and each one's own."""
-
-
-@_closed
-class ThresholdFacts(TypedDict):
-    """The default threshold, and the bounds of what a request may choose."""
-
-    default: float
-    minimum: float
-    maximum: float
-
-
-@_closed
-class MemberDescription(MemberFacts):
-    """One member of a pipeline."""
-
-    architecture: str
-    format: Format
-    precision: Literal["fp32", "fp16", "int8"]
-    weight: Annotated[float, _doc("0: an alternative, asked only by ?member=.")]
-
-
-@_closed
-class LimitsFacts(TypedDict):
-    """The largest image."""
-
-    bytes: int
-    pixels: int
-    aspect: NotRequired[
-        Annotated[float, _doc("Long side divided by the short one; only where there is a limit.")]
-    ]
-
-
-@_closed
-class PipelineDescription(TypedDict):
-    """A pipeline and what it takes."""
-
-    name: str
-    title: str
-    task: Task
-    release: str
-    profile: Annotated[str, _doc("The way it is served.")]
-    ready: bool
-    classes: list[str]
-    positive: Annotated[str | None, _doc("Of a binary classification, else null.")]
-    threshold: Annotated[
-        ThresholdFacts | None,
-        _doc(
-            "Of the positive class's probability, or of a detection's score; null "
-            "for a multi-class classification."
-        ),
-    ]
-    members: dict[str, MemberDescription]
-    preprocessing: Decoding
-    limits: LimitsFacts
-    weights: NotRequired[Literal["demo"]]
-
-
-@_closed
-class PipelineList(TypedDict):
-    """All pipelines, and the one of the routes that name none."""
-
-    default: str
-    pipelines: list[PipelineDescription]

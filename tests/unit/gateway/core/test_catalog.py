@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.results import shapes
+from gateway.results import description, shapes
 from pipelines.protocol import Parameter
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem
 from tests.unit.gateway.toy_triton import SPEC, release_of
@@ -28,7 +28,7 @@ async def test_an_answer_whose_facts_cannot_be_had_is_not_given(client, triton):
 
 async def test_the_list_of_pipelines_has_the_documented_shape(client):
     answer = (await client.get("/api/v1/pipelines")).json()
-    listed = shapes.adapter(shapes.PipelineList).validate_python(answer)
+    listed = shapes.adapter(description.PipelineList).validate_python(answer)
     assert (listed["default"], listed["pipelines"][0]["name"]) == ("oral_cancer", "oral_cancer")
     assert listed["pipelines"][0]["profile"] == "default"
     assert listed["pipelines"][0]["members"]["vgg16"]["sha256"] == "a" * 64

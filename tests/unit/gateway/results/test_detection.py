@@ -5,7 +5,7 @@ import base64
 import grpc
 import pytest
 
-from gateway.results import shapes
+from gateway.results import description, shapes
 from pipelines.load import load_spec
 from pipelines.protocol import Refusal, refusal
 from tests.unit.gateway.samples import JPEG, PNG, RAW, assert_problem, files
@@ -190,7 +190,7 @@ async def test_a_pipelines_task_and_not_its_name_decides_the_shape(serving, spec
 async def test_a_detector_is_described_in_the_documented_shape(serving, spec):
     client = await serving(spec)
     answer = (await client.get(f"/api/v1/pipelines/{spec.name}")).json()
-    described = shapes.adapter(shapes.PipelineDescription).validate_python(answer)
+    described = shapes.adapter(description.PipelineDescription).validate_python(answer)
     assert (described["task"], described["positive"]) == (spec.task, None)
     assert described["threshold"] == {"default": 0.5, "minimum": 0.05, "maximum": 0.95}
     assert described["limits"].get("aspect") == spec.limits.aspect

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.results import shapes
+from gateway.results import description, shapes
 from pipelines.load import load_spec
 from tests.unit.gateway.samples import JPEG, RAW, files
 
@@ -54,7 +54,7 @@ async def test_an_alternative_that_is_named_is_heard_alone(mhist):
 
 async def test_a_description_says_which_members_are_quantised(mhist):
     answer = (await mhist.get("/api/v1/pipelines/mhist")).json()
-    described = shapes.adapter(shapes.PipelineDescription).validate_python(answer)
+    described = shapes.adapter(description.PipelineDescription).validate_python(answer)
     assert {name: member["precision"] for name, member in described["members"].items()} == {
         "vit": "fp32",
         "mlp": "fp32",

@@ -1,0 +1,114 @@
+"""The description of a pipeline: its JSON shape, and how it is filled."""
+
+from typing import Annotated, Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from gateway.core.catalog import Pipeline
+from gateway.results.facts import artefact
+from gateway.results.shapes import MemberFacts, closed, doc
+from pipelines.enums import Decoding, Format, Task
+
+
+@closed
+class ThresholdFacts(TypedDict):
+    """The default threshold, and the bounds of what a request may choose."""
+
+    default: float
+    minimum: float
+    maximum: float
+
+
+@closed
+class MemberDescription(MemberFacts):
+    """One member of a pipeline."""
+
+    architecture: str
+    format: Format
+    precision: Literal["fp32", "fp16", "int8"]
+    weight: Annotated[float, doc("0: an alternative, asked only by ?member=.")]
+
+
+@closed
+class LimitsFacts(TypedDict):
+    """The largest image."""
+
+    bytes: int
+    pixels: int
+    aspect: NotRequired[
+        Annotated[float, doc("Long side divided by the short one; only where there is a limit.")]
+    ]
+
+
+@closed
+class PipelineDescription(TypedDict):
+    """A pipeline and what it takes."""
+
+    name: str
+    title: str
+    task: Task
+    release: str
+    profile: Annotated[str, doc("The way it is served.")]
+    ready: bool
+    classes: list[str]
+    positive: Annotated[str | None, doc("Of a binary classification, else null.")]
+    threshold: Annotated[
+        ThresholdFacts | None,
+        doc(
+            "Of the positive class's probability, or of a detection's score; null "
+            "for a multi-class classification."
+        ),
+    ]
+    members: dict[str, MemberDescription]
+    preprocessing: Decoding
+    limits: LimitsFacts
+    weights: NotRequired[Literal["demo"]]
+
+
+@closed
+class PipelineList(TypedDict):
+    """All pipelines, and the one of the routes that name none."""
+
+    default: str
+    pipelines: list[PipelineDescription]
+
+
+def describe(pipeline: Pipeline, *, ready: bool) -> PipelineDescription:
+    """One entry of the list of pipelines."""
+    spec = pipeline.spec
+    weights = pipeline.weights
+    limits: LimitsFacts = {"bytes": spec.limits.bytes, "pixels": spec.limits.pixels}
+    if spec.limits.aspect is not None:
+        limits["aspect"] = spec.limits.aspect
+    described: PipelineDescription = {
+        "name": spec.name,
+        "title": spec.title,
+        "task": spec.task,
+        "release": pipeline.release,
+        "profile": spec.profile,
+        "ready": ready,
+        "classes": list(spec.classes),
+        "positive": spec.positive,
+        "threshold": None
+        if spec.threshold is None
+        else {
+            "default": spec.threshold.default,
+            "minimum": spec.threshold.minimum,
+            "maximum": spec.threshold.maximum,
+        },
+        "members": {
+            name: {
+                "architecture": member.architecture,
+                "format": member.format,
+                "precision": member.precision,
+                "weight": weights[name],
+                **artefact(pipeline, name),
+            }
+            for name, member in spec.members.items()
+        },
+        "preprocessing": spec.preprocessing.decoding,
+        "limits": limits,
+    }
+    if pipeline.demo:
+        described["weights"] = "demo"
+    return described
