@@ -92,11 +92,8 @@ def _judge(subject: str, budget: BaseModel, figures: Mapping[str, float | None])
     breaches = []
     for name, bound in budget.model_dump().items():
         figure = figures.get(name)
-        if figure is None or not _held(name, figure, bound):
+        # A figure that is no number holds nothing.
+        held = figure is not None and (figure >= bound if name in _AT_LEAST else figure <= bound)
+        if not held:
             breaches.append(Breach(subject, name, figure, bound))
     return breaches
-
-
-def _held(name: str, figure: float, bound: float) -> bool:
-    # A figure that is no number holds nothing.
-    return figure >= bound if name in _AT_LEAST else figure <= bound

@@ -3,7 +3,7 @@
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,9 @@ class Trial:
             if kind.kind not in self._budgets.users:
                 raise LoadtestError(f"{options.budgets}: users: has no budget for {kind.kind}")
         self._open_session()
-        self._unloaded = _unloaded_medians(kind(self._environment) for kind in self._kinds)
+        self._unloaded = {
+            kind.kind: _unloaded_median(kind(self._environment)) for kind in self._kinds
+        }
         if not options.rate:
             # The workers are sent it with the other options.
             options.rate = round(_UNLOADED_SHARE / min(self._unloaded.values()), 3)
@@ -131,16 +133,12 @@ class Trial:
         self._console.print(f"loadtest: {text}", markup=False)
 
 
-def _unloaded_medians(users: Iterable[Sender]) -> dict[str, float]:
-    """Median seconds of each kind's question, asked one at a time.
+def _unloaded_median(user: Sender) -> float:
+    """Median seconds of one kind's question, asked one at a time.
 
     Raises:
         LoadtestError: a question has no right answer.
     """
-    return {user.kind: statistics.median(_times(user)) for user in users}
-
-
-def _times(user: Sender) -> list[float]:
     seconds = []
     for _ in range(_WARM_UP + _ASKS):
         photos = user.pick()
@@ -153,4 +151,4 @@ def _times(user: Sender) -> list[float]:
                 f"{user.kind}: no right answer from the unloaded service ({fault}); see its log"
             )
     user.on_stop()
-    return seconds[_WARM_UP:]
+    return statistics.median(seconds[_WARM_UP:])

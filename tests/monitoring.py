@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from k8s.monitoring import rule_files
+from lab.autoscaling.durations import shorter
 
 DASHBOARD = Path(rule_files.__file__).parent / "dashboards" / "second-opinion.json"
 _EVERYTHING = {"$namespace": ".*", "$pipeline": ".*"}
@@ -52,13 +53,13 @@ def write_faster(folder: Path, faster: int) -> None:
         document = yaml.safe_load(path.read_text("utf-8"))
         for group in document["groups"]:
             if "interval" in group:
-                group["interval"] = rule_files.shorter(group["interval"], faster)
+                group["interval"] = shorter(group["interval"], faster)
             for rule in group["rules"]:
                 rule["expr"] = _IN_AN_EXPRESSION.sub(
-                    lambda match: rule_files.shorter(match[0], faster), rule["expr"]
+                    lambda match: shorter(match[0], faster), rule["expr"]
                 )
                 if "for" in rule:
-                    rule["for"] = rule_files.shorter(rule["for"], faster)
+                    rule["for"] = shorter(rule["for"], faster)
         path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -63,24 +64,21 @@ def scaler_queries(tree: Tree, rendered: Rendered) -> Iterator[Query]:
 
 def rule_queries(rendered: Rendered) -> Iterator[Query]:
     """Of recording rules and alerts."""
-    for overlay in rendered.overlays:
-        for item in overlay.of_kind("PrometheusRule"):
-            for group in item["spec"]["groups"]:
-                for rule in group["rules"]:
-                    name = rule.get("alert") or rule.get("record")
-                    yield Query(f"{item['metadata']['name']}: {name}", str(rule["expr"]))
+    for owner, rule in _rules(rendered):
+        yield Query(f"{owner}: {rule.get('alert') or rule.get('record')}", str(rule["expr"]))
 
 
 def recorded(rendered: Rendered) -> set[str]:
     """Series that recording rules make."""
-    return {
-        rule["record"]
-        for overlay in rendered.overlays
-        for item in overlay.of_kind("PrometheusRule")
-        for group in item["spec"]["groups"]
-        for rule in group["rules"]
-        if "record" in rule
-    }
+    return {rule["record"] for _, rule in _rules(rendered) if "record" in rule}
+
+
+def _rules(rendered: Rendered) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each rule with the name of its PrometheusRule."""
+    for overlay in rendered.overlays:
+        for item in overlay.of_kind("PrometheusRule"):
+            for group in item["spec"]["groups"]:
+                yield from ((item["metadata"]["name"], rule) for rule in group["rules"])
 
 
 def dashboard_queries(tree: Tree) -> Iterator[Query]:

@@ -1,6 +1,5 @@
 """Reads the shipped rules from their PrometheusRule manifests, and writes them for Prometheus."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +8,6 @@ import yaml
 from pipelines import atomic_write
 
 FOLDER = Path(__file__).parent / "rules"
-_MILLISECONDS = {
-    "ms": 1,
-    "s": 1_000,
-    "m": 60_000,
-    "h": 3_600_000,
-    "d": 86_400_000,
-    "w": 604_800_000,
-}
-_DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
 
 
 def documents(source: Path = FOLDER) -> dict[str, dict[str, Any]]:
@@ -43,14 +33,3 @@ def write(folder: Path, *, source: Path = FOLDER) -> list[Path]:
         atomic_write.write_text(path, yaml.safe_dump(document, sort_keys=False))
         written.append(path)
     return written
-
-
-def shorter(duration: str, faster: int) -> str:
-    """A duration such as `5m`, divided.
-
-    Raises:
-        ValueError: it has more than one unit.
-    """
-    if not (match := _DURATION.fullmatch(duration)):
-        raise ValueError(f"{duration}: no duration of one unit, as 30s or 5m")
-    return f"{max(1, int(match[1]) * _MILLISECONDS[match[2]] // faster)}ms"

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from k8s.monitoring.rule_files import shorter
 from lab.autoscaling.behaviour import Behaviour, Change
+from lab.autoscaling.durations import shorter
 from lab.autoscaling.metric import Metric
 
 _RANGE = re.compile(r"(?<=\[)\d+(?:ms|s|m|h)(?=\])")

@@ -11,6 +11,7 @@ import yaml
 from gateway.errors import Code, status_of
 from k8s.monitoring import promtool, rule_files
 from k8s.monitoring.expressions import metrics
+from lab.autoscaling.durations import shorter
 from tests.integration.service import ROOT
 from tests.monitoring import rules, write_faster
 
@@ -179,7 +180,7 @@ def test_faster_rules_have_shorter_durations_and_the_same_numbers(tmp_path):
 
 def test_a_duration_of_two_units_is_refused():
     with pytest.raises(ValueError, match="no duration"):
-        rule_files.shorter("1h30m", 30)
+        shorter("1h30m", 30)
 
 
 def test_the_rules_can_be_written_for_a_prometheus_without_the_operator(tmp_path):
