@@ -122,7 +122,7 @@ def _parse(labels: Path) -> _Instances:
             for problem in error.errors(include_url=False, include_input=False)
         ]
         raise EvaluationError(
-            f"{labels}: is no COCO instances JSON: {some(problems, _SHOWN_PROBLEMS)}"
+            f"{labels}: is not a COCO instances JSON: {some(problems, _SHOWN_PROBLEMS)}"
         ) from error
 
 

@@ -52,7 +52,7 @@ def _measure(
         typer.Option(metavar="DIR", help="Folder of a COCO file's photos, if not beside it."),
     ] = None,
     member: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Asks this member alone.")
+        str | None, typer.Option(metavar="NAME", help="Uses this member alone.")
     ] = None,
     threshold: Annotated[
         float | None,
@@ -74,12 +74,12 @@ def _measure(
         typer.Option(
             "--compare",
             metavar="REPORT",
-            help="An earlier run's report.json to hold this run against; may be repeated.",
+            help="An earlier run's report.json to compare this run with; may be repeated.",
         ),
     ] = None,
     common: Common = False,
     concurrency: Annotated[
-        int, typer.Option(min=1, max=64, help="Photos on their way at the same time.")
+        int, typer.Option(min=1, max=64, help="Number of photos in flight at the same time.")
     ] = 4,
 ) -> None:
     """Asks a running service about labelled photos, and says what its answers are worth.
@@ -105,8 +105,8 @@ def _measure(
 
 @compare.command(no_args_is_help=True, epilog=_NOTICE)
 def _compare(
-    first: Annotated[Path, typer.Argument(help="report.json of the run that stands.")],
-    second: Annotated[Path, typer.Argument(help="report.json of the run held against it.")],
+    first: Annotated[Path, typer.Argument(help="report.json of the first run, the baseline.")],
+    second: Annotated[Path, typer.Argument(help="report.json of the run to compare with it.")],
     *,
     common: Common = False,
     as_json: Annotated[

@@ -79,7 +79,7 @@ def _of_csv(table: Path) -> list[LabelledPhoto]:
         try:
             return _rows(table, csv.DictReader(lines))
         except (UnicodeDecodeError, csv.Error) as error:
-            raise EvaluationError(f"{table}: is no CSV in UTF-8 ({error})") from error
+            raise EvaluationError(f"{table}: is not a CSV file in UTF-8 ({error})") from error
 
 
 def _rows(table: Path, rows: "csv.DictReader[str]") -> list[LabelledPhoto]:

@@ -152,7 +152,7 @@ def read(file: Path) -> Report:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise EvaluationError(
-            f"{file}: is no report of this version ({'.'.join(map(str, first['loc']))}: "
+            f"{file}: is not a report of this version ({'.'.join(map(str, first['loc']))}: "
             f"{first['msg']}); make it again with `python -m evaluation`"
         ) from error
 

@@ -84,7 +84,7 @@ def main(  # noqa: PLR0917 - the command line
         str | None,
         typer.Option(
             metavar="RELEASE",
-            help="Only let a release serve that was made before (a roll back), e.g. 1-3fa9c2d1; "
+            help="Only serve a release that was made earlier (a rollback), e.g. 1-3fa9c2d1; "
             "restart the server then.",
         ),
     ] = None,

@@ -135,7 +135,7 @@ def _safetensors(path: Path) -> Mapping[str, Any]:
     try:
         classes = {"classes": json.loads(metadata["classes"])} if "classes" in metadata else {}
     except ValueError:
-        raise CheckpointError(f"{path}: its metadata's `classes` are no JSON list") from None
+        raise CheckpointError(f"{path}: its metadata's `classes` must be a JSON list") from None
     return data | classes | {key: metadata[key] for key in ("weights",) if key in metadata}
 
 
@@ -148,7 +148,7 @@ def _classes(path: Path, data: Mapping[str, Any]) -> tuple[str, ...] | None:
     if not isinstance(index, Mapping):
         return None
     if sorted(index.values()) != list(range(len(index))):
-        raise CheckpointError(f"{path}: class_to_idx is no numbering from 0: {dict(index)}")
+        raise CheckpointError(f"{path}: class_to_idx must number the classes from 0: {dict(index)}")
     return tuple(sorted(map(str, index), key=lambda name: int(index[name])))
 
 

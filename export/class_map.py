@@ -67,7 +67,7 @@ def read(path: Path) -> tuple[str, ...]:
     numbered = [_numbered(path, key, value) for key, value in pairs]
     indices, names = zip(*numbered, strict=True)
     if double := _doubles(indices) or _doubles(names):
-        raise ClassMapError(f"{path}: {double[0]!r} stands twice: number each class once")
+        raise ClassMapError(f"{path}: {double[0]!r} is there twice: number each class once")
     if missing := sorted(set(range(len(indices))) - set(indices)):
         raise ClassMapError(
             f"{path}: no class has the index {missing[0]}: number the {len(indices)} classes "

@@ -143,13 +143,13 @@ def _require_fast(spec: PipelineSpec) -> None:
     if spec.task is not Task.CLASSIFICATION or spec.preprocessing.decoding is not Decoding.FAST:
         raise GateError(
             f"{spec.name}: profile {spec.profile} does not decode by `fast`: there is nothing to "
-            "judge. Name another with --profile, or say preprocessing: fast in its YAML"
+            "test. Name another with --profile, or say preprocessing: fast in its YAML"
         )
 
 
 def _require_enough(count: int, what: str, spec: PipelineSpec) -> None:
     if count < PHOTOS_AT_LEAST:
         raise GateError(
-            f"{spec.name}: {count} {what}, {PHOTOS_AT_LEAST} or more are wanted: add JPEG photos "
+            f"{spec.name}: {count} {what}, {PHOTOS_AT_LEAST} or more are needed: add JPEG photos "
             "like those that are served"
         )

@@ -83,7 +83,7 @@ def require(figures: GateFigures, member: str, spec: PipelineSpec) -> None:
             [
                 f"{member} does not pass the gate, nothing was published:",
                 *verdicts,
-                "Calibrate with photos like the ones served, or drop the member from the YAML",
+                "Calibrate with photos like the ones served, or remove the member from the YAML",
             ]
         )
     )

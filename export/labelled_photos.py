@@ -42,16 +42,16 @@ def require_evidence(spec: PipelineSpec, derived: list[str], evidence: Evidence 
     """
     if spec.task is not Task.CLASSIFICATION:
         raise EvidenceError(
-            f"{derived[0]}: only a classification's members are quantised: drop it from the YAML"
+            f"{derived[0]}: only a classification's members are quantised: remove it from the YAML"
         )
     static = needs_calibration(spec, derived)
     if evidence is None or (static and not len(evidence.calibration)):
         calibration = "--calibration DIR (any photos) and " if static else ""
         count = spec.quantisation_gate.images_at_least
         raise EvidenceError(
-            f"{', '.join(derived)}: fewer bits are only published with proof: give {calibration}"
-            f"--validation DIR (a folder of photos for each class, {count} or more in all, none "
-            "of them in the other folder), or drop the member from the YAML"
+            f"{', '.join(derived)}: quantised members are published only after a test: give "
+            f"{calibration}--validation DIR (a folder of photos for each class, {count} or more in "
+            "all, none of them in the other folder), or remove the member from the YAML"
         )
 
 
@@ -118,7 +118,7 @@ def _require_disjoint(calibration: Iterable[Path], validation: Iterable[Path]) -
     for path in validation if seen else ():
         if twin := seen.get(sha256_of(path)):
             raise EvidenceError(
-                f"{path} is {twin}: what calibration saw cannot judge it. "
+                f"{path} is {twin}: a calibration image must not be a validation image. "
                 "Remove it from one of the two folders"
             )
 

@@ -79,7 +79,7 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "The content type is not supported",
     ),
-    Code.IMAGE_FORMAT: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "It is no image format that is read"),
+    Code.IMAGE_FORMAT: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The image format is not supported"),
     Code.FIELD_MISSING: (HTTPStatus.UNPROCESSABLE_ENTITY, "A field is missing"),
     Code.IMAGE_EMPTY: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image is empty"),
     Code.IMAGE_UNDECODABLE: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image cannot be decoded"),

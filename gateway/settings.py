@@ -98,6 +98,6 @@ class Settings(BaseSettings):
         if self.batch_bytes > self.max_in_flight_bytes:
             raise ValueError(
                 "GATEWAY_BATCH_BYTES is larger than GATEWAY_MAX_IN_FLIGHT_BYTES: "
-                "the largest batch could never be let in"
+                "the largest batch could never be admitted. Change one of them"
             )
         return self

@@ -56,7 +56,7 @@ def decode(data: bytes, rules: DecodeRules) -> Decoded:
             raise _undecodable(error) from None
         raise RefusedError(
             Refusal.IMAGE_FORMAT,
-            "the file is no image of a known format. Send JPEG, PNG, WebP, BMP or TIFF.",
+            "the file is not in a supported image format. Send JPEG, PNG, WebP, BMP or TIFF.",
         ) from None
     except Image.DecompressionBombError:
         raise _too_large("the image has too many pixels.") from None

@@ -43,7 +43,7 @@ def run(  # noqa: PLR0917 - typer's options
         ),
     ] = "",
     pipeline: Annotated[
-        str, typer.Option(envvar="LOADTEST_PIPELINE", help="What is asked.")
+        str, typer.Option(envvar="LOADTEST_PIPELINE", help="The pipeline.")
     ] = DEFAULT_PIPELINE,
     photos: Annotated[
         Path, typer.Option(envvar="LOADTEST_PHOTOS", help="Folder of images to send.")
@@ -55,7 +55,7 @@ def run(  # noqa: PLR0917 - typer's options
         Path, typer.Option(envvar="LOADTEST_OUT", help="Folder for the results.")
     ] = Path("loadtest-results"),
     api_key: Annotated[
-        str, typer.Option(envvar="LOADTEST_API_KEY", help="If the gateway wants one.")
+        str, typer.Option(envvar="LOADTEST_API_KEY", help="The API key, if the gateway needs one.")
     ] = "",
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Load a service that is not on this machine.")

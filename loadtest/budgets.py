@@ -59,7 +59,9 @@ def read_budgets(file: Path = BUDGETS) -> Budgets:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        raise LoadtestError(f"{file}: {where}is no YAML; see {BUDGETS.name} for one") from error
+        raise LoadtestError(
+            f"{file}: {where}is not valid YAML; see {BUDGETS.name} for one"
+        ) from error
     except ValidationError as error:
         lines = (
             f"{file}: {'.'.join(map(str, item['loc'])) or 'budgets'}: {item['msg'].lower()}"

@@ -34,7 +34,7 @@ def _add_options(parser: LocustArgumentParser) -> None:
         "--pipeline",
         env_var="LOADTEST_PIPELINE",
         default=DEFAULT_PIPELINE,
-        help="The pipeline that is asked.",
+        help="The pipeline to use.",
     )
     parser.add_argument(
         "--grpc",
@@ -48,7 +48,7 @@ def _add_options(parser: LocustArgumentParser) -> None:
         default="",
         is_secret=True,
         include_in_web_ui=False,
-        help="Where the gateway asks for one.",
+        help="The API key, if the gateway needs one.",
     )
     parser.add_argument(
         "--photos",

@@ -72,7 +72,7 @@ def answered(document: object, pipeline: str) -> Mapping[str, Any]:
         UnusableAnswerError: it is none, or another pipeline's.
     """
     if not isinstance(document, Mapping):
-        raise UnusableAnswerError("the answer is no JSON object")
+        raise UnusableAnswerError("the answer is not a JSON object")
     if document.get("pipeline") != pipeline:
         raise UnusableAnswerError("the answer is of another pipeline")
     return document

@@ -52,7 +52,7 @@ def refuse_remote(*addresses: str) -> None:
         if not _loopback(host):
             raise LoadtestError(
                 f"{host}: is not this machine. Load it only if it is yours and nobody works with "
-                "it, and say --allow-remote"
+                "it, and give --allow-remote"
             )
 
 

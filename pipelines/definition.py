@@ -35,7 +35,7 @@ class PipelineDefinition(PipelineSpec):
         for name, member in self.members.items():
             self._check_origin(name, member)
         if DEFAULT_PROFILE in self.profiles:
-            raise ValueError(f"profiles.{DEFAULT_PROFILE}: is what the other keys say")
+            raise ValueError(f"profiles.{DEFAULT_PROFILE}: is reserved: the other keys define it")
         for name in self.profiles:
             self.resolve(name)
         return self
@@ -49,10 +49,10 @@ class PipelineDefinition(PipelineSpec):
             original = self.members[member.quantisation.of]
             if original.quantisation is not None:
                 raise ValueError(
-                    f"members.{name}.quantisation.of: {member.quantisation.of!r} is no FP32 member"
+                    f"members.{name}.quantisation.of: {member.quantisation.of!r} is not FP32"
                 )
             if {member.format, original.format} != {Format.ONNX}:
-                raise ValueError(f"members.{name}: what has fewer bits is made from ONNX, as ONNX")
+                raise ValueError(f"members.{name}: a quantised member must be ONNX, made from ONNX")
 
     def resolve(self, profile: str) -> PipelineSpec:
         """The facts as a profile serves them, with the members that it serves.
@@ -92,7 +92,7 @@ class PipelineDefinition(PipelineSpec):
             if name not in members:
                 raise ValueError(f"profiles.{profile}: there is no member {name!r}")
         if len(set(change.instead.values())) != len(change.instead):
-            raise ValueError(f"profiles.{profile}.instead: one member takes two places")
+            raise ValueError(f"profiles.{profile}.instead: one member replaces two others")
         for name, substitute in change.instead.items():
             if members[name]["weight"] is None:
                 raise ValueError(f"profiles.{profile}.instead: {name} is not served by default")

@@ -28,9 +28,9 @@ class _UniqueKeys(yaml.SafeLoader):
         for key_node, _ in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.YAMLError(f"line {line}: a key is no word")
+                raise yaml.YAMLError(f"line {line}: a key must be a word")
             if key_node.value in seen:
-                raise yaml.YAMLError(f"line {line}: the key {key_node.value!r} stands twice")
+                raise yaml.YAMLError(f"line {line}: the key {key_node.value!r} is given twice")
             seen.add(key_node.value)
         return super().construct_mapping(node, deep=deep)
 

@@ -50,7 +50,7 @@ class Member(Facts):
         if self.format is not Format.ONNX:
             raise ValueError("acceleration: only for ONNX")
         if (self.acceleration is Acceleration.TENSORRT) != (self.kind is Kind.GPU):
-            raise ValueError("acceleration: tensorrt with kind gpu, openvino without")
+            raise ValueError("acceleration: tensorrt needs kind gpu, openvino kind cpu")
         if self.acceleration is Acceleration.OPENVINO and self.quantisation is not None:
             # It rounds elsewhere than ONNX Runtime, whose answers passed the gate (decisions/0024).
             raise ValueError("acceleration: openvino is for FP32")

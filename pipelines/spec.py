@@ -74,10 +74,10 @@ class PipelineSpec(Facts):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.classes)) != len(self.classes):
-            raise ValueError("classes: a name stands twice")
+            raise ValueError("classes: a name is given twice")
         for alias, target in self.summary_aliases.items():
             if target not in self.classes:
-                raise ValueError(f"summary_aliases.{alias}: {target!r} is no class")
+                raise ValueError(f"summary_aliases.{alias}: {target!r} is not a class")
         self._check_members()
         self._check_one_process()
         if self.task is Task.CLASSIFICATION:
@@ -94,7 +94,7 @@ class PipelineSpec(Facts):
         for name, member in self.members.items():
             if member.acceleration is Acceleration.OPENVINO and self.preprocessing.size is None:
                 # It compiles for one size.
-                raise ValueError(f"members.{name}: openvino wants images of one size")
+                raise ValueError(f"members.{name}: openvino needs images of one size")
 
     def _check_one_process(self) -> None:
         if not self.serving.one_process:
@@ -102,7 +102,7 @@ class PipelineSpec(Facts):
         if self.task is not Task.CLASSIFICATION:
             raise ValueError("serving.one_process: only a classification can")
         if others := [n for n, member in self.members.items() if member.format is not Format.ONNX]:
-            raise ValueError(f"serving.one_process: {others[0]} is no ONNX")
+            raise ValueError(f"serving.one_process: {others[0]} is not in ONNX format")
         if gpu := [name for name, member in self.members.items() if member.kind is Kind.GPU]:
             raise ValueError(f"serving.one_process: {gpu[0]} runs on a GPU: set false")
 
@@ -128,7 +128,7 @@ class PipelineSpec(Facts):
         if self.preprocessing.size is None or self.preprocessing.resize is Resize.LETTERBOX:
             raise ValueError("preprocessing.resize: a classification needs stretch or crop")
         if self.positive is None and any(member.one_logit for member in self.members.values()):
-            raise ValueError("one_logit: it is the positive class's, and there is none")
+            raise ValueError("one_logit: needs a positive class")
         if (self.positive is None) != (self.threshold is None):
             raise ValueError("positive and threshold: give both or neither")
         if self.positive is not None and len(self.classes) != 2:  # noqa: PLR2004 - binary

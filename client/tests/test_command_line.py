@@ -161,7 +161,7 @@ def test_an_unreachable_service_is_named_with_the_remedy(
 def test_a_malformed_url_is_named(command, folder):
     result = command("predict", folder, "--url", "nonsense")
     assert result.exit_code == 2
-    assert "'nonsense' is no URL" in result.stderr
+    assert "'nonsense' is not the URL" in result.stderr
 
 
 def test_a_missing_path_is_named_and_nothing_is_asked(command, folder, service):

@@ -130,7 +130,7 @@ def _build(path: Path, config: dict[str, Any]) -> YolosForObjectDetection:
         return YolosForObjectDetection(YolosConfig.from_dict(config))
     except (StrictDataclassError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: describes no YOLOS: {reason}") from error
+        raise CheckpointError(f"{path}: is not the config of a YOLOS: {reason}") from error
 
 
 def _with_model_keys(source: Checkpoint) -> Checkpoint:
@@ -167,5 +167,5 @@ def _config(folder: Path, spec: PipelineSpec) -> dict[str, Any]:
 def _classes(path: Path, config: dict[str, Any]) -> tuple[str, ...]:
     names = config.get("id2label")
     if not isinstance(names, dict) or {str(index) for index in range(len(names))} != set(names):
-        raise CheckpointError(f"{path}: id2label: is no numbering of the classes from 0")
+        raise CheckpointError(f"{path}: id2label: must number the classes from 0")
     return tuple(str(names[str(index)]) for index in range(len(names)))

@@ -66,7 +66,7 @@ class Image:
         if (found := image_format(self.data)) is None:
             raise RefusedError(
                 Code.IMAGE_FORMAT,
-                f"{self.where}: it is no image that is read. Send JPEG, PNG, WebP, BMP or TIFF.",
+                f"{self.where}: the format is not supported. Send JPEG, PNG, WebP, BMP or TIFF.",
             )
         return found
 

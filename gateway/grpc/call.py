@@ -47,7 +47,7 @@ class Call:
             sent = await self.connection.read()
         if sent is grpc.aio.EOF:
             raise RefusedError(
-                Code.BODY_TOO_LARGE, "request: it is too large, or there is none. Send a smaller."
+                Code.BODY_TOO_LARGE, "request: it is too large, or empty. Send a smaller one."
             )
         message: bytes = sent
         return message

@@ -23,7 +23,8 @@ def parse(message_type: Message, raw: bytes) -> Message:
         return message_type.FromString(raw)
     except DecodeError:
         raise RefusedError(
-            Code.MALFORMED_BODY, f"request: it is no {message_type.DESCRIPTOR.name}. Send one."
+            Code.MALFORMED_BODY,
+            f"request: it is not a valid {message_type.DESCRIPTOR.name}. Send one.",
         ) from None
 
 

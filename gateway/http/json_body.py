@@ -50,15 +50,15 @@ def parse(model: type[Body], data: bytearray) -> Body:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     kind, path = first["type"], _path(first["loc"])
     if kind == "json_invalid":
-        raise RefusedError(Code.MALFORMED_BODY, "body: it is no valid JSON. Send a JSON object.")
+        raise RefusedError(Code.MALFORMED_BODY, "body: it is not valid JSON. Send a JSON object.")
     if kind == "missing":
         raise RefusedError(Code.FIELD_MISSING, f"{path}: missing. Send the image in base64.")
     if kind == "extra_forbidden":
         # The key is the caller's text and is not repeated.
         raise RefusedError(
             Code.PARAMETER_UNKNOWN,
-            f"{_path(first['loc'][:-1])}: it has a key that is not known. "
-            "Leave it; parameters go into the query string.",
+            f"{_path(first['loc'][:-1])}: it has an unknown key. "
+            "Remove it; parameters go into the query string.",
         )
     raise RefusedError(
         Code.MALFORMED_BODY, f"{path}: it has the wrong type. See /docs for the shape."
@@ -77,7 +77,7 @@ def image_bytes(text: str, where: str) -> bytes:
         return binascii.a2b_base64("".join(encoded.split()), strict_mode=True)
     except ValueError:
         raise RefusedError(
-            Code.MALFORMED_BODY, f"{where}: it is no valid base64. Encode the file's bytes anew."
+            Code.MALFORMED_BODY, f"{where}: it is not valid base64. Encode the file's bytes anew."
         ) from None
 
 

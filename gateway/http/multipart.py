@@ -90,7 +90,7 @@ class FormReader:
             raise RefusedError(
                 Code.PARAMETER_UNKNOWN,
                 f"body: the form has fields other than {self._field}. "
-                "Leave them; parameters go into the query string.",
+                "Remove them; parameters go into the query string.",
             )
         return self._parts
 

@@ -58,7 +58,9 @@ class ApiKeys:
             if not found:
                 raise ApiKeysError(f"{path}:{number}: is not name:sha256 in lower-case hexadecimal")
             if found[1] in digests:
-                raise ApiKeysError(f"{path}:{number}: the name {found[1]} stands twice")
+                raise ApiKeysError(
+                    f"{path}:{number}: the name {found[1]} is there twice: remove one line"
+                )
             digests[found[1]] = found[2]
         if not digests:
             raise ApiKeysError(f"{path}: has no key: python -m gateway --hash-key NAME >> {path}")

@@ -18,7 +18,7 @@ def invalid_model_output() -> RefusedError:
     """The refusal of an answer that does not fit the pipeline's facts."""
     return RefusedError(
         Code.MODEL_OUTPUT,
-        "pipeline: its answer does not fit its facts. Report it to the service's operator.",
+        "pipeline: its answer does not fit its configuration. Report it to the service's operator.",
     )
 
 

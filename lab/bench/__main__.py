@@ -30,9 +30,11 @@ _BATCHES, _QUICK_BATCHES = (1, 2, 4, 8, 16), (1, 4)
 
 def main(
     *,
-    rounds: Annotated[int, typer.Option(min=1, help="Each with all contenders.")] = 3,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Number of rounds, each with all contenders.")
+    ] = 3,
     seconds: Annotated[
-        float, typer.Option(min=0.2, help="Of each cell; of slow workloads several times as many.")
+        float, typer.Option(min=0.2, help="Seconds for each cell; more for slow workloads.")
     ] = 2.0,
     concurrency: Annotated[str, typer.Option(help="Callers at a time.")] = "1,8,32",
     contenders: Annotated[

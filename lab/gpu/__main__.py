@@ -25,7 +25,9 @@ _NO_GPU = 2
 
 
 def main(  # noqa: PLR0917 - the command line
-    pipeline: Annotated[str, typer.Option(help="Whose members run.")] = DEFAULT_PIPELINE,
+    pipeline: Annotated[
+        str, typer.Option(help="The pipeline whose members run.")
+    ] = DEFAULT_PIPELINE,
     architectures: Annotated[
         str, typer.Option(help="Others than the pipeline's, with commas, as regnety_320.")
     ] = "",

@@ -27,7 +27,7 @@ def main(  # noqa: PLR0917 - typer's options
         typer.Option(envvar="LOADTEST_URL", help="A running gateway; left out: one is started."),
     ] = "",
     pipeline: Annotated[
-        str, typer.Option(envvar="LOADTEST_PIPELINE", help="What is asked.")
+        str, typer.Option(envvar="LOADTEST_PIPELINE", help="The pipeline.")
     ] = DEFAULT_PIPELINE,
     repository: Annotated[
         Path, typer.Option(help="Model repository of the service that is started.", file_okay=False)
@@ -42,13 +42,14 @@ def main(  # noqa: PLR0917 - typer's options
         Path, typer.Option(envvar="LOADTEST_OUT", help="Folder for the results.")
     ] = Path("loadtest-results"),
     api_key: Annotated[
-        str, typer.Option(envvar="LOADTEST_API_KEY", help="If the gateway wants one.")
+        str, typer.Option(envvar="LOADTEST_API_KEY", help="The API key, if the gateway needs one.")
     ] = "",
     seconds: Annotated[
         float, typer.Option(envvar="OVERLOAD_SECONDS", min=5, help="How long the overload lasts.")
     ] = 120,
     step_seconds: Annotated[
-        float, typer.Option(envvar="OVERLOAD_STEP_SECONDS", min=2, help="And each step before it.")
+        float,
+        typer.Option(envvar="OVERLOAD_STEP_SECONDS", min=2, help="Seconds of each earlier step."),
     ] = 20,
     docs: Annotated[
         Path | None,

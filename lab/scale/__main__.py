@@ -33,7 +33,9 @@ def main(  # noqa: PLR0917 - the command line
     pipelines: Annotated[
         str, typer.Option(help="The first is always oral_cancer; some others, or 'all'.")
     ] = "all",
-    seconds: Annotated[float, typer.Option(min=0.1, help="Of each point.")] = Extent.seconds,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="Seconds for each point.")
+    ] = Extent.seconds,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few short points, to see that everything works.")
     ] = False,

@@ -25,9 +25,9 @@ _CANNOT = 2
 def main(
     command: Annotated[list[str], typer.Argument(help="A program and its arguments, after `--`.")],
     pipelines: Annotated[
-        str, typer.Option(help="What to serve, comma-separated.")
+        str, typer.Option(help="Pipelines to serve, comma-separated.")
     ] = DEFAULT_PIPELINE,
-    profile: Annotated[str, typer.Option(help="Of the pipelines' YAML.")] = DEFAULT_PROFILE,
+    profile: Annotated[str, typer.Option(help="The profile to serve.")] = DEFAULT_PROFILE,
     repository: Annotated[
         Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
     ] = ROOT / "model_repository",

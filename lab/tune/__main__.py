@@ -26,9 +26,9 @@ _QUICK = 90.0
 
 
 def main(  # noqa: PLR0917 - the command line
-    pipeline: Annotated[str, typer.Option(help="What to tune.")] = DEFAULT_PIPELINE,
-    profile: Annotated[str, typer.Option(help="Of its YAML.")] = DEFAULT_PROFILE,
-    seconds: Annotated[float, typer.Option(min=10, help="Of all, about.")] = 600.0,
+    pipeline: Annotated[str, typer.Option(help="The pipeline to tune.")] = DEFAULT_PIPELINE,
+    profile: Annotated[str, typer.Option(help="The profile to tune.")] = DEFAULT_PROFILE,
+    seconds: Annotated[float, typer.Option(min=10, help="Total time, about.")] = 600.0,
     quick: Annotated[
         bool, typer.Option("--quick", help="A minute or two: to see that it works.")
     ] = False,

@@ -57,7 +57,9 @@ class Service:
                 self.triton.stop()
                 if last or not self.triton.failed_transiently():
                     raise
-                self._report.say(f"triton: {error}; a known transient failure: once more")
+                self._report.say(
+                    f"triton: {error}; a known transient failure; starting it once more"
+                )
             else:
                 return
 

@@ -84,7 +84,9 @@ class Supervisor:
     def _watch_processes(self) -> None:
         for process in self._service.triton.backend_processes().values():
             if self._frozen_again(process.pid, process.frozen):
-                self._report.say(f"{process.model}: process {process.pid} is stopped; ending it")
+                self._report.say(
+                    f"{process.model}: process {process.pid} is stopped by a signal; ending it"
+                )
                 self._service.end_processes(instance=process.instance)
         self._service.end_stale_processes()
         for release in list(self._service.served):

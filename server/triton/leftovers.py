@@ -43,7 +43,7 @@ def clear(prefix: str) -> str | None:
     if not orphans and not remains:
         return None
     return (
-        f"cleared what a server before left behind: {len(orphans)} processes, "
+        f"removed the leftovers of an earlier server: {len(orphans)} processes, "
         f"{len(remains)} regions of shared memory"
     )
 

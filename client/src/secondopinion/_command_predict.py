@@ -32,7 +32,7 @@ def predict(
     url: Url = DEFAULT_URL,
     pipeline: PipelineName = None,
     advanced: Annotated[
-        bool, typer.Option("--advanced", help="Adds uncertainty and each member's opinion.")
+        bool, typer.Option("--advanced", help="Adds uncertainty and each member's result.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Prints one JSON object per photo and line.")
@@ -42,10 +42,10 @@ def predict(
         typer.Option(help="Score from which the answer is positive, or a detection counts."),
     ] = None,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", min=1, help="Classes a multi-class pipeline names.")
+        int | None, typer.Option("--top-k", min=1, help="Number of classes to list (multi-class).")
     ] = None,
     member: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Asks this member alone.")
+        str | None, typer.Option(metavar="NAME", help="Uses this member alone.")
     ] = None,
     polygons: Annotated[
         bool, typer.Option("--polygons", help="Adds the outlines of masks to JSON and results.")
@@ -63,17 +63,17 @@ def predict(
         ),
     ] = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="With --out: asks about all photos anew.")
+        bool, typer.Option("--restart", help="With --out: predicts all photos again.")
     ] = False,
     retry_failed: Annotated[
         bool,
         typer.Option(
             "--retry-failed/--keep-failed",
-            help="With --out: asks again about photos that failed the last time.",
+            help="With --out: retries the photos that failed the last time.",
         ),
     ] = True,
     concurrency: Annotated[
-        int, typer.Option(min=1, max=64, help="Photos on their way at the same time.")
+        int, typer.Option(min=1, max=64, help="Number of photos in flight at the same time.")
     ] = 4,
 ) -> None:
     """Asks about photos, and prints a table or JSON lines, or writes a file of results.

@@ -35,15 +35,15 @@ def connection(url: str | None, api_key: str | None, timeout: float) -> Connecti
     try:
         parsed = httpx.URL(base)
     except httpx.InvalidURL as error:
-        raise ValueError(f"{base!r} is no URL: {error}") from error
+        raise ValueError(f"{base!r} is not a URL: {error}") from error
     if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise ValueError(f"{base!r} is no URL of a service; write it like {DEFAULT_URL}")
+        raise ValueError(f"{base!r} is not the URL of a service; write it like {DEFAULT_URL}")
     headers = {"User-Agent": f"secondopinion/{__version__}", "Accept": "application/json"}
     key = api_key or os.environ.get(KEY_VARIABLE)
     if key:
         # Said here, without the key: httpx would fail later and quote it.
         if not (key.isascii() and key.isprintable()):
-            raise ValueError("the API key holds characters that no HTTP header can carry")
+            raise ValueError("the API key has characters that an HTTP header must not contain")
         headers["X-API-Key"] = key
     return {
         "base_url": base,

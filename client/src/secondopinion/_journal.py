@@ -137,15 +137,15 @@ class Journal:
                     self._file.truncate(offset)
                 else:
                     raise JournalError(
-                        f"{self._path}: line {number} is damaged. Mend the file, or give --restart "
-                        "to ask about all photos anew"
+                        f"{self._path}: line {number} is damaged. Repair the file, or give "
+                        "--restart to predict all photos again"
                     )
                 offset = end
         return question
 
     def _question(self, document: dict[str, Any]) -> dict[str, Any]:
         if document.get("journal") != VERSION or not isinstance(document.get("question"), dict):
-            raise JournalError(f"{self._path}: no journal of this version; name another --out")
+            raise JournalError(f"{self._path}: not a journal of this version; name another --out")
         question: dict[str, Any] = document["question"]
         return question
 

@@ -11,5 +11,6 @@ Url = Annotated[
     typer.Option(envvar=URL_VARIABLE, metavar="URL", help="The service's base URL."),
 ]
 PipelineName = Annotated[
-    str | None, typer.Option("--pipeline", metavar="NAME", help="Else the service's default.")
+    str | None,
+    typer.Option("--pipeline", metavar="NAME", help="Default: the service's default pipeline."),
 ]

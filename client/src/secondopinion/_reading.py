@@ -64,7 +64,7 @@ def batch(response: httpx.Response, kind: type[ManyImages], names: list[str]) ->
     read = _answer(document, kind, names)
     items = sorted(read.results, key=lambda item: item.index)
     if [item.index for item in items] != list(range(len(names))):
-        raise UnexpectedAnswerError(f"results: {len(items)} for {len(names)} images")
+        raise UnexpectedAnswerError(f"results: the answer has {len(items)} for {len(names)} images")
     return replace(read, results=tuple(items))
 
 
@@ -91,7 +91,7 @@ def _success(response: httpx.Response) -> dict[str, Any]:
         raise UnexpectedAnswerError(f"answer: {error}") from error
     except msgspec.DecodeError as error:
         kind = response.headers.get("Content-Type", "no content type")
-        raise UnexpectedAnswerError(f"answer: no JSON ({kind}); is the URL right?") from error
+        raise UnexpectedAnswerError(f"answer: not JSON ({kind}); check the URL") from error
 
 
 def _answer(document: dict[str, Any], kind: type[T], names: Sequence[str] = ()) -> T:

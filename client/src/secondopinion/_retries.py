@@ -39,7 +39,7 @@ class Retries:
     def __post_init__(self) -> None:
         """Refuses settings under which nothing would be sent."""
         if self.attempts < 1:
-            raise ValueError(f"attempts: {self.attempts}; at least 1 is needed to ask at all")
+            raise ValueError(f"attempts: {self.attempts}; at least 1 is needed")
 
 
 @dataclass(frozen=True)

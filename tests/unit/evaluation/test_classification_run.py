@@ -191,7 +191,7 @@ def test_a_release_that_changes_during_the_run_is_refused(evaluate, service, tmp
         (["species", "LABELS"], "no class 'cancer', 'healthy'; rename it to one of: adder"),
         (["lesions", "LABELS", "--images", "set"], "only a COCO file needs it"),
         (["lesions", "nowhere.csv"], "nowhere.csv: No such file"),
-        (["lesions", "LABELS", "--url", "ftp://here"], "is no URL of a service"),
+        (["lesions", "LABELS", "--url", "ftp://here"], "is not the URL of a service"),
         (["lesions", "LABELS", "--compare", "nowhere.json"], "name the report.json of a run"),
     ],
 )

@@ -81,7 +81,7 @@ def test_photos_may_lie_in_another_folder(labels, tmp_path):
 @pytest.mark.parametrize(
     ("document", "says"),
     [
-        ("{", "no COCO instances JSON: file: Invalid JSON"),
+        ("{", "is not a COCO instances JSON: file: Invalid JSON"),
         ({"images": []}, "annotations: Field required"),
         (instances(images=[]), "lists no images"),
         (instances(images=instances()["images"] * 2), "two images have the same id"),

@@ -141,5 +141,5 @@ def test_a_file_that_is_no_report_is_named(evaluate, runs, tmp_path):
     (tmp_path / "other.json").write_text('{"task": "classification"}')
     status, _, errors = evaluate("compare", runs[0], "other.json")
     assert status == 2
-    assert "other.json: is no report of this version" in errors
+    assert "other.json: is not a report of this version" in errors
     assert "Traceback" not in errors

@@ -104,5 +104,5 @@ def test_a_detector_wants_a_coco_file(evaluate, service, tmp_path):
     (tmp_path / "labels.csv").write_text("file,label\n")
     status, _, errors = evaluate("objects", "labels.csv")
     assert status == 2
-    assert "labels.csv: is no COCO instances JSON" in errors
+    assert "labels.csv: is not a COCO instances JSON" in errors
     assert service.seen == []

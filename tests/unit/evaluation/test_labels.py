@@ -64,7 +64,7 @@ def test_what_is_wrong_in_a_table_is_named(photos, text, says):
 
 
 def test_a_table_in_another_encoding_is_refused(photos):
-    with pytest.raises(EvaluationError, match="no CSV in UTF-8"):
+    with pytest.raises(EvaluationError, match="is not a CSV file in UTF-8"):
         read(table(photos, "file,label\nä.jpg,cancer\n", "latin-1"), CLASSES)
 
 

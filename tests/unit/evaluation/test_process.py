@@ -14,7 +14,7 @@ COMMAND = [sys.executable, "-m", "evaluation"]
 def test_help_names_both_commands():
     for arguments, says in (
         (["--help"], "python -m evaluation compare --help"),
-        (["compare", "--help"], "report.json of the run that stands"),
+        (["compare", "--help"], "report.json of the first run, the baseline"),
         ([], "PIPELINE-RELEASE"),
     ):
         ended = subprocess.run(

@@ -55,7 +55,9 @@ def test_without_calibration_only_labelled_photos_are_read(snakes, validation):
 def test_a_photo_in_both_folders_is_refused_whatever_its_name(snakes, calibration, validation):
     twin = validation / "Vipera berus" / "3.jpg"
     (calibration / "other_name.jpg").write_bytes(twin.read_bytes())
-    with pytest.raises(EvidenceError, match="what calibration saw cannot judge it") as raised:
+    with pytest.raises(
+        EvidenceError, match="a calibration image must not be a validation image"
+    ) as raised:
         read_evidence(snakes, calibration, validation)
     assert str(twin) in str(raised.value)
     assert "other_name.jpg" in str(raised.value)

@@ -138,10 +138,10 @@ def test_demo_weights_say_so(folder, detector):
     [
         ({"id2label": dict(enumerate(SPEC.classes[::-1]))}, r"\['star', .*\['circle', "),
         ({"id2label": dict(enumerate(SPEC.classes[:3]))}, "id2label"),
-        ({"id2label": {"1": "circle", "2": "square"}}, "id2label: is no numbering"),
+        ({"id2label": {"1": "circle", "2": "square"}}, "id2label: must number the classes"),
         ({"model_type": "detr"}, "model_type: is 'detr'"),
-        ({"hidden_size": "wide"}, "describes no YOLOS"),
-        ({"hidden_size": 25}, "describes no YOLOS"),
+        ({"hidden_size": "wide"}, "is not the config of a YOLOS"),
+        ({"hidden_size": 25}, "is not the config of a YOLOS"),
         ({"hidden_size": 48}, "of another shape"),
     ],
 )

@@ -58,7 +58,7 @@ def test_no_file_and_no_yaml_are_said_with_the_remedy(tmp_path):
         read_budgets(tmp_path / "none.yaml")
     broken = tmp_path / "broken.yaml"
     broken.write_text("users:\n  - {", "utf-8")
-    with pytest.raises(LoadtestError, match=r"line \d+: is no YAML"):
+    with pytest.raises(LoadtestError, match=r"line \d+: is not valid YAML"):
         read_budgets(broken)
     broken.write_text("just words", "utf-8")
     with pytest.raises(LoadtestError, match="budgets: "):

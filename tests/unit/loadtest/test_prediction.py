@@ -25,7 +25,7 @@ def read(document, photos=None):
         ({"pipeline": PIPELINE, "confidence": 0.9}, "the answer has no prediction"),
         ({"pipeline": PIPELINE, "prediction": "cancer"}, "the answer has no prediction"),
         ({"pipeline": PIPELINE, "predictions": [{"class": "x"}]}, "the answer has no prediction"),
-        ([RIGHT], "the answer is no JSON object"),
+        ([RIGHT], "the answer is not a JSON object"),
         ({}, "the answer is of another pipeline"),
     ],
 )

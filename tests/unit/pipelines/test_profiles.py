@@ -132,7 +132,7 @@ def test_a_profile_that_no_pipeline_has_is_an_error_with_those_that_there_are():
         ({"instead": {"regnet_onnx": "vgg16"}}, "regnet_onnx is not served by default"),
         (
             {"instead": {"vgg16": "regnet_onnx", "regnet": "regnet_onnx"}},
-            "one member takes two places",
+            "one member replaces two others",
         ),
         ({"members": {"regnet_onnx": {"threads": 1}}}, "regnet_onnx: is not served"),
         ({"members": {"vgg16": {"weight": 0}, "regnet": {"weight": 0}}}, "a weight above 0"),
@@ -142,11 +142,11 @@ def test_a_profile_that_no_pipeline_has_is_an_error_with_those_that_there_are():
         ({"serving": {"max_batch": 0}}, "profiles.new: serving.max_batch"),
         ({"serving": {"batch": 4}}, "profiles.new: serving.batch"),
         ({"serving": {"decode": 4}}, "profiles.new: serving.decode"),
-        ({"members": {"vgg16": {"acceleration": "tensorrt"}}}, "tensorrt with kind gpu"),
+        ({"members": {"vgg16": {"acceleration": "tensorrt"}}}, "tensorrt needs kind gpu"),
         ({"members": {"regnet": {"acceleration": "openvino"}}}, "acceleration: only for ONNX"),
         (
             {"members": {"vgg16": {"acceleration": "openvino", "kind": "gpu"}}},
-            "tensorrt with kind gpu, openvino without",
+            "tensorrt needs kind gpu, openvino kind cpu",
         ),
         (
             {
@@ -163,7 +163,7 @@ def test_a_profile_that_no_pipeline_has_is_an_error_with_those_that_there_are():
             },
             "serving.one_process: vgg16 runs on a GPU",
         ),
-        ({"serving": {"one_process": True}}, "serving.one_process: regnet is no ONNX"),
+        ({"serving": {"one_process": True}}, "serving.one_process: regnet is not in ONNX format"),
         ({"classes": ["a", "b"]}, "profiles.new.classes"),
     ],
 )
@@ -181,7 +181,7 @@ def test_the_default_is_no_profile_to_be_written(tmp_path):
         ({"checkpoint": "absent", "format": "onnx"}, "no member 'absent'"),
         ({"checkpoint": "other", "format": "onnx"}, "is made from itself"),
         ({"checkpoint": "vgg16", "architecture": "regnety_002"}, "architecture of vgg16"),
-        ({"quantisation": {"of": "regnet", "method": "static"}}, "fewer bits is made from ONNX"),
+        ({"quantisation": {"of": "regnet", "method": "static"}}, "must be ONNX, made from ONNX"),
     ],
 )
 def test_another_form_of_a_checkpoint_must_fit_it(tmp_path, member, complaint):

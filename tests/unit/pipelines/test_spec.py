@@ -92,7 +92,7 @@ def test_a_member_may_not_take_the_name_of_a_step(facts, tmp_path):
 
 def test_a_key_written_twice_is_refused(tmp_path):
     text = (FOLDER / "oral_cancer.yaml").read_text("utf-8") + "\nrelease: '2'\n"
-    with pytest.raises(SpecError, match="'release' stands twice"):
+    with pytest.raises(SpecError, match="'release' is given twice"):
         load(tmp_path, text)
 
 

@@ -56,7 +56,7 @@ def test_openvino_is_refused_where_images_keep_their_sizes():
     member = next(iter(facts_of(name)["members"]))
     facts = changed(name)
     facts["members"][member]["acceleration"] = "openvino"
-    with pytest.raises(ValueError, match=f"members.{member}: openvino wants images of one size"):
+    with pytest.raises(ValueError, match=f"members.{member}: openvino needs images of one size"):
         PipelineDefinition.model_validate(facts)
 
 

@@ -30,7 +30,7 @@ def test_without_keys_every_caller_is_let_in_and_has_no_name():
         ("", "has no key"),
         ("# only a comment\n", "has no key"),
         ("clinic:correct-horse-battery\n", ":1: is not name:sha256"),
-        (f"a:{'0' * 64}\na:{'1' * 64}\n", "stands twice"),
+        (f"a:{'0' * 64}\na:{'1' * 64}\n", "is there twice"),
     ],
 )
 def test_an_unusable_file_of_keys_is_refused(tmp_path, text, problem):
