@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from export import console
-from export.arguments import names
+from export.arguments import definitions
 from export.console import screen
 from export.errors import ExportError
 from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.definition import PipelineDefinition
-from pipelines.load import FOLDER, SpecError, load_definition, require_profile
+from pipelines.load import FOLDER, SpecError, require_profile
 from pipelines.manifest import Manifest, ManifestError, sha256_of
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec
@@ -47,7 +47,7 @@ class Demo:
                 console.write_configs(whole, self.target, self.specs)
                 if not self.if_missing or console.members_without_version(spec, self.target):
                     self._publish(whole, spec)
-            except ExportError as error:
+            except (ExportError, OSError) as error:
                 console.say(error)
                 failed = True
         return not failed
@@ -144,14 +144,18 @@ def main(
 
     They were trained on drawings and are committed (docs/demo.md); nothing is trained here.
     """
+    wholes, problems = definitions(pipelines, specs)
+    for problem in problems:
+        console.say(problem)
     try:
-        wholes = [load_definition(name, specs) for name in names(pipelines, specs)]
-        require_profile(profile, wholes)
+        if wholes:
+            require_profile(profile, wholes)
     except SpecError as error:
         console.say(error)
         raise typer.Exit(1) from None
     demo = Demo(ModelRepository(repository), specs, profile, if_missing)
-    raise typer.Exit(0 if demo.export(wholes) else 1)
+    exported = demo.export(wholes)
+    raise typer.Exit(0 if exported and not problems else 1)
 
 
 if __name__ == "__main__":

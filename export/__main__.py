@@ -7,7 +7,7 @@ import typer
 
 from export import class_map as class_maps
 from export import console, releases
-from export.arguments import ALL, UsageError, checkpoint_paths, names, only
+from export.arguments import ALL, UsageError, checkpoint_paths, definitions, only
 from export.errors import ExportError
 from export.plan import plan
 from export.repository import ModelRepository
@@ -109,14 +109,17 @@ def main(  # noqa: PLR0917 - the command line
     """
     target = ModelRepository(repository)
     try:
-        if use:
+        if use is not None:
             release = releases.use(load_definition(only(pipelines), specs), use, target)
             console.say_serves(release)
             return
         if configs:
-            for name in names(pipelines or ALL, specs):
-                console.write_configs(load_definition(name, specs), target, specs)
-            return
+            wholes, problems = definitions(pipelines or ALL, specs)
+            for problem in problems:
+                console.say(problem)
+            for each in wholes:
+                console.write_configs(each, target, specs)
+            raise typer.Exit(1 if problems else 0)
         if not checkpoint:
             raise UsageError("give --checkpoint MEMBER=PATH for each member")  # noqa: TRY301
         whole = load_definition(only(pipelines), specs)
@@ -137,7 +140,7 @@ def main(  # noqa: PLR0917 - the command line
             photos=photos,
             evidence=_evidence(whole, quantised, calibration, validation),
         )
-    except (SpecError, UsageError, ExportError, ReleaseError) as error:
+    except (SpecError, UsageError, ExportError, ReleaseError, OSError) as error:
         console.say(error)
         raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipelines.load import available
+from pipelines.definition import PipelineDefinition
+from pipelines.load import SpecError, available, load_definition
 
 ALL = "all"
 
@@ -12,8 +13,20 @@ class UsageError(ValueError):
 
 
 def names(argument: str, specs: Path) -> list[str]:
-    """The pipelines of a comma-separated list, or `all` of a folder's."""
-    return available(specs) if argument == ALL else argument.split(",")
+    """The pipelines of a list with commas or spaces between, each once, or `all` of a folder's."""
+    words = argument.replace(",", " ").split()
+    return available(specs) if ALL in words or not words else list(dict.fromkeys(words))
+
+
+def definitions(argument: str, specs: Path) -> tuple[list[PipelineDefinition], list[SpecError]]:
+    """The pipelines of such a list, and why others of it cannot be read."""
+    wholes, problems = [], []
+    for name in names(argument, specs):
+        try:
+            wholes.append(load_definition(name, specs))
+        except SpecError as error:
+            problems.append(error)
+    return wholes, problems
 
 
 def only(pipelines: str | None) -> str:

@@ -55,7 +55,9 @@ def make_releases(
     for release in made.made:
         say_serves(release)
     for problem in made.problems:
-        screen.print(f"export: {problem}", style="red", markup=False, highlight=False)
+        screen.print(
+            f"export: {problem}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def say_serves(release: Release) -> None:

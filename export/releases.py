@@ -121,9 +121,14 @@ def use(whole: PipelineDefinition, identity: str, repository: ModelRepository) -
     """Lets a release serve that was made before, after the checks of the launcher.
 
     Raises:
-        ReleaseError: it cannot be served: a file is missing or another one, or the YAML now says
-            other facts.
+        ReleaseError: there is no such release, or it cannot be served: a file is missing or
+            another one, or the YAML now says other facts.
     """
+    folder = current_path(whole.name, DEFAULT_PROFILE, repository.root).parent
+    there = sorted(path.stem for path in folder.glob("*.json"))
+    if identity not in there:
+        ids = ", ".join(there) or "none"
+        raise ReleaseError(f"no release {identity!r} of {whole.name}; there are: {ids}")
     release = Release.read(whole.name, identity, repository.root)
     profile = release.spec.profile
     known = profile == DEFAULT_PROFILE or profile in whole.profiles

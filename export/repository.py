@@ -37,7 +37,7 @@ class ModelRepository:
         }
         changed = []
         for path, text in texts.items():
-            if path.is_file() and path.read_text("utf-8") == text:
+            if path.is_file() and path.read_bytes() == text.encode():
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write.write_text(path, text)

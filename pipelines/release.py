@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from pipelines.fact import Facts, Name
 from pipelines.spec import PipelineSpec
@@ -43,6 +43,15 @@ class Release(Facts):
     members: dict[Name, ReleasedMember]
     configs: dict[str, str]
     """SHA-256 of each config that is loaded, by path in the repository."""
+
+    @model_validator(mode="after")
+    def _names_every_artefact(self) -> Self:
+        if self.members.keys() != self.spec.members.keys():
+            raise ValueError("members: are not those of the spec")
+        for name, member in self.members.items():
+            if self.spec.members[name].format.filename not in member.files:
+                raise ValueError(f"members.{name}.files: do not name the artefact")
+        return self
 
     @property
     def text(self) -> str:

@@ -129,6 +129,19 @@ def test_an_unknown_pipeline_or_profile_lists_the_known_ones(demo):
     assert "no pipeline 'nothing'" in result.output
 
 
+@pytest.mark.parametrize("argument", ["all", "nothing,oral_cancer"])
+def test_a_pipeline_that_cannot_be_read_is_named_and_the_others_are_exported(
+    specs, repository, committed, argument
+):
+    (specs / "stray.yaml").symlink_to("nowhere")
+    places = ["--repository", str(repository.root), "--specs", str(specs)]
+    result = CliRunner().invoke(app, [argument, *places])
+    assert result.exit_code == 1
+    stray = "stray.yaml: cannot be read" if argument == "all" else "no pipeline 'nothing'"
+    assert stray in result.output
+    assert versions(repository) == {"vgg16": [1], "regnet": [1]}
+
+
 def test_a_version_of_each_member_is_enough_for_if_missing(tmp_path, monkeypatch):
     names = ["mhist", "snake_species"]
     for name in names:

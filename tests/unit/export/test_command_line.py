@@ -1,10 +1,12 @@
 """`python -m export`: which arguments go together, and what is said where they do not."""
 
+import shutil
+
 import pytest
 from typer.testing import CliRunner
 
 from export.__main__ import app
-from pipelines.load import available
+from pipelines.load import FOLDER, available
 
 
 @pytest.fixture
@@ -54,6 +56,21 @@ def test_configs_are_written_for_all_some_or_one(export, tmp_path):
             assert (tmp_path / "repository" / name / "config.pbtxt").is_file()
             if argument == "all" and name in {"cervical_lesions", "object_detection"}:
                 assert f"{name}/config.pbtxt" in output.replace("\n", "")
+
+
+@pytest.mark.parametrize("argument", [None, "all", "stray,oral_cancer", "oral_cancer, stray"])
+def test_a_pipeline_that_cannot_be_read_is_named_and_the_others_get_configs(
+    export, tmp_path, argument
+):
+    specs = tmp_path / "pipelines"
+    specs.mkdir()
+    (specs / ".#oral_cancer.yaml").symlink_to("nowhere")
+    (specs / "stray.yaml").write_bytes(b"\xff\xfe")
+    shutil.copy(FOLDER / "oral_cancer.yaml", specs)
+    status, output = export(*filter(None, [argument]), "--configs", "--specs", specs)
+    assert status == 1
+    assert f"{specs / 'stray.yaml'}: not valid YAML" in output
+    assert (tmp_path / "repository" / "oral_cancer" / "config.pbtxt").is_file()
 
 
 def test_a_class_map_is_compared_before_anything_is_converted(export, tmp_path):

@@ -175,9 +175,11 @@ def test_a_release_that_cannot_be_served_is_not_used(  # noqa: PLR0917 - fixture
     before = serving()
     publish()
     after = serving()
-    status, output = command("--use", "1-00000000")
-    assert status == 1
-    assert "1-00000000.json: missing" in output.replace("\n", "")
+    for unknown in ("1-00000000", "default", "", "../../mhist/releases/1-00000000"):
+        status, output = command("--use", unknown)
+        assert status == 1
+        assert f"no release '{unknown}' of oral_cancer; there are: " in output
+        assert before.identity in output
     artefact = repository.root / "oral_cancer_vgg16" / "1" / "model.onnx"
     content = artefact.read_bytes()
     artefact.write_bytes(b"other")
@@ -191,6 +193,29 @@ def test_a_release_that_cannot_be_served_is_not_used(  # noqa: PLR0917 - fixture
     assert status == 1
     assert "other facts than oral_cancer.yaml now says" in output
     assert serving() == after
+
+
+def test_configs_that_are_no_text_are_written_anew(command, publish, serving, repository):
+    publish()
+    before = serving()
+    path = repository.root / "oral_cancer_decode" / "config.pbtxt"
+    path.write_bytes(b"\xff\xfe")
+    status, output = command("--configs")
+    assert status == 0
+    assert f"wrote {path}" in output
+    assert serving() == before
+    ReleaseFiles(repository.root).verify(before)
+
+
+def test_a_file_that_cannot_be_written_is_named(command, publish, repository):
+    publish()
+    path = repository.root / "oral_cancer_decode" / "config.pbtxt"
+    path.unlink()
+    path.mkdir()
+    status, output = command("--configs")
+    assert status == 1
+    assert output.startswith("export: ")
+    assert f"'{path}'" in output
 
 
 def test_a_repository_of_before_gets_releases_of_the_newest_versions(

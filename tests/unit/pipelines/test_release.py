@@ -1,5 +1,7 @@
 """A release's document: one id for one content, and what is no release is refused."""
 
+import json
+
 import pytest
 
 from pipelines.load import load_spec
@@ -16,10 +18,13 @@ SPEC = load_spec("oral_cancer")
 
 
 def release(**changes):
-    member = ReleasedMember(version=1, weights="trained", files={"model.onnx": "a" * 64})
+    vgg16, regnet = (
+        ReleasedMember(version=1, weights="trained", files={file: "a" * 64})
+        for file in ("model.onnx", "model.pt")
+    )
     facts = {
         "spec": SPEC,
-        "members": {"vgg16": member, "regnet": member},
+        "members": {"vgg16": vgg16, "regnet": regnet},
         "configs": {"oral_cancer/config.pbtxt": "b" * 64},
     }
     return Release(**facts | changes)
@@ -49,16 +54,16 @@ def test_a_release_is_read_back_as_it_was_written(written, tmp_path):
 
 def test_facts_versions_artefacts_and_configs_each_give_another_id():
     threshold = SPEC.threshold.model_copy(update={"default": 0.4})
-    one = release().members["vgg16"]
+    one, regnet = release().members["vgg16"], release().members["regnet"]
     changes = [
         {},
         {"spec": SPEC.model_copy(update={"threshold": threshold})},
         {"spec": load_spec("oral_cancer", profile="fast")},
-        {"members": {"vgg16": one.model_copy(update={"version": 2}), "regnet": one}},
+        {"members": {"vgg16": one.model_copy(update={"version": 2}), "regnet": regnet}},
         {
             "members": {
                 "vgg16": one.model_copy(update={"files": {"model.onnx": "c"}}),
-                "regnet": one,
+                "regnet": regnet,
             }
         },
         {"configs": {"oral_cancer/config.pbtxt": "c" * 64}},
@@ -93,6 +98,23 @@ def test_what_is_no_release_is_refused_by_its_name(written, tmp_path, text):
     path.write_text(text, "latin-1")
     with pytest.raises(ReleaseError, match=path.name):
         Release.current("oral_cancer", "default", tmp_path)
+
+
+def test_a_release_names_the_artefact_of_each_member_and_no_others(written, tmp_path):
+    spec = SPEC.model_dump(mode="json")
+    file = {name: {"version": 1, "weights": "demo", "files": {}} for name in ("vgg16", "regnet")}
+    whole = {"spec": spec, "members": file, "configs": {}}
+    path = written(release())
+    for members, problem in {
+        "": "members: are not those of the spec",
+        "vgg16": "members: are not those of the spec",
+        "vgg16 regnet": "members.vgg16.files: do not name the artefact",
+        "vgg16 regnet vgg16_fp16": "members: are not those of the spec",
+    }.items():
+        named = dict.fromkeys(members.split(), file["vgg16"])
+        path.write_text(json.dumps(whole | {"members": named}))
+        with pytest.raises(ReleaseError, match=problem):
+            Release.current("oral_cancer", "default", tmp_path)
 
 
 def test_without_a_release_the_remedy_is_named(tmp_path):
