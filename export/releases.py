@@ -8,7 +8,7 @@ from pathlib import Path
 from export.repository import ModelRepository
 from pipelines import atomic_write, protocol
 from pipelines.definition import PipelineDefinition
-from pipelines.manifest import CLASS_MAP_FILENAME, Manifest, ManifestError
+from pipelines.manifest import Manifest, ManifestError
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.release import (
     Release,
@@ -90,7 +90,10 @@ def compose(
         configs = {path.as_posix(): files.sha256(path) for path in paths}
     except OSError as error:
         raise ReleaseError(f"{error.filename}: {error.strerror}: run `make configs`") from None
-    members = {member: _released(manifest) for member, manifest in manifests.items()}
+    members = {
+        member: ReleasedMember(version=each.version, weights=each.weights, files=each.files)
+        for member, each in manifests.items()
+    }
     return Release(spec=spec, members=members, configs=configs)
 
 
@@ -164,14 +167,6 @@ def _is_made_for(
     except (ManifestError, OSError):
         return False
     return True
-
-
-def _released(manifest: Manifest) -> ReleasedMember:
-    files = {
-        manifest.artefact: manifest.artefact_sha256,
-        CLASS_MAP_FILENAME: manifest.class_map_sha256,
-    }
-    return ReleasedMember(version=manifest.version, weights=manifest.weights, files=files)
 
 
 def _require_one_training(

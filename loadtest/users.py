@@ -16,16 +16,22 @@ from loadtest.sender import CHANCE, Concurrent, OpenLoop, Sender
 from loadtest.study import Patience
 
 
-class ScreeningClinic(Sender):
+class OverHttp(Sender):
+    """Sends over HTTP."""
+
+    abstract = True
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self._http = GatewayHttp(self.session.target)
+
+
+class ScreeningClinic(OverHttp):
     """A nurse sends each photo of a patient as it is taken, then calls the next patient."""
 
     kind, transport = "screening_clinic", "form"
     patience = Patience(attempts=4)
     wait_time = between(3, 8)
-
-    def __init__(self, environment: Environment) -> None:
-        super().__init__(environment)
-        self._http = GatewayHttp(self.session.target)
 
     def ask(self, photos: Sequence[Photo]) -> Reply:
         """A multipart form, with the details that a person reads."""
@@ -39,15 +45,11 @@ class ScreeningClinic(Sender):
             gevent.sleep(CHANCE.uniform(0.5, 1.5))
 
 
-class IntegrationEngine(OpenLoop):
+class IntegrationEngine(OverHttp, OpenLoop):
     """Passes studies on at a steady rate, and may lose none: it is patient and keeps count."""
 
     kind, transport = "integration_engine", "json"
     patience = Patience(attempts=10)
-
-    def __init__(self, environment: Environment) -> None:
-        super().__init__(environment)
-        self._http = GatewayHttp(self.session.target)
 
     def ask(self, photos: Sequence[Photo]) -> Reply:
         """JSON with base64."""
@@ -58,15 +60,11 @@ class IntegrationEngine(OpenLoop):
         return arrivals.constant(self.session.rate)
 
 
-class RandomArrivals(OpenLoop):
+class RandomArrivals(OverHttp, OpenLoop):
     """Many people who know nothing of each other: arrivals as of a Poisson process."""
 
     kind, transport = "random_arrivals", "raw"
     patience = Patience(attempts=4)
-
-    def __init__(self, environment: Environment) -> None:
-        super().__init__(environment)
-        self._http = GatewayHttp(self.session.target)
 
     def ask(self, photos: Sequence[Photo]) -> Reply:
         """The image's bytes alone."""
@@ -77,7 +75,7 @@ class RandomArrivals(OpenLoop):
         return arrivals.poisson(self.session.rate, CHANCE)
 
 
-class BatchClient(Sender):
+class BatchClient(OverHttp):
     """Sends a folder at a time, some time after the answer to the last one."""
 
     kind, transport = "batch_client", "batch"
@@ -85,10 +83,6 @@ class BatchClient(Sender):
     wait_time = between(5, 10)
     folder: ClassVar[int] = 6
     """Photos in it."""
-
-    def __init__(self, environment: Environment) -> None:
-        super().__init__(environment)
-        self._http = GatewayHttp(self.session.target)
 
     def ask(self, photos: Sequence[Photo]) -> Reply:
         """One form with all photos."""

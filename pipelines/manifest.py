@@ -94,6 +94,11 @@ class Manifest(BaseModel):
             key = ".".join(map(str, first["loc"])) or "the file"
             raise ManifestError(f"{path}: {key}: {first['msg']}: export it again") from None
 
+    @property
+    def files(self) -> dict[str, str]:
+        """SHA-256 of the artefact and of the class map, by the file's name."""
+        return {self.artefact: self.artefact_sha256, CLASS_MAP_FILENAME: self.class_map_sha256}
+
     def require_made_for(self, spec: PipelineSpec, member: str, folder: Path) -> None:
         """Checks that a version was made for a member, and from the facts that it is served under.
 
@@ -133,11 +138,7 @@ class Manifest(BaseModel):
         Raises:
             ManifestError: a file is missing or its SHA-256 is another one.
         """
-        files = {
-            self.artefact: self.artefact_sha256,
-            CLASS_MAP_FILENAME: self.class_map_sha256,
-        }
-        for name, expected in files.items():
+        for name, expected in self.files.items():
             path = folder / name
             if not path.is_file():
                 raise ManifestError(f"{path}: missing: export the model again")
