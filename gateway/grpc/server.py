@@ -84,8 +84,8 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
             server.add_insecure_port(self._settings.grpc_address)
         except RuntimeError:
             raise GrpcServerError(
-                f"{self._settings.grpc_address} cannot be listened on: stop what does, or move "
-                "GATEWAY_GRPC_PORT"
+                f"{self._settings.grpc_address} cannot be bound: stop the program that uses "
+                "it, or change GATEWAY_GRPC_PORT"
             ) from None
         await server.start()
         self._server = server

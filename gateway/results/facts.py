@@ -1,4 +1,4 @@
-"""What every answer says of its request and of the pipeline behind it."""
+"""The facts in every answer: its request, its pipeline and the members that answered."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

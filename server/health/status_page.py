@@ -47,7 +47,7 @@ class StatusPage:
             server = make_server(host, port, self, _Server, _Quiet)
         except OSError as error:
             raise StartError(
-                f"metrics: {host}, port {port}: {error.strerror}; move SERVER_METRICS_PORT"
+                f"metrics: {host}, port {port}: {error.strerror}; change SERVER_METRICS_PORT"
             ) from None
         Thread(target=server.serve_forever, name="status", daemon=True).start()
 

@@ -37,8 +37,8 @@ def lock(grpc_port: int) -> socket.socket:
     except OSError:
         holder.close()
         raise PreflightError(
-            f"another server already runs with gRPC port {grpc_port}: stop it, or move this one's "
-            "ports (TRITON_GRPC_PORT and the others)"
+            f"another server already runs with gRPC port {grpc_port}: stop it, or change this "
+            "one's ports (TRITON_GRPC_PORT and the others)"
         ) from None
     return holder
 
@@ -120,12 +120,12 @@ def port_problems(ports: list[tuple[str, int]]) -> list[str]:
     deadline = time.monotonic() + _PORT_PATIENCE_SECONDS
     for name, port in ports:
         if port in names:
-            problems.append(f"{name} and {names[port]} are both {port}: move one of them")
+            problems.append(f"{name} and {names[port]} are both {port}: change one of them")
         names[port] = name
         while not _free(port) and time.monotonic() < deadline:
             time.sleep(0.1)
         if not _free(port):
-            problems.append(f"port {port} is taken{_holder(port)}: stop that, or move {name}")
+            problems.append(f"port {port} is taken{_holder(port)}: stop it, or change {name}")
     return problems
 
 

@@ -75,12 +75,12 @@ def test_a_taken_port_names_its_holder_and_the_variable_that_moves_it(taken_port
     (problem,) = preflight.port_problems([("GATEWAY_PORT", taken_port)])
     assert f"port {taken_port} is taken" in problem
     assert f"(pid {os.getpid()})" in problem
-    assert "move GATEWAY_PORT" in problem
+    assert "change GATEWAY_PORT" in problem
 
 
 def test_a_port_given_twice_is_refused(taken_port):
     problems = preflight.port_problems([("A_PORT", taken_port), ("B_PORT", taken_port)])
-    assert f"B_PORT and A_PORT are both {taken_port}: move one of them" in problems
+    assert f"B_PORT and A_PORT are both {taken_port}: change one of them" in problems
 
 
 def test_all_failures_are_reported_at_once(tmp_path, taken_port, monkeypatch):
