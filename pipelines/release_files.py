@@ -34,6 +34,11 @@ class ReleaseFiles:
                 f"{self._repository / path}: Triton would read it, but release "
                 f"{release.identity} does not name it: remove it, or run `make configs`"
             )
+        members = {protocol.member_model(spec.name, member) for member in spec.members}
+        for model in sorted(set(spec.models) - members):
+            # Triton loads no model without a version, also of a step that has no artefact.
+            if not (folder := self._repository / model / "1").is_dir():
+                raise ReleaseError(f"{folder}: missing: run `make configs`")
 
     def verify_members(self, release: Release) -> None:
         """Checks the files of the members' versions.

@@ -65,6 +65,7 @@ def write_config(repository: Path, spec: PipelineSpec, model: str, place="config
     config = pb.ModelConfig(name=model, max_batch_size=spec.serving.max_batch)
     if model in {spec.name, protocol.decode_model(spec.name), protocol.decision_model(spec.name)}:
         config.parameters["pipeline"].string_value = spec.model_dump_json()
+        (repository / model / "1").mkdir(parents=True, exist_ok=True)
     path = repository / model / place
     path.parent.mkdir(parents=True, exist_ok=True)
     # A byte more, as generated files have: two models' configs are never equal.

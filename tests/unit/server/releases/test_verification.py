@@ -169,6 +169,13 @@ def test_any_file_that_is_dropped_is_refused_by_its_name(repository, refusal):
     artefacts.verify(repository, SPEC)
 
 
+@pytest.mark.parametrize("step", ["oral_cancer", "oral_cancer_decode", "oral_cancer_decision"])
+def test_a_step_without_its_version_folder_is_refused_by_its_name(repository, refusal, step):
+    folder = repository / step / "1"
+    shutil.rmtree(folder)
+    assert f"{folder}: missing: run `make configs`" in refusal()
+
+
 def test_any_byte_of_a_config_counts(repository, refusal):
     configs = list(repository.rglob("*.pbtxt"))
     assert len(configs) == len(SPEC.models)
