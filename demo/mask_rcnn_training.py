@@ -21,7 +21,7 @@ from pipelines.spec import PipelineSpec
 
 DRAWINGS = 160
 HELD_OUT = 100
-SCHEDULE = Schedule(epochs=5, batch=4, rate=2e-3)
+SCHEDULE = Schedule(epochs=7, batch=4, rate=2e-3)
 _SHORT = 256
 # Width and height of drawings: to train on, at the scale that is served; to judge by, others.
 _TRAINED_ON = ((341, 256), (256, 320), (384, 256), (288, 288))
