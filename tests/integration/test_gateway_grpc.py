@@ -133,7 +133,7 @@ def test_the_asynchronous_client_works_too(oral_cancer, service):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ([b"text"], "[image_format] image: it is no image"),
+        ([b"text"], "[image_format] image: the format is not supported"),
         ([b"\xff\xd8\xff" + bytes(100)], "[image_undecodable] image: the image"),
         ([None, b"\xff\xd8\xff" + bytes(100)], "[image_undecodable] image 1: the image"),
         ([b""], "[image_empty] image: it has no bytes"),
