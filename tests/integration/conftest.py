@@ -68,9 +68,7 @@ def oral_cancer(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def service(oral_cancer: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     places = ("--specs", str(oral_cancer.specs), "--pipelines", "all")
-    # A slow machine answers a burst late, and refuses none of it.
-    patient = {"GATEWAY_MAX_WAIT_SECONDS": "120"}
-    with running(oral_cancer.repository, folder, *places, **patient) as service:
+    with running(oral_cancer.repository, folder, *places) as service:
         yield service
 
 
