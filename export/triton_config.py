@@ -16,6 +16,10 @@ from pipelines.spec import PipelineSpec
 
 _THREADS = {Format.ONNX: "intra_op_thread_count", Format.TORCHSCRIPT: "INTRA_OP_THREAD_COUNT"}
 
+_HEURISTIC = "1"
+"""cuDNN's search for the fastest convolution. The native backend's default tries all of them for
+every new batch size, which takes seconds each time (its README, "CUDA Execution Provider")."""
+
 _KINDS = {Kind.CPU: pb.ModelInstanceGroup.KIND_CPU, Kind.GPU: pb.ModelInstanceGroup.KIND_GPU}
 
 
@@ -79,11 +83,10 @@ def _member(spec: PipelineSpec, name: str) -> pb.ModelConfig:
     _set(config, _THREADS[member.format], str(member.threads))
     if member.kind is not None:
         config.instance_group[0].kind = _KINDS[member.kind]
-    accelerators = config.optimization.execution_accelerators
-    if member.acceleration is Acceleration.TENSORRT:
-        accelerator = accelerators.gpu_execution_accelerator.add(name=member.acceleration)
-        accelerator.parameters["precision_mode"] = member.precision.upper()
-    elif member.acceleration is Acceleration.OPENVINO:
+    if member.kind is Kind.GPU and member.format is Format.ONNX:
+        _set(config, "cudnn_conv_algo_search", _HEURISTIC)
+    if member.acceleration is Acceleration.OPENVINO:
+        accelerators = config.optimization.execution_accelerators
         accelerators.cpu_execution_accelerator.add(name=member.acceleration)
         _set(config, "tolerance", str(spec.parity.tolerance))
     return config

@@ -65,5 +65,4 @@ class Kind(StrEnum):
 class Acceleration(StrEnum):
     """What compiles a member for its processor."""
 
-    TENSORRT = "tensorrt"  # for a GPU: minutes at the first start, then from its cache
     OPENVINO = "openvino"  # for a CPU: a second or two at every start

@@ -13,6 +13,7 @@ from export.repository import ModelRepository
 from export.triton_config import as_text, configs, files
 from pipelines import protocol
 from pipelines.definition import PipelineDefinition
+from pipelines.enums import Format
 from pipelines.load import available, load_definition, load_spec
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.spec import PipelineSpec
@@ -93,16 +94,19 @@ def test_under_the_profile_gpu_every_member_has_a_gpu_and_no_step_has(name):
         assert kinds == ({pb.ModelInstanceGroup.KIND_AUTO} if model in steps else asked), model
 
 
-def test_tensorrt_is_asked_for_in_the_words_of_the_native_backend():
-    facts = load_definition("oral_cancer").model_dump(exclude_unset=True)
-    facts["profiles"]["gpu"]["members"]["vgg16_fp16"]["acceleration"] = "tensorrt"
-    config = configs(PipelineDefinition.model_validate(facts).resolve("gpu"))[
-        "oral_cancer_vgg16_fp16"
-    ]
-    (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
-    assert accelerator.name == "tensorrt"
-    assert dict(accelerator.parameters) == {"precision_mode": "FP16"}
-    assert config.instance_group[0].kind == pb.ModelInstanceGroup.KIND_GPU
+@pytest.mark.parametrize("name", available())
+def test_on_a_gpu_cudnn_does_not_try_every_algorithm_for_each_batch_size(name):
+    for member in load_spec(name, profile="gpu").members:
+        config = under("gpu", protocol.member_model(name, member))
+        assert config.backend == Format.ONNX.backend
+        assert config.parameters["cudnn_conv_algo_search"].string_value == "1"
+
+
+@pytest.mark.parametrize("profile", ["gpu", "native_cpu"])
+@pytest.mark.parametrize("name", available())
+def test_for_native_backends_every_member_has_one_thread(name, profile):
+    members = load_spec(name, profile=profile).members
+    assert {member.threads for member in members.values()} == {1}
 
 
 def test_openvino_is_asked_for_in_the_words_of_the_native_backend():

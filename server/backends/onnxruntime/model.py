@@ -97,9 +97,10 @@ def _open(
     alone: bool,
 ) -> Engine:
     name, accelerators = args["model_name"], _accelerators(config)
-    if accelerators - {_OPENVINO}:
+    for unknown in accelerators - {_OPENVINO}:
+        # As the native backend says it.
         raise pb_utils.TritonModelException(
-            f"{name}: TensorRT is for the stock container's backend; leave `acceleration` out"
+            f"unknown Execution Accelerator '{unknown}' is requested"
         )
     if accelerators:
         # Few profiles want it, and it takes a moment to load.

@@ -142,11 +142,11 @@ def test_a_profile_that_no_pipeline_has_is_an_error_with_those_that_there_are():
         ({"serving": {"max_batch": 0}}, "profiles.new: serving.max_batch"),
         ({"serving": {"batch": 4}}, "profiles.new: serving.batch"),
         ({"serving": {"decode": 4}}, "profiles.new: serving.decode"),
-        ({"members": {"vgg16": {"acceleration": "tensorrt"}}}, "tensorrt needs kind gpu"),
+        ({"members": {"vgg16": {"acceleration": "tensorrt"}}}, "members.vgg16.acceleration"),
         ({"members": {"regnet": {"acceleration": "openvino"}}}, "acceleration: only for ONNX"),
         (
             {"members": {"vgg16": {"acceleration": "openvino", "kind": "gpu"}}},
-            "tensorrt needs kind gpu, openvino kind cpu",
+            "acceleration: openvino is for kind cpu",
         ),
         (
             {
