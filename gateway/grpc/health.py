@@ -8,8 +8,9 @@ from gateway.core.catalog import Catalog
 from gateway.core.readiness import Readiness
 from gateway.errors import Code, RefusedError
 from gateway.grpc.call import Call
-from gateway.grpc.messages import Message, check_version, parse, serialise
+from gateway.grpc.messages import Message, parse, serialise
 from gateway.identity.api_keys import ApiKeys
+from gateway.kserve.request import check_version
 from gateway.triton.client import TritonClient
 
 _SECONDS = 2.0

@@ -9,9 +9,6 @@ from gateway.errors import Code, RefusedError
 Message = Any
 """A protobuf message; its classes have no types."""
 
-_VERSION = "1"
-"""Triton's version of every ensemble. The output `release` says which release answered."""
-
 
 def parse(message_type: Message, raw: bytes) -> Message:
     """Parses a message of a type.
@@ -32,15 +29,3 @@ def serialise(message: Message) -> bytes:
     """A message's bytes."""
     raw: bytes = message.SerializeToString()
     return raw
-
-
-def check_version(version: str) -> None:
-    """Refuses a version of a pipeline's model that does not exist.
-
-    Raises:
-        RefusedError: with `pipeline_unknown`.
-    """
-    if version not in {"", _VERSION}:
-        raise RefusedError(
-            Code.PIPELINE_UNKNOWN, "model_version: there is no such version. Leave it empty."
-        )

@@ -1,5 +1,6 @@
 """The output tensors of one inference, and their conversion to NumPy arrays and text."""
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,13 +23,14 @@ def invalid_model_output() -> RefusedError:
     )
 
 
-def split_elements(data: bytes) -> list[bytes] | None:
-    """The elements of a BYTES tensor; None where the bytes are no whole elements."""
-    elements, start = [], 0
-    while start + 4 <= len(data):
+def split_elements(data: bytes | memoryview, most: float = math.inf) -> list[bytes] | None:
+    """The elements of a BYTES tensor; None where the bytes are no whole elements, or too many."""
+    elements: list[bytes] = []
+    start = 0
+    while start + 4 <= len(data) and len(elements) < most:
         (size,) = struct.unpack_from("<I", data, start)
         start += 4 + size
-        elements.append(data[start - size : start])
+        elements.append(bytes(data[start - size : start]))
     return elements if start == len(data) else None
 
 

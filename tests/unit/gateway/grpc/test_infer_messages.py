@@ -4,7 +4,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from gateway.errors import RefusedError
-from gateway.grpc.infer_messages import InferRequest
+from gateway.grpc.infer_messages import infer_request
 from tests.unit.gateway.samples import JPEG, PNG
 from tests.unit.gateway.toy_triton import SPEC
 
@@ -13,7 +13,7 @@ def request(count, raw=(), typed=()):
     message = service_pb2.ModelInferRequest(model_name="oral_cancer", raw_input_contents=raw)
     message.inputs.add(name="image", datatype="BYTES", shape=(count, 1))
     message.inputs[0].contents.bytes_contents.extend(typed)
-    return InferRequest.parse(message.SerializeToString())
+    return infer_request(message.SerializeToString())
 
 
 def packed(*elements):
