@@ -1,10 +1,6 @@
-"""Reads the weights of a checkpoint, in the layouts that training scripts use.
-
-No code from a checkpoint ever runs: pickled modules are refused.
-"""
+"""Reads the weights of a checkpoint, in the layouts that training scripts use."""
 
 import json
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from export.checkpoint_file import CheckpointFile, open_file
 from export.errors import CheckpointError
 from pipelines.manifest import sha256_of
 
@@ -79,11 +75,9 @@ def read(path: Path) -> Checkpoint:
     """Reads a checkpoint file: a bare state dict, a nested one, or safetensors.
 
     Raises:
-        CheckpointError: no file, pickled objects in it, or no state dict in it.
+        CheckpointError: the file cannot be opened (`checkpoint_file`), or holds no state dict.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
-    data = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
+    data = _with_metadata(open_file(path))
     weights = next((data[key] for key in _NESTED if isinstance(data.get(key), Mapping)), data)
     tensors = {str(k): v for k, v in weights.items() if isinstance(v, torch.Tensor)}
     if not tensors:
@@ -100,43 +94,17 @@ def read(path: Path) -> Checkpoint:
     )
 
 
-def _torch(path: Path) -> Mapping[str, Any]:
-    try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: holds pickled Python objects, which could run any code, so it is not "
-            "loaded. In the training environment save the weights alone: "
-            "torch.save(model.state_dict(), 'weights.pt')\n"
-            f"What was refused: {_first_line(error)}"
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{path}: not a PyTorch checkpoint, or cut short: {_first_line(error)}"
-        ) from None
-    if not isinstance(data, Mapping):
-        raise CheckpointError(
-            f"{path}: holds a {type(data).__name__}, not a state dict: "
-            "save model.state_dict() instead"
-        )
-    return data
-
-
-def _safetensors(path: Path) -> Mapping[str, Any]:
-    """The tensors, and what the file's metadata says of `weights` and `classes` (JSON)."""
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            data = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: not a safetensors file, or cut short: {_first_line(error)}"
-        ) from None
+def _with_metadata(file: CheckpointFile) -> Mapping[str, Any]:
+    """What was saved, with what a safetensors file says of `weights` and `classes` (JSON)."""
+    metadata = file.metadata
     try:
         classes = {"classes": json.loads(metadata["classes"])} if "classes" in metadata else {}
     except ValueError:
-        raise CheckpointError(f"{path}: its metadata's `classes` must be a JSON list") from None
-    return data | classes | {key: metadata[key] for key in ("weights",) if key in metadata}
+        raise CheckpointError(
+            f"{file.path}: its metadata's `classes` must be a JSON list"
+        ) from None
+    said = classes | {key: metadata[key] for key in ("weights",) if key in metadata}
+    return {**file.contents, **said}
 
 
 def _classes(path: Path, data: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -158,8 +126,3 @@ def _listing(title: str, entries: list[str]) -> list[str]:
     shown = sorted(entries)[:_LISTED]
     more = [f"... and {len(entries) - _LISTED} more"] if len(entries) > _LISTED else []
     return [f"  {len(entries)} {title}:", *(f"    {entry}" for entry in [*shown, *more])]
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
