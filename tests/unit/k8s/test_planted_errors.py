@@ -2,7 +2,16 @@
 
 import pytest
 
-from k8s.checks import autoscaling, conventions, drain, facts, references, rendering, schemas
+from k8s.checks import (
+    autoscaling,
+    conventions,
+    drain,
+    facts,
+    memory,
+    references,
+    rendering,
+    schemas,
+)
 from k8s.checks.tree import Tree
 
 BASE = "k8s/base/kustomization.yaml"
@@ -77,6 +86,12 @@ FACTS = [
     ),
     (MTLS, "TRITON_TLS_CA_FILE", "TRITON_TLS_CA", "TRITON_TLS_CA: nothing reads such a setting"),
 ]
+MEMORY = [
+    (TRITON, "memory: 3Gi", "memory: 1Gi", "resources.requests.memory is 1Gi; it needs 1.7Gi"),
+    (TRITON, "memory: 6Gi", "memory: 3584Mi", "resources.limits.memory is 3584Mi; it needs 3.7Gi"),
+    (TRITON, "=oral_cancer", "=oral_cancer,mhist", "requests.memory is 3Gi; it needs 5.5Gi"),
+    (TRITON, "=oral_cancer", "=all", "it needs 7.1Gi"),
+]
 DRAIN = [
     (
         TRITON,
@@ -141,6 +156,7 @@ CHECKS = {
     "conventions": lambda rendered, _tree, _exceptions: conventions.problems(rendered),
     "references": lambda rendered, _tree, exceptions: references.problems(rendered, exceptions),
     "facts": lambda rendered, _tree, _exceptions: facts.problems(rendered),
+    "memory": lambda rendered, _tree, _exceptions: memory.problems(rendered),
     "drain": lambda rendered, _tree, _exceptions: drain.problems(rendered),
     "autoscaling": lambda rendered, tree, _exceptions: autoscaling.problems(tree, rendered),
 }
@@ -150,6 +166,7 @@ CASES = {
     "conventions": CONVENTIONS,
     "references": REFERENCES,
     "facts": FACTS,
+    "memory": MEMORY,
     "drain": DRAIN,
     "autoscaling": AUTOSCALING,
 }
@@ -159,6 +176,7 @@ NEEDED = {
     "conventions": {"gpu"},
     "references": {"keda"},
     "facts": {"gpu"},
+    "memory": {"cpu"},
     "drain": {"gpu"},
     "autoscaling": {"keda", "hpa"},
 }
