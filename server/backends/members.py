@@ -155,6 +155,8 @@ def _call(model: Model, pixels: NDArray[np.uint8], outputs: Sequence[str]) -> Me
         model_name=model.name,
         requested_output_names=list(outputs),
         inputs=[pb_utils.Tensor(protocol.MEMBER_INPUT, pixels if batched else pixels[0])],
+        # Else a member on a GPU leaves its outputs there, and NumPy cannot read them.
+        preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
     )
     try:
         response = request.exec()
