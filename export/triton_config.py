@@ -81,8 +81,7 @@ def _member(spec: PipelineSpec, name: str) -> pb.ModelConfig:
     if spec.preprocessing.size is None:
         config.ClearField("dynamic_batching")
     _set(config, _THREADS[member.format], str(member.threads))
-    if member.kind is not None:
-        config.instance_group[0].kind = _KINDS[member.kind]
+    config.instance_group[0].kind = _KINDS[member.kind]
     if member.kind is Kind.GPU and member.format is Format.ONNX:
         _set(config, "cudnn_conv_algo_search", _HEURISTIC)
     if member.acceleration is Acceleration.OPENVINO:
@@ -127,10 +126,11 @@ def _ensemble(spec: PipelineSpec) -> pb.ModelConfig:
 def _step(
     spec: PipelineSpec, name: str, backend: str, instances: int, delay_us: int = 0
 ) -> pb.ModelConfig:
-    """A model with the pipeline's batching and queue policy, still without tensors."""
+    """A model on the CPU with the pipeline's batching and queue policy, still without tensors."""
     serving = spec.serving
     config = pb.ModelConfig(name=name, backend=backend, max_batch_size=serving.max_batch)
-    config.instance_group.add(count=instances)
+    # Without a kind Triton would run it on every GPU that it sees (docs/decisions/0029).
+    config.instance_group.add(count=instances, kind=_KINDS[Kind.CPU])
     batching = config.dynamic_batching
     batching.max_queue_delay_microseconds = delay_us
     # Only where it is asked for: any of its keys keeps Triton from having a batch ready for a

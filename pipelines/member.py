@@ -35,8 +35,8 @@ class Member(Facts):
     weight is not served, but by profiles that give it one."""
     instances: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=1, ge=1, le=256)
-    kind: Kind | None = None
-    """None: a GPU where Triton finds one, else the CPU."""
+    kind: Kind = Kind.CPU
+    """A GPU only where it says so (docs/decisions/0029)."""
     acceleration: Acceleration | None = None
     max_batch: int | None = Field(default=None, ge=1, le=1024)
     """Images in one forward pass at most; None: as many as in a request. On a CPU, activations of

@@ -19,7 +19,7 @@ class MemberChange(Facts):
     instances: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=1, ge=1, le=256)
     max_batch: int | None = Field(default=None, ge=1, le=1024)
-    kind: Kind | None = None
+    kind: Kind = Kind.CPU
     acceleration: Acceleration | None = None
 
 

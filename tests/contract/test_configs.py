@@ -84,14 +84,18 @@ def test_only_configs_that_differ_are_written_for_a_profile():
     assert Path("oral_cancer_vgg16", protocol.PROFILE_CONFIGS, "fast.pbtxt") not in written
 
 
-@pytest.mark.parametrize("name", available())
-def test_under_the_profile_gpu_every_member_has_a_gpu_and_no_step_has(name):
-    spec = load_spec(name, profile="gpu")
-    for model in spec.models[:-1]:
-        kinds = {group.kind for group in under("gpu", model).instance_group}
-        asked = {pb.ModelInstanceGroup.KIND_GPU}
-        steps = {protocol.decode_model(name), protocol.decision_model(name)}
-        assert kinds == ({pb.ModelInstanceGroup.KIND_AUTO} if model in steps else asked), model
+@pytest.mark.parametrize(("name", "profile"), SERVED)
+def test_every_model_says_where_it_runs_and_a_gpu_is_for_members_of_the_profile_gpu(name, profile):
+    """Triton gives a model that says nothing a GPU wherever it sees one (docs/decisions/0029)."""
+    spec = load_spec(name, profile=profile)
+    members = {protocol.member_model(name, member) for member in spec.members}
+    cpu, gpu = pb.ModelInstanceGroup.KIND_CPU, pb.ModelInstanceGroup.KIND_GPU
+    for model in {*spec.models, *members}:
+        config = under(profile, model)
+        wanted = gpu if profile == "gpu" and model in members else cpu
+        assert [group.kind for group in config.instance_group] == (
+            [] if config.platform == "ensemble" else [wanted]
+        ), model
 
 
 @pytest.mark.parametrize("name", available())

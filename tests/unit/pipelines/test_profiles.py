@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipelines.definition import PipelineDefinition
-from pipelines.enums import Decoding
+from pipelines.enums import Decoding, Kind
 from pipelines.load import FOLDER, SpecError, available, load_definition, load_spec, require_profile
 from pipelines.spec import PipelineSpec
 
@@ -71,6 +71,16 @@ def test_what_a_profile_does_not_say_stays_and_what_it_says_is_changed():
     assert wide.serving.queue_delay_us == base.serving.queue_delay_us
     assert wide.serving.decode.threads == 4
     assert wide.serving.decode.instances == base.serving.decode.instances
+
+
+def test_a_member_has_a_gpu_only_where_it_says_so():
+    pipeline = whole(one={"members": {"regnet": {"kind": "gpu"}}}, other={})
+    kinds = {
+        profile: [member.kind for member in pipeline.resolve(profile).members.values()]
+        for profile in ("default", "one", "other")
+    }
+    cpu, gpu = Kind.CPU, Kind.GPU
+    assert kinds == {"default": [cpu, cpu], "one": [cpu, gpu], "other": [cpu, cpu]}
 
 
 def test_a_profile_may_leave_a_member_out():
@@ -165,6 +175,7 @@ def test_a_profile_that_no_pipeline_has_is_an_error_with_those_that_there_are():
         ),
         ({"serving": {"one_process": True}}, "serving.one_process: regnet is not in ONNX format"),
         ({"classes": ["a", "b"]}, "profiles.new.classes"),
+        ({"members": {"vgg16": {"kind": None}}}, "members.vgg16.kind"),
     ],
 )
 def test_a_wrong_profile_is_refused_with_its_name(tmp_path, profile, complaint):
