@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
+from gateway import VERSION
 from gateway.core.admission import Admission
 from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog
@@ -20,6 +21,7 @@ from gateway.http.predictions import Predictions
 from gateway.http.routes import RequireKey, pipeline_routes, prediction_routes
 from gateway.http.service_routes import service_routes
 from gateway.identity.api_keys import ApiKeys
+from gateway.kserve.models import Models
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.recorder import InferenceTelemetry
@@ -51,11 +53,12 @@ def create_app(settings: Settings) -> FastAPI:
     metrics = Metrics(lambda: admission.in_flight)
     telemetry = InferenceTelemetry(metrics)
     dataplane = Dataplane(batching, catalog, readiness, telemetry, settings.batch_concurrency)
+    models = Models(catalog, readiness, triton)
     predictions = Predictions(settings, catalog, admission, dataplane)
     grpc_server = GrpcServer(
         settings,
         telemetry,
-        Health(keys, catalog, readiness, triton),
+        Health(keys, models),
         Inference(keys, admission, catalog, dataplane, settings.deadline_seconds),
     )
 
@@ -72,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="Second Opinion",
+        version=VERSION,
         description="A photo in, a second opinion out.",
         lifespan=lifespan,
         redirect_slashes=False,

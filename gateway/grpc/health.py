@@ -1,29 +1,25 @@
-"""Health and metadata: liveness, readiness, and the tensors of a pipeline."""
+"""Liveness, readiness and the facts of pipelines, by the methods of KServe's protocol."""
 
 from dataclasses import dataclass
 
 from tritonclient.grpc import service_pb2
 
-from gateway.core.catalog import Catalog
-from gateway.core.readiness import Readiness
 from gateway.errors import Code, RefusedError
 from gateway.grpc.call import Call
 from gateway.grpc.messages import Message, parse, serialise
 from gateway.identity.api_keys import ApiKeys
-from gateway.kserve.request import check_version
-from gateway.triton.client import TritonClient
+from gateway.kserve.models import Models
 
 _SECONDS = 2.0
+"""How long a message may take to come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Probes need no key and are not logged; metadata needs a key where keys are configured."""
+    """Probes need no key and are not logged; facts need a key where keys are configured."""
 
     keys: ApiKeys
-    catalog: Catalog
-    readiness: Readiness
-    triton: TritonClient
+    models: Models
 
     async def server_live(self, call: Call) -> bytes:
         """The process lives."""
@@ -33,8 +29,7 @@ class Health:
     async def server_ready(self, call: Call) -> bytes:
         """Ready where at least one pipeline is."""
         call.context.quiet = True
-        ready = any(self.readiness.states().values())
-        return serialise(service_pb2.ServerReadyResponse(ready=ready))
+        return serialise(service_pb2.ServerReadyResponse(ready=self.models.server_ready()))
 
     async def model_ready(self, call: Call) -> bytes:
         """Whether one pipeline answers; false also where Triton cannot be asked.
@@ -43,23 +38,18 @@ class Health:
             RefusedError: there is no such pipeline.
         """
         call.context.quiet = True
-        message = await call.message(call.deadline(_SECONDS))
-        try:
-            name = await self._asked(service_pb2.ModelReadyRequest, message)
-        except RefusedError as refusal:
-            if refusal.code is not Code.UNAVAILABLE:
-                raise
-            return serialise(service_pb2.ModelReadyResponse(ready=False))
-        return serialise(service_pb2.ModelReadyResponse(ready=self.readiness.ready(name)))
+        asked = await _read(call, service_pb2.ModelReadyRequest)
+        ready = await self.models.model_ready(asked.name, asked.version)
+        return serialise(service_pb2.ModelReadyResponse(ready=ready))
 
     async def server_metadata(self, call: Call) -> bytes:
-        """Triton's name, version and extensions.
+        """The gateway's name, version and extensions.
 
         Raises:
-            RefusedError: no key, or Triton does not answer.
+            RefusedError: no key.
         """
         self._begin(call)
-        return await self.triton.metadata("ServerMetadata", b"", _SECONDS)
+        return serialise(self.models.server())
 
     async def model_metadata(self, call: Call) -> bytes:
         """A pipeline's input and outputs.
@@ -68,17 +58,51 @@ class Health:
             RefusedError: no key, no such pipeline, or Triton does not answer.
         """
         self._begin(call)
-        message = await call.message(call.deadline(_SECONDS))
-        call.context.pipeline = await self._asked(service_pb2.ModelMetadataRequest, message)
-        return await self.triton.metadata("ModelMetadata", message, _SECONDS)
+        asked = await _read(call, service_pb2.ModelMetadataRequest)
+        answer = await self.models.metadata(asked.name, asked.version)
+        call.context.pipeline = answer.name
+        return serialise(answer)
+
+    async def model_config(self, call: Call) -> bytes:
+        """A pipeline's config, without its steps.
+
+        Raises:
+            RefusedError: no key, no such pipeline, or Triton does not answer.
+        """
+        self._begin(call)
+        asked = await _read(call, service_pb2.ModelConfigRequest)
+        config = await self.models.config(asked.name, asked.version)
+        call.context.pipeline = config.name
+        return serialise(service_pb2.ModelConfigResponse(config=config))
+
+    async def model_statistics(self, call: Call) -> bytes:
+        """What Triton counted for one pipeline, or for all.
+
+        Raises:
+            RefusedError: no key, no such pipeline, or Triton does not answer.
+        """
+        self._begin(call)
+        asked = await _read(call, service_pb2.ModelStatisticsRequest)
+        return serialise(await self.models.statistics(asked.name, asked.version))
+
+    async def repository_index(self, call: Call) -> bytes:
+        """The pipelines and their states.
+
+        Raises:
+            RefusedError: no key, or a repository that is named.
+        """
+        self._begin(call)
+        asked = await _read(call, service_pb2.RepositoryIndexRequest)
+        if asked.repository_name:
+            raise RefusedError(
+                Code.PARAMETER_INVALID, "repository_name: repositories have none. Leave it empty."
+            )
+        return serialise(await self.models.index(ready=asked.ready))
 
     def _begin(self, call: Call) -> None:
         call.context.route = "grpc/metadata"
         call.context.caller = self.keys.caller(call.key)
 
-    async def _asked(self, message_type: Message, raw: bytes) -> str:
-        """The name of the pipeline that a message asks about."""
-        message = parse(message_type, raw)
-        pipeline = await self.catalog.find(message.name)
-        check_version(message.version)
-        return pipeline.name
+
+async def _read(call: Call, message_type: Message) -> Message:
+    return parse(message_type, await call.message(call.deadline(_SECONDS)))

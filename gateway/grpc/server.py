@@ -23,9 +23,6 @@ _LOADED = "The service loads what the model repository holds, by itself."
 _SET = "The operator sets it where Triton is started."
 REMEDIES = {
     "ModelStreamInfer": "Call ModelInfer once for each request.",
-    "ModelConfig": "Ask GET /api/v1/pipelines/NAME over HTTP, or ModelMetadata.",
-    "ModelStatistics": "Ask GET /metrics over HTTP.",
-    "RepositoryIndex": "Ask GET /api/v1/pipelines over HTTP.",
     "RepositoryModelLoad": _LOADED,
     "RepositoryModelUnload": _LOADED,
     "SystemSharedMemoryStatus": _IN_THE_REQUEST,
@@ -61,6 +58,9 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
             "ModelReady": health.model_ready,
             "ServerMetadata": health.server_metadata,
             "ModelMetadata": health.model_metadata,
+            "ModelConfig": health.model_config,
+            "ModelStatistics": health.model_statistics,
+            "RepositoryIndex": health.repository_index,
             "ModelInfer": inference.infer,
             **{method: _not_offered(method) for method in REMEDIES},
         }

@@ -17,7 +17,7 @@ from pipelines.spec import PipelineSpec
 Value = str | int | float | bool | None
 """A parameter's value; None where it has none, or one of another type."""
 
-_VERSION = "1"
+MODEL_VERSION = "1"
 """Triton's version of every ensemble. The output `release` says which release answered."""
 _TIMEOUT = "timeout"
 _BINARY_OUTPUT = "binary_data_output"
@@ -197,7 +197,7 @@ def check_version(version: str) -> None:
     Raises:
         RefusedError: with `pipeline_unknown`.
     """
-    if version not in {"", _VERSION}:
+    if version not in {"", MODEL_VERSION}:
         raise RefusedError(
             Code.PIPELINE_UNKNOWN, "model_version: there is no such version. Leave it empty."
         )

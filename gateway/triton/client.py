@@ -116,8 +116,7 @@ class TritonClient:
         Raises:
             RefusedError: Triton did not answer within `seconds`, or no longer has the model.
         """
-        request = service_pb2.ModelConfigRequest(name=model)
-        config = (await self._call(self._stub.ModelConfig, request, seconds)).config
+        config = await self.config(model, seconds)
         if not config.HasField("ensemble_scheduling"):
             return None
         return {key: item.string_value for key, item in config.parameters.items()}
@@ -163,15 +162,32 @@ class TritonClient:
         log.warning("triton has no memory left; asking the spare one")
         return await self.spare._infer(request, seconds)
 
-    async def metadata(self, method: str, request: bytes, seconds: float) -> bytes:
-        """Asks for ServerMetadata or ModelMetadata; request and answer are serialised messages.
+    async def metadata(self, model: str, seconds: float) -> Message:
+        """A model's ModelMetadataResponse.
 
         Raises:
-            RefusedError: Triton did not answer within `seconds`.
+            RefusedError: Triton did not answer within `seconds`, or no longer has the model.
         """
-        asked = self._channel.unary_unary(SERVICE + method)
-        answer: bytes = await self._call(asked, request, seconds)
-        return answer
+        request = service_pb2.ModelMetadataRequest(name=model)
+        return await self._call(self._stub.ModelMetadata, request, seconds)
+
+    async def config(self, model: str, seconds: float) -> Message:
+        """A model's ModelConfig.
+
+        Raises:
+            RefusedError: Triton did not answer within `seconds`, or no longer has the model.
+        """
+        request = service_pb2.ModelConfigRequest(name=model)
+        return (await self._call(self._stub.ModelConfig, request, seconds)).config
+
+    async def statistics(self, model: str, seconds: float) -> Message:
+        """The ModelStatisticsResponse of a model, or with "" of all.
+
+        Raises:
+            RefusedError: Triton did not answer within `seconds`, or no longer has the model.
+        """
+        request = service_pb2.ModelStatisticsRequest(name=model)
+        return await self._call(self._stub.ModelStatistics, request, seconds)
 
     def _over(self, call: asyncio.Future[Message]) -> None:
         self._left.pop(call)

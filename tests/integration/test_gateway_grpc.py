@@ -160,14 +160,31 @@ def test_members_and_the_model_control_cannot_be_reached(oral_cancer, gateway_gr
     for call in (
         lambda: infer(gateway_grpc, "oral_cancer_vgg16", oral_cancer.files[0]),
         lambda: gateway_grpc.unload_model("oral_cancer"),
-        lambda: gateway_grpc.get_model_config("oral_cancer"),
+        lambda: gateway_grpc.get_model_config("oral_cancer_vgg16"),
+        lambda: gateway_grpc.get_inference_statistics("oral_cancer_decode"),
         lambda: gateway_grpc.register_system_shared_memory("region", "/region", 8),
-        gateway_grpc.get_model_repository_index,
     ):
         with pytest.raises(InferenceServerException) as caught:
             call()
         assert caught.value.status() in {"StatusCode.NOT_FOUND", "StatusCode.UNIMPLEMENTED"}
     assert gateway_grpc.is_model_ready("oral_cancer")
+
+
+def test_configs_statistics_and_the_index_are_of_pipelines_alone(oral_cancer, gateway_grpc):
+    before = gateway_grpc.get_inference_statistics("oral_cancer").model_stats[0]
+    infer(gateway_grpc, "oral_cancer", *oral_cancer.files[:3])
+    (after,) = gateway_grpc.get_inference_statistics("oral_cancer").model_stats
+    assert after.inference_count >= before.inference_count + 3
+    assert after.inference_stats.success.ns > before.inference_stats.success.ns
+    pipelines = {"oral_cancer", "tight"}
+    assert {each.name for each in gateway_grpc.get_inference_statistics().model_stats} == pipelines
+    index = gateway_grpc.get_model_repository_index().models
+    assert {(each.name, each.version) for each in index} == {(name, "1") for name in pipelines}
+    config = gateway_grpc.get_model_config("oral_cancer").config
+    assert config.max_batch_size == oral_cancer.spec.serving.max_batch
+    assert {output.name for output in config.output} == set(Output)
+    assert not config.parameters
+    assert not config.ensemble_scheduling.step
 
 
 def test_callers_who_cancel_and_deadlines_that_pass_harm_nobody(oral_cancer, service, gateway_grpc):

@@ -106,7 +106,11 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     async def ModelConfig(self, request, _context):  # noqa: N802
         response = pb.ModelConfigResponse()
         if request.name == self.spec.name:
-            response.config.ensemble_scheduling.step.add(model_name="x")
+            response.config.name, response.config.platform = self.spec.name, "ensemble"
+            response.config.max_batch_size = self.spec.serving.max_batch
+            response.config.input.add(name="image", data_type="TYPE_STRING", dims=[1])
+            response.config.output.add(name="release", data_type="TYPE_STRING", dims=[1])
+            response.config.ensemble_scheduling.step.add(model_name="oral_cancer_decode")
             parameters = response.config.parameters
             parameters[PIPELINE_PARAMETER].string_value = self.spec.model_dump_json()
             parameters[ConfigOverride.ARTEFACTS].string_value = json.dumps(artefacts_of(self.spec))
@@ -116,8 +120,12 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     async def ModelMetadata(self, request, _context):  # noqa: N802
         return pb.ModelMetadataResponse(name=request.name, versions=["1"], platform="ensemble")
 
-    async def ServerMetadata(self, _request, _context):  # noqa: N802
-        return pb.ServerMetadataResponse(name="triton", version="2")
+    async def ModelStatistics(self, request, _context):  # noqa: N802
+        response = pb.ModelStatisticsResponse()
+        for name in (*self.models_before, self.spec.name, *self.models_after):
+            if request.name in {"", name}:
+                response.model_stats.add(name=name, version="1", inference_count=7)
+        return response
 
     async def ModelInfer(self, request, context):  # noqa: N802
         images = elements(request.raw_input_contents[0])

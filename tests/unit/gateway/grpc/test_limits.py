@@ -31,6 +31,9 @@ async def test_a_key_is_asked_for_where_keys_are_configured(open_grpc, triton, t
         for call in (
             grpc_client.infer("oral_cancer", images(JPEG), headers=headers),
             grpc_client.get_model_metadata("oral_cancer", headers=headers),
+            grpc_client.get_model_config("oral_cancer", headers=headers),
+            grpc_client.get_inference_statistics("oral_cancer", headers=headers),
+            grpc_client.get_model_repository_index(headers=headers),
             grpc_client.get_server_metadata(headers=headers),
         ):
             await assert_refused(call, "UNAUTHENTICATED", "unauthorized")
@@ -41,7 +44,8 @@ async def test_a_key_is_asked_for_where_keys_are_configured(open_grpc, triton, t
     with capture_logs() as lines:
         await grpc_client.infer("oral_cancer", images(JPEG), headers={"x-api-key": KEY})
     assert requests(lines)[0]["caller"] == "clinic"
-    assert (await grpc_client.get_server_metadata(headers={"x-api-key": KEY})).name == "triton"
+    described = await grpc_client.get_server_metadata(headers={"x-api-key": KEY})
+    assert described.name == "second-opinion"
 
 
 async def test_requests_beyond_the_limit_are_refused_at_once(open_grpc, triton):

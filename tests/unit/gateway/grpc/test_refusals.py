@@ -24,6 +24,9 @@ ANSWERED = {
     "ModelReady",
     "ServerMetadata",
     "ModelMetadata",
+    "ModelConfig",
+    "ModelStatistics",
+    "RepositoryIndex",
     "ModelInfer",
 }
 TIMED_OUT = Failure(grpc.StatusCode.UNAVAILABLE, "Request timeout expired")
@@ -57,7 +60,14 @@ async def test_a_closed_method_says_what_to_use(grpc_client, method):
 
 @pytest.mark.parametrize("model", ["Jane", "oral_cancer_vgg16", "oral_cancer_decode", ""])
 async def test_only_pipelines_can_be_asked(grpc_client, triton, model):
-    for call in (grpc_client.infer(model, images(JPEG)), grpc_client.get_model_metadata(model)):
+    calls = [
+        grpc_client.infer(model, images(JPEG)),
+        grpc_client.get_model_metadata(model),
+        grpc_client.get_model_config(model),
+    ]
+    if model:
+        calls.append(grpc_client.get_inference_statistics(model))
+    for call in calls:
         message = await assert_refused(call, "NOT_FOUND", "pipeline_unknown")
         assert message.endswith("There are: oral_cancer.")
     assert triton.calls == []

@@ -1,0 +1,121 @@
+"""What the protocol says of the server and its models: pipelines only, and nothing of members."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tritonclient.grpc import service_pb2
+
+from gateway import VERSION
+from gateway.core.catalog import Catalog
+from gateway.core.readiness import Readiness
+from gateway.errors import Code, RefusedError
+from gateway.kserve.request import MODEL_VERSION, check_version
+from gateway.triton.client import TritonClient
+
+Message = Any
+"""A protobuf message; its classes have no types."""
+
+SERVER_NAME = "second-opinion"
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "parameters", "statistics")
+"""Of Triton's, those that are offered whole. `model_repository` would be loading, too."""
+_SECONDS = 2.0
+"""How long Triton may take to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Answers what clients of the protocol ask before and beside inferences."""
+
+    catalog: Catalog
+    readiness: Readiness
+    triton: TritonClient
+
+    def server(self) -> Message:
+        """A ServerMetadataResponse: the gateway's own name, version and extensions."""
+        return service_pb2.ServerMetadataResponse(
+            name=SERVER_NAME, version=VERSION, extensions=EXTENSIONS
+        )
+
+    def server_ready(self) -> bool:
+        """Whether at least one pipeline is ready."""
+        return any(self.readiness.states().values())
+
+    async def model_ready(self, name: str, version: str = "") -> bool:
+        """Whether a pipeline answers; false also where Triton cannot be asked.
+
+        Raises:
+            RefusedError: there is no such pipeline or version.
+        """
+        try:
+            return self.readiness.ready(await self._find(name, version))
+        except RefusedError as refusal:
+            if refusal.code is not Code.UNAVAILABLE:
+                raise
+            return False
+
+    async def metadata(self, name: str, version: str = "") -> Message:
+        """A pipeline's ModelMetadataResponse, as Triton has it: its input and outputs.
+
+        Raises:
+            RefusedError: no such pipeline or version, or Triton does not answer.
+        """
+        return await self.triton.metadata(await self._find(name, version), _SECONDS)
+
+    async def config(self, name: str, version: str = "") -> Message:
+        """A pipeline's ModelConfig: input, outputs and the images that one request may hold.
+
+        Its steps, their parameters and their files are left out: they cannot be asked.
+
+        Raises:
+            RefusedError: no such pipeline or version, or Triton does not answer.
+        """
+        config = await self.triton.config(await self._find(name, version), _SECONDS)
+        shown = service_pb2.ModelConfigResponse().config
+        shown.name, shown.platform = config.name, config.platform
+        shown.max_batch_size = config.max_batch_size
+        shown.input.extend(config.input)
+        shown.output.extend(config.output)
+        return shown
+
+    async def statistics(self, name: str = "", version: str = "") -> Message:
+        """A ModelStatisticsResponse of one pipeline, or with "" of all, as Triton counts them.
+
+        Of several Tritons behind one address, the one that is asked says its own. The gateway's
+        probes are counted, too.
+
+        Raises:
+            RefusedError: no such pipeline or version, or Triton does not answer.
+        """
+        if name:
+            return await self.triton.statistics(await self._find(name, version), _SECONDS)
+        names = await self._names()
+        answer = await self.triton.statistics("", _SECONDS)
+        response = service_pb2.ModelStatisticsResponse()
+        response.model_stats.extend(stats for stats in answer.model_stats if stats.name in names)
+        return response
+
+    async def index(self, *, ready: bool = False) -> Message:
+        """A RepositoryIndexResponse: all pipelines, or with `ready` those that answer.
+
+        Raises:
+            RefusedError: no pipeline is known yet, as Triton does not answer.
+        """
+        response = service_pb2.RepositoryIndexResponse()
+        for name in await self._names():
+            answers = self.readiness.ready(name)
+            if answers or not ready:
+                state = "READY" if answers else "UNAVAILABLE"
+                response.models.add(name=name, version=MODEL_VERSION, state=state)
+        return response
+
+    async def _find(self, name: str, version: str) -> str:
+        pipeline = await self.catalog.find(name)
+        check_version(version)
+        return pipeline.name
+
+    async def _names(self) -> list[str]:
+        """All pipelines, by name."""
+        if not self.catalog.pipelines():
+            # None would be a wrong answer where Triton cannot be asked: this says so.
+            await self.catalog.find("")
+        return [pipeline.name for pipeline in self.catalog.pipelines()]
