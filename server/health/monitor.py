@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from pipelines import protocol
 from server.errors import UnhealthyError
 from server.health.probe import Health, ProbeResult, probe
 from server.health.stall import ModelSample, Stall
@@ -18,6 +19,8 @@ from server.triton.process import TritonProcess
 _INTERVAL_SECONDS = 5.0
 _SHARE = 0.05
 """Largest share of a pipeline's time that probes take: a slow pipeline is probed less often."""
+_LONGEST_INTERVAL_SECONDS = 30.0
+"""However slow it is: what hangs without traffic is found by probes alone."""
 _SUSPICIOUS_INTERVAL_SECONDS = 1.0
 _SILENT_SECONDS = 3.0
 _DEADLINE_SECONDS = 60.0
@@ -52,8 +55,10 @@ class PendingProbes:
         self.waiting: list[tuple[float, Future[ProbeResult]]] = []
         self.next = time.monotonic() + _INTERVAL_SECONDS
         self.strikes = 0
-        self.stall = Stall()
-        self.killed = False
+        self.stall, self.mute = Stall(), Stall()
+        """Of its models, and of tritonserver while its metrics do not answer."""
+        self.killed: set[str] = set()
+        """Models whose processes were ended since the last answer."""
         self.fastest: float | None = None
         """Seconds of the quickest answer: the cost of a probe when nothing else is served."""
         self.inferences: Counter[str] = Counter()
@@ -62,7 +67,8 @@ class PendingProbes:
     @property
     def interval(self) -> float:
         """Seconds between two probes."""
-        return max(_INTERVAL_SECONDS, (self.fastest or 0.0) / _SHARE)
+        rare = min((self.fastest or 0.0) / _SHARE, _LONGEST_INTERVAL_SECONDS)
+        return max(_INTERVAL_SECONDS, rare)
 
     def results(self) -> list[ProbeResult]:
         """The results that came since the last call."""
@@ -76,11 +82,13 @@ class PendingProbes:
 
     def withdraw(self) -> None:
         """Drops all probes: the processes that they were sent to are gone."""
-        self.waiting, self.strikes, self.stall = [], 0, Stall()
+        self.waiting, self.strikes = [], 0
+        self.stall, self.mute = Stall(), Stall()
 
     def clear_suspicion(self) -> None:
         """Forgets bad results: an answer came."""
-        self.strikes, self.stall, self.killed = 0, Stall(), False
+        self.strikes, self.killed = 0, set()
+        self.stall, self.mute = Stall(), Stall()
 
     def third_strike(self) -> bool:
         """Counts a bad result; True for every third in a row."""
@@ -92,8 +100,9 @@ class HealthMonitor:
     """Probes each pipeline in threads, so that nothing waits for a probe.
 
     A pipeline under load is not dead. No probe is given up early: while one waits in a queue, more
-    are sent. A model hangs only where requests wait for it while it does nothing. A process that
-    Triton calls unhealthy is replaced after three such results in a row.
+    are sent. A model hangs only where requests wait for it and neither it nor a model that it calls
+    does anything (decisions/0031). A process that Triton calls unhealthy is replaced after three
+    such results in a row.
     """
 
     def __init__(
@@ -171,24 +180,61 @@ class HealthMonitor:
     ) -> list[Verdict]:
         name = release.spec.name
         try:
-            hanging = pending.stall.hanging(now, self._samples(release))
+            samples = self._samples(release)
         except UnhealthyError as error:
-            gone = pending.third_strike()
-            return [Verdict(Action.RESTART, name, str(error))] if gone else []
-        if not hanging:
+            # On a starved machine its metrics are late.
+            itself = {name: ModelSample(waiting=1, inferences=0, cpu=self._own_cpu())}
+            mute = pending.mute.hanging(now, itself)
+            return [Verdict(Action.RESTART, name, str(error))] if mute else []
+        pending.mute = Stall()
+        blamed = [
+            suspect
+            for model in pending.stall.hanging(now, samples)
+            for suspect in _suspects(model, samples, pending.killed)
+        ]
+        if not blamed:
             return []
-        if pending.killed:
-            return [Verdict(Action.RESTART, name, "no progress even with new processes")]
-        pending.stall, pending.killed = Stall(), True
-        return [Verdict(Action.KILL_MODEL, model, "no progress") for model in hanging]
+        for model in blamed:
+            if samples[model].native:
+                reason = f"{model} makes no progress, and has no process of its own to replace"
+                return [Verdict(Action.RESTART, name, reason)]
+            if model in pending.killed:
+                reason = f"{model}: no progress even with new processes"
+                return [Verdict(Action.RESTART, name, reason)]
+        pending.stall = Stall()
+        pending.killed.update(blamed)
+        return [Verdict(Action.KILL_MODEL, model, "no progress") for model in blamed]
 
     def _samples(self, release: VerifiedRelease) -> dict[str, ModelSample]:
         waiting, inferences = metrics.read(*self._triton.metrics_address)
         cpu: defaultdict[str, float] = defaultdict(float)
         for process in self._triton.backend_processes().values():
-            cpu[process.model] += cpu_seconds(process)
-        # The ensemble itself has no process.
-        models = [model for model in release.configs if model != release.spec.name]
+            cpu[process.model] += cpu_seconds(process.pid)
+        name, own = release.spec.name, self._own_cpu()
+        # The ensemble itself has no queue.
+        models = [model for model in release.configs if model != name]
+        members = {protocol.member_model(name, member) for member in release.spec.members}
+        called = sorted(members.intersection(models))
+        decision = protocol.decision_model(name)
         return {
-            model: ModelSample(waiting[model], inferences[model], cpu[model]) for model in models
+            model: ModelSample(
+                waiting=waiting[model],
+                inferences=inferences[model],
+                cpu=cpu.get(model, own),
+                native=model in called and model not in cpu,
+                waits_for=called if model == decision else (),
+            )
+            for model in models
         }
+
+    def _own_cpu(self) -> float:
+        return cpu_seconds(self._triton.pid or 0)
+
+
+def _suspects(model: str, samples: dict[str, ModelSample], killed: set[str]) -> list[str]:
+    """Who hangs where a model does: one that it calls may, at work and with an empty queue.
+
+    Those have their processes replaced first, as they run other people's code.
+    """
+    called = samples[model].waits_for
+    return [name for name in called if name not in killed and not samples[name].native] or [model]

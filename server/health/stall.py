@@ -1,14 +1,19 @@
-"""Tells whether a backend process hangs or is only busy."""
+"""Tells whether a model hangs or is only slow."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-IDLE_SECONDS = 12.0
-"""It hangs if requests wait and it makes no inference and uses no CPU time for so long."""
-BUSY_SECONDS = 90.0
-"""It hangs if requests wait and it makes no inference for so long, whatever CPU time it uses."""
+IDLE_SECONDS = 30.0
+"""A model hangs if requests wait and for so long nothing that it rests on uses CPU time."""
+BUSY_SECONDS = 300.0
+"""A model hangs if requests wait and for so long it makes no inference, whatever CPU time it uses.
+No caller waits for so long, and a full batch on a starved machine takes less."""
 _WORKING_CPU_SECONDS = 0.2
-"""CPU time between two samples above which a process works; an idle one uses less."""
+_WORKING_SHARE = 0.05
+"""CPU time, and share of a core since it was last seen to work, from which on a process works. One
+that only waits uses less; one that works on a starved machine uses more."""
+_LONGEST_GAP = 5.0
+"""Seconds between two samples that count at most: a machine that stood still says nothing."""
 
 
 @dataclass(frozen=True)
@@ -20,32 +25,88 @@ class ModelSample:
     inferences: int
     """Done so far."""
     cpu: float
-    """CPU seconds of its backend processes so far."""
+    """CPU seconds so far: of its backend processes, or of tritonserver where it has none."""
+    native: bool = False
+    """Whether it runs inside tritonserver, so that its CPU time is one with all others'."""
+    waits_for: Collection[str] = ()
+    """The models that it calls."""
+
+
+class Progress:
+    """What one model was seen to do."""
+
+    def __init__(self, at: float, sample: ModelSample) -> None:
+        self._at_mark, self._cpu_at_mark = at, sample.cpu
+        self.sample = sample
+        self.worked = self.inferred = self.waiting_since = at
+
+    def take(self, at: float, now: ModelSample) -> None:
+        """Takes the next sample."""
+        if not (now.waiting and self.sample.waiting):
+            self.waiting_since = at
+        if inferred := now.inferences != self.sample.inferences:
+            self.inferred = at
+        used, seconds = now.cpu - self._cpu_at_mark, at - self._at_mark
+        # CPU time falls where a process was replaced.
+        replaced = now.cpu < self.sample.cpu
+        if inferred or replaced or used >= max(_WORKING_CPU_SECONDS, _WORKING_SHARE * seconds):
+            self.worked, self._at_mark, self._cpu_at_mark = at, at, now.cpu
+        self.sample = now
+
+    def idle(self, at: float) -> bool:
+        """Whether nothing was done for long; a native model's CPU time may be another model's."""
+        limit = BUSY_SECONDS if self.sample.native else IDLE_SECONDS
+        return at - self.worked > limit
+
+    def stuck(self, at: float) -> bool:
+        """Whether there was no inference for very long."""
+        return at - self.inferred > BUSY_SECONDS
+
+    def hangs(self, at: float) -> bool:
+        """Whether requests wait for it in vain."""
+        if not self.sample.waiting:
+            return False
+        # Rest before they came is no fault.
+        since = at - self.waiting_since
+        long = since > (BUSY_SECONDS if self.sample.native else IDLE_SECONDS)
+        return (long and self.idle(at)) or (since > BUSY_SECONDS and self.stuck(at))
 
 
 class Stall:
-    """Takes a sample of a pipeline's models every few seconds while it does not answer.
+    """Takes a sample of a pipeline's models every second while it does not answer.
 
-    A model that is at rest may be healthy: the requests may wait for another model. It hangs if
-    requests wait for it while it does nothing.
+    A model at rest may be healthy: the requests may be in another one. A model that calls others is
+    healthy while one of those works or has requests waiting; then that one is to blame, or none.
     """
 
     def __init__(self) -> None:
-        self._last: Mapping[str, ModelSample] = {}
-        self._inferred: dict[str, float] = {}
-        self._worked: dict[str, float] = {}
+        self._models: dict[str, Progress] = {}
+        self._last: float | None = None
+        self._clock = 0.0
 
     def hanging(self, at: float, models: Mapping[str, ModelSample]) -> list[str]:
-        """The models whose processes are known to hang; `at` is the time in seconds."""
-        for name, now in models.items():
-            before = self._last.get(name)
-            if before is None or not now.waiting or now.inferences != before.inferences:
-                self._inferred[name] = self._worked[name] = at
-            elif now.cpu - before.cpu >= _WORKING_CPU_SECONDS:
-                self._worked[name] = at
-        self._last = models
+        """The models that are known to hang.
+
+        Args:
+            at: the time in seconds.
+            models: the samples taken then, by model.
+        """
+        gap = 0.0 if self._last is None else at - self._last
+        self._last, self._clock = at, self._clock + min(gap, _LONGEST_GAP)
+        for name, sample in models.items():
+            if name in self._models:
+                self._models[name].take(self._clock, sample)
+            else:
+                self._models[name] = Progress(self._clock, sample)
         return [
             name
-            for name in models
-            if at - self._worked[name] > IDLE_SECONDS or at - self._inferred[name] > BUSY_SECONDS
+            for name, sample in models.items()
+            if self._models[name].hangs(self._clock)
+            and not any(self._engaged(called) for called in sample.waits_for)
         ]
+
+    def _engaged(self, name: str) -> bool:
+        """Whether a model works, or has requests that it may hang on itself."""
+        model = self._models[name]
+        at_rest = model.stuck(self._clock) if model.sample.native else model.idle(self._clock)
+        return model.sample.waiting > 0 or not at_rest

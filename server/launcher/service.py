@@ -19,6 +19,8 @@ _HEAL_PATIENCE_SECONDS = 8.0
 _LOST_PATIENCE_SECONDS = 5.0
 _PROBE_DEADLINE_SECONDS = 5.0
 _STALE_SECONDS = 30.0
+_BACKEND_PROCESS = "Stub process"
+"""How Triton speaks of a backend process that died."""
 
 
 class Service:
@@ -131,7 +133,9 @@ class Service:
         return True
 
     def _refuse(self, release: VerifiedRelease, problem: str) -> None:
-        if self.refused.get(release.spec.name) != problem:
+        # Not again for the same reason: the lines of the log below it have times of their own.
+        told = self.refused.get(release.spec.name, "").partition("\n")[0]
+        if told != problem.partition("\n")[0]:
             self._report.say(f"NOT SERVED  {problem}")
         self.refused[release.spec.name] = problem
 
@@ -187,19 +191,26 @@ class Service:
         """Loads one model; gives up where Triton waits for a process that is dead."""
         before, dead_before = set(self.triton.backend_processes()), self.triton.dead_processes()
         patient_until = time.monotonic() + _LOST_PATIENCE_SECONDS
+        log, written = self.triton.log, self.triton.log.written()
         load = self._pool.submit(self._loader.load, release, model)
         while not wait([load], timeout=0.2).done:
             died = self.triton.dead_processes() - dead_before
             if not died or self._new_processes(model, before):
                 patient_until = time.monotonic() + _LOST_PATIENCE_SECONDS
             if time.monotonic() > patient_until:
-                raise UnhealthyError(f"{model}: a backend process died while it was loaded")
+                raise UnhealthyError(
+                    f"{model}: a backend process died while it was loaded{log.tail(written)}"
+                )
         try:
             load.result()
         except RefusedPipelineError as error:
-            if self.triton.alive():
-                raise
-            raise UnhealthyError(f"tritonserver ended while it loaded {model}") from error
+            if not self.triton.alive():
+                ended = f"tritonserver ended while it loaded {model}{log.tail(written)}"
+                raise UnhealthyError(ended) from error
+            if _BACKEND_PROCESS in str(error):
+                # The cause is in the log alone: a missing library, no memory left.
+                raise RefusedPipelineError(f"{str(error).rstrip('.')}{log.tail(written)}") from None
+            raise
         # Processes of the generation before may take a while to end; they are not watched.
         self._watched[model] = self._new_processes(model, before)
 

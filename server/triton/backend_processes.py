@@ -53,10 +53,10 @@ def dead(triton_pid: int) -> set[int]:
     return found
 
 
-def cpu_seconds(process: BackendProcess) -> float:
-    """CPU time of a process so far, in seconds; 0 if it is gone."""
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process so far without its children's, in seconds; 0 if it is gone."""
     try:
-        times = psutil.Process(process.pid).cpu_times()
+        times = psutil.Process(pid).cpu_times()
     except psutil.NoSuchProcess:
         return 0.0
     return float(times.user + times.system)

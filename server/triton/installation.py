@@ -94,14 +94,21 @@ class Installation:
         return folder
 
     def environment(self) -> dict[str, str]:
-        """The environment for tritonserver and, inherited, for its backends' processes."""
-        libpython = [str(path) for path in libpython_folders()[:2] if path.is_dir()]
+        """The environment for tritonserver and, inherited, for its backends' processes.
+
+        Beside Triton's own installation what LD_LIBRARY_PATH already says comes first: NVIDIA's
+        entrypoint puts the libraries for CUDA's forward compatibility there. Folders that the
+        loader searches anyway are left out, as a system's older libcuda lies in one of them.
+        """
+        inherited = os.environ.get("LD_LIBRARY_PATH")
+        folders = [folder for folder in libpython_folders()[:2] if folder.is_dir()]
+        if self.libraries is None:
+            own = [str(folder) for folder in folders if folder.parts[:2] != ("/", "usr")]
+            libraries = _joined(inherited, *own)
+        else:
+            libraries = _joined(str(self.libraries), *map(str, folders), inherited)
         return os.environ | {
-            "LD_LIBRARY_PATH": _joined(
-                None if self.libraries is None else str(self.libraries),
-                *libpython,
-                os.environ.get("LD_LIBRARY_PATH"),
-            ),
+            "LD_LIBRARY_PATH": libraries,
             # A backend's process takes its packages from the first python on the path.
             "PATH": _joined(str(Path(sys.executable).parent), os.environ.get("PATH")),
             "PYTHONPATH": str(ROOT),

@@ -1,6 +1,7 @@
 """The log file of Triton and its backend processes: bounded, and quoted in error messages."""
 
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 MOST_BYTES = 32 * 2**20
 """Size above which the log is emptied; its content is kept in `triton.log.1`."""
 _QUOTED_LINES = 15
+_QUOTED_CHARACTERS = 300
+_INFORMS = re.compile(r"[IV]\d{4} ")
+"""How Triton begins such a line: its level, month and day."""
 _READ_BYTES = 2**20
 
 
@@ -44,18 +48,31 @@ class TritonLog:
             os.truncate(self.path, 0)
             self._start -= size
 
-    def since_start(self) -> str:
-        """What the running Triton wrote, its last megabyte."""
-        text = _end(self.path, max(0, self._start))
-        if self._start < 0:
-            begin = max(0, self._before_size() + self._start)
+    def written(self) -> int:
+        """Bytes that the running Triton has written."""
+        return self._size() - self._start
+
+    def since_start(self, skip: int = 0) -> str:
+        """What the running Triton wrote after so many bytes, its last megabyte."""
+        start = self._start + skip
+        text = _end(self.path, max(0, start))
+        if start < 0:
+            begin = max(0, self._before_size() + start)
             text = _end(self._before, begin) + text
         return text[-_READ_BYTES:]
 
-    def tail(self) -> str:
-        """The last lines that the running Triton wrote, for the end of an error message."""
-        lines = self.since_start().splitlines()[-_QUOTED_LINES:]
-        return "\n".join([f"; the end of {self.path}:", *(f"  {line}" for line in lines)])
+    def tail(self, skip: int = 0) -> str:
+        """The last lines that the running Triton wrote, for the end of an error message.
+
+        Args:
+            skip: bytes before what is of interest, as `written` gave them. Then lines that only
+                inform are left out too.
+        """
+        lines = self.since_start(skip).splitlines()
+        if skip:
+            lines = [line for line in lines if not _INFORMS.match(line)]
+        quoted = [f"  {line[:_QUOTED_CHARACTERS]}" for line in lines[-_QUOTED_LINES:]]
+        return "\n".join([f"; the end of {self.path}:", *quoted])
 
     def _size(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0

@@ -94,3 +94,18 @@ def test_a_small_log_is_left_alone(log):
     log.path.write_text("x" * MOST)
     log.bound()
     assert files(log) == ["triton.log"]
+
+
+def test_the_tail_of_a_load_has_what_went_wrong_in_it_alone(log):
+    log.begin()
+    log.path.write_text("before\n")
+    written = log.written()
+    with log.path.open("a") as file:
+        file.write("I1130 06:25:44.1 1 x.cc:1] loading\nlibcudnn.so.9: cannot open\n")
+        file.write("E1130 06:25:44.2 1 x.cc:2] not healthy\n" + "long " * 100)
+    quoted = log.tail(written).splitlines()
+    assert quoted[1:3] == [
+        "  libcudnn.so.9: cannot open",
+        "  E1130 06:25:44.2 1 x.cc:2] not healthy",
+    ]
+    assert len(quoted[3]) < 400

@@ -1,0 +1,99 @@
+"""What is done about a pipeline whose probes get no answer."""
+
+from collections import Counter
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import pytest
+
+from pipelines.load import load_spec
+from server.errors import UnhealthyError
+from server.health import monitor
+from server.health.monitor import Action, HealthMonitor
+from server.health.stall import BUSY_SECONDS, IDLE_SECONDS
+
+SPEC = load_spec("oral_cancer")
+TRITON = 7
+VGG16, REGNET, DECISION = "oral_cancer_vgg16", "oral_cancer_regnet", "oral_cancer_decision"
+
+
+class Pipeline:
+    """A pipeline that never answers, as the monitor sees it."""
+
+    def __init__(self, monkeypatch):
+        self.now = 1000.0
+        self.waiting: Counter[str] | None = Counter()
+        self.pids = {model: number for number, model in enumerate(SPEC.models[:-1], start=100)}
+        self.cpu: Counter[int] = Counter()
+        triton = SimpleNamespace(
+            pid=TRITON,
+            connection=None,
+            metrics_address=("127.0.0.1", 1),
+            backend_processes=lambda: {
+                pid: SimpleNamespace(model=model, pid=pid) for model, pid in self.pids.items()
+            },
+        )
+        release = SimpleNamespace(spec=SPEC, configs=dict.fromkeys(SPEC.models))
+        monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(monitor, "cpu_seconds", lambda pid: float(self.cpu[pid]))
+        monkeypatch.setattr(monitor.metrics, "read", lambda *_: self.metrics())
+        self.monitor = HealthMonitor(triton, lambda: [release])
+        self.monitor._pool.shutdown()
+        self.monitor._pool = SimpleNamespace(submit=lambda *_: Future())
+
+    def metrics(self):
+        if self.waiting is None:
+            raise UnhealthyError("tritonserver's metrics do not answer")
+        return self.waiting, Counter()
+
+    def look(self, seconds, **cpu):
+        """The first verdicts within so many seconds."""
+        for _ in range(int(seconds)):
+            self.now += 1
+            self.cpu.update({int(pid.removeprefix("pid")): used for pid, used in cpu.items()})
+            if verdicts := self.monitor.verdicts():
+                return [(verdict.action, verdict.subject) for verdict in verdicts]
+        return []
+
+
+@pytest.fixture
+def pipeline(monkeypatch):
+    return Pipeline(monkeypatch)
+
+
+def test_a_model_that_hangs_again_with_new_processes_restarts_triton(pipeline):
+    pipeline.waiting = Counter({VGG16: 1, DECISION: 3})
+    assert pipeline.look(60) == [(Action.KILL_MODEL, VGG16)]
+    assert pipeline.look(60) == [(Action.RESTART, SPEC.name)]
+
+
+def test_where_all_rest_the_members_are_replaced_then_the_decision_then_triton(pipeline):
+    pipeline.waiting = Counter({DECISION: 3})
+    assert pipeline.look(60) == [(Action.KILL_MODEL, REGNET), (Action.KILL_MODEL, VGG16)]
+    assert pipeline.look(60) == [(Action.KILL_MODEL, DECISION)]
+    assert pipeline.look(60) == [(Action.RESTART, SPEC.name)]
+
+
+def test_a_decision_is_not_blamed_while_triton_computes_native_members(pipeline):
+    for member in (VGG16, REGNET):
+        del pipeline.pids[member]
+    pipeline.waiting = Counter({VGG16: 2, DECISION: 20})
+    assert pipeline.look(BUSY_SECONDS - 20, pid7=0.5) == []
+
+
+def test_a_native_member_that_does_nothing_for_long_restarts_triton(pipeline):
+    del pipeline.pids[VGG16]
+    pipeline.waiting = Counter({VGG16: 2, DECISION: 20})
+    assert pipeline.look(BUSY_SECONDS - 20) == []
+    assert pipeline.look(60) == [(Action.RESTART, SPEC.name)]
+
+
+def test_metrics_that_are_late_on_a_busy_machine_do_not_restart_triton(pipeline):
+    pipeline.waiting = None
+    assert pipeline.look(200, pid7=0.2) == []
+
+
+def test_a_triton_that_is_mute_and_idle_is_started_again(pipeline):
+    pipeline.waiting = None
+    assert pipeline.look(IDLE_SECONDS) == []
+    assert pipeline.look(20) == [(Action.RESTART, SPEC.name)]
