@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from gateway.app import create_app
 from gateway.core.readiness import Readiness
 from gateway.grpc.server import GrpcServer, GrpcServerError
+from gateway.http.connection import Connection
 from gateway.identity.api_keys import ApiKeysError, hash_key
 from gateway.settings import Settings
 from gateway.telemetry import logs
@@ -81,7 +82,7 @@ def main() -> int:
         host=settings.host,
         port=settings.ports.gateway_port,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         log_config=None,
         access_log=False,

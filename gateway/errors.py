@@ -18,6 +18,7 @@ class Code(StrEnum):
     PIPELINE_UNKNOWN = "pipeline_unknown"
     MEMBER_UNKNOWN = "member_unknown"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    HEAD_TOO_LARGE = "head_too_large"
     BODY_TOO_LARGE = "body_too_large"
     IMAGE_TOO_LARGE = "image_too_large"
     TOO_MANY_FILES = "too_many_files"
@@ -72,6 +73,10 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.PIPELINE_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such pipeline"),
     Code.MEMBER_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such member"),
     Code.METHOD_NOT_ALLOWED: (HTTPStatus.METHOD_NOT_ALLOWED, "The route has no such method"),
+    Code.HEAD_TOO_LARGE: (
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "The target and the headers are too large",
+    ),
     Code.BODY_TOO_LARGE: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large"),
     Code.IMAGE_TOO_LARGE: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The image has too many pixels"),
     Code.TOO_MANY_FILES: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "There are too many files"),
@@ -102,6 +107,7 @@ _GRPC: dict[HTTPStatus, str] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "INVALID_ARGUMENT",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "INVALID_ARGUMENT",
     HTTPStatus.UNPROCESSABLE_ENTITY: "INVALID_ARGUMENT",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "INVALID_ARGUMENT",
     HTTPStatus.TOO_MANY_REQUESTS: "RESOURCE_EXHAUSTED",
     HTTPStatus.INTERNAL_SERVER_ERROR: "INTERNAL",
     HTTPStatus.SERVICE_UNAVAILABLE: "UNAVAILABLE",
