@@ -10,6 +10,7 @@ from export import console, releases
 from export.arguments import ALL, UsageError, checkpoint_paths, definitions, only
 from export.errors import ExportError
 from export.plan import plan
+from export.read_options import ReadOptions, Weights
 from export.repository import ModelRepository
 from pipelines.definition import PipelineDefinition
 from pipelines.load import FOLDER, SpecError, load_definition, require_profile
@@ -71,6 +72,12 @@ def main(  # noqa: PLR0917 - the command line
     ] = None,
     photos: Annotated[
         Path | None, _folder("Photos for the parity gate; those of samples/ if left out.")
+    ] = None,
+    weights: Annotated[
+        Weights | None,
+        typer.Option(
+            help="Of a checkpoint that holds both: the raw weights, or their average (EMA, SWA)."
+        ),
     ] = None,
     version: Annotated[
         int | None,
@@ -139,6 +146,7 @@ def main(  # noqa: PLR0917 - the command line
             version=version,
             photos=photos,
             evidence=_evidence(whole, quantised, calibration, validation),
+            options=ReadOptions(weights=weights),
         )
     except (SpecError, UsageError, ExportError, ReleaseError, OSError) as error:
         console.say(error)

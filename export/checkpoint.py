@@ -1,41 +1,79 @@
 """Reads the weights of a checkpoint, in the layouts that training scripts use."""
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import nn
 
 from export.checkpoint_file import CheckpointFile, open_file
 from export.errors import CheckpointError
+from export.key_fit import KeyFit
+from export.read_options import AS_THE_FILE_SAYS, ReadOptions, Weights
+from export.state_dicts import ChoiceError, StateDict, choose, find
+from export.weight_values import WeightError, checked
 from pipelines.manifest import sha256_of
 
-_NESTED = ("state_dict", "model_state_dict", "model")
-_PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 _LISTED = 8
+_COUNTER = ".num_batches_tracked"
+"""Ending of the keys of batch normalisation's counters of steps, which only training reads."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Which weights of a checkpoint a network was filled with."""
+
+    weights: Weights
+    place: str
+    """Where they stand in the checkpoint; "" where the file is the state dict itself."""
+    notes: tuple[str, ...]
+    """What was converted, and what could not be checked: a sentence each."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint's weights and what it says of itself."""
 
-    path: Path
+    file: CheckpointFile
     sha256: str
-    state_dict: dict[str, torch.Tensor]
+    found: tuple[StateDict, ...]
+    """All state dicts in it, but those of optimisers."""
+    options: ReadOptions
     classes: tuple[str, ...] | None
     """Class names in the order of the logits, where the file tells them."""
     weights: Literal["trained", "demo"]
 
-    def load_into(self, model: nn.Module, classes: tuple[str, ...]) -> None:
-        """Fills a model's weights; `classes` are the pipeline's, in order.
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.file.path
+
+    @property
+    def keys(self) -> set[str]:
+        """Of all its state dicts, without what wrappers put there."""
+        return {key for each in self.found for key in each.tensors}
+
+    def load_into(
+        self,
+        model: nn.Module,
+        classes: tuple[str, ...],
+        *,
+        architecture: str | None = None,
+        rename: Callable[[str], str] = str,
+    ) -> Loaded:
+        """Fills a model's weights.
+
+        Args:
+            model: FP32, with all its weights.
+            classes: the pipeline's, in order.
+            architecture: the model's name, for messages.
+            rename: the model's key for one of the checkpoint.
 
         Raises:
-            CheckpointError: a key or shape differs, a weight is not finite, or the file names its
-                classes in another order.
+            CheckpointError: it is not clear which weights are meant; they do not fit the model, or
+                are damaged; or the file names its classes in another order.
         """
         if self.classes is not None and self.classes != classes:
             raise CheckpointError(
@@ -43,52 +81,49 @@ class Checkpoint:
                 f"{list(classes)}: a swapped label is a wrong answer for every image. "
                 "Correct `classes` in the YAML or use the right checkpoint"
             )
-        expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-        found = {key: tuple(value.shape) for key, value in self.state_dict.items()}
-        problems = [
-            *_listing(
-                "missing", [f"{key} {list(expected[key])}" for key in expected - found.keys()]
-            ),
-            *_listing(
-                "unexpected", [f"{key} {list(found[key])}" for key in found - expected.keys()]
-            ),
-            *_listing(
-                "of another shape",
-                [
-                    f"{key}: expected {list(expected[key])}, found {list(found[key])}"
-                    for key in expected.keys() & found.keys()
-                    if expected[key] != found[key]
-                ],
-            ),
-        ]
-        if problems:
-            raise CheckpointError(
-                f"{self.path}: does not fit the architecture in the YAML:\n" + "\n".join(problems)
+        own = model.state_dict()
+        try:
+            chosen = choose(self.found, set(own), self.options.weights)
+            tensors = {rename(key): value for key, value in chosen.tensors.items()}
+            tensors |= {key: own[key] for key in own if key.endswith(_COUNTER)}
+            fit = KeyFit(
+                found={key: tuple(value.shape) for key, value in tensors.items()},
+                expected={key: tuple(value.shape) for key, value in own.items()},
+                beside=chosen.beside,
+                architecture=architecture,
+                classes=len(classes),
             )
-        for key, value in self.state_dict.items():
-            if not bool(torch.isfinite(value).all()):
-                raise CheckpointError(f"{self.path}: {key} holds NaN or infinity: train it again")
-        model.load_state_dict(self.state_dict)
+            problem = chosen.problem or fit.problem()
+            if problem:
+                raise CheckpointError(f"{self.path}: {problem}")
+            fine, notes = checked(tensors, own)
+        except (ChoiceError, WeightError) as error:
+            raise CheckpointError(f"{self.path}: {error}") from None
+        model.load_state_dict(fine)
+        if not self.file.has_checksums:
+            notes.append("its format has no checksums: only sizes and values could be checked")
+        return Loaded(Weights.EMA if chosen.averaged else Weights.RAW, chosen.place, tuple(notes))
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions = AS_THE_FILE_SAYS) -> Checkpoint:
     """Reads a checkpoint file: a bare state dict, a nested one, or safetensors.
 
     Raises:
         CheckpointError: the file cannot be opened (`checkpoint_file`), or holds no state dict.
     """
-    data = _with_metadata(open_file(path))
-    weights = next((data[key] for key in _NESTED if isinstance(data.get(key), Mapping)), data)
-    tensors = {str(k): v for k, v in weights.items() if isinstance(v, torch.Tensor)}
-    if not tensors:
+    file = open_file(path)
+    data = _with_metadata(file)
+    found = find(file.contents)
+    if not found:
         raise CheckpointError(
-            f"{path}: no state dict in it (keys: {', '.join(map(str, list(data)[:_LISTED]))}). "
-            f"Save one bare or under {', '.join(_NESTED)}"
+            f"{path}: no state dict in it (keys: {', '.join(map(str, list(data)[:_LISTED]))}): "
+            "save model.state_dict()"
         )
     return Checkpoint(
-        path=path,
+        file=file,
         sha256=sha256_of(path),
-        state_dict={_PREFIXES.sub("", key): value for key, value in tensors.items()},
+        found=tuple(found),
+        options=options,
         classes=_classes(path, data),
         weights="demo" if data.get("weights") == "demo" else "trained",
     )
@@ -118,11 +153,3 @@ def _classes(path: Path, data: Mapping[str, Any]) -> tuple[str, ...] | None:
     if sorted(index.values()) != list(range(len(index))):
         raise CheckpointError(f"{path}: class_to_idx must number the classes from 0: {dict(index)}")
     return tuple(sorted(map(str, index), key=lambda name: int(index[name])))
-
-
-def _listing(title: str, entries: list[str]) -> list[str]:
-    if not entries:
-        return []
-    shown = sorted(entries)[:_LISTED]
-    more = [f"... and {len(entries) - _LISTED} more"] if len(entries) > _LISTED else []
-    return [f"  {len(entries)} {title}:", *(f"    {entry}" for entry in [*shown, *more])]

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from export import releases
+from export.read_options import AS_THE_FILE_SAYS, ReadOptions
 from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.definition import PipelineDefinition
@@ -87,6 +88,7 @@ def export(
     version: int | None,
     photos: Path | None = None,
     evidence: "Evidence | None",
+    options: ReadOptions = AS_THE_FILE_SAYS,
 ) -> None:
     """`export.versions.export`, with its progress, its table, and what is missing afterwards."""
     from export import versions  # noqa: PLC0415 - torch: keep --help quick
@@ -106,9 +108,13 @@ def export(
             version=version,
             photos=photos,
             evidence=evidence,
+            options=options,
             on_step=on_step,
         )
     screen.print(_table(exported))
+    for each in exported:
+        for note in each.manifest.notes:
+            screen.print(f"{each.member}: {note}", highlight=False, soft_wrap=True)
     make_releases(whole, target, {each.member: each.manifest.version for each in exported})
     if missing := members_without_version(whole.resolve_or_default(profile), target):
         screen.print(f"{whole.name} cannot be served before it has: {', '.join(missing)}")

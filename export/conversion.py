@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export import architectures, checkpoint, detector, formats, parity
-from export.errors import ConversionError, ParityError
+from export.checkpoint import Loaded
+from export.errors import CheckpointError, ConversionError, ParityError
 from export.graph import ServedMember
+from export.read_options import ReadOptions
 from pipelines.enums import Format, Task
 from pipelines.spec import PipelineSpec
 
@@ -26,6 +28,7 @@ class Converted:
     """ONNX operator set; None for TorchScript."""
     checkpoint_sha256: str
     weights: Literal["trained", "demo"]
+    loaded: Loaded
     error: float
     """Largest difference of logits; of a detector, of scores and mask probabilities."""
     error_boxes: float | None = None
@@ -39,6 +42,7 @@ def convert(
     *,
     folder: Path,
     compared: Sequence[NDArray[np.uint8]],
+    options: ReadOptions,
     on_step: OnStep,
 ) -> Converted:
     """Writes one member's artefact into a folder and compares it with its checkpoint.
@@ -49,6 +53,7 @@ def convert(
         source: its checkpoint: a file, or a folder where the architecture has one.
         folder: where to write.
         compared: photos as the member sees them, UINT8 [H, W, 3] each.
+        options: how the checkpoint is read.
         on_step: told what is being done.
 
     Raises:
@@ -56,7 +61,9 @@ def convert(
     """
     kind = _classifier if spec.task is Task.CLASSIFICATION else _detector
     on_step(f"{name}: reading {source.name}")
-    return kind(spec, name, source, folder=folder, compared=compared, on_step=on_step)
+    return kind(
+        spec, name, source, folder=folder, compared=compared, options=options, on_step=on_step
+    )
 
 
 def _classifier(
@@ -66,12 +73,13 @@ def _classifier(
     *,
     folder: Path,
     compared: Sequence[NDArray[np.uint8]],
+    options: ReadOptions,
     on_step: OnStep,
 ) -> Converted:
     member = spec.members[name]
-    read = checkpoint.read(source)
+    read = checkpoint.read(source, options)
     model = architectures.build(member.architecture, spec.logits(name))
-    read.load_into(model, spec.classes)
+    loaded = read.load_into(model, spec.classes, architecture=member.architecture)
     sha256, weights = read.sha256, read.weights
     # The largest members weigh more than a gigabyte, and the exporter needs several times that.
     del read
@@ -83,14 +91,17 @@ def _classifier(
     opset = formats.write(served, height, width, member.format, artefact)
 
     on_step(f"{name}: comparing with the checkpoint")
-    error = parity.measure(served, formats.open_artefact(artefact, member.format), compared)
+    try:
+        error = parity.measure(served, formats.open_artefact(artefact, member.format), compared)
+    except CheckpointError as problem:
+        raise CheckpointError(f"{source}: {problem}") from None
     if error > spec.parity.tolerance:
         raise ParityError(
             f"{name}: the {member.format} artefact's logits differ from the checkpoint's by "
             f"{error:.2e}, more than parity.tolerance {spec.parity.tolerance:.0e}: "
             "nothing was written. Try the other format, or find the operation that differs"
         )
-    return Converted(artefact, opset, sha256, weights, error)
+    return Converted(artefact, opset, sha256, weights, loaded, error)
 
 
 def _detector(
@@ -100,12 +111,13 @@ def _detector(
     *,
     folder: Path,
     compared: Sequence[NDArray[np.uint8]],
+    options: ReadOptions,
     on_step: OnStep,
 ) -> Converted:
     member = spec.members[name]
     if member.format is not Format.ONNX:
         raise ConversionError(f"{name}: detectors are written as onnx: correct `format`")
-    opened = detector.open_detector(member.architecture, source, spec)
+    opened = detector.open_detector(member.architecture, source, spec, options)
 
     on_step(f"{name}: writing {member.architecture} as {member.format}")
     artefact = folder / member.format.filename
@@ -120,4 +132,6 @@ def _detector(
             f"masks (parity.tolerance {spec.parity.tolerance:.0e}) and by {found.boxes:.2e} "
             f"pixels in boxes (parity.boxes {boxes:.0e}): nothing was written"
         )
-    return Converted(artefact, opset, opened.sha256, opened.weights, found.scores, found.boxes)
+    return Converted(
+        artefact, opset, opened.sha256, opened.weights, opened.loaded, found.scores, found.boxes
+    )

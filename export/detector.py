@@ -12,6 +12,7 @@ import torch
 
 from export.architectures import UnknownArchitectureError
 from export.errors import ParityError
+from export.read_options import AS_THE_FILE_SAYS, ReadOptions
 from pipelines import protocol
 from pipelines.enums import Task
 from pipelines.protocol import DetectorOutput
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from torch import nn
+
+    from export.checkpoint import Loaded
 
     Numbers = NDArray[np.float32] | NDArray[np.int64]
     Outputs = dict[DetectorOutput, Numbers]
@@ -41,6 +44,7 @@ class Detector:
     sha256: str
     """Over all files that the checkpoint consists of."""
     weights: Literal["trained", "demo"]
+    loaded: Loaded
     write: Callable[[Path], int]
     """Writes the ONNX file and returns its opset; raises ConversionError."""
 
@@ -55,26 +59,28 @@ class Difference:
     """Of a box's coordinates, in pixels of the input."""
 
 
-def _mask_rcnn(path: Path, spec: PipelineSpec) -> Detector:
+def _mask_rcnn(path: Path, spec: PipelineSpec, options: ReadOptions) -> Detector:
     from export.detectors.mask_rcnn import open_checkpoint  # noqa: PLC0415 - see DETECTORS
 
-    return open_checkpoint(path, spec)
+    return open_checkpoint(path, spec, options)
 
 
-def _yolos(path: Path, spec: PipelineSpec) -> Detector:
+def _yolos(path: Path, spec: PipelineSpec, options: ReadOptions) -> Detector:
     from export.detectors.yolos import open_checkpoint  # noqa: PLC0415 - see DETECTORS
 
-    return open_checkpoint(path, spec)
+    return open_checkpoint(path, spec, options)
 
 
-DETECTORS: dict[str, Callable[[Path, PipelineSpec], Detector]] = {
+DETECTORS: dict[str, Callable[[Path, PipelineSpec, ReadOptions], Detector]] = {
     "mask_rcnn": _mask_rcnn,
     "yolos": _yolos,
 }
 """Each imports its library, seconds of work, only when it is called."""
 
 
-def open_detector(architecture: str, path: Path, spec: PipelineSpec) -> Detector:
+def open_detector(
+    architecture: str, path: Path, spec: PipelineSpec, options: ReadOptions = AS_THE_FILE_SAYS
+) -> Detector:
     """Rebuilds a detector from a checkpoint; nothing is downloaded.
 
     Raises:
@@ -86,7 +92,7 @@ def open_detector(architecture: str, path: Path, spec: PipelineSpec) -> Detector
             f"no detector {architecture!r}; the known ones are: {', '.join(sorted(DETECTORS))}. "
             "Correct `architecture` in the YAML, or add an opener to export/detector.py"
         )
-    return DETECTORS[architecture](path, spec)
+    return DETECTORS[architecture](path, spec, options)
 
 
 def parity(

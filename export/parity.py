@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from export import photos
-from export.errors import ParityError
+from export.errors import CheckpointError, ParityError
 from export.formats import Run
 from export.graph import ServedMember
 from pipelines.spec import PipelineSpec
 
 BATCHES = (1, 3)
 _SEED = 20
+_CONSTANT = 1e-6
 _MOST_PHOTOS, _MOST_SAMPLES = 32, 4
 SAMPLES = Path(__file__).parent.parent / "samples"
 """Photos that ship with the project, to compare on where none are given."""
@@ -34,6 +35,7 @@ def measure(member: ServedMember, run: Run, compared: Sequence[NDArray[np.uint8]
 
     Raises:
         ParityError: the artefact's output has another shape.
+        CheckpointError: the model gives the same logits for photos and noise.
     """
     shape = (max(BATCHES), *compared[0].shape)
     noise = np.random.default_rng(_SEED).integers(0, 256, shape, dtype=np.uint8)
@@ -41,6 +43,11 @@ def measure(member: ServedMember, run: Run, compared: Sequence[NDArray[np.uint8]
     with torch.inference_mode():
         expected = np.concatenate(
             [member(torch.from_numpy(batch)).numpy() for batch in np.split(pixels, len(pixels))]
+        )
+    if float(np.ptp(expected, axis=0).max()) < _CONSTANT:
+        raise CheckpointError(
+            "the checkpoint gives the same answer for every image: a layer of it was not trained, "
+            "or not saved"
         )
     worst = 0.0
     for size in BATCHES:

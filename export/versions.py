@@ -12,6 +12,7 @@ from export.conversion import Converted, OnStep
 from export.labelled_photos import Evidence, EvidenceError, require_evidence
 from export.plan import plan
 from export.quantisation import quantise
+from export.read_options import AS_THE_FILE_SAYS, ReadOptions
 from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.enums import Format, Method
@@ -56,6 +57,7 @@ def export(
     version: int | None = None,
     photos: Path | None = None,
     evidence: Evidence | None = None,
+    options: ReadOptions = AS_THE_FILE_SAYS,
     on_step: OnStep = lambda _: None,
 ) -> list[Exported]:
     """Publishes one version of each member that the checkpoints make.
@@ -70,6 +72,7 @@ def export(
         version: its number; the next free one if left out.
         photos: a folder of photos to compare artefact and checkpoint on; else drawings.
         evidence: what quantised members are made and judged with.
+        options: how the checkpoints are read.
         on_step: told what is being done.
 
     Raises:
@@ -89,7 +92,13 @@ def export(
             (staging / name).mkdir()
         for name, path in planned.converted.items():
             converted = conversion.convert(
-                spec, name, path, folder=staging / name, compared=compared, on_step=on_step
+                spec,
+                name,
+                path,
+                folder=staging / name,
+                compared=compared,
+                options=options,
+                on_step=on_step,
             )
             made[name] = _Made(converted)
         for name in planned.quantised:
@@ -164,6 +173,9 @@ def _write_manifest(
         checkpoint_sha256=converted.checkpoint_sha256,
         member_hash=spec.member_hash(name),
         weights=converted.weights,
+        checkpoint_weights=converted.loaded.weights.value,
+        checkpoint_key=converted.loaded.place,
+        notes=converted.loaded.notes,
         parity_error=converted.error,
         parity_boxes=converted.error_boxes,
         gate=made.gate,

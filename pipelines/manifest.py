@@ -60,6 +60,14 @@ class Manifest(BaseModel):
     member_hash: str
     """`PipelineSpec.member_hash` at the time of the export."""
     weights: Literal["trained", "demo"]
+    checkpoint_weights: Literal["raw", "ema"] | None = None
+    """Which of a checkpoint's weights were taken: as training left them, or their average; None in
+    manifests of before it was noted, as is the next."""
+    checkpoint_key: str | None = None
+    """Where they stand in the checkpoint, e.g. `state_dict_ema`; "" where the file is the state
+    dict itself."""
+    notes: tuple[str, ...] = ()
+    """What was converted on reading the checkpoint, and what could not be checked."""
     parity_error: float
     """Largest absolute difference of logits, torch against the artefact; of a detector, of scores
     and mask probabilities; of a quantised member, from its FP32 original on the gate's images."""

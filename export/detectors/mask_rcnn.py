@@ -1,6 +1,5 @@
 """Opens a Mask R-CNN checkpoint: a state dict with `mask_rcnn_config.yaml` beside it."""
 
-import dataclasses
 import hashlib
 import re
 from functools import partial
@@ -14,6 +13,7 @@ from export.detectors.mask_rcnn_config import MaskRcnnConfig, Norm
 from export.detectors.mask_rcnn_graph import ServedMaskRcnn, write
 from export.detectors.mask_rcnn_model import build
 from export.errors import CheckpointError
+from export.read_options import AS_THE_FILE_SAYS, ReadOptions
 from pipelines.manifest import sha256_of
 from pipelines.spec import PipelineSpec
 
@@ -41,35 +41,31 @@ _DETECTRON2 = (
 )
 
 
-def open_checkpoint(path: Path, spec: PipelineSpec) -> Detector:
+def open_checkpoint(
+    path: Path, spec: PipelineSpec, options: ReadOptions = AS_THE_FILE_SAYS
+) -> Detector:
     """Rebuilds a Mask R-CNN from a state dict (bare, or nested) and its configuration.
 
     Raises:
         CheckpointError: a file is missing or cannot be read, is Detectron2's, or does not fit the
             pipeline or its configuration.
     """
-    source = checkpoint.read(path)
-    if any(_DETECTRON2_KEYS.match(key) for key in source.state_dict):
+    source = checkpoint.read(path, options)
+    if any(_DETECTRON2_KEYS.match(key) for key in source.keys):
         raise CheckpointError(f"{path}: {_DETECTRON2}")
     beside = path.with_name(mask_rcnn_config.FILENAME)
     config = mask_rcnn_config.read(beside, spec)
-    source = _as_torchvision_names(source)
     _require_norm(source, config, beside)
     model = build(config, spec.preprocessing)
-    source.load_into(model, spec.classes)
+    loaded = source.load_into(model, spec.classes, rename=_renamed)
     served = ServedMaskRcnn(model).eval()
     both = source.sha256 + sha256_of(beside)
     return Detector(
         module=served,
         sha256=hashlib.sha256(both.encode()).hexdigest(),
         weights=source.weights,
+        loaded=loaded,
         write=partial(write, served),
-    )
-
-
-def _as_torchvision_names(source: Checkpoint) -> Checkpoint:
-    return dataclasses.replace(
-        source, state_dict={_renamed(key): value for key, value in source.state_dict.items()}
     )
 
 
@@ -81,7 +77,7 @@ def _renamed(key: str) -> str:
 
 def _require_norm(source: Checkpoint, config: MaskRcnnConfig, beside: Path) -> None:
     """The kinds of normalisation differ in their keys: better to say so than to list them."""
-    counts = any(key.endswith(_COUNTER) for key in source.state_dict)
+    counts = any(key.endswith(_COUNTER) for key in source.keys)
     if counts != (config.norm is Norm.BATCH):
         right = Norm.BATCH if counts else Norm.FROZEN_BATCH
         raise CheckpointError(

@@ -1,6 +1,5 @@
 """Opens a YOLOS detector: a folder in the layout of the transformers library."""
 
-import dataclasses
 import hashlib
 import json
 from functools import partial
@@ -11,11 +10,11 @@ import torch
 from torch import nn
 
 from export import checkpoint
-from export.checkpoint import Checkpoint
 from export.detector import Detector
 from export.errors import CheckpointError
 from export.formats import write_onnx
 from export.graph import Normalisation
+from export.read_options import AS_THE_FILE_SAYS, ReadOptions
 from export.torchvision_ops import ensure_declared
 from pipelines.manifest import sha256_of
 from pipelines.preprocessing import Preprocessing
@@ -61,12 +60,15 @@ class ServedYolos(nn.Module):
         return corners * torch.tensor([width, height, width, height]), scores, classes
 
 
-def open_checkpoint(path: Path, spec: PipelineSpec) -> Detector:
+def open_checkpoint(
+    path: Path, spec: PipelineSpec, options: ReadOptions = AS_THE_FILE_SAYS
+) -> Detector:
     """Rebuilds a YOLOS from `config.json` and `model.safetensors`; nothing is downloaded.
 
     Args:
         path: the folder, or one of its two files.
         spec: a pipeline whose images have one size.
+        options: how the checkpoint is read.
 
     Raises:
         CheckpointError: a file is missing or cannot be read, or does not fit the pipeline.
@@ -80,8 +82,8 @@ def open_checkpoint(path: Path, spec: PipelineSpec) -> Detector:
             "model.save_pretrained(folder), which writes safetensors"
         )
     model = _build(folder / CONFIG, config)
-    source = checkpoint.read(weights)
-    _with_model_keys(source).load_into(model, spec.classes)
+    source = checkpoint.read(weights, options)
+    loaded = source.load_into(model, spec.classes, rename=_renamed)
     _fix_positions(model, _size(spec))
     served = ServedYolos(model, spec.preprocessing).eval()
     both = sha256_of(folder / CONFIG) + source.sha256
@@ -89,6 +91,7 @@ def open_checkpoint(path: Path, spec: PipelineSpec) -> Detector:
         module=served,
         sha256=hashlib.sha256(both.encode()).hexdigest(),
         weights="demo" if config.get(DEMO_MARK) == "demo" else "trained",
+        loaded=loaded,
         write=partial(write_onnx, served, _size(spec), OUTPUTS),
     )
 
@@ -133,11 +136,8 @@ def _build(path: Path, config: dict[str, Any]) -> YolosForObjectDetection:
         raise CheckpointError(f"{path}: is not the config of a YOLOS: {reason}") from error
 
 
-def _with_model_keys(source: Checkpoint) -> Checkpoint:
-    renamed = {
-        _IN_MODEL if key == _IN_FILES else key: value for key, value in source.state_dict.items()
-    }
-    return dataclasses.replace(source, state_dict=renamed)
+def _renamed(key: str) -> str:
+    return _IN_MODEL if key == _IN_FILES else key
 
 
 def _config(folder: Path, spec: PipelineSpec) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import io
 import pytest
 import torch
 from rich.console import Console
+from safetensors.torch import load_file
 
 from demo import expansion, rounding, training
 from demo.recipes import recipe_for
@@ -65,7 +66,7 @@ def test_each_member_gets_a_small_checkpoint_of_what_its_recipe_trains(spec, rep
         read.load_into(recipe_for(member.architecture).start(len(spec.classes)), spec.classes)
         assert read.weights == "demo"
         assert read.classes == spec.classes
-        assert {value.dtype for value in read.state_dict.values() if value.ndim > 1} == {
+        assert {value.dtype for value in read.found[0].tensors.values() if value.ndim > 1} == {
             torch.float16
         }
 
@@ -101,13 +102,13 @@ def test_a_member_of_one_logit_is_widened_to_one(tmp_path, monkeypatch):
     monkeypatch.setattr(expansion, "CHECKPOINTS", tmp_path)
     read = checkpoint.read(expansion.exportable(alone, ["vit"], tmp_path)["vit"])
     assert read.weights == "demo"
-    assert read.state_dict["head.weight"].shape == (1, 768)
+    assert read.found[0].tensors["head.weight"].shape == (1, 768)
     read.load_into(architectures.build("vit_base_patch16_224", 1), mhist.classes)
 
 
 def test_what_was_measured_is_what_was_rounded(spec, report):
     """A small variance has no FP16, so that vectors stay as they are."""
-    state = checkpoint.read(report.files["regnet"]).state_dict
+    state = load_file(report.files["regnet"])
     model = recipe_for("regnety_002").start(2)
     model.load_state_dict(state)
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -137,8 +138,8 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_torchs_random_numbers_a
     before = torch.random.get_rng_state()
     again = train(alone, tmp_path, SEED)
     assert torch.equal(torch.random.get_rng_state(), before)
-    first = checkpoint.read(report.files["vgg16"]).state_dict
-    second = checkpoint.read(again.files["vgg16"]).state_dict
+    first = load_file(report.files["vgg16"])
+    second = load_file(again.files["vgg16"])
     for key, value in first.items():
         assert torch.equal(value, second[key]), key
 

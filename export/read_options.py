@@ -1,0 +1,22 @@
+"""What the user of an export says of the checkpoints, where a file leaves it open."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Weights(StrEnum):
+    """Which weights of a checkpoint are served."""
+
+    RAW = "raw"  # as the optimiser left them
+    EMA = "ema"  # their average over the training: EMA, SWA
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How checkpoints are read."""
+
+    weights: Weights | None = None
+    """None: a checkpoint that holds both is refused."""
+
+
+AS_THE_FILE_SAYS = ReadOptions()
