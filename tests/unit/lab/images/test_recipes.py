@@ -139,3 +139,14 @@ def test_a_workflow_names_actions_by_full_version_and_asks_for_no_more_than_it_n
     actions = [step["uses"] for step in steps if "uses" in step]
     assert actions
     assert [action for action in actions if not PINNED_ACTION.fullmatch(action)] == []
+
+
+def test_kernels_that_the_driver_compiles_are_kept_where_the_servers_user_may_write():
+    text = (ROOT / "server" / "Dockerfile").read_text("utf-8")
+    assert re.search(r"CUDA_CACHE_PATH=/tmp/", text)
+
+
+def test_the_list_of_versions_has_the_servers_base():
+    text = (ROOT / "server" / "Dockerfile").read_text("utf-8")
+    [release] = re.findall(r"tritonserver:([\d.]+)-py3", text)
+    assert f"({release})" in (ROOT / "docs" / "triton-versions.md").read_text("utf-8")
