@@ -15,6 +15,7 @@ from gateway.dataplane import Dataplane
 from gateway.grpc.health import Health
 from gateway.grpc.inference import Inference
 from gateway.grpc.server import GrpcServer
+from gateway.grpc.standard_health import StandardHealth
 from gateway.http import problems
 from gateway.http.middleware import RequestContextMiddleware
 from gateway.http.predictions import Predictions
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry,
         Health(keys, models),
         Inference(keys, admission, catalog, dataplane, settings.deadline_seconds),
+        StandardHealth(models),
     )
 
     @asynccontextmanager

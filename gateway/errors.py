@@ -61,6 +61,11 @@ class RefusedError(Exception):
         self.retry_after = retry_after or RETRY_AFTER_SECONDS.get(code)
         """Seconds until another try may succeed; None where trying again does not help."""
 
+    def message(self, request_id: str = "") -> str:
+        """One line: the code in brackets, then the detail; with the id where the detail asks."""
+        text = f"[{self.code}] {self.detail}"
+        return f"{text} request_id: {request_id}" if "request_id" in self.detail else text
+
 
 class CallerGoneError(Exception):
     """The caller hung up, so there is no one to answer."""

@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     all are taken share the next ones."""
     readiness_interval_seconds: float = Field(default=5, gt=0)
     """How long a successful inference counts as proof that its pipeline is ready."""
+    grpc_reflection: bool = False
+    """Whether gRPC tells any caller the protocol's methods and messages, as grpcurl asks."""
     shutdown_seconds: int = Field(default=30, ge=0)
     """Time that requests in flight have to finish after SIGTERM."""
 

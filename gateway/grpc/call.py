@@ -86,7 +86,7 @@ def handler(answer: Answer, telemetry: InferenceTelemetry) -> grpc.RpcMethodHand
         status = grpc_status_of(context.refusal.code)
         telemetry.end(context, status)
         await connection.abort(
-            grpc.StatusCode[status], _message(context.refusal, context), _trailing(context)
+            grpc.StatusCode[status], context.refusal.message(context.request_id), _trailing(context)
         )
         raise AssertionError("abort raises")
 
@@ -98,9 +98,3 @@ def _trailing(context: RequestContext) -> tuple[tuple[str, str], ...]:
     if context.refusal is None or context.refusal.retry_after is None:
         return (own,)
     return own, ("retry-after", str(context.refusal.retry_after))
-
-
-def _message(refusal: RefusedError, context: RequestContext) -> str:
-    """The code in brackets, then the detail; the request's id where the detail asks for it."""
-    text = f"[{refusal.code}] {refusal.detail}"
-    return f"{text} request_id: {context.request_id}" if "request_id" in text else text

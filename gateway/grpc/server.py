@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import grpc
+from grpc_reflection.v1alpha import reflection
 
 from gateway.errors import Code, RefusedError
 from gateway.grpc.call import Answer, Call, handler
 from gateway.grpc.health import Health
 from gateway.grpc.inference import Inference
+from gateway.grpc.standard_health import HEALTH_SERVICE, StandardHealth
 from gateway.settings import Settings
 from gateway.telemetry.recorder import InferenceTelemetry
 from gateway.triton.client import SERVICE
@@ -50,8 +52,10 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
         telemetry: InferenceTelemetry,
         health: Health,
         inference: Inference,
+        standard_health: StandardHealth,
     ) -> None:
         self._settings = settings
+        self._standard_health = standard_health
         answers: dict[str, Answer] = {
             "ServerLive": health.server_live,
             "ServerReady": health.server_ready,
@@ -65,12 +69,14 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
             **{method: _not_offered(method) for method in REMEDIES},
         }
         self._handlers: Mapping[str, grpc.RpcMethodHandler] = {
-            SERVICE + method: handler(answer, telemetry) for method, answer in answers.items()
+            **{SERVICE + method: handler(answer, telemetry) for method, answer in answers.items()},
+            f"/{HEALTH_SERVICE}/Check": handler(standard_health.check, telemetry),
+            f"/{HEALTH_SERVICE}/Watch": grpc.unary_stream_rpc_method_handler(standard_health.watch),
         }
         self._server: Any = None
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        """The handler of a method; None where the protocol has no such method."""
+        """The handler of a method; None where there is no such method."""
         return self._handlers.get(handler_call_details.method)
 
     async def open(self) -> None:
@@ -80,6 +86,9 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
             GrpcServerError: the port is taken.
         """
         server = grpc.aio.server(handlers=(self,), options=_options(self._settings))
+        if self._settings.grpc_reflection:
+            names = (SERVICE.strip("/"), HEALTH_SERVICE, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)
         try:
             server.add_insecure_port(self._settings.grpc_address)
         except RuntimeError:
@@ -92,6 +101,7 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     async def close(self) -> None:
         """Takes no new calls, and gives those in flight GATEWAY_SHUTDOWN_SECONDS to finish."""
+        self._standard_health.closing.set()
         if self._server is not None:
             await self._server.stop(self._settings.shutdown_seconds)
 
