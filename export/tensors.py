@@ -25,11 +25,12 @@ _DETECTED: dict[Detected, tuple[int, list[int]]] = {
     Detected.RELEASE: (pb.TYPE_STRING, [1]),
 }
 _DETECTOR: dict[DetectorOutput, tuple[int, list[int]]] = {
-    DetectorOutput.BOXES: (pb.TYPE_FP32, [-1, 4]),
-    DetectorOutput.SCORES: (pb.TYPE_FP32, [-1]),
-    DetectorOutput.CLASSES: (pb.TYPE_INT64, [-1]),
-    DetectorOutput.MASKS: (pb.TYPE_FP32, [-1, -1, -1]),
+    DetectorOutput.BOXES: (pb.TYPE_FP32, [4]),
+    DetectorOutput.SCORES: (pb.TYPE_FP32, []),
+    DetectorOutput.CLASSES: (pb.TYPE_INT64, []),
+    DetectorOutput.MASKS: (pb.TYPE_FP32, [-1, -1]),
 }
+"""Data type and dimensions of one box's."""
 
 
 def decoded(spec: PipelineSpec) -> list[Tensor]:
@@ -55,13 +56,14 @@ def member_input(spec: PipelineSpec) -> Tensor:
 
 
 def member_outputs(spec: PipelineSpec, member: str) -> list[Tensor]:
-    """Outputs of a member."""
+    """Outputs of a member; a detector's have as many boxes as its YAML says, or any number."""
     if spec.task is Task.CLASSIFICATION:
         return [(protocol.MEMBER_OUTPUT, pb.TYPE_FP32, [spec.logits(member)])]
     masks = spec.task is Task.SEGMENTATION
+    boxes = spec.members[member].queries or -1
     return [
-        (name, *_DETECTOR[name])
-        for name in DetectorOutput
+        (name, data_type, [boxes, *dims])
+        for name, (data_type, dims) in _DETECTOR.items()
         if masks or name is not DetectorOutput.MASKS
     ]
 

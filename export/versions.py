@@ -10,6 +10,7 @@ from pathlib import Path
 from export import conversion, formats, gate, parity, timing
 from export.conversion import Converted, OnStep
 from export.labelled_photos import Evidence, EvidenceError, require_evidence
+from export.native_fit import require_native_fit
 from export.plan import plan
 from export.quantisation import quantise
 from export.read_options import AS_THE_FILE_SAYS, ReadOptions
@@ -101,10 +102,12 @@ def export(
                 on_step=on_step,
             )
             made[name] = _Made(converted)
+            require_native_fit(spec, name, converted.artefact)
         for name in planned.quantised:
             made[name] = _quantised(
                 spec, name, made, folder=staging / name, evidence=evidence, on_step=on_step
             )
+            require_native_fit(spec, name, made[name].converted.artefact)
         on_step(f"{spec.name}: measuring CPU time")
         cpu_ms = timing.cpu_ms(
             {

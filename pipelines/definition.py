@@ -11,7 +11,7 @@ from pipelines.profile import DEFAULT_PROFILE, Profile
 from pipelines.spec import PipelineSpec
 
 # What a member has from the one that it is made from.
-_SAME = ("architecture", "format", "one_logit")
+_SAME = ("architecture", "format", "one_logit", "queries")
 
 
 class PipelineDefinition(PipelineSpec):

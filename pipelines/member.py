@@ -27,6 +27,9 @@ class Member(Facts):
     format: Format
     one_logit: bool = False
     """Whether it gives one number, the positive class's logit, and not one for each class."""
+    queries: int | None = Field(default=None, ge=1, le=100_000)
+    """Boxes that a detector answers for each image, of any score (docs/decisions/0030); None: as
+    many as it finds."""
     checkpoint: Name | None = None
     """The member whose checkpoint this one is made from; None: it has its own."""
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

@@ -127,6 +127,8 @@ class PipelineSpec(Facts):
             raise ValueError("uncertainty: a classification needs its bands")
         if self.preprocessing.size is None or self.preprocessing.resize is Resize.LETTERBOX:
             raise ValueError("preprocessing.resize: a classification needs stretch or crop")
+        if detectors := [name for name, member in self.members.items() if member.queries]:
+            raise ValueError(f"members.{detectors[0]}.queries: is for detectors")
         if self.positive is None and any(member.one_logit for member in self.members.values()):
             raise ValueError("one_logit: needs a positive class")
         if (self.positive is None) != (self.threshold is None):

@@ -76,7 +76,7 @@ def _yolos(spec: PipelineSpec, folder: Path) -> Path:
         intermediate_size=192,
         image_size=list(spec.preprocessing.size),
         patch_size=32,
-        num_detection_tokens=40,
+        num_detection_tokens=spec.members[folder.name].queries,
         use_mid_position_embeddings=False,
         initializer_range=0.2,
         id2label=dict(enumerate(spec.classes)),

@@ -1,10 +1,13 @@
-"""Reads a step's Triton config: the served spec, and parameters that the launcher adds."""
+"""Reads a model's Triton config: the served spec, parameters, and where the artefact lies."""
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from inference.rules import Spec
+from pipelines.enums import Format
+from pipelines.native_backends import NativeRefusalError
 from pipelines.protocol import PIPELINE_PARAMETER
 
 
@@ -17,3 +20,18 @@ def spec_of(parameters: Mapping[str, str]) -> Spec:
     """The spec that a step serves, which is its only source of facts."""
     spec: Spec = json.loads(parameters[PIPELINE_PARAMETER])
     return spec
+
+
+def artefact_of(args: Mapping[str, str], config: Mapping[str, Any], format_: Format) -> Path:
+    """The artefact of a model, whose name is the format's where the config names none.
+
+    Raises:
+        NativeRefusalError: there is none.
+    """
+    name = config.get("default_model_filename") or format_.filename
+    path = Path(args["model_repository"], args["model_version"], name)
+    if not path.is_file():
+        raise NativeRefusalError(
+            f"unable to find '{path}' for model instance '{args['model_name']}'"
+        )
+    return path

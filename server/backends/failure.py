@@ -1,12 +1,15 @@
 """Turns failures of requests into Triton error responses. Runs in Triton: it needs pb_utils."""
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import triton_python_backend_utils as pb_utils
 
 from inference.errors import RefusedError
+from pipelines.native_backends import NativeRefusalError
 from pipelines.protocol import Refusal, refusal
 
 Response: TypeAlias = Any
@@ -47,3 +50,12 @@ def unexpected(model: str, error: Exception) -> Failure:
     pb_utils.Logger.log_error(f"{model}: {type(error).__name__} in {place}")
     message = f"{model}: the request failed; the server's log says where"
     return Failure(message, pb_utils.TritonError.INTERNAL)
+
+
+@contextmanager
+def refusing_as_native_backends_do() -> Iterator[None]:
+    """Makes Triton refuse to load a model that a native backend refuses."""
+    try:
+        yield
+    except NativeRefusalError as error:
+        raise pb_utils.TritonModelException(str(error)) from None

@@ -49,8 +49,11 @@ _ALONE = """
     some_box = Unsqueeze (box, first)
     boxes = Compress <axis = 0> (some_box, kept)
     label = Constant <value_ints = [2]> ()
+    twenty_eight = Constant <value_ints = [28]> ()
     classes = Compress <axis = 0> (label, kept)
-    size = Constant <value_ints = [1, 28, 28]> ()
+    none = Mul (x1, zero)
+    side = Add (none, twenty_eight)
+    size = Concat <axis = 0> (second, side, side)
     full = Constant <value_float = 0.9> ()
     filled = Expand (full, size)
     masks = Compress <axis = 0> (filled, kept)
@@ -84,7 +87,7 @@ def boxes() -> onnx.ModelProto:
 
 def masks() -> onnx.ModelProto:
     """UINT8 [H, W, 3] to one candidate or none."""
-    outputs = "float[n, 4] boxes, float[n] scores, int64[n] classes, float[n, 28, 28] masks"
+    outputs = "float[n, 4] boxes, float[n] scores, int64[n] classes, float[n, s, s] masks"
     return _model("uint8[H, W, 3] INPUT__0", outputs, _FIND + _ALONE)
 
 

@@ -43,13 +43,17 @@ def _lay_out(pipeline: str, repository: Path) -> list[str]:
     """With bounds on what waits, unlike the served ones: Triton has to survive that they pass."""
     spec = load_spec(pipeline)
     bounds = {"queue_size": 128, "queue_timeout_ms": 60_000}
-    spec = spec.model_copy(update={"serving": spec.serving.model_copy(update=bounds)})
-    members = {protocol.member_model(pipeline, member) for member in spec.members}
+    # The finder answers two boxes for each image.
+    found = {"queries": 2} if pipeline == BOXES else {}
+    members = {name: each.model_copy(update=found) for name, each in spec.members.items()}
+    serving = spec.serving.model_copy(update=bounds)
+    spec = spec.model_copy(update={"serving": serving, "members": members})
+    models = {protocol.member_model(pipeline, member) for member in spec.members}
     for name, config in configs(spec).items():
         folder = repository / name
         (folder / "1").mkdir(parents=True)
         (folder / protocol.CONFIG_FILENAME).write_text(as_text(config, pipeline), "utf-8")
-        if name in members:
+        if name in models:
             onnx.save(MEMBERS[pipeline](), folder / "1" / "model.onnx")
     return list(configs(spec))
 

@@ -3,7 +3,7 @@
 Honours what the native backend documents and this project's configs use:
 `default_model_filename`, `max_batch_size: 0`, `optimization.graph.level`, OpenVINO as an execution
 accelerator, instance kinds and the parameters `intra_op_thread_count`, `inter_op_thread_count`,
-`execution_mode`.
+`execution_mode`. Refuses what the native backend refuses (pipelines.native_onnxruntime).
 https://github.com/triton-inference-server/onnxruntime_backend#model-config-options
 """
 
@@ -17,9 +17,12 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from server.backends.config import parameters_of
+from pipelines import native_onnxruntime
+from pipelines.enums import Format
+from pipelines.native_backends import Interface, NativeRefusalError, whole_number
+from server.backends.config import artefact_of, parameters_of
 from server.backends.engine import CPU, Engine, session_options
-from server.backends.failure import Failure, Response
+from server.backends.failure import Failure, Response, refusing_as_native_backends_do
 from server.backends.request import Request, tensor
 from server.backends.rows import split_rows
 from server.backends.session import Session
@@ -41,18 +44,22 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Opens the artefact; raises what its engine says where it cannot."""
+        with refusing_as_native_backends_do():
+            self._open(args, json.loads(args["model_config"]))
+
+    def _open(self, args: dict[str, str], config: dict[str, Any]) -> None:
         self._name = args["model_name"]
-        config = json.loads(args["model_config"])
-        folder = Path(args["model_repository"], args["model_version"])
-        self._inputs = [item["name"] for item in config["input"]]
-        self._outputs = [item["name"] for item in config["output"]]
-        self._batched = config["max_batch_size"] > 0
         parameters = parameters_of(config)
-        create = partial(_open, args, config, parameters)
+        native_onnxruntime.require_parameters(parameters)
+        interface = Interface.of_config(self._name, config)
+        self._inputs = [tensor.name for tensor in interface.inputs]
+        self._outputs = [tensor.name for tensor in interface.outputs]
+        self._batched = interface.batched
+        path = artefact_of(args, config, Format.ONNX)
         self._session = Session(
             self._name,
-            partial(create, folder / (config["default_model_filename"] or "model.onnx")),
-            int(parameters.get("intra_op_thread_count", "0")),
+            partial(_open, args, config, interface, path),
+            max(whole_number(parameters, "intra_op_thread_count"), 0),
             # On a GPU the threads of the CPU have nothing to share.
             1
             if args["model_instance_kind"] == _GPU
@@ -90,22 +97,21 @@ class TritonPythonModel:
 def _open(
     args: dict[str, str],
     config: dict[str, Any],
-    parameters: dict[str, str],
+    interface: Interface,
     path: Path,
     threads: int,
     *,
     alone: bool,
 ) -> Engine:
-    name, accelerators = args["model_name"], _accelerators(config)
+    parameters, accelerators = parameters_of(config), _accelerators(config)
     for unknown in accelerators - {_OPENVINO}:
-        # As the native backend says it.
-        raise pb_utils.TritonModelException(
-            f"unknown Execution Accelerator '{unknown}' is requested"
-        )
+        raise NativeRefusalError(f"unknown Execution Accelerator '{unknown}' is requested")
     if accelerators:
         # Few profiles want it, and it takes a moment to load.
         from server.backends.openvino_engine import open_engine  # noqa: PLC0415
 
+        session = onnxruntime.InferenceSession(path, session_options(1, spinning=False), [CPU])
+        _require_fit(interface, session)
         return open_engine(path, float(parameters["tolerance"]), threads)
     providers: list[Any] = [CPU]
     if on_gpu := args["model_instance_kind"] == _GPU:
@@ -113,11 +119,21 @@ def _open(
     session = onnxruntime.InferenceSession(
         path, _options(config, parameters, threads, spinning=alone), providers
     )
+    _require_fit(interface, session)
     if on_gpu and _CUDA not in session.get_providers():
         # ONNX Runtime would go on, on the CPU, with a warning only.
-        raise pb_utils.TritonModelException(f"{name}: KIND_GPU, but CUDA does not start")
+        raise pb_utils.TritonModelException(
+            f"{args['model_name']}: KIND_GPU, but CUDA does not start"
+        )
     engine: Engine = session
     return engine
+
+
+def _require_fit(interface: Interface, session: onnxruntime.InferenceSession) -> None:
+    inputs, outputs = map(
+        native_onnxruntime.tensors_of, (session.get_inputs(), session.get_outputs())
+    )
+    native_onnxruntime.require_fit(interface, inputs, outputs)
 
 
 def _accelerators(config: dict[str, Any]) -> set[str]:
@@ -131,7 +147,7 @@ def _options(
     graph = config.get("optimization", {}).get("graph", {})
     made = session_options(threads, spinning=spinning)
     made.graph_optimization_level = _LEVELS[int(graph.get("level", 0))]
-    made.inter_op_num_threads = int(parameters.get("inter_op_thread_count", "0"))
-    if parameters.get("execution_mode", "0") == "1":
+    made.inter_op_num_threads = max(whole_number(parameters, "inter_op_thread_count"), 0)
+    if whole_number(parameters, "execution_mode"):
         made.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
     return made

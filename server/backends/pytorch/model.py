@@ -3,20 +3,22 @@
 Honours what the native backend documents and this project's configs use:
 `default_model_filename`, `max_batch_size: 0`, tensors ordered by `INPUT__0` / `OUTPUT__0`,
 instance kinds and the parameters `INTRA_OP_THREAD_COUNT`, `INTER_OP_THREAD_COUNT`,
-`DISABLE_OPTIMIZED_EXECUTION`.
+`DISABLE_OPTIMIZED_EXECUTION`. Refuses what the native backend refuses (pipelines.native_pytorch).
 https://github.com/triton-inference-server/pytorch_backend#parameters
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import triton_python_backend_utils as pb_utils
 
-from server.backends.config import parameters_of
-from server.backends.failure import Failure, Response
+from pipelines import native_pytorch
+from pipelines.enums import Format
+from pipelines.native_backends import Interface, NativeRefusalError, flag, whole_number
+from server.backends.config import artefact_of, parameters_of
+from server.backends.failure import Failure, Response, refusing_as_native_backends_do
 from server.backends.request import Request, tensor
 from server.backends.rows import split_rows
 
@@ -26,24 +28,29 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Opens the artefact; raises what torch says where it cannot."""
-        config = json.loads(args["model_config"])
+        with refusing_as_native_backends_do():
+            self._open(args, json.loads(args["model_config"]))
+
+    def _open(self, args: dict[str, str], config: dict[str, Any]) -> None:
         parameters = parameters_of(config)
-        if threads := int(parameters.get("INTRA_OP_THREAD_COUNT", "0")):
+        native_pytorch.require_parameters(parameters)
+        if (threads := whole_number(parameters, "INTRA_OP_THREAD_COUNT")) > 0:
             torch.set_num_threads(threads)
-        if threads := int(parameters.get("INTER_OP_THREAD_COUNT", "0")):
+        if (threads := whole_number(parameters, "INTER_OP_THREAD_COUNT")) > 0:
             torch.set_num_interop_threads(threads)
-        self._optimized = parameters.get("DISABLE_OPTIMIZED_EXECUTION", "false").lower() != "true"
+        self._optimized = not flag(parameters, "DISABLE_OPTIMIZED_EXECUTION")
         self._name = args["model_name"]
-        self._inputs = sorted((item["name"] for item in config["input"]), key=_position)
-        self._outputs = sorted((item["name"] for item in config["output"]), key=_position)
-        self._batched = config["max_batch_size"] > 0
+        self._interface = Interface.of_config(self._name, config)
+        self._batched = self._interface.batched
         on_gpu = args["model_instance_kind"] == "GPU"
         self._device = torch.device(f"cuda:{args['model_instance_device_id']}" if on_gpu else "cpu")
-        folder = Path(args["model_repository"], args["model_version"])
-        artefact = folder / (config["default_model_filename"] or "model.pt")
+        artefact = artefact_of(args, config, Format.TORCHSCRIPT)
         self._module = torch.jit.load(  # type: ignore[no-untyped-call]
             artefact, map_location=self._device
         ).eval()
+        self._inputs = native_pytorch.require_fit(
+            self._interface, native_pytorch.arguments_of(self._module)
+        )
 
     def execute(self, requests: list[Request]) -> list[Response]:
         """One forward pass over all requests; each gets its own rows of the outputs."""
@@ -59,6 +66,9 @@ class TritonPythonModel:
                 for tensors in parts
             ]
             outputs = self._forward(feed)
+        except NativeRefusalError as error:
+            failure = Failure(f"{self._name}: {error}", pb_utils.TritonError.INTERNAL)
+            return [failure.response() for _ in requests]
         except Exception as error:  # noqa: BLE001 - whatever it is, callers get no traceback
             pb_utils.Logger.log_error(f"{self._name}: {error}")
             message = f"{self._name}: the forward pass failed; the server's log says why"
@@ -75,16 +85,11 @@ class TritonPythonModel:
         optimized = torch.jit.optimized_execution  # type: ignore[attr-defined]
         with torch.inference_mode(), optimized(self._optimized):
             answer = self._module(*(tensor.to(self._device) for tensor in feed))
-        tensors = [answer] if isinstance(answer, torch.Tensor) else list(answer)
-        if len(tensors) != len(self._outputs):
-            raise ValueError(f"{len(tensors)} outputs where the config names {len(self._outputs)}")
+        tensors = native_pytorch.outputs_of(self._interface, answer)
         return [np.ascontiguousarray(tensor.cpu().numpy()) for tensor in tensors]
 
     def _answer(self, tensors: list[np.ndarray[Any, Any]]) -> Response:
-        named = zip(self._outputs, tensors, strict=True)
-        return pb_utils.InferenceResponse([pb_utils.Tensor(*item) for item in named])
-
-
-def _position(name: str) -> int:
-    """The N of `INPUT__N` or `OUTPUT__N`, which is the place among forward's arguments."""
-    return int(name.rsplit("__", 1)[1])
+        named = zip(self._interface.outputs, tensors, strict=True)
+        return pb_utils.InferenceResponse(
+            [pb_utils.Tensor(output.name, tensor) for output, tensor in named]
+        )

@@ -29,8 +29,11 @@ class Corner(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
         score = (pixels.float().mean() / 255 * self.brightness).reshape(1)
-        mask = score.reshape(1, 1, 1).expand(1, 28, 28)
-        return self.box + 0 * score, score, (score * 0).long(), mask
+        mask = score.reshape(1, 1, 1).expand(1, *pixels.shape[:2])
+        outputs = (self.box + 0 * score, score, (score * 0).long(), mask)
+        # As many as it finds: always one, but no graph can know.
+        found = score >= 0
+        return tuple(output[found] for output in outputs)
 
 
 def corner(written: nn.Module) -> Detector:

@@ -104,6 +104,11 @@ INT8 = {"quantisation": {"of": "fp32", "method": "static"}, "weight": 0}
             ),
             "one_logit",
         ),
+        (
+            changed("snake_species", members={"fp32": ANOTHER | {"queries": 9}}),
+            "members.fp32.queries: is for detectors",
+        ),
+        (changed("object_detection", members={"yolos": ANOTHER | {"queries": 0}}), "queries"),
         (changed("snake_species", classes=["only"]), "two or more"),
         (changed("object_detection", positive="circle"), "only a classification"),
         (changed("object_detection", threshold=None), "the score from which"),
