@@ -8,14 +8,17 @@ import torch
 from torch import nn
 
 from export import detector, versions
+from export.checkpoint import Loaded
 from export.detector import Detector
 from export.errors import ParityError
 from export.quiet import quiet
+from export.read_options import Weights
 from export.repository import ModelRepository
 from pipelines.load import load_spec
 from pipelines.manifest import Manifest
 from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 
+LOADED = Loaded(Weights.RAW, "", ())
 SPEC = load_spec("cervical_lesions")
 
 
@@ -53,7 +56,9 @@ def corner(written: nn.Module) -> Detector:
             )
         return 17
 
-    return Detector(module=Corner().eval(), sha256="ab" * 32, weights="demo", write=write)
+    return Detector(
+        module=Corner().eval(), sha256="ab" * 32, weights="demo", loaded=LOADED, write=write
+    )
 
 
 @pytest.fixture
@@ -62,7 +67,7 @@ def opened(monkeypatch):
     seen = []
 
     def become(written: nn.Module) -> list[Path]:
-        def open_stub(path, spec):
+        def open_stub(path, spec, _options):
             seen.append((path, spec.name))
             return corner(written.eval())
 

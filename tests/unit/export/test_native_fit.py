@@ -7,12 +7,15 @@ import onnx
 import pytest
 
 from export import conversion, detector, versions
+from export.checkpoint import Loaded
 from export.detector import Detector, Difference
 from export.errors import ConversionError
 from export.native_fit import require_native_fit
+from export.read_options import Weights
 from export.repository import ModelRepository
 from pipelines.load import load_spec
 
+LOADED = Loaded(Weights.RAW, "", ())
 SPEC = load_spec("object_detection")
 (MEMBER,) = SPEC.members
 QUERIES = SPEC.members[MEMBER].queries
@@ -93,7 +96,9 @@ def test_an_export_whose_artefact_is_refused_publishes_nothing(tmp_path, monkeyp
         onnx.save(model(queries=100), path)
         return 20
 
-    made = Detector(module=SimpleNamespace(), sha256="ab" * 32, weights="demo", write=write)
+    made = Detector(
+        module=SimpleNamespace(), sha256="ab" * 32, weights="demo", loaded=LOADED, write=write
+    )
     monkeypatch.setitem(detector.DETECTORS, "yolos", lambda *_: made)
     monkeypatch.setattr(conversion.detector, "parity", lambda *_: Difference(0.0, 0.0))
     repository = ModelRepository(tmp_path / "repository")
