@@ -134,6 +134,25 @@ def test_every_key_and_parameter_is_documented_for_its_backend(path):
     assert set(config.parameters) <= documented
 
 
+@pytest.mark.parametrize("path", COMMITTED, ids=str)
+def test_every_parameter_of_a_member_has_a_value_that_its_backend_takes(path):
+    config = read(path)
+    for name, facts in ALLOWED["parameters"].get(config.backend, {}).items():
+        if name in config.parameters:
+            assert fits(config.parameters[name].string_value, facts["values"]), name
+
+
+def fits(text: str, values: str | list[int]) -> bool:
+    if isinstance(values, list):
+        return text in map(str, values)
+    return text.isdigit() if values == "whole number" else float(text) > 0
+
+
+def test_a_value_that_a_backend_does_not_take_would_be_noticed():
+    assert not fits("two", "whole number")
+    assert not fits("3", [0, 1, 2])
+
+
 def test_an_undocumented_key_would_be_noticed():
     config = pb.ModelConfig(name="x")
     config.optimization.graph.level = 1
