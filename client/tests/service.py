@@ -58,6 +58,10 @@ class Service:
         return [seen for seen in self.seen if "predict" in seen.path]
 
 
+PHOTO = "BM "
+"""How a photo begins (BMP); what this service answers is said behind it."""
+
+
 def problem(status, code, detail="what was wrong and what to do", **headers):
     return JSONResponse(
         documents.problem(status, code, detail) | {"request_id": "5f0c"},
@@ -113,7 +117,7 @@ def create_app(service):
 
 def add_predictions(app, service):
     async def content_of(request: Request) -> str | Response:
-        content = (await request.body()).decode("utf-8", "replace")
+        content = (await request.body()).decode("utf-8", "replace").removeprefix(PHOTO)
         kind = content.split()[0] if content.split() else ""
         if kind not in {"cancer", "healthy", "found", "slow", "release", "stop"}:
             return problem(422, "image_undecodable", "file: no image. Send a JPEG or a PNG.")

@@ -7,6 +7,7 @@ import pytest
 from secondopinion._pictures import Pictures
 
 from client.tests import documents
+from client.tests.service import PHOTO
 
 DETECTOR = ["--pipeline", "object_detection"]
 
@@ -15,9 +16,9 @@ DETECTOR = ["--pipeline", "object_detection"]
 def folder(tmp_path):
     photos = tmp_path / "photos"
     (photos / "sub").mkdir(parents=True)
-    (photos / "a.jpg").write_text("found circle 0.9 square 0.754")
-    (photos / "b.jpg").write_text("found" + " circle 0.9" * 6)
-    (photos / "sub" / "a.png").write_text("found")
+    (photos / "a.jpg").write_text(PHOTO + "found circle 0.9 square 0.754")
+    (photos / "b.jpg").write_text(PHOTO + "found" + " circle 0.9" * 6)
+    (photos / "sub" / "a.png").write_text(PHOTO + "found")
     return photos
 
 
@@ -32,7 +33,7 @@ def test_the_table_has_counts_and_the_best_detections(command, folder):
 
 
 def test_a_bad_photo_among_detections_is_a_failed_row(command, folder):
-    (folder / "c.jpg").write_text("bad")
+    (folder / "c.jpg").write_text(PHOTO + "bad")
     result = command("predict", folder, *DETECTOR)
     assert result.exit_code == 1
     assert [str(folder / "c.jpg"), "failed"] in [x.split() for x in result.stdout.splitlines()]

@@ -3,18 +3,18 @@ import json
 import pytest
 from secondopinion import __version__
 
-from client.tests.service import Response, problem
+from client.tests.service import PHOTO, Response, problem
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Photos in several folders and under several suffixes, and one file that is no photo."""
+    """Photos in several folders and under several suffixes, and a file that macOS left there."""
     photos = tmp_path / "photos"
     (photos / "sub" / "deep").mkdir(parents=True)
-    (photos / "b.JPG").write_bytes(b"cancer 0.95")
-    (photos / "a.png").write_bytes(b"healthy 0.9")
-    (photos / "sub" / "deep" / "c.TiFf").write_bytes(b"healthy 0.8")
-    (photos / "notes.txt").write_bytes(b"bad")
+    (photos / "b.JPG").write_bytes(PHOTO.encode() + b"cancer 0.95")
+    (photos / "a.png").write_bytes(PHOTO.encode() + b"healthy 0.9")
+    (photos / "sub" / "deep" / "c.TiFf").write_bytes(PHOTO.encode() + b"healthy 0.8")
+    (photos / "._b.JPG").write_bytes(b"bad")
     return photos
 
 
@@ -56,13 +56,13 @@ def test_json_is_one_answer_per_line_and_nothing_else(command, folder, service):
 def test_json_keeps_the_order_when_later_photos_are_answered_first(command, tmp_path):
     for index in range(8):
         wait = 0.4 if index == 0 else 0.01
-        (tmp_path / f"{index}.jpg").write_bytes(b"slow %g" % wait)
+        (tmp_path / f"{index}.jpg").write_bytes(PHOTO.encode() + b"slow %g" % wait)
     answers = lines(command("predict", tmp_path, "--json"))
     assert [answer["file"][-5] for answer in answers] == list("01234567")
 
 
 def test_a_bad_photo_does_not_stop_the_others(command, folder):
-    (folder / "a2.jpg").write_bytes(b"bad")
+    (folder / "a2.jpg").write_bytes(PHOTO.encode() + b"bad")
     result = command("predict", folder)
     assert result.exit_code == 1
     assert result.stdout.count("0.") == 3
@@ -72,7 +72,7 @@ def test_a_bad_photo_does_not_stop_the_others(command, folder):
 
 
 def test_a_bad_photo_is_an_error_in_its_json_line(command, folder):
-    (folder / "a2.jpg").write_bytes(b"bad")
+    (folder / "a2.jpg").write_bytes(PHOTO.encode() + b"bad")
     result = command("predict", folder, "--json")
     assert result.exit_code == 1
     failed = lines(result)[1]
@@ -112,14 +112,14 @@ def test_choices_reach_the_service(command, folder, service):
 
 def test_no_more_photos_are_on_their_way_than_asked_for(command, tmp_path, service):
     for index in range(9):
-        (tmp_path / f"{index}.jpg").write_bytes(b"slow 0.05")
+        (tmp_path / f"{index}.jpg").write_bytes(PHOTO.encode() + b"slow 0.05")
     assert command("predict", tmp_path, "--concurrency", "3").exit_code == 0
     assert service.most_in_flight == 3
 
 
 def test_a_wrong_parameter_ends_the_run_with_one_message(command, folder, service):
     for photo in folder.glob("*.*"):
-        photo.write_bytes(b"stop")
+        photo.write_bytes(PHOTO.encode() + b"stop")
     result = command("predict", folder, "--concurrency", "1")
     assert result.exit_code == 2
     assert result.stderr.count("threshold: 7 is above 0.95.") == 1
@@ -171,11 +171,32 @@ def test_a_missing_path_is_named_and_nothing_is_asked(command, folder, service):
     assert not service.seen
 
 
-def test_a_directory_without_photos_is_named_with_what_counts_as_one(command, tmp_path):
+def test_a_directory_without_photos_is_named_with_what_is_in_it(command, tmp_path):
+    (tmp_path / "notes.txt").write_text("none")
     result = command("predict", tmp_path)
     assert result.exit_code == 2
-    assert "no photos in this directory" in result.stderr
-    assert "webp" in result.stderr
+    assert "no photos in this directory; 1 file left out: " in result.stderr
+    assert "notes.txt: is no image" in result.stderr
+
+
+def test_a_file_that_is_no_image_is_a_failed_row(command, folder):
+    (folder / "scan.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    result = command("predict", folder)
+    assert result.exit_code == 1
+    assert "scan.dcm: is DICOM: export its image as PNG or JPEG" in result.stderr
+    assert "3 answered, 1 failed" in result.stderr
+    failed = lines(command("predict", folder, "--json"))[-2]
+    assert failed["error"]["code"] == "file_unreadable"
+
+
+def test_what_is_no_image_can_be_left_out_and_is_counted_and_named(command, folder):
+    (folder / "notes.txt").write_text("none")
+    (folder / "empty.jpg").write_bytes(b"")
+    result = command("predict", folder, "--skip-unreadable")
+    assert result.exit_code == 0
+    assert "2 files left out: " in result.stderr
+    assert "notes.txt: is no image" in result.stderr
+    assert "empty.jpg: is empty" in result.stderr
 
 
 @pytest.mark.parametrize("words", [["--concurrency", "0"], ["--top-k", "0"], ["--colour"]])

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from client.tests.processes import COMMAND, wait_until
+from client.tests.service import PHOTO
 from client.tests.test_offline import read
 
 PHOTOS = 150
@@ -19,7 +20,7 @@ def folder(tmp_path):
     for index in range(PHOTOS):
         photo = photos / f"{index % 7}" / f"{index:03}.jpg"
         photo.parent.mkdir(parents=True, exist_ok=True)
-        photo.write_text("bad" if index % 50 == 9 else f"slow 0.0{index % 3} {index}")
+        photo.write_text(PHOTO + ("bad" if index % 50 == 9 else f"slow 0.0{index % 3} {index}"))
     return photos
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 from secondopinion._results import columns
 
-from client.tests.service import problem
+from client.tests.service import PHOTO, problem
 
 
 def read(path):
@@ -31,9 +31,9 @@ def read(path):
 def folder(tmp_path):
     photos = tmp_path / "photos"
     (photos / "sub").mkdir(parents=True)
-    (photos / "a.jpg").write_text("cancer 0.95")
-    (photos / "b.jpg").write_text("bad")
-    (photos / "sub" / "a.jpg").write_text("healthy 0.9")
+    (photos / "a.jpg").write_text(PHOTO + "cancer 0.95")
+    (photos / "b.jpg").write_text(PHOTO + "bad")
+    (photos / "sub" / "a.jpg").write_text(PHOTO + "healthy 0.9")
     return photos
 
 
@@ -96,8 +96,8 @@ def test_advanced_fills_uncertainty_disagreement_and_opinions(predict, out):
 
 @pytest.mark.parametrize("out", [".csv", ".parquet"], indirect=True)
 def test_the_columns_of_a_detector(predict, folder, out, tmp_path):
-    (folder / "a.jpg").write_text("found circle 0.9 square 0.75")
-    (folder / "sub" / "a.jpg").write_text("found")
+    (folder / "a.jpg").write_text(PHOTO + "found circle 0.9 square 0.75")
+    (folder / "sub" / "a.jpg").write_text(PHOTO + "found")
     words = ["--pipeline", "object_detection", "--visualization", tmp_path / "drawn"]
     assert predict(*words, out=out).exit_code == 1
     rows = read(out)
@@ -112,7 +112,7 @@ def test_the_columns_of_a_detector(predict, folder, out, tmp_path):
 
 
 def test_lines_are_what_json_prints_and_hold_no_picture(predict, folder, results, tmp_path):
-    (folder / "a.jpg").write_text("found circle 0.9")
+    (folder / "a.jpg").write_text(PHOTO + "found circle 0.9")
     predict("--pipeline", "object_detection", "--visualization", tmp_path / "drawn")
     rows = read(results)
     assert rows["a.jpg"]["visualization"] == str(tmp_path / "drawn" / "a.png")
@@ -123,9 +123,9 @@ def test_lines_are_what_json_prints_and_hold_no_picture(predict, folder, results
 def test_a_second_run_asks_again_only_about_what_failed(predict, folder, service, results):
     predict()
     service.seen.clear()
-    (folder / "b.jpg").write_text("healthy 0.8")
+    (folder / "b.jpg").write_text(PHOTO + "healthy 0.8")
     assert predict().exit_code == 0
-    assert [seen.body for seen in service.asked] == [b"healthy 0.8"]
+    assert [seen.body for seen in service.asked] == [b"BM healthy 0.8"]
     assert read(results)["b.jpg"]["prediction"] == "healthy"
     service.seen.clear()
     assert predict().exit_code == 0
@@ -137,7 +137,7 @@ def test_failed_photos_can_be_kept_until_they_change(predict, folder, service):
     service.seen.clear()
     assert predict("--keep-failed").exit_code == 1
     assert not service.asked
-    (folder / "b.jpg").write_text("healthy 0.8")
+    (folder / "b.jpg").write_text(PHOTO + "healthy 0.8")
     assert predict("--keep-failed").exit_code == 0
     assert len(service.asked) == 1
 
@@ -146,11 +146,11 @@ def test_a_photo_whose_content_changed_is_asked_again(predict, folder, service, 
     predict("--keep-failed")
     service.seen.clear()
     status = (folder / "a.jpg").stat()
-    (folder / "a.jpg").write_text("cancer 0.75")
+    (folder / "a.jpg").write_text(PHOTO + "cancer 0.75")
     # Neither its size nor its time tells.
     os.utime(folder / "a.jpg", ns=(status.st_atime_ns, status.st_mtime_ns))
     predict("--keep-failed")
-    assert [seen.body for seen in service.asked] == [b"cancer 0.75"]
+    assert [seen.body for seen in service.asked] == [b"BM cancer 0.75"]
     assert read(results)["a.jpg"]["confidence"] == 0.75
 
 
@@ -170,7 +170,7 @@ def test_a_photo_that_was_only_touched_or_copied_is_not_asked_again(
 def test_new_photos_are_added_and_removed_ones_left_out(predict, folder, service, results):
     predict("--keep-failed")
     service.seen.clear()
-    (folder / "0.jpg").write_text("healthy 0.7")
+    (folder / "0.jpg").write_text(PHOTO + "healthy 0.7")
     (folder / "b.jpg").unlink()
     assert predict().exit_code == 0
     assert len(service.asked) == 1
@@ -187,7 +187,7 @@ def test_a_photo_that_cannot_be_read_has_a_row(predict, folder, results):
 def test_names_that_are_no_unicode_or_hold_commas_and_newlines_have_rows(predict, folder, out):
     names = [os.fsdecode(b"\xff.jpg"), 'x,"y"\n.jpg', "zäh 牙.jpg"]
     for name in names:
-        (folder / name).write_text("cancer 0.9")
+        (folder / name).write_text(PHOTO + "cancer 0.9")
     predict(out=out)
     assert len(read(out)) == 6
     assert {'x,"y"\n.jpg', "zäh 牙.jpg"} <= set(read(out))
@@ -232,7 +232,7 @@ def test_another_release_is_refused_unless_all_begins_anew(predict, service, res
 def test_a_release_that_changes_during_a_run_is_said_and_stands_in_its_rows(
     predict, folder, results
 ):
-    (folder / "b.jpg").write_text("release 2-aaaa")
+    (folder / "b.jpg").write_text(PHOTO + "release 2-aaaa")
     result = predict("--concurrency", "1")
     assert "the release changed during the run" in result.stderr
     assert "1-3fa9c2d1 (1), 2-aaaa (2)" in result.stderr
@@ -297,3 +297,17 @@ def test_demo_weights_are_announced_and_stand_in_the_rows(predict, service, resu
     service.demo = True
     assert predict().stderr.count("DEMO WEIGHTS") == 1
     assert read(results)["a.jpg"]["weights"] == "demo"
+
+
+def test_a_file_that_is_no_image_has_a_row_and_the_results_themselves_have_none(
+    predict, folder, tmp_path
+):
+    (folder / "notes.txt").write_text("none")
+    inside = folder / "results.jsonl"
+    for _ in range(2):
+        assert predict(out=inside).exit_code == 1
+        rows = read(inside)
+        assert sorted(rows) == ["a.jpg", "b.jpg", "notes.txt", "sub/a.jpg"]
+        assert rows["notes.txt"]["error"]["detail"] == "is no image"
+    assert predict("--skip-unreadable", out=tmp_path / "other.jsonl").exit_code == 1
+    assert "notes.txt" not in read(tmp_path / "other.jsonl")

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from client.tests.processes import wait_until
+from client.tests.service import PHOTO
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def half_slow(tmp_path):
     """Photos that are answered at once, and after each one that takes long."""
     photos = {"a": "cancer 0.95", "b": "slow 3", "c": "healthy 0.91", "d": "slow 3"}
     for name, content in photos.items():
-        (tmp_path / f"{name}.jpg").write_text(content)
+        (tmp_path / f"{name}.jpg").write_text(PHOTO + content)
     return tmp_path
 
 
@@ -43,7 +44,7 @@ def test_the_exit_code_tells_all_some_and_nothing(half_slow, start, closed_url):
         process.communicate(timeout=20)
         return process.returncode
 
-    (half_slow / "bad.jpg").write_text("bad")
+    (half_slow / "bad.jpg").write_text(PHOTO + "bad")
     assert code(half_slow / "a.jpg") == 0
     assert code(half_slow / "a.jpg", half_slow / "bad.jpg") == 1
     assert code(half_slow / "a.jpg", "--url", closed_url) == 2
@@ -52,7 +53,7 @@ def test_the_exit_code_tells_all_some_and_nothing(half_slow, start, closed_url):
 
 def test_a_reader_that_leaves_early_causes_no_traceback(tmp_path, start):
     for index in range(50):
-        (tmp_path / f"{index:02}.jpg").write_text("slow 0.02")
+        (tmp_path / f"{index:02}.jpg").write_text(PHOTO + "slow 0.02")
     process = start([tmp_path, "--json"])
     assert json.loads(process.stdout.readline())["file"].endswith("00.jpg")
     process.stdout.close()
@@ -88,7 +89,7 @@ def test_a_bar_is_drawn_on_a_terminal_and_the_lines_still_go_to_standard_output(
     half_slow, on_a_terminal
 ):
     for name in "bd":
-        (half_slow / f"{name}.jpg").write_text("slow 0.3")
+        (half_slow / f"{name}.jpg").write_text(PHOTO + "slow 0.3")
     drawn, out = on_a_terminal([half_slow, "--json"])
     assert "/4" in drawn
     assert [json.loads(line)["file"][-5] for line in out.splitlines()] == list("abcd")

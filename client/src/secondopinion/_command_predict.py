@@ -1,9 +1,8 @@
 """The command `secondopinion predict`."""
 
-import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,21 +11,24 @@ from secondopinion._calls import Choices
 from secondopinion._connection import DEFAULT_URL
 from secondopinion._errors import SecondOpinionError
 from secondopinion._exit_codes import INTERRUPTED, OK, SOME_FAILED, stopped
-from secondopinion._offline import Offline, run_offline
+from secondopinion._offline import Offline, journal_of, run_offline
 from secondopinion._options import PipelineName, Url
 from secondopinion._pictures import Pictures
 from secondopinion._run import run
 from secondopinion._run_settings import RunSettings
+from secondopinion._table import printable
+from secondopinion.photo_files import PhotoFiles, below, described
 
 NOTICE = "No medical device: answers are for research and for learning, never for a diagnosis."
-
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 
 def predict(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PHOTO|DIR...", help="Directories are searched recursively."),
+        typer.Argument(
+            metavar="PHOTO|DIR...",
+            help="Directories are searched recursively for images, whatever their names.",
+        ),
     ],
     *,
     url: Url = DEFAULT_URL,
@@ -62,6 +64,13 @@ def predict(
             "same command goes on where it was stopped.",
         ),
     ] = None,
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unreadable",
+            help="Leaves out files of a directory that are no images, instead of failing for them.",
+        ),
+    ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="With --out: predicts all photos again.")
     ] = False,
@@ -83,7 +92,7 @@ def predict(
     """
     _check_out(paths, out, as_json=as_json, restart=restart, retry_failed=retry_failed)
     try:
-        photos = _find(paths)
+        found = _find(paths, [out, journal_of(out)] if out else [])
     except OSError as error:
         raise typer.BadParameter(str(error), param_hint="PHOTO|DIR") from error
     choices: Choices = {
@@ -97,18 +106,25 @@ def predict(
     }
     settings = RunSettings(url=url, advanced=advanced, choices=choices, concurrency=concurrency)
     notes = Console(stderr=True, highlight=False)
+    if skip_unreadable and found.left_out:
+        notes.print(printable(described(found.left_out), notes), markup=False, soft_wrap=True)
+        found.left_out = {}
+    photos = found.all() if found.left_out else found.photos
     try:
         pictures = None
         if visualization:
             searched = [path for path in paths if path.is_dir()]
             pictures = Pictures(visualization, photos, searched)
         if out is None:
-            failed = run(settings, photos, as_json=as_json, pictures=pictures, notes=notes)
+            failed = run(
+                settings, photos, found.left_out, as_json=as_json, pictures=pictures, notes=notes
+            )
         else:
             offline = Offline(
                 settings=settings,
                 folder=paths[0],
                 photos=photos,
+                left_out=found.left_out,
                 pictures=pictures,
                 out=out,
                 restart=restart,
@@ -136,38 +152,29 @@ def _check_out(
         raise typer.BadParameter("takes the photos of one directory", param_hint="--out")
 
 
-def _find(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are named, directories as the images below them, sorted.
+def _find(paths: Iterable[Path], results: Collection[Path]) -> PhotoFiles:
+    """Files as they are named, directories as the files below them, sorted.
 
-    A file that is named is taken whatever its suffix: the service judges what it is.
+    A file that is named is taken whatever it holds: the service judges what it is.
 
     Raises:
         FileNotFoundError: A path does not exist, or a directory holds no image.
         OSError: A directory cannot be listed; leaving its photos out silently would be worse.
     """
-    found: list[Path] = []
+    found = PhotoFiles()
     for path in paths:
         if path.is_dir():
-            found += _below(path)
+            try:
+                here = below(path, passing_over=results)
+            except OSError as error:
+                raise OSError(f"{error.filename}: {error.strerror}") from error
+            if not here.photos:
+                others = f"; {described(here.left_out)}" if here.left_out else ""
+                raise FileNotFoundError(f"{path}: no photos in this directory{others}")
+            found.photos += here.photos
+            found.left_out |= here.left_out
         elif path.exists():
-            found.append(path)
+            found.photos.append(path)
         else:
             raise FileNotFoundError(f"{path}: no such file or directory")
     return found
-
-
-def _below(directory: Path) -> list[Path]:
-    photos = sorted(
-        Path(parent, name)
-        for parent, _, names in os.walk(directory, onerror=_refuse)
-        for name in names
-        if Path(name).suffix.lower() in _SUFFIXES
-    )
-    if not photos:
-        known = ", ".join(sorted(suffix[1:] for suffix in _SUFFIXES))
-        raise FileNotFoundError(f"{directory}: no photos in this directory ({known})")
-    return photos
-
-
-def _refuse(error: OSError) -> NoReturn:
-    raise OSError(f"{error.filename}: {error.strerror}")

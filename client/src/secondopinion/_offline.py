@@ -26,6 +26,7 @@ class Offline:
 
     Attributes:
         photos: All of the folder's, in the order of the results.
+        left_out: Those of them that hold no image, and why.
         out: The file of results; its suffix is the format.
         restart: Whether to ask about all photos anew.
         retry_failed: Whether to ask again about photos that failed.
@@ -34,6 +35,7 @@ class Offline:
     settings: RunSettings
     folder: Path
     photos: list[Path]
+    left_out: dict[Path, str]
     pictures: Pictures | None
     out: Path
     restart: bool
@@ -42,7 +44,12 @@ class Offline:
     @property
     def journal(self) -> Path:
         """The path of the journal, which stays beside the results."""
-        return self.out.with_name(f"{self.out.name}.journal.jsonl")
+        return journal_of(self.out)
+
+
+def journal_of(out: Path) -> Path:
+    """The path of the journal of a file of results."""
+    return out.with_name(f"{out.name}.journal.jsonl")
 
 
 def run_offline(run: Offline, notes: Console) -> int:
@@ -119,7 +126,12 @@ def _ask(run: Offline, resolved: ResolvedSettings, journal: Journal, notes: Cons
 
         async def ask_all() -> None:
             async with AsyncClient(run.settings.url) as client:
-                maker = RecordMaker(resolved=resolved, client=client, pictures=run.pictures)
+                maker = RecordMaker(
+                    resolved=resolved,
+                    client=client,
+                    pictures=run.pictures,
+                    left_out=run.left_out,
+                )
                 await for_each(maker.record, unknown(), run.settings.concurrency, deliver)
 
         asyncio.run(ask_all())

@@ -64,10 +64,15 @@ def as_error(error: Failure) -> dict[str, object]:
             "request_id": problem.request_id,
         }
     if isinstance(error, OSError):
-        return {"code": "file_unreadable", "detail": reason(error)}
+        return no_image(reason(error))
     # Codes of the client; the service did not answer, or not as documented.
     code = "no_answer" if isinstance(error, TransportError) else "answer_unexpected"
     return {"code": code, "detail": str(error)}
+
+
+def no_image(detail: str) -> dict[str, object]:
+    """The error, as JSON, of a file that cannot be read or holds no image."""
+    return {"code": "file_unreadable", "detail": detail}
 
 
 def _concerns_every_photo(error: Exception) -> bool:

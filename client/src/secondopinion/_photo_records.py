@@ -9,7 +9,7 @@ from typing import NamedTuple
 from secondopinion._answers import Answer
 from secondopinion._async_client import AsyncClient
 from secondopinion._journal import Journal
-from secondopinion._outcome import Reply, as_error
+from secondopinion._outcome import Reply, as_error, no_image
 from secondopinion._pictures import Pictures
 from secondopinion._record import Content, Record, Stamp
 from secondopinion._run_settings import ResolvedSettings
@@ -54,6 +54,7 @@ class RecordMaker:
     resolved: ResolvedSettings
     client: AsyncClient
     pictures: Pictures | None
+    left_out: dict[Path, str]
 
     async def record(self, photo: Photo) -> Record:
         """Asks about the photo, unless its content is what the known record is about.
@@ -62,6 +63,8 @@ class RecordMaker:
             SecondOpinionError: Every other photo would meet it as well.
             OSError: The picture cannot be written.
         """
+        if reason := self.left_out.get(photo.path):
+            return Record(file=photo.name, stamp=None, sha256=None, error=no_image(reason))
         try:
             content = await asyncio.to_thread(Content.of, photo.path)
         except OSError as error:

@@ -30,12 +30,15 @@ class _Counts:
 def run(
     settings: RunSettings,
     photos: list[Path],
+    left_out: dict[Path, str],
     *,
     as_json: bool,
     pictures: Pictures | None,
     notes: Console,
 ) -> int:
     """Asks about all photos and reports on standard output, with remarks on `notes`.
+
+    Files of `photos` that are `left_out` fail for the reason given there.
 
     Returns:
         The number of photos that have no answer.
@@ -70,6 +73,8 @@ def run(
                     resolved = await ResolvedSettings.of(settings, client)
 
                     async def ask(photo: Path) -> Outcome:
+                        if reason := left_out.get(photo):
+                            return Outcome(photo, OSError(0, reason))
                         outcome = Outcome(photo, await resolved.ask(photo, client))
                         return await asyncio.to_thread(_save_picture, outcome, pictures)
 
