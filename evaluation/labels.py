@@ -1,11 +1,12 @@
 """Labelled photos of a classification: a CSV, or a folder for each class."""
 
 import csv
-import mimetypes
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from secondopinion import photo_files
 
 from evaluation.errors import EvaluationError, some
 
@@ -101,21 +102,16 @@ def _rows(table: Path, rows: "csv.DictReader[str]") -> list[LabelledPhoto]:
 
 def _of_folder(folder: Path) -> list[LabelledPhoto]:
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    stray = [entry.name for entry in entries if entry.is_file() and _looks_like_photo(entry)]
+    stray = [entry.name for entry in entries if entry.is_file() and photo_files.is_photo(entry)]
     if stray:
         raise EvaluationError(
             f"{folder}: photos outside the classes' folders have no label: {some(stray)}; "
             "move each into the folder of its class"
         )
-    # Whatever its suffix: the service judges what is a photo, and what it refuses is reported.
+    # Also what is no image: the service refuses it, and the report names it.
     return [
         LabelledPhoto(file, entry.name)
         for entry in entries
         if entry.is_dir()
-        for file in sorted(entry.rglob("*"))
-        if file.is_file() and not file.name.startswith(".")
+        for file in photo_files.below(entry).all()
     ]
-
-
-def _looks_like_photo(file: Path) -> bool:
-    return (mimetypes.guess_type(file.name)[0] or "").startswith("image/")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from secondopinion import photo_files
 
 from export import class_map as class_maps
 from export import console, releases
@@ -167,7 +168,10 @@ def _evidence(
         return None
     with console.screen.status("reading photos"):
         ranges = calibration if needs_calibration(whole, quantised) else None
-        return read_evidence(whole, ranges, validation)
+        evidence = read_evidence(whole, ranges, validation)
+    if evidence.left_out:
+        console.say(f"{whole.name}: {photo_files.described(evidence.left_out)}")
+    return evidence
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ _COLUMNS = (
 )
 
 
-def say(error: Exception) -> None:
+def say(error: object) -> None:
     """Why something was not done."""
     screen.print(f"export: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
 

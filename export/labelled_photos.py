@@ -1,7 +1,7 @@
 """Reads the calibration images and labelled images of a quantisation."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,8 @@ class Evidence:
     """UINT8 [N, H, W, 3]; none of them is among `calibration`."""
     labels: NDArray[np.int64]
     """INT64 [N], indices into the classes."""
+    left_out: dict[Path, str] = field(default_factory=dict)
+    """Files that could not be read, and why."""
 
 
 def require_evidence(spec: PipelineSpec, derived: list[str], evidence: Evidence | None) -> None:
@@ -79,8 +81,9 @@ def read_evidence(spec: PipelineSpec, calibration: Path | None, validation: Path
     chosen = photos.spread(list(labelled), VALIDATION_MOST)
     calibrating = photos.files_below(calibration) if calibration else []
     _require_disjoint(calibrating, labelled)
-    pixels, read = _pixels(spec, chosen)
-    ranges, _ = _pixels(spec, photos.spread(calibrating, CALIBRATION_MOST))
+    left_out: dict[Path, str] = {}
+    pixels, read = _pixels(spec, chosen, left_out)
+    ranges, _ = _pixels(spec, photos.spread(calibrating, CALIBRATION_MOST), left_out)
     needed = spec.quantisation_gate.images_at_least
     if len(read) < needed:
         raise EvidenceError(
@@ -92,7 +95,8 @@ def read_evidence(spec: PipelineSpec, calibration: Path | None, validation: Path
             f"{calibration}: {len(ranges)} photos in it can be read; calibration needs "
             f"{CALIBRATION_FEWEST} or more"
         )
-    return Evidence(ranges, pixels, np.array([labelled[path] for path in read], np.int64))
+    labels = np.array([labelled[path] for path in read], np.int64)
+    return Evidence(ranges, pixels, labels, left_out)
 
 
 def _by_class(spec: PipelineSpec, folder: Path) -> dict[Path, int]:
@@ -123,9 +127,11 @@ def _require_disjoint(calibration: Iterable[Path], validation: Iterable[Path]) -
             )
 
 
-def _pixels(spec: PipelineSpec, paths: list[Path]) -> tuple[NDArray[np.uint8], list[Path]]:
+def _pixels(
+    spec: PipelineSpec, paths: list[Path], left_out: dict[Path, str]
+) -> tuple[NDArray[np.uint8], list[Path]]:
     """Those that can be read, UINT8 [N, H, W, 3], and which they are."""
-    pairs = list(photos.readable(paths, photos.decode_rules(spec)))
+    pairs = list(photos.readable(paths, photos.decode_rules(spec), left_out))
     height, width = spec.preprocessing.size or (0, 0)
     pixels = np.empty((len(pairs), height, width, 3), np.uint8)
     for index, (_, image) in enumerate(pairs):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from secondopinion import photo_files
 
 from inference.decode import decode
 from inference.errors import RefusedError
@@ -37,20 +38,30 @@ def read(path: Path, rules: DecodeRules) -> Pixels:
         raise UnreadablePhotoError(f"{path}: {error}") from None
 
 
-def readable(paths: Sequence[Path], rules: DecodeRules) -> Iterator[tuple[Path, Pixels]]:
-    """The files among these that can be read, in their order."""
+def readable(
+    paths: Sequence[Path], rules: DecodeRules, left_out: dict[Path, str] | None = None
+) -> Iterator[tuple[Path, Pixels]]:
+    """The files among these that can be read, in their order.
+
+    Args:
+        paths: files.
+        rules: how they become pixels.
+        left_out: gets each of the others, and why.
+    """
     for path in paths:
         try:
             yield path, read(path, rules)
-        except UnreadablePhotoError:
-            continue
+        except UnreadablePhotoError as error:
+            if left_out is not None:
+                left_out[path] = str(error).removeprefix(f"{path}: ")
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files in a folder and its folders, in order, without hidden ones."""
-    return sorted(
-        path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
-    )
+    """All files in a folder and its folders, in order, but those that a system leaves there.
+
+    What is no image is among them, so that it is counted and named where it cannot be read.
+    """
+    return photo_files.below(folder).all()
 
 
 def spread(paths: Sequence[Path], most: int) -> list[Path]:

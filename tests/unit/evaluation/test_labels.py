@@ -75,7 +75,7 @@ def test_labels_that_are_not_there_are_named(tmp_path):
 
 def test_photos_outside_the_classes_folders_are_refused_and_not_dropped(tmp_path):
     (tmp_path / "healthy").mkdir()
-    (tmp_path / "stray.jpg").write_bytes(b"photo")
+    (tmp_path / "stray.jpg").write_bytes(b"BM photo")
     with pytest.raises(EvaluationError, match=r"have no label: stray.jpg"):
         read(tmp_path, CLASSES)
 

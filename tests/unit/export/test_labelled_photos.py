@@ -82,3 +82,12 @@ def test_too_few_calibration_photos_are_refused(snakes, calibration, validation)
         path.unlink()
     with pytest.raises(EvidenceError, match=r"15 photos .* needs 16 or more"):
         read_evidence(snakes, calibration, validation)
+
+
+def test_files_that_cannot_be_read_are_named_with_the_reason(snakes, calibration, validation):
+    (calibration / "notes.txt").write_text("none")
+    (validation / "Vipera aspis" / "more.JFIF").write_bytes(photos.encoded(photos.photo(1))[:400])
+    (validation / "Vipera aspis" / "._more.jpg").write_text("none")
+    left_out = read_evidence(snakes, calibration, validation).left_out
+    assert sorted(path.name for path in left_out) == ["more.JFIF", "notes.txt"]
+    assert all(left_out.values())
