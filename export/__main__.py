@@ -80,6 +80,13 @@ def main(  # noqa: PLR0917 - the command line
             help="Of a checkpoint that holds both: the raw weights, or their average (EMA, SWA)."
         ),
     ] = None,
+    preprocessing_confirmed: Annotated[
+        bool,
+        typer.Option(
+            "--preprocessing-confirmed",
+            help="The YAML's preprocessing is right, where a checkpoint says another one.",
+        ),
+    ] = False,
     version: Annotated[
         int | None,
         typer.Option(min=1, help="Version number to publish; the next free one if left out."),
@@ -147,7 +154,7 @@ def main(  # noqa: PLR0917 - the command line
             version=version,
             photos=photos,
             evidence=_evidence(whole, quantised, calibration, validation),
-            options=ReadOptions(weights=weights),
+            options=ReadOptions(weights, preprocessing_confirmed),
         )
     except (SpecError, UsageError, ExportError, ReleaseError, OSError) as error:
         console.say(error)

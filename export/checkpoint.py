@@ -13,8 +13,10 @@ from export.errors import CheckpointError
 from export.key_fit import KeyFit
 from export.read_options import AS_THE_FILE_SAYS, ReadOptions, Weights
 from export.state_dicts import ChoiceError, StateDict, choose, find
+from export.stated_preprocessing import compare
 from export.weight_values import WeightError, checked
 from pipelines.manifest import sha256_of
+from pipelines.preprocessing import Preprocessing
 
 _LISTED = 8
 _COUNTER = ".num_batches_tracked"
@@ -60,6 +62,7 @@ class Checkpoint:
         model: nn.Module,
         classes: tuple[str, ...],
         *,
+        preprocessing: Preprocessing | None = None,
         architecture: str | None = None,
         rename: Callable[[str], str] = str,
     ) -> Loaded:
@@ -68,12 +71,13 @@ class Checkpoint:
         Args:
             model: FP32, with all its weights.
             classes: the pipeline's, in order.
+            preprocessing: the pipeline's, to be compared with what the checkpoint says of its own.
             architecture: the model's name, for messages.
             rename: the model's key for one of the checkpoint.
 
         Raises:
             CheckpointError: it is not clear which weights are meant; they do not fit the model, or
-                are damaged; or the file names its classes in another order.
+                are damaged; or the file says other classes or another preprocessing.
         """
         if self.classes is not None and self.classes != classes:
             raise CheckpointError(
@@ -102,6 +106,8 @@ class Checkpoint:
         model.load_state_dict(fine)
         if not self.file.has_checksums:
             notes.append("its format has no checksums: only sizes and values could be checked")
+        if preprocessing is not None:
+            notes += compare(self.file, preprocessing, self.options)
         return Loaded(Weights.EMA if chosen.averaged else Weights.RAW, chosen.place, tuple(notes))
 
 

@@ -79,7 +79,12 @@ def _classifier(
     member = spec.members[name]
     read = checkpoint.read(source, options)
     model = architectures.build(member.architecture, spec.logits(name))
-    loaded = read.load_into(model, spec.classes, architecture=member.architecture)
+    loaded = read.load_into(
+        model,
+        spec.classes,
+        preprocessing=spec.preprocessing,
+        architecture=member.architecture,
+    )
     sha256, weights = read.sha256, read.weights
     # The largest members weigh more than a gigabyte, and the exporter needs several times that.
     del read

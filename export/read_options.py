@@ -17,6 +17,8 @@ class ReadOptions:
 
     weights: Weights | None = None
     """None: a checkpoint that holds both is refused."""
+    preprocessing_confirmed: bool = False
+    """The YAML's preprocessing is right where a checkpoint says another one."""
 
 
 AS_THE_FILE_SAYS = ReadOptions()

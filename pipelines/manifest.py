@@ -67,7 +67,8 @@ class Manifest(BaseModel):
     """Where they stand in the checkpoint, e.g. `state_dict_ema`; "" where the file is the state
     dict itself."""
     notes: tuple[str, ...] = ()
-    """What was converted on reading the checkpoint, and what could not be checked."""
+    """What was converted on reading the checkpoint, what could not be checked, and what it says of
+    its preprocessing that was declared wrong."""
     parity_error: float
     """Largest absolute difference of logits, torch against the artefact; of a detector, of scores
     and mask probabilities; of a quantised member, from its FP32 original on the gate's images."""

@@ -57,7 +57,9 @@ def open_checkpoint(
     config = mask_rcnn_config.read(beside, spec)
     _require_norm(source, config, beside)
     model = build(config, spec.preprocessing)
-    loaded = source.load_into(model, spec.classes, rename=_renamed)
+    loaded = source.load_into(
+        model, spec.classes, preprocessing=spec.preprocessing, rename=_renamed
+    )
     served = ServedMaskRcnn(model).eval()
     both = source.sha256 + sha256_of(beside)
     return Detector(

@@ -83,7 +83,9 @@ def open_checkpoint(
         )
     model = _build(folder / CONFIG, config)
     source = checkpoint.read(weights, options)
-    loaded = source.load_into(model, spec.classes, rename=_renamed)
+    loaded = source.load_into(
+        model, spec.classes, preprocessing=spec.preprocessing, rename=_renamed
+    )
     _fix_positions(model, _size(spec))
     served = ServedYolos(model, spec.preprocessing).eval()
     both = sha256_of(folder / CONFIG) + source.sha256
