@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import tritonclient.grpc as grpcclient
+from google.protobuf import json_format
 from PIL import Image
 from pycocotools import mask as coco
 from tritonclient.utils import InferenceServerException
@@ -160,6 +161,29 @@ def test_a_member_that_is_gone_is_an_error_and_no_crash(triton):
         ask(triton, MASKS, photograph((64, 48)))
     triton.client.load_model("cervical_lesions_mask_rcnn")
     assert ask(triton, MASKS, photograph((64, 48)))["scores"].shape == (0,)
+
+
+def test_a_config_that_native_backends_refuse_is_refused_and_the_old_one_goes_on(triton):
+    model = protocol.member_model(BOXES, "yolos")
+    config = triton.client.get_model_config(model).config
+    config.ClearField("version_policy")
+    config.ClearField("optimization")
+    config.output[0].dims[:] = [-1, 4]
+    wrong = json_format.MessageToJson(config, preserving_proto_field_name=True)
+    with pytest.raises(InferenceServerException) as refused:
+        triton.client.load_model(model, config=wrong)
+    assert "the model expects 3 dimensions (shape [-1,2,4])" in str(refused.value)
+    assert "making complete shape [-1,-1,4])" in str(refused.value)
+    assert ask(triton, BOXES, photograph((64, 48)))["scores"].shape == (0,)
+
+
+def test_a_member_answers_the_outputs_that_are_asked_for(triton):
+    pixels = grpcclient.InferInput(protocol.MEMBER_INPUT, [3, 416, 416, 3], "UINT8")
+    pixels.set_data_from_numpy(np.zeros((3, 416, 416, 3), np.uint8))
+    asked = [grpcclient.InferRequestedOutput("scores")]
+    result = triton.client.infer(protocol.member_model(BOXES, "yolos"), [pixels], outputs=asked)
+    assert [out.name for out in result.get_response().outputs] == ["scores"]
+    assert result.as_numpy("scores").shape == (3, 2)
 
 
 def test_a_member_asked_alone_runs_alone_and_an_alternative_only_when_asked(triton):
