@@ -9,8 +9,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway.core.request import Image
 from gateway.errors import CallerGoneError, Code, RefusedError
+from gateway.http.inflation import GREATEST_RATIO, Inflation
 from gateway.http.json_body import ImageBody, ImagesBody, image_bytes, parse
-from gateway.http.multipart import FormReader
+from gateway.http.multipart import FormReader, encoded_size, too_large
 
 _WRAPPING = 64 * 1024
 """Bytes that a form's boundaries and headers, or JSON around an image, may add."""
@@ -35,6 +36,7 @@ class Body:
     limit: int
     """Largest body, in bytes."""
     declared: int | None
+    compressed: bool
 
     @classmethod
     def of_one(cls, request: Request, image_size: int) -> Self:
@@ -44,8 +46,8 @@ class Body:
             RefusedError: another content type, or a declared size beyond the limit.
         """
         body_type = _body_type(request)
-        payload = image_size * 4 // 3 + 4 if body_type is BodyType.JSON else image_size
-        limit = payload if body_type is BodyType.RAW else payload + _WRAPPING
+        raw = body_type is BodyType.RAW
+        limit = image_size if raw else encoded_size(image_size) + _WRAPPING
         return cls._checked(request, body_type, image_size, limit)
 
     @classmethod
@@ -62,8 +64,10 @@ class Body:
 
     @property
     def size(self) -> int:
-        """Bytes to reserve: the declared size, or else the limit."""
-        return self.limit if self.declared is None else self.declared
+        """Bytes to reserve: the declared size, what that may inflate to, or else the limit."""
+        if self.declared is None:
+            return self.limit
+        return min(self.declared * GREATEST_RATIO, self.limit) if self.compressed else self.declared
 
     async def image(self) -> Image:
         """Reads one image.
@@ -107,19 +111,30 @@ class Body:
         length = request.headers.get("content-length", "")
         declared = int(length) if length.isascii() and length.isdigit() else None
         if declared is not None and declared > limit:
-            raise _too_large("body", limit)
-        return cls(request, body_type, image_size, limit, declared)
+            raise too_large("body", limit)
+        coding = request.headers.get("content-encoding", "").strip().lower()
+        if coding not in {"", "identity", "gzip", "x-gzip"}:
+            raise RefusedError(
+                Code.CONTENT_TYPE_UNSUPPORTED,
+                "Content-Encoding: only gzip is read. Send the body as it is, or in gzip.",
+            )
+        compressed = coding in {"gzip", "x-gzip"}
+        return cls(request, body_type, image_size, limit, declared, compressed)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         received = 0
+        inflation = Inflation() if self.compressed else None
         try:
             async for chunk in self.request.stream():
-                received += len(chunk)
-                if received > self.limit:
-                    raise _too_large("body", self.limit)
-                yield chunk
+                for piece in inflation.feed(chunk) if inflation else (chunk,):
+                    received += len(piece)
+                    if received > self.limit:
+                        raise too_large("body", self.limit)
+                    yield piece
         except ClientDisconnect:
             raise CallerGoneError from None
+        if inflation:
+            inflation.close()
 
     async def _collect(self) -> bytearray:
         data = bytearray()
@@ -135,8 +150,7 @@ class Body:
         images = []
         for index, part in enumerate(reader.close()):
             where = field if field == "file" else f"{field}[{index}]"
-            refusal = _too_large(where, self.image_size) if part.too_large else None
-            images.append(Image(bytes(part.data), where, part.filename, refusal))
+            images.append(Image(bytes(part.data), where, part.filename, part.refusal))
         return images
 
     def _decoded(self, text: str, where: str, filename: str | None) -> Image:
@@ -145,16 +159,11 @@ class Body:
         except RefusedError as refusal:
             return Image(b"", where, filename, refusal)
         if len(data) > self.image_size:
-            return Image(b"", where, filename, _too_large(where, self.image_size))
+            return Image(b"", where, filename, too_large(where, self.image_size))
         return Image(data, where, filename)
 
 
 def _body_type(request: Request) -> BodyType:
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise RefusedError(
-            Code.CONTENT_TYPE_UNSUPPORTED,
-            "Content-Encoding: compressed bodies are not read. Send the body as it is.",
-        )
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not media_type and _empty(request):
         raise RefusedError(Code.FIELD_MISSING, "file: nothing was sent. Send an image.")
@@ -173,10 +182,4 @@ def _empty(request: Request) -> bool:
 def _unsupported(remedy: str) -> RefusedError:
     return RefusedError(
         Code.CONTENT_TYPE_UNSUPPORTED, f"Content-Type: images cannot be read from it. {remedy}"
-    )
-
-
-def _too_large(where: str, limit: int) -> RefusedError:
-    return RefusedError(
-        Code.BODY_TOO_LARGE, f"{where}: it has more than {limit} bytes. Send a smaller one."
     )

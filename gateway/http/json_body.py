@@ -1,14 +1,17 @@
 """JSON bodies that hold images, in base64 or as data: URLs."""
 
 import binascii
+import json
 import re
+from contextlib import suppress
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.errors import Code, RefusedError
 
-_DATA_URL = re.compile(r"data:[^,]{0,200};base64,")
+_DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
+_URL_SAFE = str.maketrans("-_", "+/")
 
 
 class ImageBody(BaseModel):
@@ -39,18 +42,21 @@ Body = TypeVar("Body", ImageBody, ImagesBody)
 
 
 def parse(model: type[Body], data: bytearray) -> Body:
-    """A JSON body of the given shape.
+    """A JSON body of the given shape, in UTF-8, UTF-16 or UTF-32.
 
     Raises:
         RefusedError: it is not JSON, or has another shape.
     """
+    encoding = json.detect_encoding(data)
     try:
-        return model.model_validate_json(data)
+        return model.model_validate_json(data if encoding == "utf-8" else data.decode(encoding))
+    except UnicodeDecodeError:
+        raise _no_json() from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     kind, path = first["type"], _path(first["loc"])
     if kind == "json_invalid":
-        raise RefusedError(Code.MALFORMED_BODY, "body: it is not valid JSON. Send a JSON object.")
+        raise _no_json()
     if kind == "missing":
         raise RefusedError(Code.FIELD_MISSING, f"{path}: missing. Send the image in base64.")
     if kind == "extra_forbidden":
@@ -66,19 +72,25 @@ def parse(model: type[Body], data: bytearray) -> Body:
 
 
 def image_bytes(text: str, where: str) -> bytes:
-    """Decodes base64; line breaks in it are ignored.
+    """Decodes base64 or base64url, with or without its padding; white space in it is ignored.
 
     Raises:
         RefusedError: it is not base64.
     """
     header = _DATA_URL.match(text)
-    encoded = text[header.end() :] if header else text
-    try:
-        return binascii.a2b_base64("".join(encoded.split()), strict_mode=True)
-    except ValueError:
-        raise RefusedError(
-            Code.MALFORMED_BODY, f"{where}: it is not valid base64. Encode the file's bytes anew."
-        ) from None
+    encoded = "".join((text[header.end() :] if header else text).split()).translate(_URL_SAFE)
+    digits = encoded.rstrip("=")
+    padding, missing = len(encoded) - len(digits), -len(digits) % 4
+    if padding in {0, missing}:
+        with suppress(ValueError):
+            return binascii.a2b_base64(digits + "=" * missing, strict_mode=True)
+    raise RefusedError(
+        Code.MALFORMED_BODY, f"{where}: it is not valid base64. Encode the file's bytes anew."
+    )
+
+
+def _no_json() -> RefusedError:
+    return RefusedError(Code.MALFORMED_BODY, "body: it is not valid JSON. Send a JSON object.")
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -1,4 +1,8 @@
-"""The outermost ASGI middleware: the context and record of each request, and unexpected errors."""
+"""The outermost ASGI middleware: the context and record of each request, and unexpected errors.
+
+A path that ends with a slash is the same route, without a redirect that would lose the body. HEAD
+asks as GET does, for an answer without its content.
+"""
 
 import asyncio
 
@@ -26,7 +30,13 @@ class RequestContextMiddleware:
             return
         sent = [value for name, value in scope["headers"] if name == _HEADER]
         context = RequestContext(request_id(sent[0].decode("latin-1") if len(sent) == 1 else None))
-        scope.setdefault("state", {})["context"] = context
+        # uvicorn's own scope stays as it is: by its method it leaves out the content.
+        scope = {**scope, "state": {**scope.get("state", {}), "context": context}}
+        if scope["path"] != "/":
+            scope["path"] = scope["path"].removesuffix("/")
+        head = scope["method"] == "HEAD"
+        if head:
+            scope["method"] = "GET"
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -35,6 +45,8 @@ class RequestContextMiddleware:
                 status = message["status"]
                 own = (_HEADER, context.request_id.encode("ascii"))
                 message["headers"] = [*message.get("headers", ()), own]
+            elif head:
+                message["body"] = b""
             await send(message)
 
         try:

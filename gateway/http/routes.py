@@ -56,9 +56,7 @@ def prediction_routes(predictions: Predictions, default: str, access: RequireKey
     """`predict` in all its forms, for the default pipeline and for any."""
     router = APIRouter(tags=["predictions"], dependencies=[Depends(access)])
 
-    def add(
-        path: str, endpoint: Callable[..., Awaitable[Response]], form: Form, *, listed: bool = True
-    ) -> None:
+    def add(path: str, endpoint: Callable[..., Awaitable[Response]], form: Form) -> None:
         many = form is Form.BATCH
         # The pipeline's task decides which of the form's shapes it is.
         responses = {**(BATCH_PROBLEMS if many else PROBLEMS), 200: {"model": shapes_of(form)}}
@@ -70,7 +68,6 @@ def prediction_routes(predictions: Predictions, default: str, access: RequireKey
             response_model=None,
             responses=responses,
             openapi_extra=MANY_IMAGES if many else ONE_IMAGE,
-            include_in_schema=listed,
         )
 
     for form in (Form.BASIC, Form.ADVANCED, Form.BATCH):
@@ -78,8 +75,7 @@ def prediction_routes(predictions: Predictions, default: str, access: RequireKey
         add(f"/api/v1/{form}", _of(default, form, answer), form)
         add(f"/api/v1/pipelines/{{name}}/{form}", _of_any(form, answer), form)
     flat = _of(default, Form.FLAT, partial(predictions.one, form=Form.FLAT))
-    for path in ("/predict", "/predict/"):
-        add(path, flat, Form.FLAT, listed=path == "/predict")
+    add("/predict", flat, Form.FLAT)
     return router
 
 

@@ -104,7 +104,7 @@ async def test_a_filename_comes_back_as_it_was_sent():
         (*form(("image", "a.jpg", JPEG)), Code.FIELD_MISSING, "file"),
         (*form(("file", "a", JPEG), ("file", "b", JPEG)), Code.TOO_MANY_FILES, "file"),
         (*form(("file", "a", JPEG), ("threshold", None, b"0.3")), Code.PARAMETER_UNKNOWN, "query"),
-        (*form(*[("x", None, b"")] * 20), Code.MALFORMED_BODY, "too many"),
+        (*form(*[("x", None, b"")] * 65), Code.MALFORMED_BODY, "too many"),
         (*form(("file", "a.jpg", bytes(LIMIT + 1))), Code.BODY_TOO_LARGE, "file"),
         ("image/jpeg", bytes(LIMIT + 1), Code.BODY_TOO_LARGE, "body"),
         ("application/json", b"", Code.MALFORMED_BODY, "JSON"),
@@ -186,13 +186,6 @@ async def test_what_is_reserved_is_what_was_declared_or_the_most_there_may_be():
     assert Body.of_one(request_of("application/json", b""), LIMIT).size > LIMIT * 4 / 3
 
 
-async def test_a_compressed_body_is_refused():
-    request = request_of("image/jpeg", JPEG, more=[(b"content-encoding", b"gzip")])
-    with pytest.raises(RefusedError) as caught:
-        Body.of_one(request, LIMIT)
-    assert caught.value.code is Code.CONTENT_TYPE_UNSUPPORTED
-
-
 @pytest.mark.parametrize("content_type", [form()[0], "image/jpeg", "application/json"])
 async def test_a_caller_who_hangs_up_midway_is_noticed(content_type):
     with pytest.raises(CallerGoneError):
@@ -202,10 +195,10 @@ async def test_a_caller_who_hangs_up_midway_is_noticed(content_type):
 async def test_no_refusal_repeats_what_was_sent():
     bodies = [
         form(("Jane Doe", "jane.jpg", JPEG)),
-        form(("file", "jane.jpg", JPEG), ("Jane Doe", None, b"Jane Doe")),
+        form(("file", "jane.jpg", JPEG), ("Jane Doe", "jane.jpg", b"Jane Doe")),
         ("application/json", b'{"Jane Doe": 1, "image": ""}'),
         ("application/json", b'{"image": {"Jane Doe": 1}}'),
-        ("application/json", b'{"image": "Jane Doe"}'),
+        ("application/json", b'{"image": "Jane Doe!"}'),
     ]
     for body in bodies:
         refusal = await refusal_of(one(*body))

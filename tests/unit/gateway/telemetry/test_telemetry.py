@@ -65,3 +65,30 @@ async def test_the_metrics_have_their_names_and_bounded_labels(client, triton):
     for stage in ("receive", "queue", "infer", "render"):
         assert f'gateway_stage_seconds_count{{pipeline="oral_cancer",stage="{stage}"}}' in text
     assert "Jane" not in text
+
+
+@pytest.mark.parametrize("further", [None, "canary.dcm"])
+async def test_further_fields_of_a_form_are_neither_logged_nor_counted_nor_repeated(
+    client, triton, caplog, further
+):
+    caplog.set_level("DEBUG")
+    triton.failures.append(FULL)
+    field = "Canary-name", (further, b"canary-value")
+    with capture_logs() as lines:
+        answers = [
+            await client.post(path, files=[(name, ("canary.jpg", JPEG)), field])
+            for name, path in [
+                ("file", "/api/v1/predict"),
+                ("file", "/api/v1/predict"),
+                ("file", "/predict"),
+                ("files", "/api/v1/predict/batch"),
+                ("canary", "/api/v1/predict"),
+            ]
+        ]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses == ([422] * 5 if further else [429, 200, 200, 200, 422])
+    texts = [json.dumps(lines), caplog.text, (await client.get("/metrics")).text]
+    # A batch gives back the names of its files, and nothing else of the form.
+    texts += [answer.text.replace('"canary.jpg"', "") for answer in answers]
+    for text in texts:
+        assert "canary" not in text.lower()
