@@ -3,8 +3,8 @@
 Each one's own rules: `native_onnxruntime`, `native_pytorch`.
 
 The embedded Triton has stand-ins for them (`server/backends`), which refuse the same in the same
-words, and the export publishes nothing that they refuse. Where each rule is written, and since
-when: tests/contract/config_keys.yaml. Standard library only, as backend processes import it.
+words, and the export publishes nothing that they refuse. Where each rule is written:
+tests/contract/config_keys.yaml. Standard library only, as backend processes import it.
 """
 
 import re

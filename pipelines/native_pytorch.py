@@ -1,6 +1,6 @@
 """What Triton's native PyTorch backend refuses of TorchScript, in its words (`native_backends`).
 
-It says nothing of dimensions: it gives on what `forward` answers.
+It compares no dimensions: it passes on what `forward` answers.
 """
 
 import re
