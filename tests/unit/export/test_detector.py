@@ -11,12 +11,15 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from export.architectures import UnknownArchitectureError
+from export.checkpoint import Loaded
 from export.detector import Detector, open_detector, parity
 from export.errors import ParityError
+from export.read_options import Weights
 from pipelines.load import load_spec
 from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 
 SPEC = load_spec("cervical_lesions")
+LOADED = Loaded(Weights.RAW, "", ())
 BATCHED = load_spec("object_detection")
 PHOTO = np.zeros((4, 5, 3), np.uint8)
 BOXES = [[0, 0, 9, 9], [3, 3, 6, 6], [1, 2, 3, 4]]
@@ -73,7 +76,9 @@ def detector(outputs):
     def write(_path):
         raise NotImplementedError
 
-    return Detector(module=Fixed(*outputs), sha256="", weights="trained", write=write)
+    return Detector(
+        module=Fixed(*outputs), sha256="", weights="trained", loaded=LOADED, write=write
+    )
 
 
 def compared(tmp_path, expected, found, photos=(PHOTO,)):
