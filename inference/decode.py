@@ -14,12 +14,21 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from inference.colour import to_rgb
 from inference.errors import RefusedError
+from inference.jpeg import decode_jpeg
 from inference.resize import Geometry, fit, resized_size, scaled_size
 from inference.rules import DecodeRules
 from pipelines.protocol import Refusal
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"II*\x00", b"MM\x00*")
+_EARLY = ("data end too early", "Send the complete file.")
+_UNDECODABLE = {
+    "truncated": _EARLY,
+    "premature": _EARLY,
+    "arithmetic": ("arithmetic coding is not read", "Save it as a common JPEG."),
+    "subsampling": ("colour sampling is not read", "Save it as a common JPEG (4:2:0 or 4:4:4)."),
+}
+"""Words of a decoder's error: the problem and the remedy."""
 _TIFF_TILE_SIDES = (322, 323)
 
 
@@ -82,35 +91,45 @@ def collect(images: Iterable[Decoded], count: int) -> list[Decoded]:
     return decoded
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """Loads an opened image: RGB, turned by its EXIF orientation. Broken EXIF is ignored."""
-    image.load()
+def upright(image: Image.Image, data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
+    """Loads an opened image: RGB, turned by its EXIF orientation. Broken EXIF is ignored.
+
+    Args:
+        image: opened from `data`.
+        data: the file.
+        size: of a JPEG: width and height to decode at; None: the whole.
+    """
+    if image.format in {"JPEG", "MPO"}:
+        loaded = decode_jpeg(data, image.mode, size or image.size)
+        # There the orientation is.
+        loaded.info = dict(image.info)
+    else:
+        image.load()
+        loaded = image
     try:
-        ImageOps.exif_transpose(image, in_place=True)
+        ImageOps.exif_transpose(loaded, in_place=True)
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001, S110 - the pixels are loaded and good; only the EXIF is broken
         pass
-    return to_rgb(image)
+    return to_rgb(loaded)
 
 
 def _decode(data: bytes, rules: DecodeRules) -> Decoded:
     with Image.open(BytesIO(data), formats=FORMATS) as image:  # reads the header only
         _check_pixels(image, rules)
         _check_aspect(image, rules)
-        shrunk = _scale(image, rules)
-        fitted, geometry = fit(upright(image), rules, shrunk)
+        size = _decoded_size(image, rules)
+        shrunk = image.width // size[0]
+        fitted, geometry = fit(upright(image, data, size), rules, shrunk)
         return Decoded(np.array(fitted, dtype=np.uint8), geometry)
 
 
-def _scale(image: Image.Image, rules: DecodeRules) -> int:
-    """Sets an opened JPEG to decode as small as `fast` allows; returns the divisor of its sides."""
-    whole = image.size
-    if rules.reserve is not None:
-        # Other formats are decoded whole.
-        target = rules.width, rules.height
-        image.draft("RGB", scaled_size(whole, target, rules.reserve))
-    return whole[0] // image.width
+def _decoded_size(image: Image.Image, rules: DecodeRules) -> tuple[int, int]:
+    """The size to decode an opened image at: its own, or of a JPEG as small as `fast` allows."""
+    if rules.reserve is None or image.format not in {"JPEG", "MPO"}:
+        return image.size
+    return scaled_size(image.size, (rules.width, rules.height), rules.reserve)
 
 
 def _check_pixels(image: Image.Image, rules: DecodeRules) -> None:
@@ -138,7 +157,8 @@ def _too_large(problem: str) -> RefusedError:
 
 
 def _undecodable(error: Exception) -> RefusedError:
-    early = "truncated" in str(error).lower()
-    problem = "data end too early" if early else "data cannot be decoded"
-    remedy = "Send the complete file." if early else "Save the image again and send that."
+    problem, remedy = next(
+        (known for words, known in _UNDECODABLE.items() if words in str(error).lower()),
+        ("data cannot be decoded", "Save the image again and send that."),
+    )
     return RefusedError(Refusal.IMAGE_UNDECODABLE, f"the image's {problem}. {remedy}")

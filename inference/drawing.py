@@ -37,7 +37,7 @@ def draw(encoded: bytes, found: Detections, classes: tuple[str, ...]) -> bytes:
         classes: names of all classes.
     """
     with Image.open(BytesIO(encoded), formats=FORMATS) as image:
-        photograph = upright(image)
+        photograph = upright(image, encoded)
         size = picture_size(photograph.size)
         scale = np.array(size * 2, np.float32) / np.array(photograph.size * 2, np.float32)
         picture = photograph.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)

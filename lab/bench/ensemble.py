@@ -1,7 +1,7 @@
 """Runs the models of a plan in the current process: photos to class probabilities.
 
 The raw limit and all peers run this code, so that only their serving differs.
-It needs NumPy, Pillow and ONNX Runtime alone.
+It needs NumPy, Pillow, simplejpeg and ONNX Runtime alone.
 """
 
 from collections.abc import Callable, Sequence

@@ -10,7 +10,7 @@ from lab.bench.second_opinion import second_opinion
 from lab.paths import ROOT
 from lab.service.ports import free_ports
 
-_PACKAGES = ("onnxruntime", "pillow", "numpy")
+_PACKAGES = ("onnxruntime", "pillow", "simplejpeg", "numpy")
 _APP = "lab.bench.contenders.{name}.app"
 _WORKERS = "a worker for each core, one thread each"
 

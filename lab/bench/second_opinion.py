@@ -7,7 +7,7 @@ from pipelines.enums import Decoding
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.protocol import Parameter
 
-_PACKAGES = ("nvidia-pytriton", "onnxruntime-gpu", "pillow", "numpy")
+_PACKAGES = ("nvidia-pytriton", "onnxruntime-gpu", "pillow", "simplejpeg", "numpy")
 _THREADS = (
     "processes, threads and batches as pipelines/oral_cancer.yaml says: a process for each core "
     "that decodes, runs the models and decides"

@@ -1,4 +1,4 @@
-"""inference runs where there are NumPy and Pillow and nothing else."""
+"""inference runs where there are NumPy, Pillow and simplejpeg and nothing else."""
 
 import json
 import subprocess
@@ -33,7 +33,9 @@ from inference.rules import DecisionRules, DecodeRules, DetectionRules
 oral_cancer, lesions = json.loads(sys.stdin.read())
 file = BytesIO()
 Image.new("RGB", (640, 480), (10, 200, 30)).save(file, "PNG")
-decoded = decode(file.getvalue(), DecodeRules.from_spec(oral_cancer))
+jpeg = BytesIO()
+Image.new("L", (640, 480), 200).save(jpeg, "JPEG")
+decoded = decode(jpeg.getvalue(), DecodeRules.from_spec(oral_cancer))
 logits = {0: np.array([[0.0, 2.0]]), 1: np.array([[1.0, 0.0]])}
 decision = decide(logits, DecisionRules.from_spec(oral_cancer), None)
 
@@ -63,9 +65,9 @@ print(json.dumps({
 
 @pytest.fixture
 def environment(tmp_path):
-    """A folder with NumPy, Pillow, `inference` and the words in `pipelines`."""
+    """A folder with NumPy, Pillow, simplejpeg, `inference` and the words in `pipelines`."""
     site = Path(find_spec("numpy").origin).parents[1]
-    for name in ("numpy", "numpy.libs", "PIL", "pillow.libs"):
+    for name in ("numpy", "numpy.libs", "PIL", "pillow.libs", "simplejpeg"):
         if (site / name).exists():
             (tmp_path / name).symlink_to(site / name)
     for name in ("inference", "pipelines"):
@@ -73,7 +75,7 @@ def environment(tmp_path):
     return tmp_path
 
 
-def test_a_photo_is_decoded_decided_and_drawn_with_numpy_and_pillow_alone(environment):
+def test_a_photo_is_decoded_decided_and_drawn_with_numpy_pillow_and_simplejpeg_alone(environment):
     specs = [
         load_spec(name).model_dump(mode="json") for name in ("oral_cancer", "cervical_lesions")
     ]
@@ -86,7 +88,7 @@ def test_a_photo_is_decoded_decided_and_drawn_with_numpy_and_pillow_alone(enviro
     found = json.loads(ran.stdout)
     assert found["others"] == []
     assert found["modules"] == len(list((ROOT / "inference").glob("[!_]*.py")))
-    assert found["pixels"] == [[224, 224, 3], [10, 200, 30]]
+    assert found["pixels"] == [[224, 224, 3], [200, 200, 200]]
     # Weights 0.4 and 0.6 of 0.8808 and 0.2689.
     assert found["probabilities"][0][1] == pytest.approx(0.5137, abs=1e-4)
     assert found["prediction"] == [1]
