@@ -145,6 +145,24 @@ def test_openvino_does_not_change_what_is_refused(tmp_path):
         opened(tmp_path, said)
 
 
+def test_what_fits_is_served_by_openvino_too(tmp_path):
+    graph = HEAD + (
+        "(uint8[N, 4, 4, 3] INPUT__0) => (float[N, 3] means) {"
+        "pixels = Cast <to = 1> (INPUT__0)\n"
+        "means = ReduceMean <axes = [1, 2], keepdims = 0> (pixels)}"
+    )
+    accelerated = {"execution_accelerators": {"cpu_execution_accelerator": [{"name": "openvino"}]}}
+    said = config(
+        **given(dims=[4, 4, 3]),
+        **made(name="means", dims=[3]),
+        **parameter("tolerance", "1e-3"),
+        optimization=accelerated,
+    )
+    pixels = np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3)
+    (response,) = opened(tmp_path, said, graph).execute([Received({"INPUT__0": pixels})])
+    np.testing.assert_allclose(answer(response)["means"], pixels.mean(axis=(1, 2)), atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("graph", "words"),
     [
