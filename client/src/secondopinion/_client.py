@@ -51,7 +51,8 @@ class Client:
         """Asks a classifier for a prediction.
 
         Args:
-            image: A path, the encoded bytes, or a file opened in binary mode.
+            image: A path, the encoded bytes, a file opened in binary mode, a Pillow image, or a
+                NumPy array, uint8 RGB [H, W, 3]. The last two are sent as lossless PNG.
             choices: `pipeline`, `threshold`, `top_k`, `member`; see `Choices`.
         """
         return self._ask(_calls.predict(image, **choices))
