@@ -17,6 +17,7 @@ from gateway.grpc.inference import Inference
 from gateway.grpc.server import GrpcServer
 from gateway.grpc.standard_health import StandardHealth
 from gateway.http import problems
+from gateway.http.kserve import Kserve, kserve_routes
 from gateway.http.middleware import RequestContextMiddleware
 from gateway.http.predictions import Predictions
 from gateway.http.routes import RequireKey, pipeline_routes, prediction_routes
@@ -88,6 +89,8 @@ def create_app(settings: Settings) -> FastAPI:
     access = RequireKey(keys)
     app.include_router(prediction_routes(predictions, default, access))
     app.include_router(pipeline_routes(catalog, readiness, default, access))
+    kserve = Kserve(settings, catalog, admission, dataplane, models)
+    app.include_router(kserve_routes(kserve, access))
     # Beyond loopback the metrics, too, need a key.
     metrics_access = RequireKey(ApiKeys()) if settings.loopback else access
     app.include_router(service_routes(catalog, readiness, metrics, metrics_access))

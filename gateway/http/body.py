@@ -62,12 +62,30 @@ class Body:
             raise _unsupported("Send multipart/form-data or application/json.")
         return cls._checked(request, body_type, image_size, limit)
 
+    @classmethod
+    def of_any_type(cls, request: Request, limit: int) -> Self:
+        """A body whose content type does not matter, by its headers.
+
+        Raises:
+            RefusedError: an encoding that is not read, or a declared size beyond the limit.
+        """
+        return cls._checked(request, BodyType.RAW, limit, limit)
+
     @property
     def size(self) -> int:
         """Bytes to reserve: the declared size, what that may inflate to, or else the limit."""
         if self.declared is None:
             return self.limit
         return min(self.declared * GREATEST_RATIO, self.limit) if self.compressed else self.declared
+
+    async def data(self) -> bytearray:
+        """Reads all of it, inflated where it is compressed.
+
+        Raises:
+            RefusedError: it is too large.
+            CallerGoneError: the caller hung up.
+        """
+        return await self._collect()
 
     async def image(self) -> Image:
         """Reads one image.

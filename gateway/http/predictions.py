@@ -58,7 +58,7 @@ class Predictions:
             asked = InferenceRequest(context, pipeline, [image], parameters, deadline)
             with context.stage("infer"):
                 work = self.dataplane.infer(asked)
-                (outcome,) = await _cancel_on_disconnect(request.receive, work)
+                (outcome,) = await cancel_on_disconnect(request.receive, work)
                 result = outcome.answered()
         with context.stage("render"):
             view = handler_of(result.pipeline).views[form]
@@ -89,7 +89,7 @@ class Predictions:
             asked = InferenceRequest(context, pipeline, images, parameters, deadline)
             with context.stage("infer"):
                 work = self.dataplane.infer_each(asked)
-                outcomes = await _cancel_on_disconnect(request.receive, work)
+                outcomes = await cancel_on_disconnect(request.receive, work)
         with context.stage("render"):
             return _batch_response(request, outcomes, pipeline, parameters)
 
@@ -100,7 +100,7 @@ class Predictions:
         return pipeline, RequestParameters.read(request.query_params.multi_items(), pipeline.spec)
 
 
-async def _cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """Does the work, or cancels it when the caller hangs up. The body must have been read.
 
     Raises:

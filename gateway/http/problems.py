@@ -1,4 +1,4 @@
-"""Error responses over HTTP: problem documents (RFC 9457)."""
+"""Error responses over HTTP: problem documents (RFC 9457), and errors of KServe's protocol."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +12,8 @@ from gateway.errors import Code, RefusedError, problem, status_of
 from gateway.telemetry.recorder import RequestContext
 
 MEDIA_TYPE = "application/problem+json"
+KSERVE = "/v2"
+"""Path of KServe's protocol, which has errors of its own form: one text, with the code in it."""
 _FRAMEWORK = {
     404: (Code.NOT_FOUND, "path: there is no such route; /docs lists them."),
     405: (
@@ -29,7 +31,7 @@ def problem_response(
     more: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A refusal as a response; `more` is added to its document. Notes it in the context."""
+    """A refusal as a response, which is noted in the context; `more` is added to its document."""
     context: RequestContext = request.state.context
     context.refusal = refusal
     sent = dict(headers or {})
@@ -40,6 +42,9 @@ def problem_response(
     if refusal.code is Code.DEADLINE:
         # The rest of a body that came too slowly is not waited for.
         sent["Connection"] = "close"
+    if request.url.path.startswith(f"{KSERVE}/") or request.url.path == KSERVE:
+        error = {"error": refusal.message(context.request_id)}
+        return JSONResponse(error, status_of(refusal.code), sent)
     document = {
         **problem(refusal.code, refusal.detail),
         "request_id": context.request_id,

@@ -13,7 +13,8 @@ from gateway.kserve.request import MODEL_VERSION, check_version
 from gateway.triton.client import TritonClient
 
 Message = Any
-"""A protobuf message; its classes have no types."""
+"""A protobuf message, or a part of one; its classes have no types."""
+Json = Any
 
 SERVER_NAME = "second-opinion"
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "parameters", "statistics")
@@ -119,3 +120,27 @@ class Models:
             # None would be a wrong answer where Triton cannot be asked: this says so.
             await self.catalog.find("")
         return [pipeline.name for pipeline in self.catalog.pipelines()]
+
+
+def json_of(message: Message) -> dict[str, Json]:
+    """A message as Triton's JSON has it: its own field names, 64-bit integers as numbers."""
+    return {
+        field.name: _json_field(field, getattr(message, field.name))
+        for field in message.DESCRIPTOR.fields
+        if not field.has_presence or message.HasField(field.name)
+    }
+
+
+def _json_field(field: Message, value: Message) -> Json:
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        item = field.message_type.fields_by_name["value"]
+        return {str(key): _json_value(item, value[key]) for key in value}
+    if field.is_repeated:
+        return [_json_value(field, each) for each in value]
+    return _json_value(field, value)
+
+
+def _json_value(field: Message, value: Message) -> Json:
+    if field.message_type:
+        return json_of(value)
+    return field.enum_type.values_by_number[value].name if field.enum_type else value

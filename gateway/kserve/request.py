@@ -21,7 +21,7 @@ MODEL_VERSION = "1"
 """Triton's version of every ensemble. The output `release` says which release answered."""
 _TIMEOUT = "timeout"
 _BINARY_OUTPUT = "binary_data_output"
-_BINARY_SIZE, _BINARY = "binary_data_size", "binary_data"
+BINARY_SIZE, _BINARY = "binary_data_size", "binary_data"
 _CLASSIFICATION = "classification"
 _REASONS = {
     "priority": "requests are answered in the order in which they come",
@@ -52,8 +52,8 @@ class InputTensor:
         Raises:
             RefusedError: it has more or fewer, or its bytes are none.
         """
-        size = self.parameters.get(_BINARY_SIZE)
-        declared = _BINARY_SIZE not in self.parameters or (
+        size = self.parameters.get(BINARY_SIZE)
+        declared = BINARY_SIZE not in self.parameters or (
             isinstance(size, int)
             and not isinstance(size, bool)
             and self.raw is not None
@@ -173,7 +173,7 @@ class InferRequest:
                 Code.FIELD_MISSING, f"inputs: send one, {ENCODED_IMAGE}, and no other."
             )
         (tensor,) = self.inputs
-        if set(tensor.parameters) - {_BINARY_SIZE}:
+        if set(tensor.parameters) - {BINARY_SIZE}:
             raise _not_offered()
         known = set(_outputs(spec))
         for output in self.outputs:

@@ -18,6 +18,8 @@ from tests.unit.gateway.toy_answers import Tensor, answer_of, elements, encoded
 
 SPEC = load_spec("oral_cancer")
 
+DATATYPES = {"float32": "FP32", "int32": "INT32", "float64": "FP64", "int64": "INT64"}
+
 Rule = Callable[[bytes, dict[str, str]], Awaitable[None]]
 """Takes an image and the request's parameters; raises `Failure` where there is no answer."""
 
@@ -160,7 +162,7 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         }
         response = pb.ModelInferResponse(model_name=request.model_name, id=request.id)
         for name, tensor in tensors.items():
-            datatype = "BYTES" if isinstance(tensor, list) else ""
+            datatype = "BYTES" if isinstance(tensor, list) else DATATYPES.get(tensor.dtype.name, "")
             response.outputs.add(name=name, datatype=datatype)
             response.raw_output_contents.append(encoded(tensor) * len(images))
         return response

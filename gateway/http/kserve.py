@@ -1,0 +1,182 @@
+"""The routes of KServe's inference protocol (v2), for pipelines only."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.responses import JSONResponse, Response
+
+from gateway.core.admission import Admission
+from gateway.core.catalog import Catalog
+from gateway.core.request import Deadline
+from gateway.dataplane import Dataplane
+from gateway.errors import Code, RefusedError
+from gateway.http.body import Body
+from gateway.http.kserve_messages import (
+    HEADER_LENGTH,
+    WRAPPING,
+    infer_request,
+    infer_response,
+)
+from gateway.http.predictions import cancel_on_disconnect
+from gateway.http.problems import KSERVE
+from gateway.http.routes import RequireKey
+from gateway.kserve.inference import infer
+from gateway.kserve.models import Message, Models, json_of
+from gateway.settings import Settings
+from gateway.telemetry.recorder import RequestContext
+from pipelines.spec import PipelineSpec
+
+_SLOW = "body: it came too slowly. Send a smaller one, or over a faster line."
+_INDEX_BYTES = 1024
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class _IndexRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    ready: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kserve:
+    """Answers the protocol's requests as its gRPC side does."""
+
+    settings: Settings
+    catalog: Catalog
+    admission: Admission
+    dataplane: Dataplane
+    models: Models
+
+    async def infer(self, request: Request) -> Response:
+        """An inference.
+
+        Raises:
+            RefusedError: why there is none.
+            CallerGoneError: the caller hung up.
+        """
+        context: RequestContext = request.state.context
+        context.route = "v2"
+        deadline = Deadline.after(self.settings.deadline_seconds)
+        name, version = _asked(request)
+        pipeline = await self.catalog.find(name)
+        context.pipeline, context.prediction = pipeline.name, True
+        length = request.headers.get(HEADER_LENGTH)
+        limit = min(self.settings.batch_bytes, _images_size(pipeline.spec)) + WRAPPING
+        body = Body.of_any_type(request, limit)
+        with self.admission.admit(pipeline.name, body.size, deadline.remaining()):
+            with context.stage("receive"):
+                async with deadline.enforce(_SLOW):
+                    data = await body.data()
+                asked = infer_request(data, length, name, version)
+                del data
+            deadline = deadline.within(asked.timeout())
+            work = infer(self.dataplane, context, pipeline, asked, deadline)
+            rows = await cancel_on_disconnect(request.receive, work)
+        with context.stage("render"):
+            return infer_response(asked, rows)
+
+    async def live(self, request: Request) -> Response:
+        """The process lives."""
+        request.state.context.quiet = True
+        return JSONResponse({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        """Ready where at least one pipeline is.
+
+        Raises:
+            RefusedError: none is.
+        """
+        request.state.context.quiet = True
+        if not self.models.server_ready():
+            raise _unready("service: no pipeline is ready.")
+        return JSONResponse({"live": True, "ready": True})
+
+    async def model_ready(self, request: Request) -> Response:
+        """Whether a pipeline answers.
+
+        Raises:
+            RefusedError: it does not, or there is none of the name.
+        """
+        request.state.context.quiet = True
+        name, version = _asked(request)
+        if not await self.models.model_ready(name, version):
+            raise _unready("pipeline: it is not ready.")
+        return JSONResponse({"name": name, "ready": True})
+
+    async def server(self, request: Request) -> Response:
+        """The gateway's name, version and extensions."""
+        request.state.context.route = "v2/metadata"
+        return JSONResponse(json_of(self.models.server()))
+
+    async def metadata(self, request: Request) -> Response:
+        """A pipeline's input and outputs."""
+        return _described(request, await self.models.metadata(*_asked(request)))
+
+    async def config(self, request: Request) -> Response:
+        """A pipeline's config, without its steps."""
+        return _described(request, await self.models.config(*_asked(request)))
+
+    async def statistics(self, request: Request) -> Response:
+        """What Triton counted for one pipeline, or for all."""
+        return _described(request, await self.models.statistics(*_asked(request)))
+
+    async def index(self, request: Request) -> Response:
+        """The pipelines and their states."""
+        content = await Body.of_any_type(request, _INDEX_BYTES).data()
+        try:
+            asked = _IndexRequest.model_validate_json(content or b"{}")
+        except ValidationError:
+            raise RefusedError(
+                Code.MALFORMED_BODY, 'body: send nothing, or {"ready": true} or {"ready": false}.'
+            ) from None
+        index = await self.models.index(ready=asked.ready)
+        request.state.context.route = "v2/metadata"
+        return JSONResponse(json_of(index)["models"])
+
+
+def kserve_routes(kserve: Kserve, access: RequireKey) -> APIRouter:
+    """Probes need no key. KServe's own OpenAPI document describes these routes."""
+    router = APIRouter(prefix=KSERVE, include_in_schema=False)
+    keyed = [Depends(access)]
+
+    def add(
+        path: str, endpoint: Endpoint, method: str = "GET", *, open_to_all: bool = False
+    ) -> None:
+        dependencies = [] if open_to_all else keyed
+        router.add_api_route(
+            path, endpoint, methods=[method], dependencies=dependencies, response_model=None
+        )
+
+    add("", kserve.server)
+    add("/health/live", kserve.live, open_to_all=True)
+    add("/health/ready", kserve.ready, open_to_all=True)
+    add("/models/stats", kserve.statistics)
+    add("/repository/index", kserve.index, "POST")
+    for model in ("/models/{name}", "/models/{name}/versions/{version}"):
+        add(model, kserve.metadata)
+        add(f"{model}/ready", kserve.model_ready, open_to_all=True)
+        add(f"{model}/config", kserve.config)
+        add(f"{model}/stats", kserve.statistics)
+        add(f"{model}/infer", kserve.infer, "POST")
+    return router
+
+
+def _asked(request: Request) -> tuple[str, str]:
+    """The path's model and version; "" where it names none."""
+    return request.path_params.get("name", ""), request.path_params.get("version", "")
+
+
+def _described(request: Request, message: Message) -> Response:
+    request.state.context.route = "v2/metadata"
+    return JSONResponse(json_of(message))
+
+
+def _images_size(spec: PipelineSpec) -> int:
+    """Bytes of as many images as one request may have, in base64."""
+    return spec.serving.max_batch * (spec.limits.bytes * 4 // 3 + 8)
+
+
+def _unready(problem: str) -> RefusedError:
+    return RefusedError(Code.UNAVAILABLE, f"{problem} Try again after the seconds in Retry-After.")

@@ -1,0 +1,200 @@
+"""KServe's protocol over HTTP: JSON requests and responses, with tensors in JSON or behind it.
+
+An image in JSON is base64. Of a response in JSON, numbers that are not finite are null, and the
+picture of `visualization` is base64.
+"""
+
+import base64
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from starlette.responses import Response
+
+from gateway.errors import Code, RefusedError
+from gateway.http.json_body import image_bytes
+from gateway.kserve.inference import answer
+from gateway.kserve.request import BINARY_SIZE, InferRequest, InputTensor, RequestedOutput, Value
+from gateway.triton.outputs import BYTES, Outputs, Tensor, invalid_model_output
+from pipelines.protocol import Detected
+
+HEADER_LENGTH = "inference-header-content-length"
+"""Header that says how long the JSON object is, where tensors follow it."""
+WRAPPING = 64 * 1024
+"""Bytes that JSON around images may have."""
+_COMMAS = 10_000
+"""In JSON, at most: a request has few values, and base64 has no commas. More would cost memory."""
+
+
+class _Closed(BaseModel):
+    # A key written wrongly would be passed over, and its default answered.
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Input(_Closed):
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: dict[str, JsonValue] | None = None
+    data: list[str | list[str]] | None = None
+
+
+class _Output(_Closed):
+    name: str
+    parameters: dict[str, JsonValue] | None = None
+
+
+class _Request(_Closed):
+    id: str = ""
+    # KServe's client sends these, which the path says too.
+    model_name: str | None = None
+    model_version: str | None = None
+    parameters: dict[str, JsonValue] | None = None
+    inputs: list[_Input]
+    outputs: list[_Output] | None = None
+
+
+def infer_request(body: bytearray, length: str | None, model: str, version: str) -> InferRequest:
+    """Reads the body of a request.
+
+    Args:
+        body: the JSON object, and the tensors that follow it.
+        length: the header `Inference-Header-Content-Length`, if there is one.
+        model: the path's model.
+        version: the path's version, or "".
+
+    Raises:
+        RefusedError: the body is no request of the protocol, or of another model than the path.
+    """
+    size = len(body) if length is None else _size(length, len(body))
+    view = memoryview(body)
+    parsed = _parsed(bytes(view[:size]))
+    if parsed.model_name not in {None, model} or parsed.model_version not in {None, "", version}:
+        raise RefusedError(
+            Code.PARAMETER_INVALID,
+            "model_name: the body names another model or version than the path. Send one of them.",
+        )
+    inputs, start = [], size
+    for tensor in parsed.inputs:
+        parameters = _values(tensor.parameters)
+        raw: memoryview | None = None
+        typed: list[bytes] = []
+        if BINARY_SIZE in parameters and tensor.data is None:
+            count = parameters[BINARY_SIZE]
+            end = start + count if isinstance(count, int) and count >= 0 else start
+            raw, start = view[start:end], end
+        else:
+            typed = [
+                image_bytes(text, f"inputs: element {index}") for index, text in _texts(tensor.data)
+            ]
+        inputs.append(
+            InputTensor(tensor.name, tensor.datatype, tensor.shape, parameters, raw, typed)
+        )
+    if start != len(body):
+        raise _malformed("its tensors are not as long as their binary_data_size says")
+    outputs = [RequestedOutput(out.name, _values(out.parameters)) for out in parsed.outputs or ()]
+    parameters = _values(parsed.parameters)
+    return InferRequest(model, version, parsed.id, parameters, inputs, outputs)
+
+
+def infer_response(request: InferRequest, rows: Sequence[Outputs]) -> Response:
+    """The response with the tensors of each image, as Triton made them."""
+    binary = {output.name: output.binary(request.binary_output) for output in request.outputs}
+    outputs, following = [], []
+    for name, tensor in answer(request, rows).items():
+        described: dict[str, Any] = {
+            "name": name,
+            "datatype": tensor.datatype,
+            "shape": tensor.shape,
+        }
+        if binary.get(name, request.binary_output):
+            described["parameters"] = {BINARY_SIZE: len(tensor.data)}
+            following.append(tensor.data)
+        else:
+            described["data"] = _json_data(name, tensor)
+            if name == Detected.VISUALIZATION:
+                described["parameters"] = {"content_type": "base64"}
+        outputs.append(described)
+    content = {
+        "model_name": request.model,
+        "model_version": rows[0].model_version,
+        **({"id": request.id} if request.id else {}),
+        "outputs": outputs,
+    }
+    header = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+    if not following:
+        return Response(header, media_type="application/json")
+    return Response(
+        b"".join((header, *following)),
+        headers={HEADER_LENGTH: str(len(header))},
+        media_type="application/octet-stream",
+    )
+
+
+def _size(length: str, whole: int) -> int:
+    size = int(length) if length.isascii() and length.isdigit() else -1
+    if not 0 <= size <= min(whole, WRAPPING):
+        raise _malformed(
+            f"Inference-Header-Content-Length must be the size of the JSON object, {WRAPPING} at "
+            "most"
+        )
+    return size
+
+
+def _parsed(content: bytes) -> _Request:
+    if content.count(b",") > _COMMAS:
+        raise _malformed("the JSON object has too many values; an image is one base64 string")
+    try:
+        return _Request.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        raise _malformed("it is not valid JSON, with tensors behind it where the header says so")
+    # What the caller wrote is not repeated.
+    steps = [str(step) for step in first["loc"] if isinstance(step, int) or step in _FIELDS]
+    what = {"missing": "missing", "extra_forbidden": "a key that is not known"}
+    where = ".".join(steps) or "body"
+    raise _malformed(f"{where}: {what.get(first['type'], 'of another type, or an unknown form')}")
+
+
+_FIELDS = {*_Request.model_fields, *_Input.model_fields}
+
+
+def _malformed(problem: str) -> RefusedError:
+    return RefusedError(
+        Code.MALFORMED_BODY,
+        f"body: it is no inference request of KServe's protocol: {problem}. Send it with a client "
+        "of the protocol.",
+    )
+
+
+def _values(parameters: Mapping[str, JsonValue] | None) -> dict[str, Value]:
+    return {
+        name: value if isinstance(value, str | int | float | bool) else None
+        for name, value in (parameters or {}).items()
+    }
+
+
+def _texts(data: list[str | list[str]] | None) -> list[tuple[int, str]]:
+    """The elements of a tensor in JSON, which may be nested as its shape is."""
+    flat: list[str] = []
+    for entry in data or ():
+        flat += [entry] if isinstance(entry, str) else entry
+    return list(enumerate(flat))
+
+
+def _json_data(name: str, tensor: Tensor) -> list[Any]:
+    outputs = Outputs({name: tensor})
+    if tensor.datatype == "FP32":
+        numbers = outputs.floats(name)
+        return [number if math.isfinite(number) else None for number in numbers]
+    if tensor.datatype == BYTES:
+        elements = outputs.strings(name)
+        if name == Detected.VISUALIZATION:
+            return [base64.b64encode(element).decode("ascii") for element in elements]
+        return [element.decode("utf-8") for element in elements]
+    if tensor.datatype == "INT32":
+        return list(outputs.ints(name))
+    raise invalid_model_output()
