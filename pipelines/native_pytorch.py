@@ -57,7 +57,7 @@ def require_fit(config: Interface, arguments: Sequence[tuple[str, str]]) -> list
         NativeRefusalError: they differ.
     """
     for _, kind in arguments:
-        if kind != "TensorType":
+        if kind != "Tensor":
             raise NativeRefusalError(
                 f"An input of type '{kind}' was detected in the model. Only a single input of "
                 "type Dict(str, Tensor) or input(s) of type Tensor are supported."
@@ -81,9 +81,16 @@ def require_fit(config: Interface, arguments: Sequence[tuple[str, str]]) -> list
 
 
 def arguments_of(module: TorchModule) -> list[tuple[str, str]]:
-    """Name and kind of each argument of a TorchScript module's `forward`, without `self`."""
+    """Name and type of each argument of a TorchScript module's `forward`, without `self`.
+
+    Raises:
+        NativeRefusalError: the module was saved in training mode. The native backend runs it so,
+            and its answers would be random.
+    """
+    if any(getattr(each, "training", False) for each in module.modules()):
+        raise NativeRefusalError("the module is in training mode: call eval() before it is saved")
     arguments = module._c._get_method("forward").schema.arguments
-    return [(each.name, each.type.kind()) for each in arguments[1:]]
+    return [(each.name, each.type.str()) for each in arguments[1:]]
 
 
 def outputs_of(config: Interface, answer: object) -> list[TorchTensor]:

@@ -32,6 +32,8 @@ def artefact_of(args: Mapping[str, str], config: Mapping[str, Any], format_: For
     path = Path(args["model_repository"], args["model_version"], name)
     if not path.is_file():
         raise NativeRefusalError(
-            f"unable to find '{path}' for model instance '{args['model_name']}'"
+            f"failed to stat file {path}"
+            if format_ is Format.ONNX
+            else f"unable to find '{path}' for model instance '{args['model_name']}'"
         )
     return path

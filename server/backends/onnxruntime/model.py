@@ -31,9 +31,9 @@ from server.backends.sibling_load import SiblingLoad
 _CUDA = "CUDAExecutionProvider"
 _GPU = "GPU"
 _OPENVINO = "openvino"
+_ALL = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
 _LEVELS = {
     -1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-    0: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
     1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     2: onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
@@ -103,9 +103,11 @@ def _open(
     *,
     alone: bool,
 ) -> Engine:
-    parameters, accelerators = parameters_of(config), _accelerators(config)
-    for unknown in accelerators - {_OPENVINO}:
-        raise NativeRefusalError(f"unknown Execution Accelerator '{unknown}' is requested")
+    on_gpu = args["model_instance_kind"] == _GPU
+    parameters, accelerators = parameters_of(config), _accelerators(config, "cpu")
+    unknown = accelerators - {_OPENVINO} | (_accelerators(config, "gpu") if on_gpu else set())
+    for name in unknown:
+        raise NativeRefusalError(f"unknown Execution Accelerator '{name}' is requested")
     if accelerators:
         # Few profiles want it, and it takes a moment to load.
         from server.backends.openvino_engine import open_engine  # noqa: PLC0415
@@ -114,7 +116,7 @@ def _open(
         _require_fit(interface, session)
         return open_engine(path, float(parameters["tolerance"]), threads)
     providers: list[Any] = [CPU]
-    if on_gpu := args["model_instance_kind"] == _GPU:
+    if on_gpu:
         providers.insert(0, (_CUDA, {"device_id": args["model_instance_device_id"]}))
     session = onnxruntime.InferenceSession(
         path, _options(config, parameters, threads, spinning=alone), providers
@@ -136,9 +138,10 @@ def _require_fit(interface: Interface, session: onnxruntime.InferenceSession) ->
     native_onnxruntime.require_fit(interface, inputs, outputs)
 
 
-def _accelerators(config: dict[str, Any]) -> set[str]:
+def _accelerators(config: dict[str, Any], of: str) -> set[str]:
+    """Names of the accelerators for one kind of processor; those for a GPU count only on one."""
     groups = config.get("optimization", {}).get("execution_accelerators", {})
-    return {accelerator["name"] for group in groups.values() for accelerator in group}
+    return {each["name"] for each in groups.get(f"{of}_execution_accelerator", ())}
 
 
 def _options(
@@ -146,7 +149,7 @@ def _options(
 ) -> onnxruntime.SessionOptions:
     graph = config.get("optimization", {}).get("graph", {})
     made = session_options(threads, spinning=spinning)
-    made.graph_optimization_level = _LEVELS[int(graph.get("level", 0))]
+    made.graph_optimization_level = _LEVELS.get(int(graph.get("level", 0)), _ALL)
     made.inter_op_num_threads = max(whole_number(parameters, "inter_op_thread_count"), 0)
     if whole_number(parameters, "execution_mode"):
         made.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL

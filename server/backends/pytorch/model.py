@@ -45,9 +45,10 @@ class TritonPythonModel:
         on_gpu = args["model_instance_kind"] == "GPU"
         self._device = torch.device(f"cuda:{args['model_instance_device_id']}" if on_gpu else "cpu")
         artefact = artefact_of(args, config, Format.TORCHSCRIPT)
+        # As it was saved, without eval(): the native backend calls none.
         self._module = torch.jit.load(  # type: ignore[no-untyped-call]
             artefact, map_location=self._device
-        ).eval()
+        )
         self._inputs = native_pytorch.require_fit(
             self._interface, native_pytorch.arguments_of(self._module)
         )

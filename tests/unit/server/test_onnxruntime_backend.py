@@ -121,7 +121,7 @@ def test_what_fits_is_served_and_outputs_that_the_config_does_not_name_are_left_
             parameter("cudnn_conv_algo_search", "3"),
             "unsupported cudnn_conv_algo_search value '3' is requested",
         ),
-        ({"default_model_filename": "other.onnx"}, "other.onnx' for model instance 'tiny'"),
+        ({"default_model_filename": "other.onnx"}, "failed to stat file "),
         (
             {
                 "optimization": {
@@ -187,3 +187,12 @@ def test_an_artefact_of_another_form_is_refused(tmp_path, graph, words):
 @pytest.mark.parametrize("threads", ["-1", "0", "+1", " 1"])
 def test_numbers_are_read_as_the_native_backend_reads_them(tmp_path, threads):
     assert opened(tmp_path, config(**parameter("intra_op_thread_count", threads)))
+
+
+def test_accelerators_for_a_gpu_are_no_concern_of_a_cpu(tmp_path):
+    groups = {"execution_accelerators": {"gpu_execution_accelerator": [{"name": "openvino"}]}}
+    opened(tmp_path, config(optimization=groups))
+
+
+def test_an_unknown_level_of_graph_optimization_is_all_of_it(tmp_path):
+    opened(tmp_path, config(optimization={"graph": {"level": 3}}))

@@ -42,10 +42,10 @@ def tensor(name, data_type):
     return {"name": name, "data_type": data_type, "dims": [2]}
 
 
-def opened(folder, module, inputs, outputs, **changes):
+def opened(folder, module, inputs, outputs, *, training=False, **changes):
     (folder / "1").mkdir(exist_ok=True)
     with quiet():
-        torch.jit.save(torch.jit.script(module.eval()), folder / "1" / "model.pt")
+        torch.jit.save(torch.jit.script(module.train(training)), folder / "1" / "model.pt")
     config = {
         "max_batch_size": 4,
         "input": [tensor(name, "TYPE_UINT8") for name in inputs],
@@ -100,7 +100,7 @@ def test_inputs_go_to_arguments_by_name_by_index_or_in_order(tmp_path, one, othe
         (Pair(), ["a", "b"], FP32, "configuration expects 2 inputs, model provides 1"),
         (Pair(), ["INPUT__1"], FP32, "its inputs are arguments [1] of 1: number them from 0"),
         (Difference(), ["a__0", "b__0"], FP32, "its inputs are arguments [0, 0] of 2"),
-        (Counted(), ["a__0", "b__1"], FP32, "An input of type 'IntType' was detected"),
+        (Counted(), ["a__0", "b__1"], FP32, "An input of type 'int' was detected"),
         (Pair(), [], FP32, "configuration expects 0 inputs, model provides 1"),
         (Pair(), ONE, {}, "must contain at least one output, none were specified"),
         (Pair(), ONE, {"OUTPUT__0": "TYPE_UINT32"}, "unsupported datatype TYPE_UINT32 for output"),
@@ -148,3 +148,8 @@ def test_a_parameter_that_cannot_be_read_is_refused(tmp_path, name, value, words
 def test_a_pass_that_answers_otherwise_than_the_config_says_fails(tmp_path, module, outputs, words):
     response = asked(opened(tmp_path, module, ONE, outputs), INPUT__0=ROWS)
     assert words in response.error().message()
+
+
+def test_a_module_in_training_mode_is_refused_as_its_answers_would_be_random(tmp_path):
+    with pytest.raises(TritonModelException, match="in training mode: call eval"):
+        opened(tmp_path, Pair(), ONE, FP32, training=True)
