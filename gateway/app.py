@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -16,7 +17,7 @@ from gateway.grpc.health import Health
 from gateway.grpc.inference import Inference
 from gateway.grpc.server import GrpcServer
 from gateway.grpc.standard_health import StandardHealth
-from gateway.http import problems
+from gateway.http import openapi, problems
 from gateway.http.kserve import Kserve, kserve_routes
 from gateway.http.middleware import RequestContextMiddleware
 from gateway.http.predictions import Predictions
@@ -95,5 +96,6 @@ def create_app(settings: Settings) -> FastAPI:
     metrics_access = RequireKey(ApiKeys()) if settings.loopback else access
     app.include_router(service_routes(catalog, readiness, metrics, metrics_access))
     problems.install(app)
+    app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
     app.add_middleware(RequestContextMiddleware, telemetry=telemetry)
     return app

@@ -1,12 +1,17 @@
-"""The OpenAPI description of bodies and errors that the routes parse and write themselves."""
+"""The OpenAPI document, with bodies and errors that the routes parse and write themselves."""
 
 from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
 
 from gateway.errors import Problem
 from gateway.http.json_body import ImageBody, ImagesBody
 from gateway.http.problems import MEDIA_TYPE
 from gateway.results.shapes import BatchProblem
 
+_COMPONENT = "#/components/schemas/{model}"
 _BINARY = {"type": "string", "format": "binary"}
 _PARAMETERS = [
     {
@@ -61,29 +66,31 @@ ONE_IMAGE = _request(
     {
         "multipart/form-data": _form("file", _BINARY),
         "image/*": _BINARY,
-        "application/json": ImageBody.model_json_schema(),
+        "application/octet-stream": _BINARY,
+        "application/json": {"$ref": _COMPONENT.format(model=ImageBody.__name__)},
     }
 )
 MANY_IMAGES = _request(
     {
         "multipart/form-data": _form("files", {"type": "array", "items": _BINARY}),
-        "application/json": ImagesBody.model_json_schema(),
+        "application/json": {"$ref": _COMPONENT.format(model=ImagesBody.__name__)},
     }
 )
 
 
 def problem_of(shape: object, description: str) -> dict[str, Any]:
     """One response of OpenAPI: a problem document of a shape."""
-    return {"model": shape, "content": {MEDIA_TYPE: {}}, "description": description}
+    return {"model": shape, "description": description}
 
 
 _DESCRIPTIONS = {
-    400: "The body cannot be read.",
+    400: "The request or its body cannot be read.",
     401: "An API key is needed.",
     404: "No such pipeline or member.",
     413: "Body, image or number of files over the limit.",
     415: "No content type, or no image format, that is read.",
     422: "The image cannot be decoded, or a field or parameter is wrong.",
+    431: "Target and headers over the limit.",
     429: "Busy: wait as Retry-After says.",
     500: "The service failed, or a model gave no usable number.",
     503: "The models are unavailable: wait as Retry-After says.",
@@ -97,3 +104,42 @@ BATCH_PROBLEMS: dict[int | str, dict[str, Any]] = {
     for status, description in _DESCRIPTIONS.items()
 }
 """Of a batch: with `results` and `summary` where its images were read and none was answered."""
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The responses of OpenAPI with these statuses, and with those of every route."""
+    return {status: PROBLEMS[status] for status in sorted({400, 431, 500, *statuses})}
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of the application, made once."""
+    if app.openapi_schema is None:
+        made = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        schemas = made["components"]["schemas"]
+        schemas |= models_json_schema(
+            [(ImageBody, "validation"), (ImagesBody, "validation")], ref_template=_COMPONENT
+        )[1]["$defs"]
+        # FastAPI adds its own 422 to each route with parameters; here each has a problem document.
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        for operations in made["paths"].values():
+            for operation in operations.values():
+                operation["responses"] = _own_responses(operation["responses"])
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def _own_responses(responses: dict[str, Any]) -> dict[str, Any]:
+    """Without FastAPI's own 422, and with problems under their content type."""
+    kept = {}
+    for status, response in sorted(responses.items()):
+        content = response["content"]
+        if "HTTPValidationError" in str(content):
+            continue
+        if status >= "400":
+            (content,) = content.values()
+            content = {MEDIA_TYPE: content}
+        kept[status] = response | {"content": content}
+    return kept

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gateway.core.catalog import Catalog
 from gateway.core.readiness import Readiness
-from gateway.http.openapi import BATCH_PROBLEMS, MANY_IMAGES, ONE_IMAGE, PROBLEMS
+from gateway.http.openapi import BATCH_PROBLEMS, MANY_IMAGES, ONE_IMAGE, PROBLEMS, problems
 from gateway.http.predictions import Predictions
 from gateway.identity.api_keys import ApiKeys
 from gateway.results.description import PipelineDescription, PipelineList, describe
@@ -56,7 +56,9 @@ def prediction_routes(predictions: Predictions, default: str, access: RequireKey
     """`predict` in all its forms, for the default pipeline and for any."""
     router = APIRouter(tags=["predictions"], dependencies=[Depends(access)])
 
-    def add(path: str, endpoint: Callable[..., Awaitable[Response]], form: Form) -> None:
+    def add(
+        path: str, endpoint: Callable[..., Awaitable[Response]], form: Form, operation: str
+    ) -> None:
         many = form is Form.BATCH
         # The pipeline's task decides which of the form's shapes it is.
         responses = {**(BATCH_PROBLEMS if many else PROBLEMS), 200: {"model": shapes_of(form)}}
@@ -64,6 +66,7 @@ def prediction_routes(predictions: Predictions, default: str, access: RequireKey
             path,
             endpoint,
             methods=["POST"],
+            operation_id=operation,
             summary=_SUMMARIES[form],
             response_model=None,
             responses=responses,
@@ -72,10 +75,12 @@ def prediction_routes(predictions: Predictions, default: str, access: RequireKey
 
     for form in (Form.BASIC, Form.ADVANCED, Form.BATCH):
         answer = predictions.many if form is Form.BATCH else partial(predictions.one, form=form)
-        add(f"/api/v1/{form}", _of(default, form, answer), form)
-        add(f"/api/v1/pipelines/{{name}}/{form}", _of_any(form, answer), form)
+        operation = form.replace("/", "_")
+        add(f"/api/v1/{form}", _of(default, form, answer), form, operation)
+        path = f"/api/v1/pipelines/{{name}}/{form}"
+        add(path, _of_any(form, answer), form, f"pipeline_{operation}")
     flat = _of(default, Form.FLAT, partial(predictions.one, form=Form.FLAT))
-    add("/predict", flat, Form.FLAT)
+    add("/predict", flat, Form.FLAT, "predict_flat")
     return router
 
 
@@ -87,7 +92,11 @@ def pipeline_routes(
         prefix="/api/v1/pipelines", tags=["pipelines"], dependencies=[Depends(access)]
     )
 
-    @router.get("", responses={200: {"model": PipelineList}})
+    @router.get(
+        "",
+        operation_id="list_pipelines",
+        responses={**problems(401, 503), 200: {"model": PipelineList}},
+    )
     async def all_pipelines(request: Request) -> Response:
         """All pipelines, and the one of the routes that name none."""
         request.state.context.route = "pipelines"
@@ -100,7 +109,11 @@ def pipeline_routes(
         ]
         return _json(PipelineList, PipelineList(default=default, pipelines=entries))
 
-    @router.get("/{name}", responses={200: {"model": PipelineDescription}, 404: PROBLEMS[404]})
+    @router.get(
+        "/{name}",
+        operation_id="get_pipeline",
+        responses={**problems(401, 404, 503), 200: {"model": PipelineDescription}},
+    )
     async def one_pipeline(request: Request, name: str) -> Response:
         """One pipeline's facts."""
         request.state.context.route = "pipeline"

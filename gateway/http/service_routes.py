@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends, Request
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import ConfigDict, with_config
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from typing_extensions import TypedDict
 
 from gateway.core.catalog import Catalog
 from gateway.core.readiness import Readiness
 from gateway.errors import Code, Problem, RefusedError
-from gateway.http.openapi import problem_of
+from gateway.http.openapi import problem_of, problems
 from gateway.http.problems import problem_response
 from gateway.http.routes import RequireKey
 from gateway.telemetry.metrics import Metrics
@@ -44,15 +44,22 @@ def service_routes(
     """Probes need no key; `metrics_access` says who may read the metrics."""
     router = APIRouter(tags=["service"])
 
-    @router.get("/healthz", responses={200: {"model": Health}})
+    @router.get("/healthz", operation_id="health", responses={**problems(), 200: {"model": Health}})
     async def healthz(request: Request) -> Response:
         """The process lives."""
         request.state.context.quiet = True
         return JSONResponse(Health(status="alive"))
 
-    unready = problem_of(ReadinessProblem, "No pipeline is ready: wait as Retry-After says.")
+    # Where Triton has never answered, it is not known whether there is a pipeline of a name.
+    unready = problem_of(
+        ReadinessProblem | Problem, "No pipeline is ready: wait as Retry-After says."
+    )
 
-    @router.get("/readyz", responses={200: {"model": ReadinessReport}, 503: unready})
+    @router.get(
+        "/readyz",
+        operation_id="readiness",
+        responses={**problems(404), 200: {"model": ReadinessReport}, 503: unready},
+    )
     async def readyz(request: Request, pipeline: str | None = None) -> Response:
         """Ready where at least one pipeline is, or the one that is asked for."""
         request.state.context.quiet = True
@@ -68,7 +75,15 @@ def service_routes(
             detail = "service: it is stopping. Send requests elsewhere."
         return problem_response(request, RefusedError(Code.UNAVAILABLE, detail), report)
 
-    @router.get("/metrics", dependencies=[Depends(metrics_access)])
+    text = {"description": "Prometheus' text format.", "content": {"text/plain": {}}}
+
+    @router.get(
+        "/metrics",
+        operation_id="metrics",
+        dependencies=[Depends(metrics_access)],
+        response_class=PlainTextResponse,
+        responses={**problems(401), 200: text},
+    )
     async def read_metrics(request: Request) -> Response:
         """The gateway's metrics, for Prometheus."""
         request.state.context.quiet = True

@@ -17,6 +17,8 @@ POSTS = [
 
 @pytest.mark.parametrize("path", [*GETS, "/api/v1/pipelines/oral_cancer"])
 async def test_a_slash_at_the_end_and_head_are_the_same_route(client, path):
+    # An answer is the proof that the pipeline is ready.
+    await client.post("/api/v1/predict", content=JPEG, headers=RAW)
     plain = await client.get(path)
     slash = await client.get(path + "/")
     head = await client.head(path)

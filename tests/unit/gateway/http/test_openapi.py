@@ -1,0 +1,126 @@
+"""The OpenAPI document says what comes back."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.unit.gateway.samples import FULL, JPEG, RAW, UNAVAILABLE, files
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def document(client):
+    return (await client.get("/openapi.json")).json()
+
+
+def operations(document: dict) -> Iterator[tuple[str, str, dict]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+async def test_each_reference_leads_to_a_schema_and_each_schema_is_referred_to(document):
+    named = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(references(document)) == named
+    assert "$defs" not in json.dumps(document)
+
+
+async def test_each_operation_has_a_name_of_its_own_that_a_reader_knows(document):
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert sorted(names) == sorted(
+        [
+            "predict",
+            "predict_advanced",
+            "predict_batch",
+            "predict_flat",
+            "pipeline_predict",
+            "pipeline_predict_advanced",
+            "pipeline_predict_batch",
+            "list_pipelines",
+            "get_pipeline",
+            "health",
+            "readiness",
+            "metrics",
+        ]
+    )
+
+
+async def test_each_error_is_a_problem_document_and_nothing_else(document):
+    for path, _, operation in operations(document):
+        for status, response in operation["responses"].items():
+            kinds = list(response["content"])
+            if status >= "400":
+                assert kinds == ["application/problem+json"], (path, status)
+                assert response["content"][kinds[0]]["schema"]
+            else:
+                assert kinds == ["text/plain" if path == "/metrics" else "application/json"]
+    assert "HTTPValidationError" not in json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("GET", "/healthz", "/healthz", {}, 200),
+        ("GET", "/readyz", "/readyz", {}, 200),
+        ("GET", "/readyz?pipeline=none", "/readyz", {}, 404),
+        ("GET", "/metrics", "/metrics", {}, 200),
+        ("GET", "/api/v1/pipelines", "/api/v1/pipelines", {}, 200),
+        ("GET", "/api/v1/pipelines/oral_cancer", "/api/v1/pipelines/{name}", {}, 200),
+        ("GET", "/api/v1/pipelines/none", "/api/v1/pipelines/{name}", {}, 404),
+        ("POST", "/predict", "/predict", {"content": JPEG, "headers": RAW}, 200),
+        ("POST", "/api/v1/predict", "/api/v1/predict", {"content": b"", "headers": RAW}, 422),
+        ("POST", "/api/v1/predict", "/api/v1/predict", {"content": b"x"}, 415),
+        ("POST", "/api/v1/predict", "/api/v1/predict", {"json": []}, 400),
+        (
+            "POST",
+            "/api/v1/predict/batch",
+            "/api/v1/predict/batch",
+            {"files": files(b"text", b"text")},
+            415,
+        ),
+        (
+            "POST",
+            "/api/v1/predict/batch",
+            "/api/v1/predict/batch",
+            {"files": files(*[JPEG] * 101)},
+            413,
+        ),
+        (
+            "POST",
+            "/api/v1/pipelines/none/predict",
+            "/api/v1/pipelines/{name}/predict",
+            {"content": JPEG, "headers": RAW},
+            404,
+        ),
+    ],
+)
+async def test_what_comes_back_is_documented(client, document, case):
+    method, path, template, options, status = case
+    # An answer is the proof that the pipeline is ready.
+    await client.post("/api/v1/predict", content=JPEG, headers=RAW)
+    response = await client.request(method, path, **options)
+    assert response.status_code == status
+    documented = document["paths"][template][method.lower()]["responses"][str(status)]
+    assert response.headers["content-type"].partition(";")[0] in documented["content"]
+
+
+@pytest.mark.parametrize(("failures", "status"), [([FULL], 429), ([UNAVAILABLE] * 2, 503)])
+async def test_a_failure_of_triton_is_documented_too(client, triton, document, failures, status):
+    triton.failures += failures
+    response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
+    assert response.status_code == status
+    assert str(status) in document["paths"]["/api/v1/predict"]["post"]["responses"]
