@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 
@@ -143,12 +143,17 @@ class KeyFit:
 
 def _known(endings: set[str]) -> str | None:
     """The classifier that has these keys, whatever stands before them."""
-    with torch.device("meta"):
-        for name in sorted(architectures.ARCHITECTURES):
-            keys = architectures.build(name, 1).state_dict().keys()
-            if len(keys & endings) >= _SAME_NETWORK * len(keys):
-                return name
+    for name in sorted(architectures.ARCHITECTURES):
+        keys = _keys_of(name)
+        if len(keys & endings) >= _SAME_NETWORK * len(keys):
+            return name
     return None
+
+
+@cache
+def _keys_of(architecture: str) -> frozenset[str]:
+    with torch.device("meta"):
+        return frozenset(architectures.build(architecture, 1).state_dict())
 
 
 def _starts(key: str) -> Iterable[int]:

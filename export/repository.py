@@ -1,6 +1,7 @@
 """The layout of a Triton model repository on disk: versions appear whole, or not at all."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -79,13 +80,28 @@ class ModelRepository:
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
-        """A folder on the repository's file system, removed at the end whatever happens."""
+        """A folder on the repository's file system, removed at the end whatever happens.
+
+        It is locked as long as it is used. What an export that was killed left unlocked is removed
+        first.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=self.root))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.ExitStack() as used:
+            # None begins while another removes what is not locked yet.
+            with _locked(self.root):
+                self._remove_abandoned()
+                folder = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=self.root))
+                used.enter_context(_locked(folder))
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _remove_abandoned(self) -> None:
+        others = (BlockingIOError, NotADirectoryError, FileNotFoundError)
+        for folder in self.root.glob(f"{STAGING_PREFIX}*"):
+            with contextlib.suppress(*others), _locked(folder, wait=False):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, staged: Path, model: str, version: int) -> Path:
         """Moves a complete version from staging to its place, in one step.
@@ -111,6 +127,21 @@ def _keep_empty_version(model: Path) -> None:
     version.mkdir(parents=True, exist_ok=True)
     # Neither git nor an object store keeps an empty folder.
     (version / ".gitkeep").touch()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Holds a folder's lock, which the system releases when the process ends.
+
+    Raises:
+        BlockingIOError: another process holds it, and it is not waited for.
+    """
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(opened)
 
 
 def _flush(path: Path) -> None:
