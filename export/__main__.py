@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from secondopinion import photo_files
 
-from export import class_map as class_maps
 from export import console, releases
 from export.arguments import ALL, UsageError, checkpoint_paths, definitions, only
+from export.class_order import require_classes
+from export.class_statements import of_class_map
 from export.errors import ExportError
 from export.plan import plan
 from export.read_options import ReadOptions, Weights
@@ -60,9 +61,19 @@ def main(  # noqa: PLR0917 - the command line
     class_map: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, help="Training's class_map.json, to compare classes with."
+            exists=True,
+            dir_okay=False,
+            help="Training's class map (JSON, YAML, or a name a line): the order of the outputs of "
+            "checkpoints that do not say it, and a check of those that do.",
         ),
     ] = None,
+    classes_confirmed: Annotated[
+        bool,
+        typer.Option(
+            "--classes-confirmed",
+            help="Checkpoints that do not say their classes have them in the YAML's order.",
+        ),
+    ] = False,
     calibration: Annotated[
         Path | None,
         _folder("Photos that a static INT8 member takes its ranges from."),
@@ -139,8 +150,9 @@ def main(  # noqa: PLR0917 - the command line
             raise UsageError("give --checkpoint MEMBER=PATH for each member")  # noqa: TRY301
         whole = load_definition(only(pipelines), specs)
         require_profile(profile, [whole])
-        if class_map:
-            class_maps.check(class_map, whole.classes, f"{specs.name}/{whole.name}.yaml")
+        said = of_class_map(class_map) if class_map else None
+        if said:
+            require_classes(said, whole)
         files = checkpoint_paths(checkpoint)
         members = list(whole.resolve(profile).members)
         quantised = plan(whole, files, members).quantised
@@ -154,7 +166,12 @@ def main(  # noqa: PLR0917 - the command line
             version=version,
             photos=photos,
             evidence=_evidence(whole, quantised, calibration, validation),
-            options=ReadOptions(weights, preprocessing_confirmed),
+            options=ReadOptions(
+                weights,
+                preprocessing_confirmed,
+                class_map=said,
+                classes_confirmed=classes_confirmed,
+            ),
         )
     except (SpecError, UsageError, ExportError, ReleaseError, OSError) as error:
         console.say(error)

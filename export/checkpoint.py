@@ -1,10 +1,9 @@
 """Reads the weights of a checkpoint, in the layouts that training scripts use."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
@@ -43,8 +42,6 @@ class Checkpoint:
     found: tuple[StateDict, ...]
     """All state dicts in it, but those of optimisers."""
     options: ReadOptions
-    classes: tuple[str, ...] | None
-    """Class names in the order of the logits, where the file tells them."""
     weights: Literal["trained", "demo"]
 
     @property
@@ -70,21 +67,15 @@ class Checkpoint:
 
         Args:
             model: FP32, with all its weights.
-            classes: the pipeline's, in order.
+            classes: the pipeline's, for messages.
             preprocessing: the pipeline's, to be compared with what the checkpoint says of its own.
             architecture: the model's name, for messages.
             rename: the model's key for one of the checkpoint.
 
         Raises:
             CheckpointError: it is not clear which weights are meant; they do not fit the model, or
-                are damaged; or the file says other classes or another preprocessing.
+                are damaged; or the file says another preprocessing.
         """
-        if self.classes is not None and self.classes != classes:
-            raise CheckpointError(
-                f"{self.path}: its classes are {list(self.classes)}, the pipeline's "
-                f"{list(classes)}: a swapped label is a wrong answer for every image. "
-                "Correct `classes` in the YAML or use the right checkpoint"
-            )
         own = model.state_dict()
         try:
             chosen = choose(self.found, set(own), self.options.weights)
@@ -118,7 +109,7 @@ def read(path: Path, options: ReadOptions = AS_THE_FILE_SAYS) -> Checkpoint:
         CheckpointError: the file cannot be opened (`checkpoint_file`), or holds no state dict.
     """
     file = open_file(path)
-    data = _with_metadata(file)
+    data = file.contents
     found = find(file.contents)
     if not found:
         raise CheckpointError(
@@ -130,32 +121,7 @@ def read(path: Path, options: ReadOptions = AS_THE_FILE_SAYS) -> Checkpoint:
         sha256=sha256_of(path),
         found=tuple(found),
         options=options,
-        classes=_classes(path, data),
-        weights="demo" if data.get("weights") == "demo" else "trained",
+        weights="demo"
+        if "demo" in (data.get("weights"), file.metadata.get("weights"))
+        else "trained",
     )
-
-
-def _with_metadata(file: CheckpointFile) -> Mapping[str, Any]:
-    """What was saved, with what a safetensors file says of `weights` and `classes` (JSON)."""
-    metadata = file.metadata
-    try:
-        classes = {"classes": json.loads(metadata["classes"])} if "classes" in metadata else {}
-    except ValueError:
-        raise CheckpointError(
-            f"{file.path}: its metadata's `classes` must be a JSON list"
-        ) from None
-    said = classes | {key: metadata[key] for key in ("weights",) if key in metadata}
-    return {**file.contents, **said}
-
-
-def _classes(path: Path, data: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The class order that training scripts leave beside the weights, if they did."""
-    for key in ("classes", "class_names"):
-        if isinstance(data.get(key), list | tuple):
-            return tuple(map(str, data[key]))
-    index = data.get("class_to_idx")
-    if not isinstance(index, Mapping):
-        return None
-    if sorted(index.values()) != list(range(len(index))):
-        raise CheckpointError(f"{path}: class_to_idx must number the classes from 0: {dict(index)}")
-    return tuple(sorted(map(str, index), key=lambda name: int(index[name])))

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
+from export import numpy_pickles
 from export.errors import CheckpointError
+from export.numpy_pickles import UnknownTypeError
 from export.quiet import quiet
 
 _ZIP = b"PK\x03\x04"
@@ -133,12 +135,13 @@ def _check_archive(path: Path) -> bool:
 
 def _unpickled(path: Path) -> Mapping[str, Any]:
     try:
-        # A namespace of command-line arguments holds values only; timm's scripts save one. A path
-        # would let torch.load choose the format by its suffix.
+        # A namespace of command-line arguments holds values only; timm's scripts save one. Figures
+        # and class maps are often NumPy's. A path would let torch.load choose the format by its
+        # suffix.
         with (
             quiet(),
             path.open("rb") as file,
-            torch.serialization.safe_globals([argparse.Namespace]),
+            torch.serialization.safe_globals([argparse.Namespace, *numpy_pickles.ALLOWED]),
         ):
             data = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -147,6 +150,10 @@ def _unpickled(path: Path) -> Mapping[str, Any]:
         raise CheckpointError(
             f"{path}: holds pickled Python objects{what}, which could run any code, so it is not "
             f"loaded. {_SAVE}"
+        ) from None
+    except UnknownTypeError as error:
+        raise CheckpointError(
+            f"{path}: holds an array of NumPy that is not read ({error}). {_SAVE}"
         ) from None
     except Exception as error:  # noqa: BLE001 - a damaged pickle may raise anything
         raise CheckpointError(

@@ -12,7 +12,7 @@ from export.read_options import AS_THE_FILE_SAYS, ReadOptions
 from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.definition import PipelineDefinition
-from pipelines.manifest import Manifest
+from pipelines.manifest import Manifest, OrderKnownFrom
 from pipelines.release import Release
 from pipelines.spec import PipelineSpec
 
@@ -70,6 +70,11 @@ def say_serves(release: Release) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    not_verified = OrderKnownFrom.NOT_VERIFIED
+    if unknown := [n for n, each in release.members.items() if each.class_order is not_verified]:
+        screen.print(
+            f"{spec.name}: class order not verified: {', '.join(unknown)}", highlight=False
+        )
 
 
 def members_without_version(spec: PipelineSpec, target: ModelRepository) -> list[str]:
@@ -114,7 +119,7 @@ def export(
     screen.print(_table(exported))
     for each in exported:
         for note in each.manifest.notes:
-            screen.print(f"{each.member}: {note}", highlight=False, soft_wrap=True)
+            screen.print(f"{each.member}: {note}", markup=False, highlight=False, soft_wrap=True)
     make_releases(whole, target, {each.member: each.manifest.version for each in exported})
     if missing := members_without_version(whole.resolve_or_default(profile), target):
         screen.print(f"{whole.name} cannot be served before it has: {', '.join(missing)}")

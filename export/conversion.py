@@ -8,12 +8,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from export import architectures, checkpoint, detector, formats, parity
+from export import (
+    architectures,
+    checkpoint,
+    class_order,
+    class_statements,
+    detector,
+    formats,
+    parity,
+)
 from export.checkpoint import Loaded
 from export.errors import CheckpointError, ConversionError, ParityError
-from export.graph import ServedMember
+from export.graph import ServedMember, head_in_order
 from export.read_options import ReadOptions
 from pipelines.enums import Format, Task
+from pipelines.manifest import ClassOrder
 from pipelines.spec import PipelineSpec
 
 OnStep = Callable[[str], None]
@@ -29,6 +38,7 @@ class Converted:
     checkpoint_sha256: str
     weights: Literal["trained", "demo"]
     loaded: Loaded
+    order: ClassOrder
     error: float
     """Largest difference of logits; of a detector, of scores and mask probabilities."""
     error_boxes: float | None = None
@@ -85,6 +95,8 @@ def _classifier(
         preprocessing=spec.preprocessing,
         architecture=member.architecture,
     )
+    order = class_order.decide(spec, class_statements.of_checkpoint(read.file), options)
+    rows = class_order.rows(order, spec.classes)
     sha256, weights = read.sha256, read.weights
     # The largest members weigh more than a gigabyte, and the exporter needs several times that.
     del read
@@ -93,11 +105,13 @@ def _classifier(
     on_step(f"{name}: writing {member.architecture} as {member.format}")
     artefact = folder / member.format.filename
     height, width = spec.preprocessing.size or (0, 0)
-    opset = formats.write(served, height, width, member.format, artefact)
+    with head_in_order(model, rows):
+        opset = formats.write(served, height, width, member.format, artefact)
 
     on_step(f"{name}: comparing with the checkpoint")
+    run = formats.open_artefact(artefact, member.format)
     try:
-        error = parity.measure(served, formats.open_artefact(artefact, member.format), compared)
+        error = parity.measure(served, run, compared, rows)
     except CheckpointError as problem:
         raise CheckpointError(f"{source}: {problem}") from None
     if error > spec.parity.tolerance:
@@ -106,7 +120,7 @@ def _classifier(
             f"{error:.2e}, more than parity.tolerance {spec.parity.tolerance:.0e}: "
             "nothing was written. Try the other format, or find the operation that differs"
         )
-    return Converted(artefact, opset, sha256, weights, loaded, error)
+    return Converted(artefact, opset, sha256, weights, loaded, order, error)
 
 
 def _detector(
@@ -138,5 +152,12 @@ def _detector(
             f"pixels in boxes (parity.boxes {boxes:.0e}): nothing was written"
         )
     return Converted(
-        artefact, opset, opened.sha256, opened.weights, opened.loaded, found.scores, found.boxes
+        artefact,
+        opset,
+        opened.sha256,
+        opened.weights,
+        opened.loaded,
+        opened.order,
+        found.scores,
+        found.boxes,
     )

@@ -15,6 +15,7 @@ from export.errors import ParityError
 from export.read_options import AS_THE_FILE_SAYS, ReadOptions
 from pipelines import protocol
 from pipelines.enums import Task
+from pipelines.manifest import ClassOrder
 from pipelines.protocol import DetectorOutput
 from pipelines.spec import PipelineSpec
 
@@ -45,6 +46,7 @@ class Detector:
     """Over all files that the checkpoint consists of."""
     weights: Literal["trained", "demo"]
     loaded: Loaded
+    order: ClassOrder
     write: Callable[[Path], int]
     """Writes the ONNX file and returns its opset; raises ConversionError."""
 

@@ -1,8 +1,14 @@
 """A member's graph as Triton serves it: pixels in, logits out, normalisation included."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from export.errors import ConversionError
 from pipelines.preprocessing import Preprocessing
 
 
@@ -27,6 +33,22 @@ class Normalisation(nn.Module):
         return pixels.permute(0, 3, 1, 2).float() * self.scale + self.offset
 
 
+class ClassesInOrder(nn.Module):
+    """The classes that a detector found, INT64 of any shape, by their places in a pipeline."""
+
+    places: torch.Tensor
+
+    def __init__(self, places: Sequence[int] = ()) -> None:
+        """`places` has the pipeline's index of each of the detector's classes; (): the same."""
+        super().__init__()
+        self.register_buffer("places", torch.tensor(places, dtype=torch.int64))
+        self._same = list(places) == sorted(places)
+
+    def forward(self, classes: torch.Tensor) -> torch.Tensor:
+        """The pipeline's indices; no operation where the order is the same."""
+        return classes if self._same else self.places[classes]
+
+
 class ServedMember(nn.Module):
     """Wraps a model of normalised NCHW floats into one of raw pixels.
 
@@ -42,3 +64,49 @@ class ServedMember(nn.Module):
         """Logits FP32 [N, K] of UINT8 pixels [N, H, W, 3]."""
         logits: torch.Tensor = self.model(self.normalise(pixels))
         return logits
+
+
+@contextmanager
+def head_in_order(model: nn.Module, rows: Sequence[int]) -> Iterator[None]:
+    """Within the block the last linear layer answers the classes in another order.
+
+    Only its weights change, so that every format has the order without a further operation.
+
+    Args:
+        model: a classifier; its last linear layer gives the logits.
+        rows: for each output within the block the one that it is outside. A single logit, which
+            tells the second class from the first, is negated where they change places.
+
+    Raises:
+        ConversionError: the last linear layer has another number of outputs.
+    """
+    if list(rows) == sorted(rows):
+        yield
+        return
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    head = linear[-1] if linear else None
+    if head is None or head.out_features not in {1, len(rows)}:
+        raise ConversionError(
+            "the class order cannot be changed, because the network does not end in a linear layer "
+            "of its classes: train it with the classes in the YAML's order"
+        )
+    _change(head, rows)
+    try:
+        yield
+    finally:
+        _change(head, sorted(range(len(rows)), key=rows.__getitem__))
+
+
+def in_order(logits: NDArray[np.float32], rows: Sequence[int]) -> NDArray[np.float32]:
+    """Logits [N, K] or [N, 1] as a head gives them that `head_in_order` has changed."""
+    if logits.shape[-1] == 1:
+        return logits if list(rows) == sorted(rows) else -logits
+    return logits[:, list(rows)]
+
+
+def _change(head: nn.Linear, rows: Sequence[int]) -> None:
+    with torch.no_grad():
+        for parameter in (head.weight, head.bias):
+            if parameter is not None:
+                changed = -parameter if len(parameter) == 1 else parameter[list(rows)]
+                parameter.copy_(changed)

@@ -12,7 +12,7 @@ from PIL import Image
 from export import photos
 from export.errors import CheckpointError, ParityError
 from export.formats import Run
-from export.graph import ServedMember
+from export.graph import ServedMember, in_order
 from pipelines.spec import PipelineSpec
 
 BATCHES = (1, 3)
@@ -25,13 +25,16 @@ SAMPLES = Path(__file__).parent.parent / "samples"
 _SIZES = ((300, 500), (416, 416), (160, 120))
 
 
-def measure(member: ServedMember, run: Run, compared: Sequence[NDArray[np.uint8]]) -> float:
+def measure(
+    member: ServedMember, run: Run, compared: Sequence[NDArray[np.uint8]], rows: Sequence[int]
+) -> float:
     """The largest absolute difference of logits, torch against the artefact.
 
     Args:
         member: the model in torch, in eval mode.
         run: the artefact.
         compared: UINT8 [H, W, 3] each, all of one size; random pixels are tried beside them.
+        rows: for each class of the artefact its place among the model's.
 
     Raises:
         ParityError: the artefact's output has another shape.
@@ -41,14 +44,15 @@ def measure(member: ServedMember, run: Run, compared: Sequence[NDArray[np.uint8]
     noise = np.random.default_rng(_SEED).integers(0, 256, shape, dtype=np.uint8)
     pixels = np.concatenate([np.stack(compared), noise])
     with torch.inference_mode():
-        expected = np.concatenate(
+        given = np.concatenate(
             [member(torch.from_numpy(batch)).numpy() for batch in np.split(pixels, len(pixels))]
         )
-    if float(np.ptp(expected, axis=0).max()) < _CONSTANT:
+    if float(np.ptp(given, axis=0).max()) < _CONSTANT:
         raise CheckpointError(
             "the checkpoint gives the same answer for every image: a layer of it was not trained, "
             "or not saved"
         )
+    expected = in_order(given, rows)
     worst = 0.0
     for size in BATCHES:
         for start in range(0, len(pixels) - size + 1, size):

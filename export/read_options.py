@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from export.class_statements import Statement
+
 
 class Weights(StrEnum):
     """Which weights of a checkpoint are served."""
@@ -19,6 +21,10 @@ class ReadOptions:
     """None: a checkpoint that holds both is refused."""
     preprocessing_confirmed: bool = False
     """The YAML's preprocessing is right where a checkpoint says another one."""
+    class_map: Statement | None = None
+    """What the training's class map says."""
+    classes_confirmed: bool = False
+    """Whether the outputs of checkpoints that do not say so are in the YAML's order."""
 
 
 AS_THE_FILE_SAYS = ReadOptions()

@@ -91,7 +91,12 @@ def compose(
     except OSError as error:
         raise ReleaseError(f"{error.filename}: {error.strerror}: run `make configs`") from None
     members = {
-        member: ReleasedMember(version=each.version, weights=each.weights, files=each.files)
+        member: ReleasedMember(
+            version=each.version,
+            weights=each.weights,
+            class_order=each.order_known_from,
+            files=each.files,
+        )
         for member, each in manifests.items()
     }
     return Release(spec=spec, members=members, configs=configs)

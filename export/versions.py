@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from export import conversion, formats, gate, parity, timing
+from export import class_order, conversion, formats, gate, parity, timing
 from export.conversion import Converted, OnStep
 from export.labelled_photos import Evidence, EvidenceError, require_evidence
 from export.native_fit import require_native_fit
@@ -166,6 +166,7 @@ def _write_manifest(
     folder = converted.artefact.parent
     class_map = folder / CLASS_MAP_FILENAME
     class_map.write_text(json.dumps(spec.class_map(), indent=2) + "\n", "utf-8")
+    note = class_order.note(converted.order, spec, name)
     manifest = Manifest(
         pipeline=spec.name,
         member=name,
@@ -178,7 +179,8 @@ def _write_manifest(
         weights=converted.weights,
         checkpoint_weights=converted.loaded.weights.value,
         checkpoint_key=converted.loaded.place,
-        notes=converted.loaded.notes,
+        class_order=converted.order,
+        notes=(*converted.loaded.notes, *([note] if note else [])),
         parity_error=converted.error,
         parity_boxes=converted.error_boxes,
         gate=made.gate,

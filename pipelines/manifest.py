@@ -3,6 +3,7 @@
 import hashlib
 import json
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
@@ -22,6 +23,27 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class OrderKnownFrom(StrEnum):
+    """What says in which order a checkpoint's outputs have the classes."""
+
+    CHECKPOINT = "checkpoint"
+    CLASS_MAP = "class map"
+    USER = "confirmed by the user"
+    NOT_VERIFIED = "not verified"
+
+
+class ClassOrder(BaseModel):
+    """The classes of a checkpoint; its artefact has them in the YAML's order in any case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    known_from: OrderKnownFrom
+    place: str | None
+    """The checkpoint's key, as `hyper_parameters.classes`, or the class map's file name."""
+    trained: tuple[str, ...]
+    """The YAML's names in the order of the checkpoint's outputs."""
 
 
 class GateFigures(BaseModel):
@@ -67,8 +89,10 @@ class Manifest(BaseModel):
     """Where they stand in the checkpoint, e.g. `state_dict_ema`; "" where the file is the state
     dict itself."""
     notes: tuple[str, ...] = ()
-    """What was converted on reading the checkpoint, what could not be checked, and what it says of
-    its preprocessing that was declared wrong."""
+    """What a user has to know: what was changed on reading the checkpoint, what could not be
+    checked or is not verified, and what it says of its preprocessing that was declared wrong."""
+    class_order: ClassOrder | None = None
+    """None in manifests of before it was noted."""
     parity_error: float
     """Largest absolute difference of logits, torch against the artefact; of a detector, of scores
     and mask probabilities; of a quantised member, from its FP32 original on the gate's images."""
@@ -107,6 +131,11 @@ class Manifest(BaseModel):
     def files(self) -> dict[str, str]:
         """SHA-256 of the artefact and of the class map, by the file's name."""
         return {self.artefact: self.artefact_sha256, CLASS_MAP_FILENAME: self.class_map_sha256}
+
+    @property
+    def order_known_from(self) -> OrderKnownFrom:
+        """What says in which order the checkpoint has its classes."""
+        return self.class_order.known_from if self.class_order else OrderKnownFrom.NOT_VERIFIED
 
     def require_made_for(self, spec: PipelineSpec, member: str, folder: Path) -> None:
         """Checks that a version was made for a member, and from the facts that it is served under.

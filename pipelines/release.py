@@ -13,6 +13,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from pipelines.fact import Facts, Name
+from pipelines.manifest import OrderKnownFrom
 from pipelines.spec import PipelineSpec
 
 _FOLDER = "releases"
@@ -32,6 +33,8 @@ class ReleasedMember(Facts):
 
     version: int = Field(ge=1)
     weights: Literal["trained", "demo"]
+    class_order: OrderKnownFrom = OrderKnownFrom.NOT_VERIFIED
+    """What says in which order the checkpoint has its classes."""
     files: dict[str, str]
     """SHA-256 by name of each file in the version's folder but the manifest, which has a date."""
 

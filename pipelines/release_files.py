@@ -66,8 +66,9 @@ class ReleaseFiles:
                     f"{self._repository / folder / extra[0]}: release {release.identity} does not "
                     "name it: remove it"
                 )
-            found = (manifest.artefact_sha256, manifest.weights)
-            if found != (release.artefact_sha256(member), released.weights):
+            found = (manifest.artefact_sha256, manifest.weights, manifest.order_known_from)
+            named = (release.artefact_sha256(member), released.weights, released.class_order)
+            if found != named:
                 raise ReleaseError(
                     f"{self._repository / folder / FILENAME}: is of another artefact than release "
                     f"{release.identity} names: {remedy}"

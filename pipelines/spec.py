@@ -137,8 +137,8 @@ class PipelineSpec(Facts):
             raise ValueError("positive: only a pipeline of two classes has one")
         if self.positive is not None and self.positive != self.classes[1]:
             raise ValueError(
-                f"positive: {self.positive!r} must be the second of the classes "
-                "(order: negative, positive)"
+                f"positive: {self.positive!r} must be the second of the classes (order: negative, "
+                "positive; the export brings checkpoints of the other order into this one)"
             )
 
     @property

@@ -5,8 +5,11 @@ import re
 from functools import partial
 from pathlib import Path
 
-from export import checkpoint
+from export import checkpoint, class_order, class_statements
 from export.checkpoint import Checkpoint
+from export.class_map import Numbered
+from export.class_order import Background
+from export.class_statements import Statement
 from export.detector import Detector
 from export.detectors import mask_rcnn_config
 from export.detectors.mask_rcnn_config import MaskRcnnConfig, Norm
@@ -60,13 +63,17 @@ def open_checkpoint(
     loaded = source.load_into(
         model, spec.classes, preprocessing=spec.preprocessing, rename=_renamed
     )
-    served = ServedMaskRcnn(model).eval()
+    configured = Statement(beside, f"{beside.name}: classes", Numbered(0, config.classes))
+    said = [configured, *class_statements.of_checkpoint(source.file)]
+    order = class_order.decide(spec, said, options, Background.FIRST)
+    served = ServedMaskRcnn(model, class_order.places(order, spec.classes)).eval()
     both = source.sha256 + sha256_of(beside)
     return Detector(
         module=served,
         sha256=hashlib.sha256(both.encode()).hexdigest(),
         weights=source.weights,
         loaded=loaded,
+        order=order,
         write=partial(write, served),
     )
 

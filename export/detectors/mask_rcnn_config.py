@@ -80,15 +80,8 @@ class MaskRcnnConfig(Facts):
         """Compares with a pipeline; `path` is the file that this was read from.
 
         Raises:
-            CheckpointError: other classes or another order, or a score threshold above the lowest
-                that a request may choose.
+            CheckpointError: a score threshold above the lowest that a request may choose.
         """
-        if self.classes != spec.classes:
-            raise CheckpointError(
-                f"{path}: classes: are {list(self.classes)}, the pipeline's {list(spec.classes)}: "
-                "a swapped label is a wrong answer for every image. "
-                "Correct `classes` in the pipeline's YAML or use the right checkpoint"
-            )
         if spec.threshold is not None and self.score_threshold > spec.threshold.minimum:
             raise CheckpointError(
                 f"{path}: score_threshold: {self.score_threshold} is above the pipeline's "

@@ -1,5 +1,6 @@
 """Mask R-CNN as Triton serves it: pixels in, boxes, scores, classes and small masks out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -9,6 +10,7 @@ from torch.nn import functional
 
 from export.detectors.rcnn_parts import ImageList, MaskRCNN, resize_boxes
 from export.errors import ConversionError
+from export.graph import ClassesInOrder
 from export.quiet import quiet
 from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 
@@ -23,12 +25,14 @@ class ServedMaskRcnn(nn.Module):
 
     Input UINT8 [H, W, 3], RGB. Outputs, sorted by score, for n detections (n may be 0): boxes FP32
     [n, 4] in pixels of the input, scores FP32 [n], classes INT64 [n] without the background, and
-    masks FP32 [n, 28, 28], the probabilities of the detected class over its box.
+    masks FP32 [n, 28, 28], the probabilities of the detected class over its box. `places` has the
+    pipeline's index of each of the model's classes, where the orders differ.
     """
 
-    def __init__(self, model: MaskRCNN) -> None:
+    def __init__(self, model: MaskRCNN, places: Sequence[int] = ()) -> None:
         super().__init__()
         self.model = model
+        self.in_order = ClassesInOrder(places)
 
     def forward(
         self, pixels: torch.Tensor
@@ -45,7 +49,8 @@ class ServedMaskRcnn(nn.Module):
         proposals, _ = model.rpn(images, features)
         (found,), _ = model.roi_heads(features, proposals, images.image_sizes)
         boxes = resize_boxes(found["boxes"], images.image_sizes[0], [height, width])
-        return boxes, found["scores"], found["labels"] - 1, found["masks"][:, 0]
+        classes = self.in_order(found["labels"] - 1)
+        return boxes, found["scores"], classes, found["masks"][:, 0]
 
 
 def write(served: ServedMaskRcnn, path: Path) -> int:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from export import checkpoint
+from export import checkpoint, class_order, class_statements
+from export.class_order import Background
+from export.class_statements import CONFIG
 from export.detector import Detector
 from export.errors import CheckpointError
 from export.formats import write_onnx
-from export.graph import Normalisation
+from export.graph import ClassesInOrder, Normalisation
 from export.read_options import AS_THE_FILE_SAYS, ReadOptions
 from export.torchvision_ops import ensure_declared
 from pipelines.manifest import sha256_of
@@ -26,7 +29,6 @@ ensure_declared()
 from huggingface_hub.errors import StrictDataclassError  # noqa: E402
 from transformers import YolosConfig, YolosForObjectDetection  # noqa: E402
 
-CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 DEMO_MARK = "second_opinion_weights"
 """Key of a configuration that says `demo` where the weights are for demonstration only."""
@@ -41,14 +43,18 @@ class ServedYolos(nn.Module):
 
     Input UINT8 [N, H, W, 3], RGB. Outputs, for q detection tokens: boxes FP32 [N, q, 4] as x1, y1,
     x2, y2 in pixels of the input, scores FP32 [N, q] and classes INT64 [N, q]: the most probable
-    class but "no object", which is the last one, and its probability among all of them.
+    class but "no object", which is the last one, and its probability among all of them. `places`
+    has the pipeline's index of each of the model's classes, where the orders differ.
     Source: `post_process_object_detection` of transformers' YolosImageProcessor.
     """
 
-    def __init__(self, model: nn.Module, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self, model: nn.Module, preprocessing: Preprocessing, places: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         self.normalise = Normalisation(preprocessing)
         self.model = model
+        self.in_order = ClassesInOrder(places)
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Boxes, scores and classes."""
@@ -57,7 +63,11 @@ class ServedYolos(nn.Module):
         centre, extent = found.pred_boxes[..., :2], found.pred_boxes[..., 2:]
         corners = torch.cat([centre - extent / 2, centre + extent / 2], dim=-1)
         height, width = pixels.shape[1:3]
-        return corners * torch.tensor([width, height, width, height]), scores, classes
+        return (
+            corners * torch.tensor([width, height, width, height]),
+            scores,
+            self.in_order(classes),
+        )
 
 
 def open_checkpoint(
@@ -74,7 +84,7 @@ def open_checkpoint(
         CheckpointError: a file is missing or cannot be read, or does not fit the pipeline.
     """
     folder = path if path.is_dir() else path.parent
-    config = _config(folder, spec)
+    config = _config(folder)
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise CheckpointError(
@@ -82,18 +92,28 @@ def open_checkpoint(
             "model.save_pretrained(folder), which writes safetensors"
         )
     model = _build(folder / CONFIG, config)
+    if model.config.num_labels != len(spec.classes):
+        raise CheckpointError(
+            f"{folder / CONFIG}: id2label: the model tells {model.config.num_labels} classes and "
+            f'"no object", which is not named; the pipeline has {len(spec.classes)}: use the '
+            "right checkpoint, or correct `classes` in the YAML"
+        )
     source = checkpoint.read(weights, options)
+    said = class_statements.of_checkpoint(source.file)
+    order = class_order.decide(spec, said, options, Background.LAST)
     loaded = source.load_into(
         model, spec.classes, preprocessing=spec.preprocessing, rename=_renamed
     )
     _fix_positions(model, _size(spec))
-    served = ServedYolos(model, spec.preprocessing).eval()
+    places = class_order.places(order, spec.classes)
+    served = ServedYolos(model, spec.preprocessing, places).eval()
     both = sha256_of(folder / CONFIG) + source.sha256
     return Detector(
         module=served,
         sha256=hashlib.sha256(both.encode()).hexdigest(),
         weights="demo" if config.get(DEMO_MARK) == "demo" else "trained",
         loaded=loaded,
+        order=order,
         write=partial(write_onnx, served, _size(spec), OUTPUTS),
     )
 
@@ -142,8 +162,8 @@ def _renamed(key: str) -> str:
     return _IN_MODEL if key == _IN_FILES else key
 
 
-def _config(folder: Path, spec: PipelineSpec) -> dict[str, Any]:
-    """The configuration, compared with the pipeline."""
+def _config(folder: Path) -> dict[str, Any]:
+    """The configuration."""
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text("utf-8"))
@@ -156,18 +176,4 @@ def _config(folder: Path, spec: PipelineSpec) -> dict[str, Any]:
     if not isinstance(config, dict) or config.get("model_type") != "yolos":
         found = config.get("model_type") if isinstance(config, dict) else config
         raise CheckpointError(f"{path}: model_type: is {found!r}, not 'yolos'")
-    classes = _classes(path, config)
-    if classes != spec.classes:
-        raise CheckpointError(
-            f"{path}: id2label: names {list(classes)}, the pipeline {list(spec.classes)}: a "
-            "swapped label is a wrong answer for every image. Correct `classes` in the YAML or "
-            "use the right checkpoint"
-        )
     return config
-
-
-def _classes(path: Path, config: dict[str, Any]) -> tuple[str, ...]:
-    names = config.get("id2label")
-    if not isinstance(names, dict) or {str(index) for index in range(len(names))} != set(names):
-        raise CheckpointError(f"{path}: id2label: must number the classes from 0")
-    return tuple(str(names[str(index)]) for index in range(len(names)))

@@ -1,6 +1,7 @@
 """Layouts of checkpoints, and what the export makes of each: cases of tests, and a table of docs.
 
-`python -m tests.unit.export.checkpoint_layouts` writes the table into docs/export.md.
+`python -m tests.unit.export.checkpoint_layouts` writes it, and that of class_layouts.py, into
+docs/export.md.
 """
 
 import argparse
@@ -11,8 +12,9 @@ from typing import Any
 
 import torch
 
+from tests.unit.export import class_layouts
+
 DOCS = Path(__file__).parents[3] / "docs" / "export.md"
-_BEGIN, _END = "<!-- layouts -->\n", "<!-- end of layouts -->\n"
 State = dict[str, torch.Tensor]
 
 
@@ -201,10 +203,13 @@ def table() -> str:
 
 
 def in_docs(text: str) -> str:
-    """The document with the table of now."""
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return f"{before}{_BEGIN}{table()}{_END}{after}"
+    """The document with the tables of now."""
+    for name, rows in (("layouts", table()), ("class layouts", class_layouts.table())):
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}{rows}{end}{after}"
+    return text
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ from export.detector import Detector, open_detector, parity
 from export.errors import ParityError
 from export.read_options import Weights
 from pipelines.load import load_spec
+from pipelines.manifest import ClassOrder, OrderKnownFrom
 from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 
 SPEC = load_spec("cervical_lesions")
+ORDER = ClassOrder(known_from=OrderKnownFrom.USER, place=None, trained=SPEC.classes)
 LOADED = Loaded(Weights.RAW, "", ())
 BATCHED = load_spec("object_detection")
 PHOTO = np.zeros((4, 5, 3), np.uint8)
@@ -77,7 +79,12 @@ def detector(outputs):
         raise NotImplementedError
 
     return Detector(
-        module=Fixed(*outputs), sha256="", weights="trained", loaded=LOADED, write=write
+        module=Fixed(*outputs),
+        sha256="",
+        weights="trained",
+        loaded=LOADED,
+        order=ORDER,
+        write=write,
     )
 
 

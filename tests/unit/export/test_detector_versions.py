@@ -15,11 +15,12 @@ from export.quiet import quiet
 from export.read_options import Weights
 from export.repository import ModelRepository
 from pipelines.load import load_spec
-from pipelines.manifest import Manifest
+from pipelines.manifest import ClassOrder, Manifest, OrderKnownFrom
 from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 
 LOADED = Loaded(Weights.RAW, "", ())
 SPEC = load_spec("cervical_lesions")
+ORDER = ClassOrder(known_from=OrderKnownFrom.USER, place=None, trained=SPEC.classes)
 
 
 class Corner(nn.Module):
@@ -57,7 +58,12 @@ def corner(written: nn.Module) -> Detector:
         return 17
 
     return Detector(
-        module=Corner().eval(), sha256="ab" * 32, weights="demo", loaded=LOADED, write=write
+        module=Corner().eval(),
+        sha256="ab" * 32,
+        weights="demo",
+        loaded=LOADED,
+        order=ORDER,
+        write=write,
     )
 
 

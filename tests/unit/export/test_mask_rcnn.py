@@ -82,6 +82,36 @@ def test_the_artefact_finds_the_same_at_any_size(detector, artefact, height, wid
     assert set(classes) <= {0, 1, 2}
 
 
+def test_a_checkpoint_trained_in_another_order_finds_the_same(checkpoint, detector, tmp_path):
+    order = (2, 0, 1)
+    state = torch.load(checkpoint, weights_only=True)["model"]
+    rows = torch.tensor([0, *(index + 1 for index in order)])  # the background stays the first
+    box = "roi_heads.box_predictor."
+    for part in ("weight", "bias"):
+        for key in (f"{box}cls_score.{part}", f"roi_heads.mask_predictor.mask_fcn_logits.{part}"):
+            state[key] = state[key][rows]
+        boxes = state[f"{box}bbox_pred.{part}"]
+        state[f"{box}bbox_pred.{part}"] = boxes.unflatten(0, (-1, 4))[rows].flatten(0, 1)
+    names = [SPEC.classes[index] for index in order]
+    config(classes=names).write(tmp_path)
+    path = tmp_path / mask_rcnn_checkpoint.NAME
+    labels = {"__background__": 0} | {name: index for index, name in enumerate(names, 1)}
+    torch.save({"model": state, "class_to_idx": labels}, path)
+    other = open_detector("mask_rcnn", path, SPEC)
+    assert other.order.trained == tuple(names)
+    assert other.order.place == "mask_rcnn_config.yaml: classes"
+    artefact = tmp_path / "model.onnx"
+    other.write(artefact)
+    found = parity(detector, artefact, [photo(1, 240, 320)], SPEC)
+    assert found.scores <= SPEC.parity.tolerance
+    assert found.boxes <= SPEC.parity.boxes
+    assert len(set(run(artefact, photo(1, 240, 320))[2])) > 1
+    labels = {name: index for index, name in enumerate(SPEC.classes, 1)}
+    torch.save({"model": state, "class_to_idx": labels}, path)
+    with pytest.raises(CheckpointError, match=r"classes says the order \[mosaic, .*class_to_idx"):
+        open_detector("mask_rcnn", path, SPEC)
+
+
 def test_nothing_found_is_an_empty_answer(checkpoint, tmp_path):
     facts = config(score_threshold=0.05)
     path = mask_rcnn_checkpoint.write(tmp_path, facts)

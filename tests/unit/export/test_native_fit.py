@@ -14,9 +14,11 @@ from export.native_fit import require_native_fit
 from export.read_options import Weights
 from export.repository import ModelRepository
 from pipelines.load import load_spec
+from pipelines.manifest import ClassOrder, OrderKnownFrom
 
 LOADED = Loaded(Weights.RAW, "", ())
 SPEC = load_spec("object_detection")
+ORDER = ClassOrder(known_from=OrderKnownFrom.USER, place=None, trained=SPEC.classes)
 (MEMBER,) = SPEC.members
 QUERIES = SPEC.members[MEMBER].queries
 
@@ -97,7 +99,12 @@ def test_an_export_whose_artefact_is_refused_publishes_nothing(tmp_path, monkeyp
         return 20
 
     made = Detector(
-        module=SimpleNamespace(), sha256="ab" * 32, weights="demo", loaded=LOADED, write=write
+        module=SimpleNamespace(),
+        sha256="ab" * 32,
+        weights="demo",
+        loaded=LOADED,
+        order=ORDER,
+        write=write,
     )
     monkeypatch.setitem(detector.DETECTORS, "yolos", lambda *_: made)
     monkeypatch.setattr(conversion.detector, "parity", lambda *_: Difference(0.0, 0.0))

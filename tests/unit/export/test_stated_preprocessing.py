@@ -161,7 +161,8 @@ def test_a_broken_file_beside_the_checkpoint_is_named(tmp_path):
 
 
 def test_a_classifier_is_published_only_with_its_own_preprocessing(spec, tiny, tmp_path):
-    data = {"state_dict": tiny.state_dict(), "pretrained_cfg": {"mean": HALF, "std": HALF}}
+    said = {"classes": list(spec.classes), "pretrained_cfg": {"mean": HALF, "std": HALF}}
+    data = {"state_dict": tiny.state_dict(), **said}
     torch.save(data, tmp_path / "weights.pt")
     repository = ModelRepository(tmp_path / "model_repository")
     with pytest.raises(CheckpointError, match="another preprocessing"):

@@ -115,7 +115,8 @@ def test_a_network_that_answers_every_image_alike_is_not_published(spec, tiny, t
 
 
 def test_what_was_converted_stands_in_the_manifest(spec, tiny, tmp_path):
-    torch.save(tiny.half().state_dict(), tmp_path / "weights.pt")
+    state = {"model": tiny.half().state_dict(), "classes": list(spec.classes)}
+    torch.save(state, tmp_path / "weights.pt")
     repository = ModelRepository(tmp_path / "model_repository")
     (done,) = export(spec, {"vgg16": tmp_path / "weights.pt"}, repository)
     assert done.manifest.notes == ("8 tensors are float16 and were converted to float32",)

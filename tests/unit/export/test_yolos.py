@@ -133,12 +133,43 @@ def test_demo_weights_say_so(folder, detector):
     assert open_detector("yolos", folder, SPEC).weights == "demo"
 
 
+def test_a_checkpoint_trained_in_another_order_finds_the_same(folder, detector, artefact, tmp_path):
+    order = (2, 0, 3, 1)
+    state = load_file(folder / "model.safetensors")
+    last = "class_labels_classifier.layers.2"
+    rows = [*order, len(order)]
+    state |= {f"{last}.{part}": state[f"{last}.{part}"][rows] for part in ("weight", "bias")}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    names = [SPEC.classes[index] for index in order]
+    edit(
+        folder,
+        id2label=dict(enumerate(names)),
+        label2id={name: index for index, name in enumerate(names)},
+    )
+    other = open_detector("yolos", folder, SPEC)
+    assert other.order.trained == tuple(names)
+    with torch.inference_mode():
+        boxes, scores, classes = detector.module(torch.from_numpy(np.stack(photos(2))))
+        found = other.module(torch.from_numpy(np.stack(photos(2))))
+    assert torch.equal(boxes, found[0])
+    torch.testing.assert_close(scores, found[1])
+    assert torch.equal(classes, found[2])
+    assert len(set(classes.flatten().tolist())) > 1
+    path = tmp_path / "model.onnx"
+    other.write(path)
+    # The artefact agrees with the checkpoint of the YAML's order too.
+    assert parity(detector, path, photos(2), SPEC).scores <= SPEC.parity.tolerance
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"id2label": dict(enumerate(SPEC.classes[::-1]))}, r"\['star', .*\['circle', "),
+        # label2id still says the former order.
+        ({"id2label": dict(enumerate(SPEC.classes[::-1]))}, r"\[star, .*\[circle, "),
+        ({"id2label": dict(enumerate(SPEC.classes, 1))}, "id2label numbers the classes from 1"),
+        ({"id2label": dict(enumerate([*SPEC.classes, "no object"]))}, "tells 5 classes"),
         ({"id2label": dict(enumerate(SPEC.classes[:3]))}, "id2label"),
-        ({"id2label": {"1": "circle", "2": "square"}}, "id2label: must number the classes"),
+        ({"id2label": {"1": "circle", "2": "square"}}, "id2label: the model tells 2 classes"),
         ({"model_type": "detr"}, "model_type: is 'detr'"),
         ({"hidden_size": "wide"}, "is not the config of a YOLOS"),
         ({"hidden_size": 25}, "is not the config of a YOLOS"),
