@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -67,6 +67,7 @@ def choose(found: Iterable[StateDict], keys: set[str], wanted: Weights | None) -
     if not relevant:
         # Of another network: the largest is what the message should speak of.
         return max(found, key=lambda each: len(each.tensors))
+    relevant += _foreign_averages(found, keys)
     chosen = [
         each for each in relevant if wanted is None or each.averaged == (wanted is Weights.EMA)
     ]
@@ -167,6 +168,18 @@ def _parts(whole: StateDict, keys: set[str]) -> Iterator[StateDict]:
         place = ": ".join(filter(None, [whole.place, prefix]))
         averaged = whole.averaged or _is_averaged(prefix)
         yield StateDict(place, tensors, averaged, tuple(beside), whole.problem)
+
+
+def _foreign_averages(found: Iterable[StateDict], keys: set[str]) -> Iterator[StateDict]:
+    """Averages under other names than the network's, as without dots: they are there as well."""
+    for each in found:
+        many = len(each.tensors) >= _RELEVANT * len(keys)
+        if each.averaged and many and not each.problem and not list(_parts(each, keys)):
+            problem = (
+                f"the average under {each.place} has other keys than the network: copy it into the "
+                "model in the training environment, and save model.state_dict()"
+            )
+            yield replace(each, problem=problem)
 
 
 def _share(tensors: Iterable[str], keys: set[str]) -> float:

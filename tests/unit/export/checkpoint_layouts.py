@@ -160,6 +160,14 @@ LAYOUTS = (
         },
         _EMA,
     ),
+    Layout(
+        "`model`, and an average under `model_ema` whose keys have no dots",
+        lambda state: {
+            "model": state,
+            "model_ema": {key.replace(".", ""): value for key, value in other(state).items()},
+        },
+        _EMA,
+    ),
     Layout("keys with and without `module.`", _both, "with and without `module.`"),
     Layout("some keys with `module.`", _half, "with and without `module.`"),
     Layout("`best_state_dict` and `last_state_dict`", _nest("best", "last"), _SEVERAL),

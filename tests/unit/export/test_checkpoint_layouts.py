@@ -75,11 +75,18 @@ def test_of_raw_and_averaged_weights_those_are_taken_that_were_asked_for(tiny, s
     assert of_raw.place != of_ema.place
 
 
-def test_an_average_without_names_is_passed_over_on_demand_only(tiny, save):
-    (layout,) = (each for each in LAYOUTS if "shadow_params" in each.holds)
+@pytest.mark.parametrize(
+    ("holds", "says"),
+    [
+        ("shadow_params", "a list of tensors without names"),
+        ("have no dots", "the average under model_ema has other keys than the network"),
+    ],
+)
+def test_an_average_that_cannot_be_read_is_passed_over_on_demand_only(tiny, save, holds, says):
+    (layout,) = (each for each in LAYOUTS if holds in each.holds)
     path = save(layout, tiny.state_dict())
     assert_answers_as(load(path, ReadOptions(weights=Weights.RAW))[0], tiny.state_dict())
-    with pytest.raises(CheckpointError, match="a list of tensors without names"):
+    with pytest.raises(CheckpointError, match=says):
         load(path, ReadOptions(weights=Weights.EMA))
 
 
