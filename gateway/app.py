@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from gateway import VERSION
 from gateway.core.admission import Admission
@@ -18,6 +19,7 @@ from gateway.grpc.inference import Inference
 from gateway.grpc.server import GrpcServer
 from gateway.grpc.standard_health import StandardHealth
 from gateway.http import openapi, problems
+from gateway.http.docs import docs_routes
 from gateway.http.kserve import Kserve, kserve_routes
 from gateway.http.middleware import RequestContextMiddleware
 from gateway.http.predictions import Predictions
@@ -27,7 +29,7 @@ from gateway.identity.api_keys import ApiKeys
 from gateway.kserve.models import Models
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.recorder import InferenceTelemetry
+from gateway.telemetry.recorder import HEADER, InferenceTelemetry
 from gateway.triton.client import TritonClient
 
 
@@ -83,6 +85,8 @@ def create_app(settings: Settings) -> FastAPI:
         description="A photo in, a second opinion out.",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.readiness = readiness
     app.state.grpc_server = grpc_server
@@ -95,7 +99,16 @@ def create_app(settings: Settings) -> FastAPI:
     # Beyond loopback the metrics, too, need a key.
     metrics_access = RequireKey(ApiKeys()) if settings.loopback else access
     app.include_router(service_routes(catalog, readiness, metrics, metrics_access))
+    app.include_router(docs_routes())
     problems.install(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "X-API-Key", HEADER],
+            expose_headers=[HEADER, "Retry-After"],
+        )
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
     app.add_middleware(RequestContextMiddleware, telemetry=telemetry)
     return app

@@ -1,17 +1,19 @@
 """The gateway's settings, from the environment: `GATEWAY_*` and the ports."""
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipelines.ports import Ports
 from pipelines.protocol import DEFAULT_PIPELINE
 from pipelines.tls import TritonTls
 
 MIB = 1024 * 1024
+_ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]+)?")
 
 
 def is_loopback(host: str) -> bool:
@@ -49,6 +51,9 @@ class Settings(BaseSettings):
     """The pipeline of routes that name none."""
     api_keys_file: Path | None = None
     """File of lines `name:sha256`; without it every caller may send requests."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins, separated by commas, whose pages may ask from a browser; `*` is any; none: CORS is
+    off. A browser's cookies and certificates are never let in."""
     deadline_seconds: float = Field(default=60, gt=0, le=3600)
     """Time that one request may take, from its first byte on."""
     max_in_flight: int = Field(default=128, ge=1)
@@ -88,6 +93,20 @@ class Settings(BaseSettings):
     def grpc_address(self) -> str:
         """Host and port of the gateway's gRPC."""
         return _address(self.host, self.ports.gateway_grpc_port)
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:  # noqa: ANN401 - as pydantic gives it
+        if not isinstance(value, str):
+            return value
+        return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in value):
+            raise ValueError("list origins as https://host or https://host:port, or say * alone")
+        return value
 
     @model_validator(mode="after")
     def _safe(self) -> Self:
