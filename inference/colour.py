@@ -1,48 +1,35 @@
 """Converts images of all of Pillow's colour modes to RGB."""
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from inference.tiff import white_bits, white_is_zero
+
 _BYTE = 255
-_UINT16 = 65535
+_BITS = 16
+"""Of deep grey in a PNG."""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """What `convert("RGB")` gives, but for deep grey, which Pillow 13 clips to white.
 
-    Pillow reads 16-bit colour by its high byte; 16-bit grey gets the same here. 32-bit integers
-    (I) and floats (F) do not say which value is white: values in [0, 255], and floats in [0, 1],
-    keep their scale, integers up to 65535 are 16-bit, and any other range is stretched to [0, 255].
+    Pillow reads 16-bit colour by its high byte; deep grey gets the same here, by the bits that the
+    file says it has.
 
     Raises:
-        ValueError: there are pixels that are not finite.
+        ValueError: grey of 32 bits, or fractions, whose white no file says.
     """
     if image.mode.startswith("I;16"):
-        return _grey(np.asarray(image) >> 8)
+        tiff = image.format == "TIFF"
+        grey = (np.asarray(image) >> ((white_bits(image) if tiff else _BITS) - 8)).clip(0, _BYTE)
+        pixels = grey.astype(np.uint8)
+        if tiff and white_is_zero(image):
+            pixels = np.invert(pixels)
+        return Image.fromarray(pixels).convert("RGB")
     if image.mode in {"I", "F"}:
-        return _grey(_to_bytes(np.asarray(image)))
+        raise ValueError("grey without a known white")
     if image.mode == "P":
         # It does not change the RGB, but Pillow warns about it.
         image.info.pop("transparency", None)
     # RGB is not copied, as images may be large.
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _to_bytes(values: NDArray[np.generic]) -> NDArray[np.float64]:
-    pixels = values.astype(np.float64)
-    low, high = pixels.min(), pixels.max()
-    if not np.isfinite(high - low):
-        raise ValueError("pixels that are not finite")
-    if values.dtype.kind == "f" and low >= 0 and high <= 1:
-        return pixels * _BYTE
-    if low >= 0 and high <= _BYTE:
-        return pixels
-    if values.dtype.kind == "i" and low >= 0 and high <= _UINT16:
-        return pixels // 256
-    stretched: NDArray[np.float64] = (pixels - low) * (_BYTE / (high - low or 1.0))
-    return stretched
-
-
-def _grey(pixels: NDArray[np.generic]) -> Image.Image:
-    return Image.fromarray(np.rint(pixels).astype(np.uint8)).convert("RGB")

@@ -6,21 +6,20 @@ Under the profile `fast` libjpeg decodes a JPEG at a half, a quarter or an eight
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from inference.colour import to_rgb
 from inference.errors import RefusedError
 from inference.jpeg import decode_jpeg
+from inference.opening import open_image
 from inference.resize import Geometry, fit, resized_size, scaled_size
 from inference.rules import DecodeRules
+from inference.tiff import tile_sides
 from pipelines.protocol import Refusal
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"II*\x00", b"MM\x00*")
 _EARLY = ("data end too early", "Send the complete file.")
 _UNDECODABLE = {
     "truncated": _EARLY,
@@ -29,7 +28,10 @@ _UNDECODABLE = {
     "subsampling": ("colour sampling is not read", "Save it as a common JPEG (4:2:0 or 4:4:4)."),
 }
 """Words of a decoder's error: the problem and the remedy."""
-_TIFF_TILE_SIDES = (322, 323)
+_HIDDEN_AT_MOST = 0.5
+"""Share of pixels that may be all but invisible."""
+_INVISIBLE = 26
+"""Alpha, in 255, below which a pixel is hidden: less than a tenth shows."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,6 @@ def decode(data: bytes, rules: DecodeRules) -> Decoded:
         return _decode(data, rules)
     except RefusedError:
         raise
-    except UnidentifiedImageError as error:
-        if data.startswith(_SIGNATURES):
-            raise _undecodable(error) from None
-        raise RefusedError(
-            Refusal.IMAGE_FORMAT,
-            "the file is not in a supported image format. Send JPEG, PNG, WebP, BMP or TIFF.",
-        ) from None
     except Image.DecompressionBombError:
         raise _too_large("the image has too many pixels.") from None
     except MemoryError:
@@ -104,8 +99,12 @@ def upright(image: Image.Image, data: bytes, size: tuple[int, int] | None = None
         # There the orientation is.
         loaded.info = dict(image.info)
     else:
+        size = image.size
         image.load()
+        if image.size != size:
+            raise ValueError("the size of the picture differs from its header")
         loaded = image
+    _check_alpha(loaded)
     try:
         ImageOps.exif_transpose(loaded, in_place=True)
     except MemoryError:
@@ -116,7 +115,7 @@ def upright(image: Image.Image, data: bytes, size: tuple[int, int] | None = None
 
 
 def _decode(data: bytes, rules: DecodeRules) -> Decoded:
-    with Image.open(BytesIO(data), formats=FORMATS) as image:  # reads the header only
+    with open_image(data) as image:
         _check_pixels(image, rules)
         _check_aspect(image, rules)
         size = _decoded_size(image, rules)
@@ -134,8 +133,8 @@ def _decoded_size(image: Image.Image, rules: DecodeRules) -> tuple[int, int]:
 
 def _check_pixels(image: Image.Image, rules: DecodeRules) -> None:
     """Refuses by the header alone an image that decoding would make larger than the limit."""
-    tile_sides = [getattr(image, "tag_v2", {}).get(tag, 0) for tag in _TIFF_TILE_SIDES]
-    for width, height in (image.size, tuple(tile_sides), resized_size(image.size, rules)):
+    tile = tile_sides(image) if image.format == "TIFF" else (0, 0)
+    for width, height in (image.size, tile, resized_size(image.size, rules)):
         if width * height > rules.max_pixels:
             raise _too_large(
                 f"the image is decoded to {width} x {height} pixels, "
@@ -150,6 +149,19 @@ def _check_aspect(image: Image.Image, rules: DecodeRules) -> None:
             f"the image is {image.width} x {image.height} pixels: its long side may be at most "
             f"{rules.max_aspect:g} times the short one. Crop it.",
         )
+
+
+def _check_alpha(image: Image.Image) -> None:
+    """Refuses a loaded image of which nearly nothing is to be seen, though it has colours."""
+    if image.has_transparency_data and image.mode not in {"I;16", "I;16B"}:
+        whole = image if image.mode in {"RGBA", "LA"} else image.convert("RGBA")
+        hidden = sum(whole.getchannel("A").histogram()[:_INVISIBLE])
+        if hidden > _HIDDEN_AT_MOST * image.width * image.height:
+            raise RefusedError(
+                Refusal.IMAGE_UNDECODABLE,
+                f"the image is transparent in more than {_HIDDEN_AT_MOST:.0%} of its pixels. "
+                "Save it without transparency.",
+            )
 
 
 def _too_large(problem: str) -> RefusedError:

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from inference.decode import FORMATS, upright
+from inference.decode import upright
 from inference.detections import Detections
 from inference.labels import Box, write
 from inference.masks import Stretched
+from inference.opening import open_image
 from inference.outlines import outlines
 from inference.palette import BLACK, colour
 
@@ -36,7 +37,7 @@ def draw(encoded: bytes, found: Detections, classes: tuple[str, ...]) -> bytes:
         found: in pixels of the upright image.
         classes: names of all classes.
     """
-    with Image.open(BytesIO(encoded), formats=FORMATS) as image:
+    with open_image(encoded) as image:
         photograph = upright(image, encoded)
         size = picture_size(photograph.size)
         scale = np.array(size * 2, np.float32) / np.array(photograph.size * 2, np.float32)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.errors import LoadtestError
+from pipelines.formats import ImageFormat
 
 SAMPLES = Path(__file__).parents[1] / "samples"
-_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_SUFFIXES = {suffix for each in ImageFormat for suffix in each.suffixes}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,31 +9,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from gateway.errors import Code, RefusedError
+from pipelines.formats import ImageFormat, refusal_text, sniff
 from pipelines.protocol import Parameter
 from pipelines.spec import PipelineSpec
 
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"BM", "bmp"),
-    (b"II*\x00", "tiff"),
-    (b"MM\x00*", "tiff"),
-    (b"II+\x00", "tiff"),
-    (b"MM\x00+", "tiff"),
-)
 _NAMES = {str(name) for name in Parameter}
 _ALLOWED = ", ".join(Parameter)
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,32}")
-
-
-def image_format(data: bytes) -> str | None:
-    """The format that the first bytes claim: jpeg, png, webp, bmp or tiff; None for any other.
-
-    Whether the rest is sound, the decode step in Triton decides.
-    """
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    return next((name for signature, name in _SIGNATURES if data.startswith(signature)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +33,7 @@ class Image:
         """SHA-256 of the encoded bytes, in hexadecimal."""
         return hashlib.sha256(self.data).hexdigest()
 
-    def check(self) -> str:
+    def check(self) -> ImageFormat:
         """The image's format.
 
         Raises:
@@ -63,11 +45,8 @@ class Image:
             raise RefusedError(
                 Code.IMAGE_EMPTY, f"{self.where}: it has no bytes. Send the image's bytes."
             )
-        if (found := image_format(self.data)) is None:
-            raise RefusedError(
-                Code.IMAGE_FORMAT,
-                f"{self.where}: the format is not supported. Send JPEG, PNG, WebP, BMP or TIFF.",
-            )
+        if (found := sniff(self.data)) is None:
+            raise RefusedError(Code.IMAGE_FORMAT, f"{self.where}: {refusal_text(self.data)}")
         return found
 
 

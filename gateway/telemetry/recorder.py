@@ -11,12 +11,13 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from gateway.core.request import Image, RequestParameters, image_format
+from gateway.core.request import Image, RequestParameters
 from gateway.errors import Code, RefusedError, exception_location
 from gateway.results.classification import ClassificationResult
 from gateway.results.task_handlers import Result
 from gateway.telemetry.metrics import NO_PIPELINE, Metrics
 from gateway.triton.outputs import Outputs
+from pipelines.formats import sniff
 
 log = structlog.get_logger("gateway")
 
@@ -62,7 +63,7 @@ class RequestContext:
         if batch:
             self.facts["images"] = len(images)
         else:
-            self.facts["format"] = image_format(images[0].data)
+            self.facts["format"] = sniff(images[0].data)
 
     def elapsed(self) -> float:
         """Seconds since the request's headers."""

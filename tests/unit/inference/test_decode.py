@@ -8,6 +8,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
+from pillow_heif import register_heif_opener
 
 from inference.decode import decode
 from inference.errors import RefusedError
@@ -15,6 +16,9 @@ from inference.resize import Geometry
 from inference.rules import DecodeRules
 from pipelines.enums import Resize
 from pipelines.protocol import Refusal
+
+# The tests write HEIC.
+register_heif_opener()
 
 RULES = DecodeRules(
     height=24,
@@ -114,7 +118,7 @@ def test_a_palette_with_soft_transparency_keeps_its_colours():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_every_exif_orientation_is_applied(kind, orientation):
     if kind == "TIFF":
         data = encoded(picture(), kind, tiffinfo={274: orientation})
@@ -135,7 +139,7 @@ def test_exif_that_is_broken_counts_as_none():
 
 def test_of_several_frames_the_first_counts():
     frames = [picture(), ImageOps.invert(picture())]
-    for kind in ("TIFF", "WEBP", "MPO", "PNG"):
+    for kind in ("WEBP", "MPO", "PNG", "GIF"):
         options = {"lossless": True} if kind == "WEBP" else {}
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
         np.testing.assert_array_equal(decode(data, RULES).pixels, plain(data))
@@ -154,24 +158,19 @@ def test_16_bit_grey_is_its_high_byte_as_pillow_reads_16_bit_colour():
 
 
 @pytest.mark.parametrize(
-    ("values", "white"),
+    "values",
     [
-        (np.linspace(0, 1, 36, dtype=np.float32), 255),  # a fraction
-        (np.linspace(0, 200, 36, dtype=np.float32), 200),  # a byte
-        (np.linspace(-5, 4000, 36, dtype=np.float32), 255),  # any other range
-        (np.linspace(0, 200, 36).astype(np.int32), 200),
-        (np.linspace(0, 65535, 36).astype(np.int32), 255),
-        (np.linspace(0, 10_000_000, 36).astype(np.int32), 255),
-        (np.zeros(36, dtype=np.float32), 0),
+        np.linspace(0, 1, 36, dtype=np.float32),
+        np.linspace(-5, 4000, 36, dtype=np.float32),
+        np.linspace(0, 200, 36).astype(np.int32),
+        np.linspace(0, 10_000_000, 36).astype(np.int32),
     ],
 )
-def test_deep_grey_is_scaled_and_not_clipped_to_white(values, white):
+def test_grey_whose_white_no_file_says_is_refused_and_never_stretched(values):
     data = encoded(Image.fromarray(values.reshape(6, 6)), "TIFF")
-    same_size = DecodeRules(6, 6, Resize.STRETCH, Image.Resampling.BILINEAR, 10**6, 10**6)
-    pixels = decode(data, same_size).pixels[..., 0].reshape(-1)
-    assert pixels[0] == 0
-    assert pixels[-1] == white
-    assert np.all(np.diff(pixels.astype(int)) >= 0)
+    error = refused(data)
+    assert error.code is Refusal.IMAGE_UNDECODABLE
+    assert "no known white" in error.text
 
 
 def test_pixels_that_are_not_finite_are_refused():
@@ -203,15 +202,9 @@ def test_too_many_bytes_are_refused_whatever_they_are():
     assert "100001 bytes" in error.text
 
 
-@pytest.mark.parametrize(
-    "data", [b"hello, I am a photo", b"GIF89a" + b"\0" * 50, b"%PDF-1.7", b"\0" * 500]
-)
+@pytest.mark.parametrize("data", [b"hello, I am a photo", b"%PDF-1.7", b"\0" * 500])
 def test_what_is_no_image_of_a_known_format_is_refused_as_such(data):
     assert refused(data).code is Refusal.IMAGE_FORMAT
-
-
-def test_a_gif_is_not_read():
-    assert refused(encoded(picture("P"), "GIF")).code is Refusal.IMAGE_FORMAT
 
 
 def test_a_decompression_bomb_is_refused_by_its_header():
@@ -233,14 +226,14 @@ def test_a_crop_that_would_enlarge_beyond_the_limit_is_refused():
     assert refused(encoded(picture(size=(1, 5000)), "PNG"), rules).code is Refusal.IMAGE_TOO_LARGE
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF"])
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
 def test_a_truncated_image_is_refused(kind, kept):
     data = encoded(picture(), kind)
     assert refused(data[: int(len(data) * kept)]).code is Refusal.IMAGE_UNDECODABLE
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF"])
 def test_bytes_gone_wrong_are_an_image_or_a_refusal_and_nothing_else(kind):
     rng = np.random.default_rng(4)
     data = np.frombuffer(encoded(picture(), kind), dtype=np.uint8)

@@ -187,7 +187,7 @@ async def test_an_unexpected_failure_is_told_without_its_text(grpc_client, monke
     def explode(*_):
         raise RuntimeError("Jane Doe")
 
-    monkeypatch.setattr("gateway.core.request.image_format", explode)
+    monkeypatch.setattr("gateway.core.request.sniff", explode)
     with capture_logs() as lines:
         call = grpc_client.infer("oral_cancer", images(JPEG), headers={"x-request-id": "ward-7"})
         message = await assert_refused(call, "INTERNAL", "internal")

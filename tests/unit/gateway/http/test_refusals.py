@@ -101,7 +101,7 @@ async def test_an_unexpected_failure_is_a_problem_without_its_text(client, trito
     def explode(*_):
         raise RuntimeError("Jane Doe")
 
-    monkeypatch.setattr("gateway.core.request.image_format", explode)
+    monkeypatch.setattr("gateway.core.request.sniff", explode)
     with capture_logs() as lines:
         response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
     assert_problem(response, 500, "internal")
