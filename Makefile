@@ -19,6 +19,8 @@ STAMP := .venv/.stamp-$(shell cat pyproject.toml constraints.txt client/pyprojec
 OLDEST_RUNTIME := .cache/onnxruntime-1.19/onnxruntime
 # A linter of manifests, in an environment of its own: its dependencies are older than ours.
 CHECKOV := .cache/checkov/bin/checkov
+# KServe's own client, in an environment of its own: its dependencies are others than ours.
+KSERVE_CLIENT := .cache/kserve/installed
 # Demo weights that are less certain, and may decode by `fast`.
 BENCH_FAST := .cache/bench/fast/model_repository
 
@@ -30,6 +32,13 @@ help: ## Lists the targets
 
 $(OLDEST_RUNTIME): | setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(@D) onnxruntime==1.19.2
+
+$(KSERVE_CLIENT): tests/integration/kserve_client.txt | setup
+	@echo "setup: getting KServe's client, once"
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv --without-pip $(@D)
+	@$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --no-deps --no-compile --only-binary :all: --requirement $<
+	@touch $@
 
 $(CHECKOV):
 	@echo "setup: getting checkov, once"
@@ -83,7 +92,7 @@ format: setup ## Formats the code
 	@$(BIN)/ruff check --fix .
 
 .PHONY: test
-test: setup $(OLDEST_RUNTIME) ## All tests but k8s-test, on a real tritonserver and a real gateway
+test: setup $(OLDEST_RUNTIME) $(KSERVE_CLIENT) ## All tests but k8s-test, on a real tritonserver and a real gateway
 	@$(BIN)/python -m pytest --ignore=tests/unit/k8s
 
 .PHONY: test-quick

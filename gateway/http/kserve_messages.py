@@ -71,7 +71,8 @@ def infer_request(body: bytearray, length: str | None, model: str, version: str)
     size = len(body) if length is None else _size(length, len(body))
     view = memoryview(body)
     parsed = _parsed(bytes(view[:size]))
-    if parsed.model_name not in {None, model} or parsed.model_version not in {None, "", version}:
+    said = parsed.model_version or version
+    if parsed.model_name not in {None, model} or (version and said != version):
         raise RefusedError(
             Code.PARAMETER_INVALID,
             "model_name: the body names another model or version than the path. Send one of them.",
@@ -96,7 +97,7 @@ def infer_request(body: bytearray, length: str | None, model: str, version: str)
         raise _malformed("its tensors are not as long as their binary_data_size says")
     outputs = [RequestedOutput(out.name, _values(out.parameters)) for out in parsed.outputs or ()]
     parameters = _values(parsed.parameters)
-    return InferRequest(model, version, parsed.id, parameters, inputs, outputs)
+    return InferRequest(model, said, parsed.id, parameters, inputs, outputs)
 
 
 def infer_response(request: InferRequest, rows: Sequence[Outputs]) -> Response:

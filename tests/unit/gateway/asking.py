@@ -1,5 +1,7 @@
 """Asking over gRPC, as a stock client does."""
 
+import asyncio
+
 import numpy as np
 import pytest
 from tritonclient.grpc import InferInput
@@ -25,3 +27,11 @@ async def assert_refused(call, status: str, code: str) -> str:
 def requests(lines: list[dict]) -> list[dict]:
     """Out of all log lines, also those of the first probe, those of requests."""
     return [line for line in lines if line["event"] == "request"]
+
+
+async def until_ready(http) -> None:
+    """Waits until the application of a client has taken note of the first probe's answer."""
+    readiness = http._transport.app.state.readiness
+    async with asyncio.timeout(10):
+        while not any(readiness.states().values()):  # noqa: ASYNC110 - nothing says when
+            await asyncio.sleep(0.005)

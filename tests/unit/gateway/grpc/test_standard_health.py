@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from structlog.testing import capture_logs
 
 from gateway.identity.api_keys import hash_key
-from tests.unit.gateway.asking import requests
+from tests.unit.gateway.asking import requests, until_ready
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +26,7 @@ def readiness(client):
 
 @pytest.fixture
 async def ask(grpc_client):
+    await until_ready(grpc_client.http)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{grpc_client.port}") as channel:
         yield health_pb2_grpc.HealthStub(channel)
 
@@ -87,6 +88,7 @@ async def test_it_needs_no_key(open_grpc, tmp_path):
     path = tmp_path / "keys"
     path.write_text(hash_key("clinic", "correct-horse-battery"), "utf-8")
     client = await open_grpc(api_keys_file=path)
+    await until_ready(client.http)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{client.port}") as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         assert named(await stub.Check(asked(""))) == SERVING

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from gateway.identity.api_keys import hash_key
 from pipelines.load import load_spec
 from pipelines.protocol import Output
-from tests.unit.gateway.asking import requests
+from tests.unit.gateway.asking import requests, until_ready
 from tests.unit.gateway.samples import FULL, JPEG, PNG, RAW
 from tests.unit.gateway.toy_answers import encoded
 from tests.unit.gateway.toy_triton import SPEC, forever, release_of
@@ -22,6 +22,13 @@ pytestmark = pytest.mark.anyio
 
 INFER = "/v2/models/oral_cancer/infer"
 LENGTH = "inference-header-content-length"
+
+
+@pytest.fixture
+async def client(start):
+    client = await start()
+    await until_ready(client)
+    return client
 
 
 def document(*files, **more):
@@ -116,6 +123,15 @@ async def test_a_nested_tensor_and_the_version_are_taken(client, triton):
     assert triton.calls == [2]
 
 
+async def test_the_body_may_say_the_version_too(client):
+    asked = document(JPEG, model_version="1")
+    assert (await client.post(INFER, json=asked)).status_code == 200
+    path = "/v2/models/oral_cancer/versions/1/infer"
+    assert_error(
+        await client.post(path, json=asked | {"model_version": "3"}), 422, "parameter_invalid"
+    )
+
+
 async def test_it_is_recorded_and_shares_calls_as_any_other(start, triton):
     client = await start(triton_calls=1)
     gate = triton.hold()
@@ -153,6 +169,7 @@ async def test_it_is_recorded_and_shares_calls_as_any_other(start, triton):
         ({"json": {"inputs": []}}, 422, "field_missing"),
         ({"json": document(JPEG, parameter={"threshold": 0.9})}, 400, "malformed_body"),
         ({"json": document(JPEG, model_name="mhist")}, 422, "parameter_invalid"),
+        ({"json": document(JPEG, model_version="2")}, 404, "pipeline_unknown"),
         ({"json": document(JPEG, parameters={"threshold": None})}, 422, "parameter_invalid"),
         ({"json": document(JPEG, parameters={"threshold": [1]})}, 422, "parameter_invalid"),
         ({"json": document(JPEG, parameters={"cat": 1})}, 422, "parameter_unknown"),
@@ -277,7 +294,6 @@ async def test_an_unexpected_failure_has_the_protocols_form_too(client, monkeypa
 
 
 async def test_health_is_that_of_grpc(client):
-    await client.post(INFER, json=document(JPEG))
     assert (await client.get("/v2/health/live")).json()["live"] is True
     assert (await client.get("/v2/health/ready")).json()["ready"] is True
     ready = (await client.get("/v2/models/oral_cancer/ready")).json()
@@ -317,6 +333,7 @@ async def test_a_key_is_asked_for_but_not_by_probes(start, triton, tmp_path):
     path = tmp_path / "keys"
     path.write_text(hash_key("clinic", "correct-horse-battery"), "utf-8")
     client = await start(api_keys_file=path)
+    await until_ready(client)
     for url in ("", "/models/oral_cancer", "/models/oral_cancer/config", "/models/stats"):
         assert_error(await client.get(f"/v2{url}"), 401, "unauthorized")
     assert_error(await client.post("/v2/repository/index"), 401, "unauthorized")

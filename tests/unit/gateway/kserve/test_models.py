@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.text_format import MessageToString
 
 from gateway import VERSION
-from tests.unit.gateway.asking import assert_refused, images
+from tests.unit.gateway.asking import assert_refused, images, until_ready
 from tests.unit.gateway.samples import JPEG
 from tests.unit.gateway.toy_triton import SPEC
 
@@ -46,6 +46,7 @@ async def test_statistics_are_those_of_pipelines(grpc_client, name):
 
 
 async def test_the_index_lists_pipelines_with_their_states(grpc_client, triton):
+    await until_ready(grpc_client.http)
     (entry,) = (await grpc_client.get_model_repository_index()).models
     assert (entry.name, entry.version, entry.state) == ("oral_cancer", "1", "READY")
     grpc_client.http._transport.app.state.readiness.draining = True
