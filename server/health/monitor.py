@@ -10,7 +10,7 @@ from enum import Enum, auto
 from pipelines import protocol
 from server.errors import UnhealthyError
 from server.health.probe import Health, ProbeResult, probe
-from server.health.stall import ModelSample, Stall
+from server.health.stall import BUSY_SECONDS, ModelSample, Stall
 from server.releases.verified import VerifiedRelease
 from server.triton import metrics
 from server.triton.backend_processes import cpu_seconds
@@ -23,7 +23,8 @@ _LONGEST_INTERVAL_SECONDS = 30.0
 """However slow it is: what hangs without traffic is found by probes alone."""
 _SUSPICIOUS_INTERVAL_SECONDS = 1.0
 _SILENT_SECONDS = 3.0
-_DEADLINE_SECONDS = 60.0
+_DEADLINE_SECONDS = BUSY_SECONDS
+"""Of a probe: a shorter one would cancel inferences of a slow pipeline (decisions/0012)."""
 _MOST_WAITING = 8
 _STRIKES = 3
 """Bad results in a row before a process is replaced."""
@@ -140,6 +141,7 @@ class HealthMonitor:
         ]
         due = now >= pending.next
         if due and self._worked_for_callers(release, pending):
+            pending.killed = set()
             pending.next = now + pending.interval
         elif due and len(pending.waiting) < _MOST_WAITING:
             connection = self._triton.connection
@@ -190,7 +192,7 @@ class HealthMonitor:
         blamed = [
             suspect
             for model in pending.stall.hanging(now, samples)
-            for suspect in _suspects(model, samples, pending.killed)
+            for suspect in self._suspects(model, samples, pending)
         ]
         if not blamed:
             return []
@@ -230,11 +232,14 @@ class HealthMonitor:
     def _own_cpu(self) -> float:
         return cpu_seconds(self._triton.pid or 0)
 
+    @staticmethod
+    def _suspects(model: str, samples: dict[str, ModelSample], pending: PendingProbes) -> list[str]:
+        """Who hangs where a model does: one that it calls may, at work and with an empty queue.
 
-def _suspects(model: str, samples: dict[str, ModelSample], killed: set[str]) -> list[str]:
-    """Who hangs where a model does: one that it calls may, at work and with an empty queue.
-
-    Those have their processes replaced first, as they run other people's code.
-    """
-    called = samples[model].waits_for
-    return [name for name in called if name not in killed and not samples[name].native] or [model]
+        Those have their processes replaced first, as they run other people's code. But a model
+        that uses CPU time waits for nobody.
+        """
+        called = samples[model].waits_for if pending.stall.rests(model) else ()
+        return [
+            name for name in called if name not in pending.killed and not samples[name].native
+        ] or [model]

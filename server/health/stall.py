@@ -105,6 +105,10 @@ class Stall:
             and not any(self._engaged(called) for called in sample.waits_for)
         ]
 
+    def rests(self, name: str) -> bool:
+        """Whether a model has used no CPU time for long, as one that waits for another does."""
+        return self._models[name].idle(self._clock)
+
     def _engaged(self, name: str) -> bool:
         """Whether a model works, or has requests that it may hang on itself."""
         model = self._models[name]

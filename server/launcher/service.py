@@ -17,7 +17,9 @@ DRAIN_SECONDS = 10.0
 _START_PATIENCE_SECONDS = 60.0
 _HEAL_PATIENCE_SECONDS = 8.0
 _LOST_PATIENCE_SECONDS = 5.0
-_PROBE_DEADLINE_SECONDS = 5.0
+_PROBE_DEADLINE_SECONDS = 60.0
+_MOST_WORKERS = 64
+"""Threads, as an abandoned probe keeps one until Triton answers it or its deadline passes."""
 _STALE_SECONDS = 30.0
 _BACKEND_PROCESS = "Stub process"
 """How Triton speaks of a backend process that died."""
@@ -43,7 +45,7 @@ class Service:
         self._loader = Loader(triton.connection)
         self._watched: dict[str, set[int]] = {}
         self._stale: dict[int, float] = {}
-        self._pool = ThreadPoolExecutor()
+        self._pool = ThreadPoolExecutor(_MOST_WORKERS)
 
     def start(self) -> None:
         """Starts Triton and loads every release; each served one has answered an inference.
@@ -175,6 +177,7 @@ class Service:
 
     def _load_all(self, release: VerifiedRelease) -> None:
         release.verify()
+        log, written = self.triton.log, self.triton.log.written()
         for number, model in enumerate(release.configs, start=1):
             if self._stopping():
                 return
@@ -183,8 +186,11 @@ class Service:
         self._loader.check(release)
         result = self._ask(release, _START_PATIENCE_SECONDS)
         if result.health is not Health.ANSWERED and not self._stopping():
+            problem = result.message.rstrip(".")
+            if result.health is Health.PROCESS_DEAD:
+                problem += log.tail(written)
             raise RefusedPipelineError(
-                f"{release.spec.name}: loaded, but it does not answer: {result.message}"
+                f"{release.spec.name}: loaded, but it does not answer: {problem}"
             )
 
     def _load(self, release: VerifiedRelease, model: str) -> None:
@@ -223,10 +229,18 @@ class Service:
         }
 
     def _ask(self, release: VerifiedRelease, patience: float) -> ProbeResult:
-        """Probes until there is an answer, or a result that waiting does not change."""
+        """Probes until there is an answer, or a result that waiting does not change.
+
+        A probe that is not answered in time is left alone: a slow pass may take longer.
+        """
         deadline = time.monotonic() + patience
+        name = release.spec.name
         while True:
-            result = probe(self.triton.connection, release.spec.name, _PROBE_DEADLINE_SECONDS)
+            asked = self._pool.submit(probe, self.triton.connection, name, _PROBE_DEADLINE_SECONDS)
+            while not wait([asked], timeout=0.2).done:
+                if self._stopping() or time.monotonic() > deadline:
+                    return ProbeResult(Health.SILENT, f"nothing came within {patience:.0f} s")
+            result = asked.result()
             passing = result.health in {Health.SILENT, Health.BUSY}
             if result.health is Health.PROCESS_DEAD and not self.dead(release):
                 passing = True  # on a starved machine Triton gives up on a process too early

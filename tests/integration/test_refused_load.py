@@ -1,4 +1,4 @@
-"""Where a backend process dies while its model is loaded, the refusal names the cause."""
+"""Where a backend process dies before it has answered once, the refusal names the cause."""
 
 import time
 
@@ -14,16 +14,27 @@ import signal
 import sys
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def {when}:
         print("libmade_up.so.9: cannot open shared object file", file=sys.stderr, flush=True)
         {death}
 """
 
 
-@pytest.mark.parametrize("death", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
-def test_the_cause_in_tritons_log_is_in_the_refusal(death, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("when", "death", "problem"),
+    [
+        ("initialize(self, args)", "os._exit(3)", "load failed for model 'snake_species_fp32'"),
+        (
+            "initialize(self, args)",
+            "os.kill(os.getpid(), signal.SIGKILL)",
+            "load failed for model 'snake_species_fp32'",
+        ),
+        ("execute(self, requests)", "os._exit(3)", "loaded, but it does not answer"),
+    ],
+)
+def test_the_cause_in_tritons_log_is_in_the_refusal(when, death, problem, tmp_path, monkeypatch):
     model = tmp_path / "model.py"
-    model.write_text(MODEL.format(death=death))
+    model.write_text(MODEL.format(when=when, death=death))
     place = Scratch(tmp_path / "place")
     monkeypatch.setattr(pipeline, "_MODEL", model)
     pipeline.make(place, 0)
@@ -34,5 +45,5 @@ def test_the_cause_in_tritons_log_is_in_the_refusal(death, tmp_path, monkeypatch
             assert time.monotonic() < give_up, service.tail()
             time.sleep(0.2)
         refusal = service.tail().partition("NOT SERVED")[2]
-    assert f"load failed for model '{pipeline.PIPELINE}_{pipeline.MEMBER}'" in refusal
+    assert problem in refusal
     assert "libmade_up.so.9: cannot open shared object file" in refusal

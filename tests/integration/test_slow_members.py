@@ -107,3 +107,15 @@ def test_nobody_is_replaced_while_members_take_their_time(slow, seconds):
         caller.join()
     assert answers == [200] * CALLERS, slow.tail()
     assert replaced(slow) == before, slow.tail()
+
+
+def test_a_pipeline_whose_first_pass_takes_seven_seconds_is_served(tmp_path):
+    place = Scratch(tmp_path / "place")
+    pipeline.make(place, 7_000)
+    arguments = ("--pipelines", pipeline.PIPELINE, "--specs", str(place.specs))
+    with running(place.repository, tmp_path, *arguments, wait=False) as service:
+        give_up = time.monotonic() + 60
+        while "Second Opinion is serving" not in service.tail():
+            assert "NOT SERVED" not in service.tail(), service.tail()
+            assert time.monotonic() < give_up, service.tail()
+            time.sleep(0.2)

@@ -25,6 +25,8 @@ class Pipeline:
         self.waiting: Counter[str] | None = Counter()
         self.pids = {model: number for number, model in enumerate(SPEC.models[:-1], start=100)}
         self.cpu: Counter[int] = Counter()
+        self.inferences: Counter[str] = Counter()
+        self.deadlines: list[float] = []
         triton = SimpleNamespace(
             pid=TRITON,
             connection=None,
@@ -39,12 +41,16 @@ class Pipeline:
         monkeypatch.setattr(monitor.metrics, "read", lambda *_: self.metrics())
         self.monitor = HealthMonitor(triton, lambda: [release])
         self.monitor._pool.shutdown()
-        self.monitor._pool = SimpleNamespace(submit=lambda *_: Future())
+        self.monitor._pool = SimpleNamespace(submit=self.submit)
+
+    def submit(self, _probe, _connection, _pipeline, deadline):
+        self.deadlines.append(deadline)
+        return Future()
 
     def metrics(self):
         if self.waiting is None:
             raise UnhealthyError("tritonserver's metrics do not answer")
-        return self.waiting, Counter()
+        return self.waiting, self.inferences.copy()
 
     def look(self, seconds, **cpu):
         """The first verdicts within so many seconds."""
@@ -97,3 +103,28 @@ def test_a_triton_that_is_mute_and_idle_is_started_again(pipeline):
     pipeline.waiting = None
     assert pipeline.look(IDLE_SECONDS) == []
     assert pipeline.look(20) == [(Action.RESTART, SPEC.name)]
+
+
+def test_a_decision_in_an_endless_loop_is_blamed_and_not_the_members_that_rest(pipeline):
+    decision = f"pid{pipeline.pids[DECISION]}"
+    pipeline.waiting = Counter({DECISION: 3})
+    assert pipeline.look(BUSY_SECONDS - 20, **{decision: 1.0}) == []
+    assert pipeline.look(60, **{decision: 1.0}) == [(Action.KILL_MODEL, DECISION)]
+
+
+def test_a_model_that_answered_callers_since_has_its_processes_replaced_once_more(pipeline):
+    pipeline.waiting = Counter({VGG16: 1, DECISION: 3})
+    assert pipeline.look(60) == [(Action.KILL_MODEL, VGG16)]
+    pipeline.monitor.healed(SPEC.name)
+    pipeline.waiting = Counter()
+    for _ in range(60):
+        pipeline.inferences.update(SPEC.answering_models)
+        assert pipeline.look(1) == []
+    pipeline.waiting = Counter({VGG16: 1, DECISION: 3})
+    assert pipeline.look(90) == [(Action.KILL_MODEL, VGG16)]
+
+
+def test_no_probe_is_given_up_before_the_model_counts_as_hanging(pipeline):
+    pipeline.look(10)
+    assert pipeline.deadlines
+    assert min(pipeline.deadlines) >= BUSY_SECONDS
