@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from inference.colour import to_rgb
 from inference.errors import RefusedError
 from inference.jpeg import decode_jpeg
-from inference.opening import open_image
+from inference.opening import open_image, prepare
 from inference.resize import Geometry, fit, resized_size, scaled_size
 from inference.rules import DecodeRules
 from inference.tiff import tile_sides
@@ -100,6 +100,7 @@ def upright(image: Image.Image, data: bytes, size: tuple[int, int] | None = None
         loaded.info = dict(image.info)
     else:
         size = image.size
+        prepare(image, data)
         image.load()
         if image.size != size:
             raise ValueError("the size of the picture differs from its header")

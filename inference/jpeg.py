@@ -52,12 +52,19 @@ def decode_jpeg(data: bytes, mode: str, size: tuple[int, int]) -> Image.Image:
     return Image.frombuffer(mode, size, pixels, "raw", layout, 0, 1)
 
 
-def check_jpeg(data: bytes) -> None:
+def check_jpeg(data: bytes, largest: tuple[int, ...]) -> None:
     """Decodes luminance at an eighth of the size, for its errors alone.
 
+    Args:
+        data: the file.
+        largest: width and height that it may have; a larger one is not decoded.
+
     Raises:
-        ValueError: data are missing or damaged.
+        ValueError: data are missing or damaged, or it is larger.
     """
+    height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    if width > largest[0] or height > largest[1]:
+        raise ValueError("a strip is larger than the image")
     _pixels(data, "GRAY", (1, 1), strict=True)
 
 

@@ -14,7 +14,7 @@ _PLUGINS = {each: each.upper() for each in ImageFormat} | {ImageFormat.HEIC: "HE
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Reads the header; the pixels are loaded by `decode.upright`.
+    """Reads the header; `prepare` and `load` read the rest.
 
     Of an animation the first frame that is shown counts, of a HEIC the primary picture, of a TIFF
     its only full page.
@@ -31,11 +31,20 @@ def open_image(data: bytes) -> Image.Image:
     image = Image.open(BytesIO(data), formats=[_PLUGINS[claimed]])
     if claimed is ImageFormat.TIFF:
         to_page(image)
+    return image
+
+
+def prepare(image: Image.Image, data: bytes) -> None:
+    """Readies an opened image, whose size is within limits, for `load`.
+
+    Raises:
+        RefusedError, ValueError: a TIFF lacks data, or does not say what they mean.
+    """
+    if image.format == "TIFF":
         check_tiff(image, data)
     elif getattr(image, "default_image", False):
-        # An APNG whose default image is not part of the animation.
+        # An APNG whose default image is not part of the animation; this decodes it.
         image.seek(1)
-    return image
 
 
 def _register_heic() -> None:

@@ -78,7 +78,8 @@ def check_tiff(image: Image.Image, data: bytes) -> None:
     if compression == _JPEG:
         tables = bytes(tags.get(_TABLES, b""))[2:-2]
         for offset, count in strips:
-            check_jpeg(b"\xff\xd8" + tables + data[offset + 2 : offset + count])
+            strip = b"\xff\xd8" + tables + data[offset + 2 : offset + count]
+            check_jpeg(strip, tuple(map(max, image.size, tile_sides(image))))
 
 
 def tile_sides(image: Image.Image) -> tuple[int, int]:

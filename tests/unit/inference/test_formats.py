@@ -319,6 +319,37 @@ def test_a_strip_of_jpeg_that_is_not_whole_is_refused():
     assert refused(broken).code is Refusal.IMAGE_UNDECODABLE
 
 
+def test_nothing_is_decoded_before_its_size_is_known_to_be_within_limits(monkeypatch):
+    small = replace(WHOLE, max_pixels=1000)
+    hidden = encoded(
+        plain(RED), "PNG", save_all=True, default_image=True, append_images=[plain(BLUE)]
+    )
+    strips = encoded(photo(3, 200, 150), "TIFF", compression="jpeg")
+
+    def explode(*_):
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", explode)
+    monkeypatch.setattr("inference.jpeg.simplejpeg.decode_jpeg", explode)
+    for data in (hidden, strips):
+        assert refused(data, small).code is Refusal.IMAGE_TOO_LARGE
+
+
+def test_a_strip_of_jpeg_that_is_larger_than_its_page_is_not_decoded(monkeypatch):
+    data = encoded(photo(3, 200, 16), "TIFF", compression="jpeg")
+    with Image.open(BytesIO(data)) as image:
+        offset = image.tag_v2[273][0]
+    frame = data.index(b"\xff\xc0", offset) + 5
+    assert struct.unpack_from(">HH", data, frame) == (16, 200)
+    huge = data[:frame] + struct.pack(">HH", 60_000, 60_000) + data[frame + 4 :]
+    decoded = []
+    monkeypatch.setattr(
+        "inference.jpeg.simplejpeg.decode_jpeg", lambda *_, **__: decoded.append("huge")
+    )
+    assert refused(huge).code is Refusal.IMAGE_UNDECODABLE
+    assert not decoded
+
+
 def test_fax_compression_conceals_missing_data_and_is_refused():
     data = encoded(photo(3).convert("1"), "TIFF", compression="group4")
     assert "Save it as PNG" in refused(data).text
