@@ -54,6 +54,8 @@ _SIGNATURES = (
 )
 _AVIF = {b"avif", b"avis"}
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+_HEIF = {b"mif1", b"msf1"}
+"""Brands of pictures in that container, whatever their codec."""
 _OTHERS = (
     (b"\0\0\0\x0cjP  ", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
@@ -128,8 +130,8 @@ def _name(data: bytes) -> str:
     """The name of a format that is not read; empty where it is not known."""
     if data[:10] == b"II*\0\x10\0\0\0CR" or data[4:12] == b"ftypcrx ":
         return "camera raw"
-    if data[4:8] == b"ftyp":
-        return "video"
+    if brands := _brands(data):
+        return "HEIF of another codec" if brands & _HEIF else "video"
     if data[_DICOM_AT : _DICOM_AT + 4] == b"DICM":
         return "DICOM"
     if data.endswith(_TGA_END):

@@ -52,6 +52,7 @@ def test_a_format_is_known_by_its_first_bytes(data, name):
         (b"\0\0\0\x0cjP  \r\n\x87\n", "the format JPEG 2000"),
         (b"\xff\x0a rest", "iPhone: Settings, Camera"),
         (ftyp(b"qt  "), "Live Photos"),
+        (ftyp(b"mif1", b"jpeg"), "the format HEIF of another codec"),
         (ftyp(b"crx ", b"isom"), "Set the camera to take JPEG"),
         (b"II*\x00\x10\x00\x00\x00CR\x02\x00", "camera raw"),
         (bytes(128) + b"DICM", "the format DICOM"),
