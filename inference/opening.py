@@ -12,6 +12,9 @@ from pipelines.protocol import Refusal
 _PLUGINS = {each: each.upper() for each in ImageFormat} | {ImageFormat.HEIC: "HEIF"}
 """Pillow's names. Only one is tried: a file is never read as another format than it claims."""
 
+_RUN_LENGTHS = {1, 2}
+"""Of a BMP: codes of 8 and 4 bits that may end a line, or the image, before its last pixel."""
+
 
 def open_image(data: bytes) -> Image.Image:
     """Reads the header; `prepare` and `load` read the rest.
@@ -38,10 +41,15 @@ def prepare(image: Image.Image, data: bytes) -> None:
     """Readies an opened image, whose size is within limits, for `load`.
 
     Raises:
-        RefusedError, ValueError: a TIFF lacks data, or does not say what they mean.
+        RefusedError, ValueError: data are missing or not told, or that could not be seen.
     """
     if image.format == "TIFF":
         check_tiff(image, data)
+    elif image.format == "BMP" and image.info.get("compression") in _RUN_LENGTHS:
+        raise RefusedError(
+            Refusal.IMAGE_UNDECODABLE,
+            "the image's run-length compression does not show missing pixels. Save it as PNG.",
+        )
     elif getattr(image, "default_image", False):
         # An APNG whose default image is not part of the animation; this decodes it.
         image.seek(1)

@@ -355,6 +355,15 @@ def test_fax_compression_conceals_missing_data_and_is_refused():
     assert "Save it as PNG" in refused(data).text
 
 
+def test_run_lengths_of_a_bmp_conceal_missing_pixels_and_are_refused():
+    image = photo(3, 64, 48).quantize(16)
+    bmp = bytearray(encoded(image, "BMP"))
+    (start,) = struct.unpack_from("<I", bmp, 10)
+    struct.pack_into("<I", bmp, 30, 1)
+    lines = b"\x05\x03\0\0" * 48 + b"\0\1"  # five pixels a line, then its end
+    assert "run-length" in refused(bytes(bmp[:start]) + lines).text
+
+
 def transparent(kind, mode, share):
     image = photo(5, 60, 50).convert("RGBA")
     image.paste((9, 9, 9, 0), (0, 0, 60, int(50 * share)))
