@@ -6,10 +6,12 @@ from demo import report
 from demo.expansion import CHECKPOINTS, exportable
 from demo.figures import Figures
 from demo.training import trained_members
-from export import checkpoint
+from export import checkpoint, class_order, class_statements
 from export.detector import open_detector
+from export.read_options import ReadOptions
 from pipelines.enums import Task
 from pipelines.load import available, load_spec
+from pipelines.manifest import OrderKnownFrom
 
 LARGEST = 40e6
 
@@ -40,7 +42,8 @@ def test_classifiers_open_as_demo_weights_of_the_pipelines_classes(name, tmp_pat
     for path in exportable(spec, trained_members(spec), tmp_path).values():
         read = checkpoint.read(path)
         assert read.weights == "demo"
-        assert read.classes == spec.classes
+        order = class_order.decide(spec, class_statements.of_checkpoint(read.file), ReadOptions())
+        assert (order.known_from, order.trained) == (OrderKnownFrom.CHECKPOINT, spec.classes)
 
 
 @pytest.mark.parametrize("name", ["object_detection", "cervical_lesions"])

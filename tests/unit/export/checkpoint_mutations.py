@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 from export.quiet import quiet
 from tests.unit.export.checkpoint_layouts import LAYOUTS, State, prefixed
 
-CLASS_KEYS = {"classes", "class_names", "class_to_idx"}
 _FLOATS = (torch.float16, torch.bfloat16, torch.float64)
 _OTHERS = (torch.int8, torch.int64, torch.bool, torch.complex64, torch.float8_e4m3fn)
 
@@ -113,12 +112,18 @@ def say_classes(mutant: Mutant, chance: random.Random) -> None:
     names = list(mutant.names)
     chance.shuffle(names)
     mutant.names = tuple(names)
-    by_name = {name: index for index, name in enumerate(names)}
+    numbered = dict(enumerate(names))
+    by_name = {name: index for index, name in numbered.items()}
     key, value = chance.choice(
         [
             ("classes", names),
             ("class_names", tuple(names)),
             ("class_to_idx", by_name),
+            ("idx_to_class", numbered),
+            ("id2label", {str(index): name for index, name in numbered.items()}),
+            ("names", numbered),
+            ("meta", {"CLASSES": names}),
+            ("hyper_parameters", {"classes": names}),
         ]
     )
     mutant.beside[key] = value
@@ -191,8 +196,6 @@ def write(mutant: Mutant, path: Path) -> None:
         if mutant.form == "safetensors":
             tensors = {k: v.contiguous().clone() for k, v in mutant.state.items()}
             metadata = {key: json.dumps(value) for key, value in mutant.beside.items()}
-            if metadata.keys() & CLASS_KEYS:
-                metadata |= {"classes": json.dumps(mutant.names)}
             save_file(tensors, path, metadata=metadata)
         else:
             data = mutant.layout(mutant.state)
