@@ -24,12 +24,12 @@ CONFIG = "config.json"
 _METADATA = "__metadata__"
 _DEPTH = 5
 _IGNORED = re.compile(r"[\W_]+")
-_THING = "(class|label|category|target|name)"
+_THING = "(class(es)?|labels?|categor(y|ies)|targets?|names?)"
 _INDEX = "(idx|index|id|int)"
 _KEY = re.compile(
     r"classes|labels|names|categories|vocab|labelencoder"
-    r"|(class|label|category|target)(names?|list|labels?|map|mapping|dict|order)"
-    rf"|{_THING}s?(to|2){_INDEX}|{_INDEX}(to|2){_THING}s?"
+    rf"|{_THING}(names?|list|labels?|map|mapping|dict|order|index)"
+    rf"|{_THING}(to|2)({_INDEX}|{_THING})|{_INDEX}(to|2){_THING}"
 )
 """Keys of class names, without separators and in lower case."""
 _ELSEWHERE = re.compile(r"optim|.*sched|callback|loops|history|.*metric|.*scaler|loss|logs?$|rng")

@@ -51,7 +51,9 @@ def test_detectors_open_as_demo_weights(name, tmp_path):
     spec = load_spec(name)
     assert spec.task is not Task.CLASSIFICATION
     for member, path in exportable(spec, spec.members, tmp_path).items():
-        assert open_detector(spec.members[member].architecture, path, spec).weights == "demo"
+        opened = open_detector(spec.members[member].architecture, path, spec)
+        assert opened.weights == "demo"
+        assert opened.order.known_from is OrderKnownFrom.CHECKPOINT
 
 
 def test_the_page_is_what_the_command_writes(tmp_path):

@@ -55,6 +55,10 @@ CLASS_LAYOUTS = (
         for key in ("classes", "class_names", "names", "idx_to_class", "id2label", "label_map")
     ),
     ClassLayout("idx_to_class", "index as a string to name", lambda n: {"idx_to_class": texts(n)}),
+    *(
+        ClassLayout(key, "name to index", lambda n, key=key: {key: indices(n)})
+        for key in ("classToIdx", "class_index", "labels_map", "name_to_label")
+    ),
     ClassLayout("label2id", "name to index", lambda n: {"label2id": indices(n)}),
     ClassLayout("label_map", "name to index", lambda n: {"label_map": indices(n)}),
     ClassLayout(
