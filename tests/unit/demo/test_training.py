@@ -13,9 +13,11 @@ from demo import expansion, rounding, training
 from demo.recipes import recipe_for
 from demo.subject import UnsuitablePipelineError, subject_for
 from demo.training import train
-from export import architectures, checkpoint
+from export import architectures, checkpoint, class_order, class_statements
 from export.progress import shown_on
+from export.read_options import ReadOptions
 from pipelines.load import load_spec
+from pipelines.manifest import OrderKnownFrom
 
 SEED = 3
 
@@ -65,7 +67,9 @@ def test_each_member_gets_a_small_checkpoint_of_what_its_recipe_trains(spec, rep
         read = checkpoint.read(report.files[name])
         read.load_into(recipe_for(member.architecture).start(len(spec.classes)), spec.classes)
         assert read.weights == "demo"
-        assert read.classes == spec.classes
+        said = class_statements.of_checkpoint(read.file)
+        order = class_order.decide(spec, said, ReadOptions())
+        assert (order.known_from, order.trained) == (OrderKnownFrom.CHECKPOINT, spec.classes)
         assert {value.dtype for value in read.found[0].tensors.values() if value.ndim > 1} == {
             torch.float16
         }
