@@ -21,6 +21,8 @@ OLDEST_RUNTIME := .cache/onnxruntime-1.19/onnxruntime
 CHECKOV := .cache/checkov/bin/checkov
 # KServe's own client, in an environment of its own: its dependencies are others than ours.
 KSERVE_CLIENT := .cache/kserve/installed
+# Generators and checkers of the OpenAPI document, in an environment of their own for the same reason.
+OPENAPI_TOOLS := .cache/openapi-tools/bin/schemathesis
 # Demo weights that are less certain, and may decode by `fast`.
 BENCH_FAST := .cache/bench/fast/model_repository
 
@@ -45,6 +47,12 @@ $(CHECKOV):
 	@$(PYTHON) -m venv .cache/checkov
 	@.cache/checkov/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@.cache/checkov/bin/uv pip install --quiet --python .cache/checkov/bin/python --only-binary :all: checkov==3.3.30
+
+$(OPENAPI_TOOLS):
+	@echo "setup: getting the tools that read the OpenAPI document, once"
+	@$(PYTHON) -m venv .cache/openapi-tools
+	@.cache/openapi-tools/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@.cache/openapi-tools/bin/uv pip install --quiet --python .cache/openapi-tools/bin/python --only-binary :all: openapi-python-client==0.29.1 openapi-spec-validator==0.9.0 schemathesis==4.32.5
 
 $(ENVOY):
 	@echo "setup: getting Envoy, once"
@@ -92,7 +100,7 @@ format: setup ## Formats the code
 	@$(BIN)/ruff check --fix .
 
 .PHONY: test
-test: setup $(OLDEST_RUNTIME) $(KSERVE_CLIENT) ## All tests but k8s-test, on a real tritonserver and a real gateway
+test: setup $(OLDEST_RUNTIME) $(KSERVE_CLIENT) $(OPENAPI_TOOLS) ## All tests but k8s-test, on a real tritonserver and a real gateway
 	@$(BIN)/python -m pytest --ignore=tests/unit/k8s
 
 .PHONY: test-quick
