@@ -1,13 +1,17 @@
-"""Converts images of all of Pillow's colour modes to RGB."""
+"""Converts images of all of Pillow's colour modes to RGB, by their colour profile if asked to."""
+
+from io import BytesIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from inference.tiff import white_bits, white_is_zero
 
 _BYTE = 255
 _BITS = 16
 """Of deep grey in a PNG."""
+_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+"""Pillow's mode of the pixels that a colour profile is for, by the name of its space."""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -33,3 +37,37 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image.info.pop("transparency", None)
     # RGB is not copied, as images may be large.
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def to_srgb(image: Image.Image) -> Image.Image:
+    """RGB as `to_rgb` gives it, converted from the embedded colour profile (ICC) to sRGB.
+
+    By relative colorimetric intent with black point compensation. Without a profile the pixels are
+    taken for sRGB: what a PNG says by gAMA and cHRM alone, or a HEIC by numbers, is not used.
+
+    Raises:
+        ValueError: the profile is broken, or of another colour space than the pixels.
+    """
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return to_rgb(image)
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        mode = _MODES[source.profile.xcolor_space.strip()]
+        # CMYK alone is no RGB yet; all other modes are grey or RGB, some with alpha or a palette.
+        pixels = image if image.mode == "CMYK" else to_rgb(image)
+        if mode == "L" and image.getbands()[0] in {"L", "1", "I"}:
+            pixels = pixels.getchannel(0)
+        converted = ImageCms.profileToProfile(
+            pixels,
+            source,
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, KeyError, OSError) as error:
+        raise ValueError("the colour profile cannot be used") from error
+    if pixels.mode != mode or converted is None:
+        raise ValueError("the colour profile is of another colour space than the pixels")
+    return converted

@@ -11,19 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from inference.colour import to_rgb
+from inference.colour import to_rgb, to_srgb
 from inference.errors import RefusedError
 from inference.jpeg import decode_jpeg
 from inference.opening import open_image, prepare
 from inference.resize import Geometry, fit, resized_size, scaled_size
 from inference.rules import DecodeRules
 from inference.tiff import tile_sides
+from pipelines.enums import Colour
 from pipelines.protocol import Refusal
 
 _EARLY = ("data end too early", "Send the complete file.")
 _UNDECODABLE = {
     "truncated": _EARLY,
     "premature": _EARLY,
+    "colour profile": ("colour profile cannot be used", "Save it in sRGB."),
     "arithmetic": ("arithmetic coding is not read", "Save it as a common JPEG."),
     "subsampling": ("colour sampling is not read", "Save it as a common JPEG (4:2:0 or 4:4:4)."),
 }
@@ -86,13 +88,19 @@ def collect(images: Iterable[Decoded], count: int) -> list[Decoded]:
     return decoded
 
 
-def upright(image: Image.Image, data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
+def upright(
+    image: Image.Image,
+    data: bytes,
+    size: tuple[int, int] | None = None,
+    colour: Colour = Colour.AS_STORED,
+) -> Image.Image:
     """Loads an opened image: RGB, turned by its EXIF orientation. Broken EXIF is ignored.
 
     Args:
         image: opened from `data`.
         data: the file.
         size: of a JPEG: width and height to decode at; None: the whole.
+        colour: what an embedded colour profile does.
     """
     if image.format in {"JPEG", "MPO"}:
         loaded = decode_jpeg(data, image.mode, size or image.size)
@@ -112,7 +120,7 @@ def upright(image: Image.Image, data: bytes, size: tuple[int, int] | None = None
         raise
     except Exception:  # noqa: BLE001, S110 - the pixels are loaded and good; only the EXIF is broken
         pass
-    return to_rgb(loaded)
+    return to_srgb(loaded) if colour is Colour.TO_SRGB else to_rgb(loaded)
 
 
 def _decode(data: bytes, rules: DecodeRules) -> Decoded:
@@ -121,7 +129,7 @@ def _decode(data: bytes, rules: DecodeRules) -> Decoded:
         _check_aspect(image, rules)
         size = _decoded_size(image, rules)
         shrunk = image.width // size[0]
-        fitted, geometry = fit(upright(image, data, size), rules, shrunk)
+        fitted, geometry = fit(upright(image, data, size, rules.colour), rules, shrunk)
         return Decoded(np.array(fitted, dtype=np.uint8), geometry)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeAlias
 from PIL import Image
 
 from pipelines.derived import normalised_weights
-from pipelines.enums import Decoding, Resize, Task
+from pipelines.enums import Colour, Decoding, Resize, Task
 
 Spec: TypeAlias = Mapping[str, Any]
 """`PipelineSpec.model_dump(mode="json")`; absent and null mean the same."""
@@ -40,6 +40,7 @@ class DecodeRules:
     """Long side divided by the short one; None: any."""
     reserve: int | None = None
     """See `resize.scaled_size`; None: a JPEG is decoded whole, as in training."""
+    colour: Colour = Colour.AS_STORED
 
     @classmethod
     def from_spec(cls, spec: Spec) -> Self:
@@ -64,6 +65,7 @@ class DecodeRules:
             fill=int(facts["fill"]) if resize is Resize.LETTERBOX else 0,
             max_aspect=None if aspect is None else float(aspect),
             reserve=int(facts["reserve"]) if decoding is Decoding.FAST else None,
+            colour=Colour(facts.get("colour") or Colour.AS_STORED),
         )
 
 

@@ -21,6 +21,13 @@ class Decoding(StrEnum):
     FAST = "fast"  # a JPEG is decoded at about the size that is needed
 
 
+class Colour(StrEnum):
+    """What an embedded colour profile does to the pixels (docs/decisions/0042)."""
+
+    AS_STORED = "as_stored"  # nothing, as in most trainings
+    TO_SRGB = "to_srgb"  # they are converted from it to sRGB
+
+
 class Resize(StrEnum):
     """How an image of any size becomes height x width."""
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipelines.enums import Decoding, Resize
+from pipelines.enums import Colour, Decoding, Resize
 from pipelines.fact import Facts, Rgb
 
 Side = Annotated[int, Field(ge=1, le=4096)]
@@ -14,6 +14,7 @@ class Preprocessing(Facts):
     """From an image to what the model sees."""
 
     decoding: Decoding
+    colour: Colour = Colour.AS_STORED
     resize: Resize
     height: Side | None = None
     width: Side | None = None

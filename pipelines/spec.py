@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from pipelines import derived, protocol
-from pipelines.enums import Acceleration, Decoding, Format, Kind, Resize, Task
+from pipelines.enums import Acceleration, Colour, Decoding, Format, Kind, Resize, Task
 from pipelines.fact import Facts, Label, Name, Positive, Probability
 from pipelines.member import Member
 from pipelines.preprocessing import Limits, Preprocessing
@@ -204,6 +204,9 @@ class PipelineSpec(Facts):
         trained = self.preprocessing.model_dump(
             mode="json", exclude={"decoding", "reserve"}, exclude_none=True
         )
+        if trained["colour"] == Colour.AS_STORED:
+            # What was said of every artefact before there was a choice.
+            del trained["colour"]
         baked: dict[str, object] = {
             "classes": self.classes,
             "architecture": facts.architecture,
