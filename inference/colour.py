@@ -66,7 +66,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
             outputMode="RGB",
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
-    except (ImageCms.PyCMSError, KeyError, OSError) as error:
+    except Exception as error:  # anything comes of hostile profiles
         raise ValueError("the colour profile cannot be used") from error
     if pixels.mode != mode or converted is None:
         raise ValueError("the colour profile is of another colour space than the pixels")

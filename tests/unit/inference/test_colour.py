@@ -129,3 +129,14 @@ def test_the_colour_is_a_fact_of_the_artefact_unless_it_is_as_stored():
 
 
 OLD = "e5c042b2658ed9b69cdb646cce7aed42ceff678abd9366ba3857020692c2e597"
+
+
+def test_by_fast_a_profile_is_used_too():
+    shown = photos.photo(8, 2000, 1600)
+    profile = profile_of("healthy_p3.jpg")
+    source = ImageCms.ImageCmsProfile(BytesIO(profile))
+    stored = ImageCms.profileToProfile(shown, SRGB, source, outputMode="RGB")
+    encoded = saved(stored, profile, "JPEG")
+    exact, fast = decode(encoded, CONVERTED), decode(encoded, replace(CONVERTED, reserve=3))
+    assert np.abs(exact.pixels.astype(int) - fast.pixels).mean() < 1
+    assert apart(encoded, replace(CONVERTED, reserve=3), saved(shown, None)) < 2
