@@ -36,7 +36,10 @@ def test_every_setting_is_documented(settings: type[BaseSettings]):
     prefix = settings.model_config.get("env_prefix", "")
     for name in settings.model_fields.keys() - {"ports", "triton_tls"}:
         default = settings.model_fields[name].default
-        assert f"| `{(prefix + name).upper()}` | {'' if default is None else default} |" in README
+        # As a variable of the environment says it.
+        said = str(default).lower() if isinstance(default, bool) else default
+        said = "" if default in (None, ()) else said
+        assert f"| `{(prefix + name).upper()}` | {said} |" in README
 
 
 def test_every_target_of_make_that_the_readme_names_exists():
