@@ -97,7 +97,7 @@ def _lay_out(repository: Path) -> list[str]:
     torchscript = repository / protocol.member_model(PIPELINE, IN_TORCH) / "1"
     torchscript.mkdir(parents=True)
     with quiet():
-        torch.jit.script(Shy()).save(torchscript / "model.pt")
+        torch.jit.script(Shy().eval()).save(torchscript / "model.pt")
     artefacts = {member: {"version": "1"} for member in spec.members}
     models = [*(protocol.member_model(PIPELINE, member) for member in SHARED), *spec.models]
     found = configs(load_spec(PIPELINE)) | configs(spec)

@@ -42,6 +42,7 @@ async def test_the_documentation_describes_bodies_parameters_and_answers(client)
     assert set(operation["requestBody"]["content"]) == {
         "multipart/form-data",
         "image/*",
+        "application/octet-stream",
         "application/json",
     }
     parameters = {"threshold", "top_k", "member", "visualization", "polygons"}

@@ -288,7 +288,7 @@ async def test_an_unexpected_failure_has_the_protocols_form_too(client, monkeypa
     def explode(*_):
         raise RuntimeError("Jane Doe")
 
-    monkeypatch.setattr("gateway.core.request.image_format", explode)
+    monkeypatch.setattr("gateway.core.request.sniff", explode)
     response = await client.post(INFER, json=document(JPEG))
     assert "Jane" not in assert_error(response, 500, "internal")
 
