@@ -1,4 +1,4 @@
-"""The client's types name every field that the gateway's OpenAPI document names, and no other."""
+"""The client knows what the service answers and reads: fields, no other ones, and image formats."""
 
 import msgspec
 import pytest
@@ -12,10 +12,12 @@ from secondopinion import (
     Pipelines,
     Prediction,
     Problem,
+    photo_files,
 )
 
 from gateway.app import create_app
 from gateway.settings import Settings
+from pipelines import formats
 
 # Classifiers first, as in the gateway's document.
 TYPES = {
@@ -170,3 +172,17 @@ def test_query_parameters_are_the_clients_choices(document):
             parameters = operation(document, path)["parameters"]
             named = {each["name"] for each in parameters if each["in"] == "query"}
             assert named | {"pipeline"} == set(Choices.__annotations__)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *(start for start, _ in formats._SIGNATURES),
+        b"RIFF\0\0\0\0WEBP",
+        *(b"\0\0\0\x18ftyp" + brand for brand in sorted(formats._AVIF | formats._HEIC)),
+    ],
+)
+def test_what_the_service_reads_is_a_photo_to_the_client(head, tmp_path):
+    assert formats.sniff(head) is not None
+    (tmp_path / "IM0001").write_bytes(head)
+    assert photo_files.is_photo(tmp_path / "IM0001")
