@@ -17,7 +17,6 @@ _PROBE = base64.b64decode(
 )
 """A black PNG of 8 x 8 pixels."""
 _SOON = 1.0
-_ALIVE = {None, Code.BUSY, Code.DEADLINE}
 
 
 class Readiness:
@@ -79,7 +78,9 @@ class Readiness:
             await self._triton.infer(name, [_PROBE], {}, max(self._interval, _SOON))
         except RefusedError as refusal:
             code = refusal.code
-        ready = code in _ALIVE
+        # A late answer is none: it says as little of a pipeline that is new as of one that hangs.
+        late = code is Code.DEADLINE and self._ready.get(name, False)
+        ready = late or code in {None, Code.BUSY}
         if ready != self._ready.get(name):
             log.info("readiness", pipeline=name, ready=ready, code=code)
         self._ready[name] = ready

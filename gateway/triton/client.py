@@ -143,12 +143,12 @@ class TritonClient:
         """
         request = _infer_request(model, images, parameters, seconds)
         call = asyncio.ensure_future(self._infer(request, seconds + _LEFT_BEHIND_SECONDS))
+        call.add_done_callback(self._over)
         try:
             await asyncio.wait((call,), timeout=seconds)
         finally:
             if not call.done():
                 self._left[call] = (model, len(images))
-                call.add_done_callback(self._over)
         if not call.done():
             raise RefusedError(Code.DEADLINE, LATE)
         return outputs_of(call.result()).rows(len(images))
@@ -190,9 +190,9 @@ class TritonClient:
         return await self._call(self._stub.ModelStatistics, request, seconds)
 
     def _over(self, call: asyncio.Future[Message]) -> None:
-        self._left.pop(call)
+        self._left.pop(call, None)
         if not call.cancelled():
-            # Retrieved, so that asyncio does not report an error that nobody waited for.
+            # Retrieved, so that asyncio reports no error that nobody waits for any more.
             call.exception()
 
     async def _call(self, method: Method, request: Message | bytes, seconds: float) -> Message:

@@ -28,7 +28,7 @@ async def start(triton):
 
     async def starter(*, settled=True, grpc_port=8011, **settings):
         ports = Ports(triton_grpc_port=triton.port, gateway_grpc_port=grpc_port)
-        app = create_app(Settings(ports=ports, readiness_interval_seconds=60, **settings))
+        app = create_app(Settings(ports=ports, **{"readiness_interval_seconds": 60} | settings))
         lifespan = app.router.lifespan_context(app)
         await lifespan.__aenter__()
         client = AsyncClient(transport=ASGITransport(app), base_url="http://gateway")

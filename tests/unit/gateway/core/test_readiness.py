@@ -2,6 +2,7 @@ import asyncio
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.http.service_routes import ReadinessReport
 from gateway.results.shapes import adapter
@@ -54,6 +55,29 @@ async def test_a_dead_process_makes_its_pipeline_unready_until_it_answers(start,
 async def test_a_busy_pipeline_is_ready(start, triton, message):
     triton.failures.append(Failure(grpc.StatusCode.UNAVAILABLE, message))
     assert await becomes(await start(settled=False), 200)
+
+
+async def test_a_pipeline_that_never_answered_is_not_ready(start, triton):
+    triton.hold()
+    with capture_logs() as lines:
+        client = await start(settled=False, readiness_interval_seconds=0.1)
+        async with asyncio.timeout(10):
+            while not (said := [line for line in lines if line["event"] == "readiness"]):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert [(line["ready"], line["code"]) for line in said] == [(False, "deadline")]
+    assert await status(client) == 503
+
+
+async def test_a_late_probe_leaves_a_pipeline_that_answered_ready(start, triton):
+    client = await start(readiness_interval_seconds=0.1)
+    assert await becomes(client, 200)
+    triton.hold()
+    already = len(triton.seen)
+    async with asyncio.timeout(10):
+        # The second one begins when the first is over.
+        while len(triton.seen) < already + 2:  # noqa: ASYNC110 - gRPC sets no event
+            await asyncio.sleep(0.01)
+    assert await status(client) == 200
 
 
 async def test_traffic_that_meets_a_dead_process_makes_its_pipeline_unready(client, triton):
