@@ -84,6 +84,7 @@ def answered(spec: PipelineSpec) -> list[Tensor]:
         Output.ENTROPY: (pb.TYPE_FP32, [1]),
         Output.THRESHOLD: (pb.TYPE_FP32, [1]),
         Output.UNCERTAINTY_LEVEL: (pb.TYPE_INT32, [1]),
+        Output.PREDICTION_SET: (pb.TYPE_INT32, [classes]),
         Output.RELEASE: (pb.TYPE_STRING, [1]),
     }
     return [(name, *shapes[name]) for name in Output]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import RefusedError
+from inference.prediction_set import prediction_set, without_call
 from inference.rules import Band, DecisionRules
 from pipelines.protocol import Refusal
 
@@ -44,11 +45,16 @@ class Decisions:
     threshold: Float32
     """[N], the one that decided; NaN where none did."""
     uncertainty_level: Int32
-    """[N], 0 low, 1 medium, 2 high."""
+    """[N], 0 low, 1 medium, 2 high; high where the set forbids a call."""
+    prediction_set: Int32
+    """[N, K], 1 for the classes in the set, else 0; all -1 where there is no rule."""
 
 
 def decide(
-    logits: Mapping[int, NDArray[np.floating[Any]]], rules: DecisionRules, threshold: float | None
+    logits: Mapping[int, NDArray[np.floating[Any]]],
+    rules: DecisionRules,
+    threshold: float | None,
+    set_from: tuple[float, ...] | None = None,
 ) -> Decisions:
     """Decides on N images.
 
@@ -57,6 +63,8 @@ def decide(
             One that answers alone has all the weight.
         rules: the pipeline's.
         threshold: the request's, None for the pipeline's.
+        set_from: for each class the probability from which on it is in the prediction set; None
+            where those who answer have no such rule.
 
     Raises:
         RefusedError: a member's logits are not finite or not of a shape that fits.
@@ -81,6 +89,7 @@ def decide(
         opposed=predictions.min(axis=1) != predictions.max(axis=1),
         bands=(rules.low, rules.medium),
     )
+    sets = prediction_set(mean, set_from)
     images = len(mean)
     member_probabilities = np.full((images, len(rules.members), classes), np.nan, np.float32)
     member_probabilities[:, answering] = members
@@ -96,7 +105,8 @@ def decide(
         disagreement=disagreement.astype(np.float32),
         entropy=normalised_entropy(mean).astype(np.float32),
         threshold=np.full(len(mean), np.nan if threshold is None else threshold, np.float32),
-        uncertainty_level=level,
+        uncertainty_level=np.where(without_call(sets, prediction), HIGH, level).astype(np.int32),
+        prediction_set=sets,
     )
 
 

@@ -3,7 +3,7 @@
 Standard library only, as backend processes import it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def normalised_weights(weights: Iterable[float | None]) -> tuple[float, ...]:
@@ -21,3 +21,17 @@ def max_batch(*, one_size: bool, member: int | None, pipeline: int) -> int:
         pipeline: the limit of all its models.
     """
     return min(member or pipeline, pipeline) if one_size else 0
+
+
+def no_call(chosen: Sequence[int], prediction: int) -> bool:
+    """Whether a prediction set forbids to rely on the predicted class (docs/decisions/0057).
+
+    Two classes: the set is any but the predicted class alone. More classes: it lacks that class.
+
+    Args:
+        chosen: for each class 1 where it is in the set, else 0; all -1 where there is no set.
+        prediction: index of the predicted class.
+    """
+    if min(chosen) < 0:
+        return False
+    return not chosen[prediction] or (len(chosen) == 2 and sum(chosen) > 1)  # noqa: PLR2004 - binary

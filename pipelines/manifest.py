@@ -9,6 +9,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipelines.calibration import FILENAME as CALIBRATION_FILENAME
+from pipelines.calibration import CalibrationFigures
 from pipelines.spec import PipelineSpec
 
 FILENAME = "manifest.json"
@@ -100,6 +102,10 @@ class Manifest(BaseModel):
     """Of a detector: the largest difference of a box's coordinates, in pixels of its input."""
     gate: GateFigures | None = None
     """Of a quantised member."""
+    calibration: CalibrationFigures | None = None
+    """None: the checkpoint's logits are served as they are."""
+    calibration_sha256: str | None = None
+    """Of the file with these figures and what a release fits its prediction sets to."""
     bytes: int | None = None
     """Size of the artefact; None in manifests of before it was noted, as is the next."""
     cpu_ms: float | None = None
@@ -129,8 +135,11 @@ class Manifest(BaseModel):
 
     @property
     def files(self) -> dict[str, str]:
-        """SHA-256 of the artefact and of the class map, by the file's name."""
-        return {self.artefact: self.artefact_sha256, CLASS_MAP_FILENAME: self.class_map_sha256}
+        """SHA-256 of artefact, class map and, if it is calibrated, calibration, by file name."""
+        files = {self.artefact: self.artefact_sha256, CLASS_MAP_FILENAME: self.class_map_sha256}
+        if self.calibration_sha256 is not None:
+            files[CALIBRATION_FILENAME] = self.calibration_sha256
+        return files
 
     @property
     def order_known_from(self) -> OrderKnownFrom:

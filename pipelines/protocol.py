@@ -33,6 +33,7 @@ class Output(StrEnum):
     ENTROPY = "entropy"  # FP32 [1], divided by log K, in [0, 1]
     THRESHOLD = "threshold"  # FP32 [1], the one that decided; NaN where none did
     UNCERTAINTY_LEVEL = "uncertainty_level"  # INT32 [1], 0 low, 1 medium, 2 high
+    PREDICTION_SET = "prediction_set"  # INT32 [K], 1 in the set, 0 not; -1 where not calibrated
     RELEASE = "release"  # BYTES [1]
 
 
@@ -84,6 +85,8 @@ class ConfigOverride(StrEnum):
     # JSON {member: {version, sha256, weights}} of an ensemble, and of a decision that opens them.
     ARTEFACTS = "artefacts"
     RELEASE = "release"  # of a decision and of an ensemble: the id of the release that serves
+    # JSON of both, of a release with calibrated members: `ReleaseCalibration.served`.
+    CALIBRATION = "calibration"
     SHA256 = "sha256"  # of a member's artefact
     GENERATION = "generation"  # changes when a dead backend process is replaced
 

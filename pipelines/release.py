@@ -12,6 +12,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from pipelines.calibration import ReleaseCalibration
 from pipelines.fact import Facts, Name
 from pipelines.manifest import OrderKnownFrom
 from pipelines.spec import PipelineSpec
@@ -37,6 +38,8 @@ class ReleasedMember(Facts):
     """What says in which order the checkpoint has its classes."""
     files: dict[str, str]
     """SHA-256 by name of each file in the version's folder but the manifest, which has a date."""
+    temperature: float | None = None
+    """What its logits were divided by to calibrate it; None: it is not calibrated."""
 
 
 class Release(Facts):
@@ -46,6 +49,8 @@ class Release(Facts):
     members: dict[Name, ReleasedMember]
     configs: dict[str, str]
     """SHA-256 of each config that is loaded, by path in the repository."""
+    calibration: ReleaseCalibration | None = None
+    """Of its answers; None where no member is calibrated."""
 
     @model_validator(mode="after")
     def _names_every_artefact(self) -> Self:

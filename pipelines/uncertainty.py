@@ -13,8 +13,8 @@ class Band(Facts):
     recommendation: str = Field(min_length=1)
 
 
-class LastBand(Facts):
-    """The level that holds where no other does."""
+class Advice(Facts):
+    """What an answer recommends."""
 
     recommendation: str = Field(min_length=1)
 
@@ -24,9 +24,17 @@ class Uncertainty(Facts):
 
     low: Band
     medium: Band
-    high: LastBand
+    high: Advice
+    """The level that holds where no other does."""
+    no_call: Advice | None = None
+    """In place of that of `high`, where the prediction set forbids to rely on the predicted class;
+    the level is then `high`. None: as of `high`."""
 
     @property
     def levels(self) -> tuple[tuple[str, str], ...]:
         """Name and recommendation of each level, by its number."""
-        return tuple((name, getattr(self, name).recommendation) for name in type(self).model_fields)
+        return (
+            ("low", self.low.recommendation),
+            ("medium", self.medium.recommendation),
+            ("high", self.high.recommendation),
+        )

@@ -84,6 +84,15 @@ def opinion(content):
     }
 
 
+def calibration(content):
+    """`cancer 0.7 cancer,healthy` has a set; without the third word nothing is calibrated."""
+    words = content.split()
+    if len(words) < 3:
+        return {"calibrated": False}, {}
+    chosen = [name for name in words[2].split(",") if name != "none"]
+    return {"calibrated": True, "coverage": 0.95}, {"set": chosen}
+
+
 def uncertainty():
     advice = "Nothing further."
     return {"level": "low", "disagreement": 0.04, "entropy": 0.29, "recommendation": advice}

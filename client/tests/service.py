@@ -148,7 +148,9 @@ def add_predictions(app, service):
         if member := query.get("member"):
             said |= {"member": member}
             members = {member: members[member]}
-        return said | documents.opinion(content) | {"members": members}
+        calibrated, chosen = documents.calibration(content)
+        said |= calibrated | documents.opinion(content) | chosen
+        return said | {"members": members}
 
     @app.post("/api/v1/predict/advanced", response_model=None)
     @app.post("/api/v1/pipelines/{name}/predict/advanced", response_model=None)
@@ -156,7 +158,9 @@ def add_predictions(app, service):
         content = await content_of(request)
         if isinstance(content, Response):
             return content
+        calibrated, chosen = documents.calibration(content)
         said = documents.common(name, service.release) | documents.opinion(content)
+        said |= calibrated | chosen
         models = {
             member: facts | documents.opinion(content) | {"weight": 0.5}
             for member, facts in documents.members(name).items()
@@ -176,6 +180,7 @@ def add_predictions(app, service):
                 place |= {"error": documents.problem(422, "image_undecodable", "no image")}
             elif documents.TASKS[name] == "classification":
                 place |= documents.opinion(content) | {"uncertainty": documents.uncertainty()}
+                place |= documents.calibration(content)[1]
             else:
                 place |= documents.detections(content, name, request.query_params)
             results.append(place)

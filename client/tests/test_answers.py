@@ -50,6 +50,15 @@ def test_an_advanced_prediction_adds_uncertainty_and_each_members_opinion(ask):
     assert answer.members["regnet"].sha256 == "bb22"
 
 
+def test_an_answer_carries_its_prediction_set_and_whether_it_is_calibrated(ask):
+    answer = ask("predict", b"cancer 0.7 cancer,healthy")
+    assert (answer.calibrated, answer.coverage) == (True, 0.95)
+    assert answer.prediction_set == ("cancer", "healthy")
+    assert ask("predict_advanced", b"cancer 0.7 none").prediction_set == ()
+    without = ask("predict", GOOD)
+    assert (without.calibrated, without.coverage, without.prediction_set) == (False, None, None)
+
+
 def test_choices_become_path_and_query(ask, service):
     ask("predict", GOOD, pipeline="oral_cancer", threshold=0.4, top_k=2, member="vgg16")
     (seen,) = service.asked

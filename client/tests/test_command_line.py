@@ -42,6 +42,14 @@ def test_advanced_adds_uncertainty_disagreement_and_each_member(command, folder)
     assert row[3:] == ["low", "0.040", "cancer", "0.950", "cancer", "0.950"]
 
 
+def test_a_prediction_set_has_a_column_and_one_without_a_class_says_so(command, folder):
+    (folder / "a.png").write_bytes(PHOTO.encode() + b"healthy 0.9 healthy,cancer")
+    (folder / "b.JPG").write_bytes(PHOTO.encode() + b"cancer 0.95 none")
+    header, *rows = [line.split() for line in command("predict", folder).stdout.splitlines()]
+    assert header == ["file", "prediction", "confidence", "set"]
+    assert [row[3:] for row in rows] == [["healthy,", "cancer"], ["none"], []]
+
+
 def test_json_is_one_answer_per_line_and_nothing_else(command, folder, service):
     service.demo = True
     result = command("predict", folder, "--json")

@@ -87,6 +87,17 @@ def test_the_columns_of_a_classifier(predict, out):
 
 
 @pytest.mark.parametrize("out", [".csv", ".parquet"], indirect=True)
+def test_a_prediction_set_its_coverage_and_whether_it_is_calibrated(predict, folder, out):
+    (folder / "a.jpg").write_text(PHOTO + "cancer 0.7 cancer,healthy")
+    predict(out=out)
+    rows = read(out)
+    assert json.loads(rows["a.jpg"]["set"]) == ["cancer", "healthy"]
+    assert float(rows["a.jpg"]["coverage"]) == 0.95
+    assert (rows["a.jpg"]["calibrated"], rows["sub/a.jpg"]["calibrated"]) == ("true", "false")
+    assert not rows["sub/a.jpg"]["set"]
+
+
+@pytest.mark.parametrize("out", [".csv", ".parquet"], indirect=True)
 def test_advanced_fills_uncertainty_disagreement_and_opinions(predict, out):
     predict("--advanced", out=out)
     row = read(out)["a.jpg"]

@@ -39,6 +39,20 @@ class Artefact(BaseModel):
 _ARTEFACTS = TypeAdapter(dict[str, Artefact])
 
 
+class Calibration(BaseModel):
+    """What of a release is calibrated, as the launcher says it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    coverage: float
+    """The least share of images whose prediction set holds the true class."""
+    members: dict[str, tuple[float, ...]] = {}
+    """The calibrated members."""
+
+
+_NOTHING_CALIBRATED = Calibration(coverage=0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """The facts of one release of a pipeline."""
@@ -46,6 +60,7 @@ class Pipeline:
     spec: PipelineSpec
     artefacts: Mapping[str, Artefact]
     release: str
+    calibration: Calibration = _NOTHING_CALIBRATED
 
     @classmethod
     def from_parameters(cls, model: str, parameters: Mapping[str, str]) -> Self:
@@ -62,7 +77,9 @@ class Pipeline:
             raise ValueError(f"no artefact of {', '.join(sorted(missing))}: start it by the server")
         if not (release := parameters.get(ConfigOverride.RELEASE)):
             raise ValueError("no release id: start it by the server")
-        return cls(spec, artefacts, release)
+        if (calibration := parameters.get(ConfigOverride.CALIBRATION)) is None:
+            return cls(spec, artefacts, release)
+        return cls(spec, artefacts, release, Calibration.model_validate_json(calibration))
 
     @property
     def name(self) -> str:
@@ -77,6 +94,10 @@ class Pipeline:
     def answering_members(self, member: str | None) -> tuple[str, ...]:
         """The members that answer a request that names one, or with None names none."""
         return self.spec.answering_members if member is None else (member,)
+
+    def is_calibrated(self, member: str | None) -> bool:
+        """Whether the confidence of a request that names a member, or none, is calibrated."""
+        return all(name in self.calibration.members for name in self.answering_members(member))
 
     @property
     def demo(self) -> bool:

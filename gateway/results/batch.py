@@ -27,6 +27,7 @@ def render(
     answer = {
         "request_id": stamp.request_id,
         **origin(pipeline, parameters),
+        **first.calibration,
         **basis(pipeline, first.threshold),
         "members": member_facts(pipeline, first.answering_members),
         "results": _entries(images, results, parameters),

@@ -3,13 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import NotRequired, Self, cast
+
+from typing_extensions import TypedDict
 
 from gateway.core.catalog import Pipeline
 from gateway.core.request import RequestParameters
 from gateway.results.facts import Stamp, artefact, basis, member_facts, origin
 from gateway.results.shapes import (
     AdvancedPrediction,
+    Calibration,
     Decision,
     FlatPrediction,
     Level,
@@ -18,6 +21,7 @@ from gateway.results.shapes import (
     Uncertainty,
 )
 from gateway.triton.outputs import Outputs, invalid_model_output
+from pipelines.derived import no_call
 from pipelines.protocol import Output
 
 
@@ -51,6 +55,10 @@ class ClassificationResult:
     level: Level
     """Name of the uncertainty level."""
     recommendation: str
+    prediction_set: list[str] | None = None
+    """The classes of the prediction set, the most probable first; None where there is none."""
+    calibrated: bool = False
+    """Whether all members that answered were calibrated."""
 
     @classmethod
     def read(cls, outputs: Outputs, pipeline: Pipeline, member: str | None) -> Self:
@@ -79,6 +87,11 @@ class ClassificationResult:
         if not finite or prediction not in range(classes) or level not in range(len(bands.levels)):
             raise invalid_model_output()
         name, recommendation = bands.levels[level]
+        chosen = outputs.ints(Output.PREDICTION_SET, classes)
+        if set(chosen) - {0, 1} and set(chosen) != {-1}:
+            raise invalid_model_output()
+        if no_call(chosen, prediction) and bands.no_call is not None:
+            recommendation = bands.no_call.recommendation
         return cls(
             pipeline=pipeline,
             probabilities=probabilities,
@@ -90,6 +103,8 @@ class ClassificationResult:
             threshold=None if math.isnan(threshold) else threshold,
             level=cast("Level", name),
             recommendation=recommendation,
+            prediction_set=_named(chosen, probabilities, pipeline),
+            calibrated=pipeline.is_calibrated(member),
         )
 
     @property
@@ -101,6 +116,13 @@ class ClassificationResult:
     def predicted_class(self) -> str:
         """Name of the predicted class."""
         return self.pipeline.spec.classes[self.prediction]
+
+    @property
+    def calibration(self) -> Calibration:
+        """Whether it is calibrated, and what share of sets holds the true class."""
+        if self.prediction_set is None:
+            return {"calibrated": self.calibrated}
+        return {"calibrated": self.calibrated, "coverage": self.pipeline.calibration.coverage}
 
     @property
     def label_scores(self) -> list[tuple[str, float]]:
@@ -125,6 +147,16 @@ def _members(
     return results
 
 
+def _named(
+    chosen: Sequence[int], probabilities: Sequence[float], pipeline: Pipeline
+) -> list[str] | None:
+    """Names of the classes in a set, the most probable first; None where there is no set."""
+    if min(chosen) < 0:
+        return None
+    rows = zip(probabilities, chosen, pipeline.spec.classes, strict=True)
+    return [name for _, in_it, name in sorted(rows, key=lambda row: -row[0]) if in_it]
+
+
 def basic(result: ClassificationResult, parameters: RequestParameters, stamp: Stamp) -> Prediction:
     """The answer of `predict`."""
     pipeline = result.pipeline
@@ -132,6 +164,7 @@ def basic(result: ClassificationResult, parameters: RequestParameters, stamp: St
         "request_id": stamp.request_id,
         **origin(pipeline, parameters),
         **_decision(result, parameters),
+        **result.calibration,
         **basis(pipeline, result.threshold),
         "members": member_facts(pipeline, result.answering_members),
         "processing_time_ms": stamp.processing_time_ms,
@@ -159,6 +192,7 @@ def advanced(
             }
             for name, member in result.members.items()
         },
+        **result.calibration,
         **basis(pipeline, result.threshold),
         "processing_time_ms": stamp.processing_time_ms,
     }
@@ -174,11 +208,13 @@ def flat(
         **origin(pipeline, parameters),
         "prediction": result.predicted_class,
         "confidence": result.confidence,
+        **_set(result),
         "uncertainty": result.level,
         "recommendation": result.recommendation,
         "individual_scores": {
             name: member.probabilities[result.prediction] for name, member in result.members.items()
         },
+        **result.calibration,
         **basis(pipeline, result.threshold),
         "members": member_facts(pipeline, result.answering_members),
         "processing_time_ms": stamp.processing_time_ms,
@@ -195,7 +231,16 @@ def _decision(result: ClassificationResult, parameters: RequestParameters) -> De
         "prediction": result.predicted_class,
         "confidence": result.confidence,
         "probabilities": _by_class(result.probabilities, result.pipeline, parameters),
+        **_set(result),
     }
+
+
+class _Set(TypedDict):
+    set: NotRequired[list[str]]
+
+
+def _set(result: ClassificationResult) -> _Set:
+    return {} if result.prediction_set is None else {"set": result.prediction_set}
 
 
 def _uncertainty(result: ClassificationResult) -> Uncertainty:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -69,6 +70,11 @@ class DetectionResult:
             threshold=threshold,
             visualization=visualization,
         )
+
+    @property
+    def calibration(self) -> Mapping[str, object]:
+        """A detector's scores are never calibrated, and its answers do not speak of it."""
+        return {}
 
     @property
     def label_scores(self) -> list[tuple[str, float]]:

@@ -40,6 +40,15 @@ class MemberFacts(TypedDict):
     sha256: str
 
 
+class Calibration(TypedDict):
+    """Whether a confidence was calibrated on labelled photos."""
+
+    calibrated: Annotated[bool, doc("Whether all members that answered were calibrated.")]
+    coverage: NotRequired[
+        Annotated[Probability, doc("The least share of images whose `set` holds the true class.")]
+    ]
+
+
 class Answer(TypedDict):
     """The fields of every answer about images."""
 
@@ -81,6 +90,15 @@ class Decision(TypedDict):
     prediction: str
     confidence: Annotated[Probability, doc("Probability of the predicted class.")]
     probabilities: dict[str, float]
+    set: NotRequired[
+        Annotated[
+            list[str],
+            doc(
+                "Classes among which the true one is in `coverage` of the images, the most "
+                "probable first; of none, no class fits. Only where there is a `coverage`."
+            ),
+        ]
+    ]
 
 
 class UncertainDecision(Decision):
@@ -90,25 +108,26 @@ class UncertainDecision(Decision):
 
 
 @closed
-class Prediction(Answer, Decision):
+class Prediction(Answer, Calibration, Decision):
     """The weighted result of a classification."""
 
     members: dict[str, MemberFacts]
 
 
 @closed
-class AdvancedPrediction(Answer, UncertainDecision):
+class AdvancedPrediction(Answer, Calibration, UncertainDecision):
     """The weighted result of a classification, its uncertainty, and the result of each member."""
 
     models: dict[str, MemberResult]
 
 
 @closed
-class FlatPrediction(Answer):
+class FlatPrediction(Answer, Calibration):
     """A classification in the shape of older systems."""
 
     prediction: str
     confidence: Annotated[Probability, doc("Probability of the predicted class.")]
+    set: NotRequired[Annotated[list[str], doc("See `predict`.")]]
     uncertainty: Level
     recommendation: str
     individual_scores: Annotated[
@@ -231,7 +250,7 @@ class BatchSummary(TypedDict):
 
 
 @closed
-class BatchPrediction(Answer):
+class BatchPrediction(Answer, Calibration):
     """A classification or an error for each image, in their order."""
 
     members: dict[str, MemberFacts]

@@ -19,8 +19,8 @@ from pipelines.enums import Task
 from pipelines.protocol import Detected, Parameter
 
 Result = ClassificationResult | DetectionResult
-"""The result about one image. Each kind has `pipeline`, `answering_members`, `threshold` and
-`label_scores`."""
+"""The result about one image. Each kind has `pipeline`, `answering_members`, `threshold`,
+`label_scores` and `calibration`."""
 
 _R = TypeVar("_R", ClassificationResult, DetectionResult)
 

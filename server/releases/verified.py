@@ -50,6 +50,8 @@ class VerifiedRelease:
         decision = model == protocol.decision_model(spec.name)
         if decision or model == spec.name:
             parameters[ConfigOverride.RELEASE] = self.identity
+            if release.calibration is not None:
+                parameters[ConfigOverride.CALIBRATION] = release.calibration.served
         if model == spec.name or (decision and spec.serving.one_process):
             parameters[ConfigOverride.ARTEFACTS] = json.dumps(self._artefacts())
         return with_override(self.configs[model], parameters, version)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from secondopinion._problem import Problem
 
@@ -78,11 +78,20 @@ class Prediction(Answer, frozen=True, kw_only=True):
         confidence: Weighted probability of that class, 0 to 1. Under a threshold below 0.5 a
             positive answer may have less than 0.5.
         probabilities: Weighted probability of each class, 0 to 1.
+        prediction_set: Classes among which the true one is in `coverage` of the images, the most
+            probable first (`set` in the JSON). Of none, no class fits. None where there is none.
+        coverage: The least share of images whose prediction set holds the true class, 0 to 1;
+            None where there are no sets.
+        calibrated: Whether the confidence was calibrated on labelled photos; None where the
+            service does not say.
     """
 
     prediction: str
     confidence: float
     probabilities: Mapping[str, float] = {}
+    prediction_set: tuple[str, ...] | None = field(name="set", default=None)
+    coverage: float | None = None
+    calibrated: bool | None = None
 
 
 class Uncertainty(Struct, frozen=True, kw_only=True):
@@ -136,11 +145,12 @@ class BatchPlace(Struct, frozen=True, kw_only=True):
 
 
 class BatchItem(BatchPlace, frozen=True, kw_only=True):
-    """A classifier's answer for one image, or `error`."""
+    """A classifier's answer for one image, or `error`; `prediction_set` is as of `Prediction`."""
 
     prediction: str | None = None
     confidence: float | None = None
     probabilities: Mapping[str, float] = {}
+    prediction_set: tuple[str, ...] | None = field(name="set", default=None)
     uncertainty: Uncertainty | None = None
 
     def __post_init__(self) -> None:
@@ -180,6 +190,12 @@ class BatchAnswer(PipelineAnswer, frozen=True, kw_only=True):
 
 
 class BatchResult(BatchAnswer, frozen=True, kw_only=True):
-    """A classifier's answers, in the order of the images."""
+    """A classifier's answers, in the order of the images.
+
+    Attributes:
+        coverage: As of a `Prediction`, as is `calibrated`.
+    """
 
     results: tuple[BatchItem, ...]
+    coverage: float | None = None
+    calibrated: bool | None = None

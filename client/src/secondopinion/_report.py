@@ -12,7 +12,8 @@ from secondopinion._detections import Detections
 from secondopinion._outcome import Outcome, as_error, reason
 from secondopinion._table import output, printable, show
 
-_NAMED = 4  # detections that a row names
+_NAMED = 4  # detections, or classes of a set, that a row names
+_SET = "set"
 
 
 def as_line(outcome: Outcome) -> str:
@@ -44,6 +45,8 @@ def print_table(outcomes: list[Outcome], notes: Console) -> None:
         header = ["file", "count", "detections"]
     else:
         header = ["file", "prediction", "confidence"]
+        if any(isinstance(a, Prediction) and a.prediction_set is not None for a in answers):
+            header.append(_SET)
         if any(isinstance(answer, AdvancedPrediction) for answer in answers):
             members = _member_names(answers)
             header += ["uncertainty", "disagreement", *members]
@@ -68,12 +71,22 @@ def _row(outcome: Outcome, header: list[str], members: list[str]) -> list[str]:
     if not isinstance(answer, Prediction):
         return [str(outcome.file), "failed", *[""] * (len(header) - 2)]
     row = [str(outcome.file), answer.prediction, f"{answer.confidence:.3f}"]
+    if _SET in header:
+        row.append(_set(answer.prediction_set))
     if isinstance(answer, AdvancedPrediction):
         row += [answer.uncertainty.level, f"{answer.uncertainty.disagreement:.3f}"]
         for name in members:
             model = answer.models.get(name)
             row.append(f"{model.prediction} {model.confidence:.3f}" if model else "")
     return row
+
+
+def _set(names: Sequence[str] | None) -> str:
+    """A set's classes; a set without any is not the same as no set."""
+    if names is None:
+        return ""
+    more = len(names) - _NAMED
+    return ", ".join([*names[:_NAMED], *([f"{more} more"] if more > 0 else [])]) or "none"
 
 
 def _best(answer: Detections) -> str:

@@ -18,6 +18,9 @@ _CLASS: dict[str, Kind] = {
     "prediction": "text",
     "confidence": "number",
     "probabilities": "text",
+    "set": "text",
+    "coverage": "number",
+    "calibrated": "text",
     "uncertainty": "text",
     "disagreement": "number",
     "opinions": "text",
@@ -155,6 +158,9 @@ def _cells(record: Record) -> dict[str, Cell]:
     unsure = answer.get("uncertainty", {})
     return known | {
         "probabilities": _compact(answer.get("probabilities", {})),
+        "set": _compact(answer["set"]) if "set" in answer else None,
+        "coverage": answer.get("coverage"),
+        "calibrated": _compact(answer["calibrated"]) if "calibrated" in answer else None,
         "uncertainty": unsure.get("level"),
         "disagreement": unsure.get("disagreement"),
         "opinions": _compact(answer["models"]) if "models" in answer else None,

@@ -1,7 +1,8 @@
 """Triton backend `weighted_ensemble`: runs the members, makes one decision (inference.decision).
 
 Input: UINT8 `protocol.PIXELS` [H, W, 3]. Outputs: `protocol.Output`.
-Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release`.
+Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release` and
+`calibration`.
 Request parameters: `protocol.Parameter`; each request of a batch keeps its own, and is refused
 alone. Only members that answer some request are run (docs/decisions/0008).
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from inference.decision import Decisions, decide
 from inference.errors import RefusedError
+from inference.prediction_set import SetRules
 from inference.rules import DecisionRules
 from pipelines import protocol
 from pipelines.protocol import ConfigOverride, Output
@@ -63,6 +65,7 @@ class TritonPythonModel:
             bounds=self._rules.bounds,
             top_k=None if self._rules.bounds else len(self._rules.classes),
         )
+        self._sets = SetRules.from_json(given.get(ConfigOverride.CALIBRATION))
         self._release = (given.get(ConfigOverride.RELEASE) or spec["release"]).encode()
         self._models = models_of(spec)
         self._batched = config["max_batch_size"] > 0
@@ -164,12 +167,15 @@ class TritonPythonModel:
         if failures:
             return failures[0].response()
         try:
-            decisions = decide(logits, self._rules, asked.threshold)
+            decisions = decide(logits, self._rules, asked.threshold, self._set_from(asked.member))
         except RefusedError as error:
             return refused(error).response()
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor(*named) for named in self._tensors(decisions)]
         )
+
+    def _set_from(self, member: int | None) -> tuple[float, ...] | None:
+        return self._sets.of(None if member is None else self._rules.members[member])
 
     def _tensors(self, decisions: Decisions) -> list[tuple[str, NDArray[Any]]]:
         images = len(decisions.prediction)
@@ -183,6 +189,7 @@ class TritonPythonModel:
             Output.ENTROPY: decisions.entropy[:, None],
             Output.THRESHOLD: decisions.threshold[:, None],
             Output.UNCERTAINTY_LEVEL: decisions.uncertainty_level[:, None],
+            Output.PREDICTION_SET: decisions.prediction_set,
             Output.RELEASE: np.full((images, 1), self._release, dtype=object),
         }
         return [

@@ -60,6 +60,7 @@ def _opinion(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tensor
         Output.ENTROPY: np.array([0.9506721], np.float32),
         Output.THRESHOLD: np.array([threshold], np.float32),
         Output.UNCERTAINTY_LEVEL: np.array([2], np.int32),
+        Output.PREDICTION_SET: np.full(len(spec.classes), -1, np.int32),
     }
 
 

@@ -56,6 +56,8 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.serve(SPEC)
         self.altered: dict[str, Tensor] = {}
         """Outputs that are not as a right answer has them."""
+        self.calibration: str | None = None
+        """What the launcher says of the release's calibration."""
         self.ready = True
         self.models_before: tuple[str, ...] = ()
         self.models_after: tuple[str, ...] = ("oral_cancer_vgg16",)
@@ -115,6 +117,8 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             response.config.ensemble_scheduling.step.add(model_name="oral_cancer_decode")
             parameters = response.config.parameters
             parameters[PIPELINE_PARAMETER].string_value = self.spec.model_dump_json()
+            if self.calibration is not None:
+                parameters[ConfigOverride.CALIBRATION].string_value = self.calibration
             parameters[ConfigOverride.ARTEFACTS].string_value = json.dumps(artefacts_of(self.spec))
             parameters[ConfigOverride.RELEASE].string_value = release_of(self.spec)
         return response

@@ -82,6 +82,7 @@ def test_answers_have_the_shapes_and_types_of_the_contract():
         "entropy": ((5,), "float32"),
         "threshold": ((5,), "float32"),
         "uncertainty_level": ((5,), "int32"),
+        "prediction_set": ((5, 2), "int32"),
     }
 
 

@@ -65,6 +65,9 @@ async def test_detections_that_do_not_fit_the_facts_are_not_given(serving, trito
         (Output.PREDICTION, np.array([], np.int32)),
         (Output.CONFIDENCE, np.array([np.nan], np.float32)),
         (Output.UNCERTAINTY_LEVEL, np.array([3], np.int32)),
+        (Output.PREDICTION_SET, np.array([1, 2], np.int32)),
+        (Output.PREDICTION_SET, np.array([-1, 0], np.int32)),
+        (Output.PREDICTION_SET, np.array([1], np.int32)),
         (Output.THRESHOLD, np.array([0.4, 0.5], np.float32)),
     ],
 )
