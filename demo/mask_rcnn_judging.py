@@ -58,7 +58,7 @@ def _truth(drawing: Drawing, image: int) -> list[Entry]:
 def _found(served: ServedMaskRcnn, drawing: Drawing, image: int) -> list[Entry]:
     pixels = torch.from_numpy(np.array(drawing.image))
     with torch.inference_mode():
-        boxes, scores, classes, masks = served(pixels)
+        boxes, scores, classes, masks, _ = served(pixels)
         pasted = paste_masks_in_image(masks[:, None], boxes, pixels.shape[:2])[:, 0] > _INSIDE
     return [
         _entry(image, kind, box, mask) | {"score": float(score)}

@@ -37,7 +37,7 @@ def judge(
     for start in range(0, len(truth), _AT_ONCE):
         with torch.inference_mode():
             answers = served(scenes.pixels[start : start + _AT_ONCE])
-        for boxes, scores, kinds in zip(*answers, strict=True):
+        for boxes, scores, kinds, _ in zip(*answers, strict=True):
             each = zip(kinds.tolist(), scores.tolist(), boxes, strict=True)
             found.append([Found(spec.classes[kind], score, _box(box)) for kind, score, box in each])
             on_scene()

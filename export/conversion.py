@@ -16,10 +16,11 @@ from export import (
     detector,
     formats,
     parity,
+    tensors,
 )
 from export.checkpoint import Loaded
 from export.errors import CheckpointError, ConversionError, ParityError
-from export.graph import ServedMember, head_in_order
+from export.graph import ServedMember, head_in_order, with_features
 from export.read_options import ReadOptions
 from pipelines.enums import Format, Task
 from pipelines.manifest import ClassOrder
@@ -43,6 +44,8 @@ class Converted:
     """Largest difference of logits; of a detector, of scores and mask probabilities."""
     error_boxes: float | None = None
     """Largest difference of a detector's boxes, in pixels of its input."""
+    error_features: float | None = None
+    """Of features, as `inference.features.difference`; None where it gives none."""
 
 
 def convert(
@@ -105,8 +108,12 @@ def _classifier(
     on_step(f"{name}: writing {member.architecture} as {member.format}")
     artefact = folder / member.format.filename
     height, width = spec.preprocessing.size or (0, 0)
-    with head_in_order(model, rows):
-        opset = formats.write(served, height, width, member.format, artefact)
+    outputs = [tensor[0] for tensor in tensors.member_outputs(spec, name)]
+    try:
+        with head_in_order(model, rows), with_features(served, member.features) as written:
+            opset = formats.write(written, height, width, member.format, artefact, outputs=outputs)
+    except ConversionError as problem:
+        raise ConversionError(f"{name}: {problem}") from problem
 
     on_step(f"{name}: comparing with the checkpoint")
     run = formats.open_artefact(artefact, member.format)
@@ -114,13 +121,18 @@ def _classifier(
         error = parity.measure(served, run, compared, rows)
     except CheckpointError as problem:
         raise CheckpointError(f"{source}: {problem}") from None
+    apart = None
+    if member.features is not None:
+        features = formats.open_features(artefact, member.format)
+        apart = parity.measure_features(served, features, compared)
+        _require_features(name, apart, spec)
     if error > spec.parity.tolerance:
         raise ParityError(
             f"{name}: the {member.format} artefact's logits differ from the checkpoint's by "
             f"{error:.2e}, more than parity.tolerance {spec.parity.tolerance:.0e}: "
             "nothing was written. Try the other format, or find the operation that differs"
         )
-    return Converted(artefact, opset, sha256, weights, loaded, order, error)
+    return Converted(artefact, opset, sha256, weights, loaded, order, error, error_features=apart)
 
 
 def _detector(
@@ -151,6 +163,7 @@ def _detector(
             f"masks (parity.tolerance {spec.parity.tolerance:.0e}) and by {found.boxes:.2e} "
             f"pixels in boxes (parity.boxes {boxes:.0e}): nothing was written"
         )
+    _require_features(name, found.features, spec)
     return Converted(
         artefact,
         opset,
@@ -160,4 +173,13 @@ def _detector(
         opened.order,
         found.scores,
         found.boxes,
+        found.features,
     )
+
+
+def _require_features(name: str, apart: float, spec: PipelineSpec) -> None:
+    if not apart <= spec.parity.tolerance:
+        raise ParityError(
+            f"{name}: the artefact's features differ from the checkpoint's by {apart:.2e} of the "
+            f"largest, more than parity.tolerance {spec.parity.tolerance:.0e}: nothing was written"
+        )

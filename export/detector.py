@@ -13,6 +13,7 @@ import torch
 from export.architectures import UnknownArchitectureError
 from export.errors import ParityError
 from export.read_options import AS_THE_FILE_SAYS, ReadOptions
+from inference.features import difference
 from pipelines import protocol
 from pipelines.enums import Task
 from pipelines.manifest import ClassOrder
@@ -40,8 +41,8 @@ class Detector:
 
     module: nn.Module
     """In eval mode. UINT8 pixels as the artefact takes them, [N, H, W, 3] or, where images keep
-    their sizes, [H, W, 3], to a tuple of tensors in the order of `protocol.DetectorOutput`; masks
-    only where there are any."""
+    their sizes, [H, W, 3], to a tuple of tensors: `protocol.DetectorOutput.of_candidates`, then
+    its features."""
     sha256: str
     """Over all files that the checkpoint consists of."""
     weights: Literal["trained", "demo"]
@@ -59,6 +60,8 @@ class Difference:
     """Of scores and mask probabilities, in [0, 1]."""
     boxes: float
     """Of a box's coordinates, in pixels of the input."""
+    features: float
+    """Of features, as `inference.features.difference`."""
 
 
 def _mask_rcnn(path: Path, spec: PipelineSpec, options: ReadOptions) -> Detector:
@@ -120,8 +123,9 @@ def parity(
     if not photos:
         raise ParityError("no photos to compare the artefact with its checkpoint on")
     session = onnxruntime.InferenceSession(artefact, providers=["CPUExecutionProvider"])
-    names = [name for name in DetectorOutput if _is_given(name, spec)]
-    worst = Difference(scores=0, boxes=0)
+    candidates = DetectorOutput.of_candidates(masks=spec.task is Task.SEGMENTATION)
+    names = [*candidates, DetectorOutput.FEATURES]
+    worst = Difference(scores=0, boxes=0, features=0)
     for number, pixels in enumerate(_inputs(photos, batched=spec.preprocessing.size is not None)):
         with torch.inference_mode():
             expected = [tensor.numpy() for tensor in detector.module(torch.from_numpy(pixels))]
@@ -132,13 +136,11 @@ def parity(
                 dict(zip(names, one, strict=True)), dict(zip(names, other, strict=True)), where
             )
             worst = Difference(
-                scores=max(worst.scores, here.scores), boxes=max(worst.boxes, here.boxes)
+                scores=max(worst.scores, here.scores),
+                boxes=max(worst.boxes, here.boxes),
+                features=max(worst.features, here.features),
             )
     return worst
-
-
-def _is_given(name: DetectorOutput, spec: PipelineSpec) -> bool:
-    return name is not DetectorOutput.MASKS or spec.task is Task.SEGMENTATION
 
 
 def _inputs(photos: Sequence[NDArray[np.uint8]], *, batched: bool) -> list[NDArray[np.uint8]]:
@@ -174,7 +176,11 @@ def _difference(expected: Outputs, found: Outputs, where: str) -> Difference:
         return float(differences.max(initial=0))
 
     probabilities = [n for n in (DetectorOutput.SCORES, DetectorOutput.MASKS) if n in expected]
-    return Difference(scores=max(map(worst, probabilities)), boxes=worst(DetectorOutput.BOXES))
+    return Difference(
+        scores=max(map(worst, probabilities)),
+        boxes=worst(DetectorOutput.BOXES),
+        features=difference(found[DetectorOutput.FEATURES], expected[DetectorOutput.FEATURES]),
+    )
 
 
 def _pairs(expected: Outputs, found: Outputs, where: str) -> NDArray[np.int64]:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from export.errors import ConversionError
-from export.graph import ServedMember
 from export.quiet import quiet
 from pipelines import protocol
 from pipelines.enums import Format
@@ -20,17 +19,33 @@ OPSET = 20
 """Newest ONNX operator set that ONNX Runtime 1.19 (Triton 24.10's) takes with IR 10."""
 
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Pixels UINT8 [N, H, W, 3] to logits FP32 [N, K]."""
+"""Pixels UINT8 [N, H, W, 3] to one output of a member: logits FP32 [N, K], or features [N, D]."""
 
 
-def write(member: ServedMember, height: int, width: int, format_: Format, path: Path) -> int | None:
+def write(
+    member: nn.Module,
+    height: int,
+    width: int,
+    format_: Format,
+    path: Path,
+    *,
+    outputs: Sequence[str] = (protocol.MEMBER_OUTPUT,),
+) -> int | None:
     """Writes an artefact; returns its ONNX opset, None for TorchScript.
+
+    Args:
+        member: in eval mode; takes UINT8 pixels and gives as many tensors as `outputs` has names.
+        height: of the pixels.
+        width: of the pixels.
+        format_: ONNX or TorchScript.
+        path: the file to write.
+        outputs: names, in order; TorchScript has none, but Triton reads the index out of them.
 
     Raises:
         ConversionError: the exporter failed, or fixed the batch dimension.
     """
     if format_ is Format.ONNX:
-        return write_onnx(member, (height, width), [protocol.MEMBER_OUTPUT], path)
+        return write_onnx(member, (height, width), outputs, path)
     try:
         with quiet(), torch.inference_mode():
             traced = torch.jit.trace(member, _example(height, width))  # type: ignore[no-untyped-call]
@@ -41,12 +56,21 @@ def write(member: ServedMember, height: int, width: int, format_: Format, path: 
 
 
 def open_artefact(path: Path, format_: Format) -> Run:
-    """Loads an artefact, as its Triton backend would, to run it."""
+    """Loads an artefact, as its Triton backend would, to run it for its logits."""
+    return _open(path, format_, protocol.MEMBER_OUTPUT)
+
+
+def open_features(path: Path, format_: Format) -> Run:
+    """Loads an artefact that gives features, to run it for them."""
+    return _open(path, format_, protocol.MEMBER_FEATURES)
+
+
+def _open(path: Path, format_: Format, output: str) -> Run:
     if format_ is Format.ONNX:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
         def run_onnx(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-            outputs = session.run([protocol.MEMBER_OUTPUT], {protocol.MEMBER_INPUT: pixels})
+            outputs = session.run([output], {protocol.MEMBER_INPUT: pixels})
             return np.asarray(outputs[0], dtype=np.float32)
 
         return run_onnx
@@ -55,8 +79,11 @@ def open_artefact(path: Path, format_: Format) -> Run:
 
     def run_torchscript(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            logits: torch.Tensor = module(torch.from_numpy(pixels))
-        return logits.numpy()
+            answer = module(torch.from_numpy(pixels))
+        outputs = answer if isinstance(answer, tuple) else (answer,)
+        # As Triton's PyTorch backend finds it: by the number behind the name.
+        found: torch.Tensor = outputs[int(output.rpartition("__")[2])]
+        return found.numpy()
 
     return run_torchscript
 

@@ -14,6 +14,8 @@ from pipelines.manifest import GateFigures
 from pipelines.spec import PipelineSpec
 
 _BATCH = 8
+# Images whose features are looked at.
+_FEATURES_OF = 32
 # Shares are quotients of counts: 0.97 - 0.96 must not count as more than 0.01.
 _DIGITS = 9
 
@@ -89,8 +91,21 @@ def require(figures: GateFigures, member: str, spec: PipelineSpec) -> None:
     )
 
 
+def require_features(run: Run, member: str, evidence: Evidence) -> None:
+    """Checks that a quantised member's features are numbers; they need not be the original's.
+
+    Raises:
+        GateError: one is not finite.
+    """
+    if not np.isfinite(logits(run, evidence.pixels[:_FEATURES_OF])).all():
+        raise GateError(
+            f"{member}: a feature is not a finite number: leave `features` out of the YAML, or "
+            "the member"
+        )
+
+
 def logits(run: Run, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """An artefact's logits FP32 [N, K] of pixels UINT8 [N, H, W, 3]."""
+    """An artefact's logits FP32 [N, K], or features, of pixels UINT8 [N, H, W, 3]."""
     starts = range(0, len(pixels), _BATCH)
     return np.concatenate([run(pixels[start : start + _BATCH]) for start in starts])
 

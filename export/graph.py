@@ -66,6 +66,66 @@ class ServedMember(nn.Module):
         return logits
 
 
+class _WithFeatures(nn.Module):
+    """UINT8 pixels to logits FP32 [N, K] and features FP32 [N, D], of a body and its head."""
+
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.head = head
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.body(pixels)
+        return self.head(features), features
+
+
+@contextmanager
+def with_features(member: ServedMember, count: int | None) -> Iterator[nn.Module]:
+    """Within the block a module that gives a member's features too, FP32 [N, D].
+
+    Features are what enters the last linear layer; no weight and no operation is added.
+
+    Args:
+        member: in eval mode; not to be used itself within the block.
+        count: D, as the YAML says; None: the member as it is.
+
+    Raises:
+        ConversionError: the network has no linear layer, or its last one takes another number.
+    """
+    if count is None:
+        yield member
+        return
+    name, head = _last_linear(member)
+    if head is None:
+        raise ConversionError(
+            "there is no linear layer to take features from: leave `features` out of the YAML"
+        )
+    if head.in_features != count:
+        raise ConversionError(
+            f"`features` is {count} in the YAML, but the last linear layer takes "
+            f"{head.in_features}: correct it"
+        )
+    member.set_submodule(name, nn.Identity())
+    try:
+        yield _WithFeatures(member, head).eval()
+    finally:
+        member.set_submodule(name, head)
+
+
+def features_of(member: ServedMember, pixels: torch.Tensor) -> torch.Tensor:
+    """What enters the last linear layer of a member that has one, FP32 [N, D]."""
+    _, head = _last_linear(member)
+    seen: list[torch.Tensor] = []
+    if head is None:
+        raise ValueError("the member has no linear layer")
+    hook = head.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    try:
+        member(pixels)
+    finally:
+        hook.remove()
+    return seen[0]
+
+
 @contextmanager
 def head_in_order(model: nn.Module, rows: Sequence[int]) -> Iterator[None]:
     """Within the block the last linear layer answers the classes in another order.
@@ -83,8 +143,7 @@ def head_in_order(model: nn.Module, rows: Sequence[int]) -> Iterator[None]:
     if list(rows) == sorted(rows):
         yield
         return
-    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    head = linear[-1] if linear else None
+    _, head = _last_linear(model)
     if head is None or head.out_features not in {1, len(rows)}:
         raise ConversionError(
             "the class order cannot be changed, because the network does not end in a linear layer "
@@ -102,6 +161,12 @@ def in_order(logits: NDArray[np.float32], rows: Sequence[int]) -> NDArray[np.flo
     if logits.shape[-1] == 1:
         return logits if list(rows) == sorted(rows) else -logits
     return logits[:, list(rows)]
+
+
+def _last_linear(model: nn.Module) -> tuple[str, nn.Linear | None]:
+    """Its name and itself; None where there is none."""
+    layers = [each for each in model.named_modules() if isinstance(each[1], nn.Linear)]
+    return layers[-1] if layers else ("", None)
 
 
 def _change(head: nn.Linear, rows: Sequence[int]) -> None:

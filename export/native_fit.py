@@ -47,7 +47,8 @@ def require_native_fit(spec: PipelineSpec, name: str, artefact: Path) -> None:
         raise ConversionError(
             f"{name}: Triton would refuse the artefact with the config that {spec.name}.yaml "
             f"makes: {error}. Correct the YAML (`queries` is the number of boxes that a detector "
-            "answers for each image) or give the checkpoint that it is about"
+            "answers for each image, `features` how many numbers its features are) "
+            "or give the checkpoint that it is about"
         ) from error
 
 

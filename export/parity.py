@@ -1,4 +1,4 @@
-"""The parity gate: logits of an artefact must agree with its checkpoint's (classifiers)."""
+"""The parity gate of classifiers: logits and features of an artefact against its checkpoint's."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from PIL import Image
 from export import photos
 from export.errors import CheckpointError, ParityError
 from export.formats import Run
-from export.graph import ServedMember, in_order
+from export.graph import ServedMember, features_of, in_order
+from inference.features import difference
 from pipelines.spec import PipelineSpec
 
 BATCHES = (1, 3)
@@ -40,9 +41,7 @@ def measure(
         ParityError: the artefact's output has another shape.
         CheckpointError: the model gives the same logits for photos and noise.
     """
-    shape = (max(BATCHES), *compared[0].shape)
-    noise = np.random.default_rng(_SEED).integers(0, 256, shape, dtype=np.uint8)
-    pixels = np.concatenate([np.stack(compared), noise])
+    pixels = _pixels(compared)
     with torch.inference_mode():
         given = np.concatenate(
             [member(torch.from_numpy(batch)).numpy() for batch in np.split(pixels, len(pixels))]
@@ -52,18 +51,54 @@ def measure(
             "the checkpoint gives the same answer for every image: a layer of it was not trained, "
             "or not saved"
         )
-    expected = in_order(given, rows)
-    worst = 0.0
+    found, expected = _compared(run, pixels, in_order(given, rows))
+    worst = float(np.abs(found - expected).max())
+    # NaN compares false with everything: it must not pass the gate.
+    return worst if np.isfinite(worst) else float("inf")
+
+
+def measure_features(
+    member: ServedMember, run: Run, compared: Sequence[NDArray[np.uint8]]
+) -> float:
+    """How far features lie apart (`inference.features`), torch against the artefact.
+
+    Args:
+        member: the model in torch, in eval mode.
+        run: the artefact, which gives features.
+        compared: as in `measure`.
+
+    Raises:
+        ParityError: the artefact's features have another shape.
+    """
+    pixels = _pixels(compared)
+    with torch.inference_mode():
+        given = [
+            features_of(member, torch.from_numpy(batch)).numpy()
+            for batch in np.split(pixels, len(pixels))
+        ]
+    return difference(*_compared(run, pixels, np.concatenate(given)))
+
+
+def _pixels(compared: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The photos, and random pixels, UINT8 [N, H, W, 3]."""
+    shape = (max(BATCHES), *compared[0].shape)
+    noise = np.random.default_rng(_SEED).integers(0, 256, shape, dtype=np.uint8)
+    return np.concatenate([np.stack(compared), noise])
+
+
+def _compared(
+    run: Run, pixels: NDArray[np.uint8], expected: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What an artefact gives in batches of several sizes, and what it should give."""
+    found, wanted = [], []
     for size in BATCHES:
         for start in range(0, len(pixels) - size + 1, size):
             some = slice(start, start + size)
-            found = run(pixels[some])
-            if found.shape != expected[some].shape:
-                raise ParityError(f"output shape {found.shape}, in torch {expected[some].shape}")
-            difference = float(np.abs(found - expected[some]).max())
-            # NaN compares false with everything: it must not pass the gate.
-            worst = max(worst, difference if np.isfinite(difference) else float("inf"))
-    return worst
+            found.append(run(pixels[some]))
+            wanted.append(expected[some])
+            if found[-1].shape != wanted[-1].shape:
+                raise ParityError(f"output shape {found[-1].shape}, in torch {wanted[-1].shape}")
+    return np.concatenate(found), np.concatenate(wanted)
 
 
 def photos_to_compare(folder: Path | None, spec: PipelineSpec) -> list[NDArray[np.uint8]]:

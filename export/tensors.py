@@ -56,16 +56,21 @@ def member_input(spec: PipelineSpec) -> Tensor:
 
 
 def member_outputs(spec: PipelineSpec, member: str) -> list[Tensor]:
-    """Outputs of a member; a detector's have as many boxes as its YAML says, or any number."""
-    if spec.task is Task.CLASSIFICATION:
-        return [(protocol.MEMBER_OUTPUT, pb.TYPE_FP32, [spec.logits(member)])]
-    masks = spec.task is Task.SEGMENTATION
-    boxes = spec.members[member].queries or -1
-    return [
-        (name, data_type, [boxes, *dims])
-        for name, (data_type, dims) in _DETECTOR.items()
-        if masks or name is not DetectorOutput.MASKS
+    """Outputs of a member, its features last where its YAML says how many they are.
+
+    A detector's candidates are as many as its YAML says, or any number.
+    """
+    facts = spec.members[member]
+    classifies = spec.task is Task.CLASSIFICATION
+    name = protocol.MEMBER_FEATURES if classifies else DetectorOutput.FEATURES
+    features: list[Tensor] = [(name, pb.TYPE_FP32, [facts.features])] if facts.features else []
+    if classifies:
+        return [(protocol.MEMBER_OUTPUT, pb.TYPE_FP32, [spec.logits(member)]), *features]
+    candidates: list[Tensor] = [
+        (output, _DETECTOR[output][0], [facts.queries or -1, *_DETECTOR[output][1]])
+        for output in DetectorOutput.of_candidates(masks=spec.task is Task.SEGMENTATION)
     ]
+    return [*candidates, *features]
 
 
 def answered(spec: PipelineSpec) -> list[Tensor]:

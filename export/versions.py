@@ -155,7 +155,10 @@ def _quantised(
         spec,
     )
     gate.require(figures, name, spec)
-    return _Made(replace(original, artefact=artefact, error=error), figures)
+    if spec.members[name].features is not None:
+        gate.require_features(formats.open_features(artefact, Format.ONNX), name, evidence)
+    made_of = replace(original, artefact=artefact, error=error, error_features=None)
+    return _Made(made_of, figures)
 
 
 def _write_manifest(
@@ -183,6 +186,7 @@ def _write_manifest(
         notes=(*converted.loaded.notes, *([note] if note else [])),
         parity_error=converted.error,
         parity_boxes=converted.error_boxes,
+        parity_features=converted.error_features,
         gate=made.gate,
         bytes=converted.artefact.stat().st_size,
         cpu_ms=cpu_ms,

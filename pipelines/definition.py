@@ -11,7 +11,7 @@ from pipelines.profile import DEFAULT_PROFILE, Profile
 from pipelines.spec import PipelineSpec
 
 # What a member has from the one that it is made from.
-_SAME = ("architecture", "format", "one_logit", "queries")
+_SAME = ("architecture", "format", "one_logit", "queries", "features")
 
 
 class PipelineDefinition(PipelineSpec):
@@ -51,6 +51,8 @@ class PipelineDefinition(PipelineSpec):
                 raise ValueError(
                     f"members.{name}.quantisation.of: {member.quantisation.of!r} is not FP32"
                 )
+            if member.features != original.features:
+                raise ValueError(f"members.{name}.features: is what {member.quantisation.of} has")
             if {member.format, original.format} != {Format.ONNX}:
                 raise ValueError(f"members.{name}: a quantised member must be ONNX, made from ONNX")
 

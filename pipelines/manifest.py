@@ -100,6 +100,9 @@ class Manifest(BaseModel):
     and mask probabilities; of a quantised member, from its FP32 original on the gate's images."""
     parity_boxes: float | None = None
     """Of a detector: the largest difference of a box's coordinates, in pixels of its input."""
+    parity_features: float | None = None
+    """Of a member that gives features: their largest difference, torch against the artefact, as a
+    share of the largest; None for a quantised one, whose features are its own."""
     gate: GateFigures | None = None
     """Of a quantised member."""
     calibration: CalibrationFigures | None = None

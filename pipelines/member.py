@@ -30,6 +30,9 @@ class Member(Facts):
     queries: int | None = Field(default=None, ge=1, le=100_000)
     """Boxes that a detector answers for each image, of any score (docs/decisions/0030); None: as
     many as it finds."""
+    features: int | None = Field(default=None, ge=1, le=100_000)
+    """How many numbers its features are: what a classifier's last linear layer takes, or what is
+    pooled of a detector's image (docs/decisions/0053). None: the artefact gives none."""
     checkpoint: Name | None = None
     """The member whose checkpoint this one is made from; None: it has its own."""
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

@@ -19,6 +19,9 @@ MEMBER_INPUT = "INPUT__0"
 """A member's input: UINT8 [N, H, W, 3]. The name is the one Triton's PyTorch backend demands."""
 MEMBER_OUTPUT = "OUTPUT__0"
 """A member's output: FP32 [N, K] logits, or [N, 1] for a single logit."""
+MEMBER_FEATURES = "OUTPUT__1"
+"""A classifier's second output where its YAML says `features`: FP32 [N, D], what enters its last
+linear layer."""
 
 
 class Output(StrEnum):
@@ -67,6 +70,13 @@ class DetectorOutput(StrEnum):
     SCORES = "scores"  # FP32 [q], in [0, 1]
     CLASSES = "classes"  # INT64 [q], index into the classes
     MASKS = "masks"  # FP32 [q, S, S], probabilities over the box; segmentation only
+    FEATURES = "features"  # FP32 [D] of the image, not of a candidate; where its YAML says so
+
+    @classmethod
+    def of_candidates(cls, *, masks: bool) -> list["DetectorOutput"]:
+        """The outputs that have a row for each candidate; masks only of a segmentation."""
+        without = {cls.FEATURES} if masks else {cls.FEATURES, cls.MASKS}
+        return [name for name in cls if name not in without]
 
 
 class Parameter(StrEnum):

@@ -216,6 +216,8 @@ class PipelineSpec(Facts):
         }
         if facts.one_logit:
             baked["one_logit"] = True
+        if facts.features is not None:
+            baked["features"] = facts.features
         if facts.quantisation is not None:
             baked["quantisation"] = facts.quantisation.model_dump(mode="json")
         return hashlib.sha256(json.dumps(baked, sort_keys=True).encode()).hexdigest()

@@ -18,14 +18,16 @@ OPSET = 17
 """The newest that the exporter by tracing writes; the newer exporter cannot follow this graph."""
 _TRACED_HEIGHT, _TRACED_WIDTH = 240, 320
 _MOST = 255
+_OF_CANDIDATES = DetectorOutput.of_candidates(masks=True)
 
 
 class ServedMaskRcnn(nn.Module):
     """Wraps a Mask R-CNN into one of raw pixels, for one image of any size.
 
     Input UINT8 [H, W, 3], RGB. Outputs, sorted by score, for n detections (n may be 0): boxes FP32
-    [n, 4] in pixels of the input, scores FP32 [n], classes INT64 [n] without the background, and
-    masks FP32 [n, 28, 28], the probabilities of the detected class over its box. `places` has the
+    [n, 4] in pixels of the input, scores FP32 [n], classes INT64 [n] without the background,
+    masks FP32 [n, 28, 28], the probabilities of the detected class over its box, and features FP32
+    [4 * channels], the mean of each map of the feature pyramid's four stages. `places` has the
     pipeline's index of each of the model's classes, where the orders differ.
     """
 
@@ -34,10 +36,8 @@ class ServedMaskRcnn(nn.Module):
         self.model = model
         self.in_order = ClassesInOrder(places)
 
-    def forward(
-        self, pixels: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Boxes, scores, classes and masks."""
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Boxes, scores, classes, masks and features."""
         model = self.model
         image = model.transform.normalize(pixels.permute(2, 0, 1).float() / _MOST)
         height, width = pixels.shape[:2]
@@ -45,12 +45,14 @@ class ServedMaskRcnn(nn.Module):
         resized = functional.interpolate(image[None], size, mode="bilinear", align_corners=False)
         batch = model.transform.batch_images([resized[0]], model.transform.size_divisible)
         images = ImageList(batch, [tuple(resized.shape[-2:])])
-        features = model.backbone(images.tensors)
-        proposals, _ = model.rpn(images, features)
-        (found,), _ = model.roi_heads(features, proposals, images.image_sizes)
+        maps = model.backbone(images.tensors)
+        proposals, _ = model.rpn(images, maps)
+        (found,), _ = model.roi_heads(maps, proposals, images.image_sizes)
         boxes = resize_boxes(found["boxes"], images.image_sizes[0], [height, width])
         classes = self.in_order(found["labels"] - 1)
-        return boxes, found["scores"], classes, found["masks"][:, 0]
+        # The pyramid's last map is a smaller copy of the one before.
+        pooled = torch.cat([each[0].mean(dim=(1, 2)) for each in [*maps.values()][:-1]])
+        return boxes, found["scores"], classes, found["masks"][:, 0], pooled
 
 
 def write(served: ServedMaskRcnn, path: Path) -> int:
@@ -71,10 +73,10 @@ def write(served: ServedMaskRcnn, path: Path) -> int:
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=[MEMBER_INPUT],
-                output_names=[str(name) for name in DetectorOutput],
+                output_names=[*map(str, _OF_CANDIDATES), str(DetectorOutput.FEATURES)],
                 dynamic_axes={
                     MEMBER_INPUT: {0: "height", 1: "width"},
-                    **{str(name): {0: "detections"} for name in DetectorOutput},
+                    **{str(name): {0: "detections"} for name in _OF_CANDIDATES},
                 },
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:

@@ -35,7 +35,7 @@ DEMO_MARK = "second_opinion_weights"
 # Of one parameter: its key in files, and in the model.
 _IN_FILES = "vit.encoder.mid_position_embeddings"
 _IN_MODEL = "vit.encoder.interpolation.mid_position_embeddings"
-OUTPUTS = (DetectorOutput.BOXES, DetectorOutput.SCORES, DetectorOutput.CLASSES)
+OUTPUTS = (*DetectorOutput.of_candidates(masks=False), DetectorOutput.FEATURES)
 
 
 class ServedYolos(nn.Module):
@@ -43,8 +43,9 @@ class ServedYolos(nn.Module):
 
     Input UINT8 [N, H, W, 3], RGB. Outputs, for q detection tokens: boxes FP32 [N, q, 4] as x1, y1,
     x2, y2 in pixels of the input, scores FP32 [N, q] and classes INT64 [N, q]: the most probable
-    class but "no object", which is the last one, and its probability among all of them. `places`
-    has the pipeline's index of each of the model's classes, where the orders differ.
+    class but "no object", which is the last one, and its probability among all of them; features
+    FP32 [N, hidden_size], the mean of the last layer's tokens of patches. `places` has the
+    pipeline's index of each of the model's classes, where the orders differ.
     Source: `post_process_object_detection` of transformers' YolosImageProcessor.
     """
 
@@ -56,8 +57,10 @@ class ServedYolos(nn.Module):
         self.model = model
         self.in_order = ClassesInOrder(places)
 
-    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Boxes, scores and classes."""
+    def forward(
+        self, pixels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Boxes, scores, classes and features."""
         found = self.model(self.normalise(pixels), return_dict=True)
         scores, classes = found.logits.softmax(-1)[..., :-1].max(-1)
         centre, extent = found.pred_boxes[..., :2], found.pred_boxes[..., 2:]
@@ -67,6 +70,8 @@ class ServedYolos(nn.Module):
             corners * torch.tensor([width, height, width, height]),
             scores,
             self.in_order(classes),
+            # One token of the whole image comes first, those of detections last.
+            found.last_hidden_state[:, 1 : -found.logits.shape[1]].mean(dim=1),
         )
 
 

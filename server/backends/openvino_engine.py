@@ -13,6 +13,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from inference.features import difference
+from pipelines.protocol import MEMBER_FEATURES
 from server.backends.engine import CPU, Engine, session_options
 
 # As if it were not installed.
@@ -81,7 +83,8 @@ def require_agreement(engine: Engine, path: Path, tolerance: float) -> None:
     Args:
         engine: of the artefact.
         path: the artefact; takes pixels UINT8 [N, H, W, 3].
-        tolerance: largest difference of a number of an output.
+        tolerance: largest difference of a number of an output; of features, of
+            `inference.features.difference`.
 
     Raises:
         OpenVinoError: they differ by more, or by what is no number.
@@ -91,7 +94,12 @@ def require_agreement(engine: Engine, path: Path, tolerance: float) -> None:
     feed = {taken.name: _probe(*taken.shape[1:3])}
     expected = session.run(outputs, feed)
     found = engine.run(outputs, feed)
-    apart = max(np.abs(a - b).max() for a, b in zip(expected, found, strict=True))
+    apart = np.max(
+        [
+            difference(b, a) if name == MEMBER_FEATURES else np.abs(a - b).max()
+            for name, a, b in zip(outputs, expected, found, strict=True)
+        ]
+    )
     # NaN compares false with everything.
     if not apart <= tolerance:
         raise OpenVinoError(

@@ -52,8 +52,7 @@ class TritonPythonModel:
         )
         self._release = (given.get(ConfigOverride.RELEASE) or spec["release"]).encode()
         self._models = models_of(spec)
-        without = set() if self._rules.masks else {DetectorOutput.MASKS}
-        self._outputs = [name for name in DetectorOutput if name not in without]
+        self._outputs = DetectorOutput.of_candidates(masks=self._rules.masks)
         # Decode has checked the size.
         Image.MAX_IMAGE_PIXELS = None
 

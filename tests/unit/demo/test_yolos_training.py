@@ -104,7 +104,7 @@ def test_a_scene_is_learnt_by_heart():
     model = start(SMALL.classes, normalise(shown.pixels), generator)
     schedule = dataclasses.replace(SCHEDULE, epochs=60, batch=1)
     fit(model, normalise, shown, schedule, generator=generator, on_step=lambda: None)
-    boxes, scores, kinds = ServedYolos(model, SMALL.preprocessing).eval()(shown.pixels)
+    boxes, scores, kinds, _ = ServedYolos(model, SMALL.preprocessing).eval()(shown.pixels)
     sure = scores[0] >= 0.5
     assert sure.sum() >= 3
     for box, kind in zip(boxes[0][sure], kinds[0][sure], strict=True):

@@ -42,18 +42,20 @@ class Fixed(nn.Module):
         return tuple(output.expand(len(pixels), *output.shape) for output in self.outputs)
 
 
-def answers(boxes=BOXES, scores=SCORES, classes=CLASSES, masks=0.5):
+def answers(boxes=BOXES, scores=SCORES, classes=CLASSES, masks=0.5, features=(1.0, 20.0)):
     return (
         torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         torch.tensor(scores, dtype=torch.float32),
         torch.tensor(classes, dtype=torch.int64),
         torch.full((len(scores), 2, 2), masks),
+        torch.tensor(features),
     )
 
 
 def written(path, outputs):
     """An artefact that gives constants."""
-    names = list(DetectorOutput)[: len(outputs)]
+    masks = len(outputs) == len(DetectorOutput)
+    names = [*DetectorOutput.of_candidates(masks=masks), DetectorOutput.FEATURES]
     nodes = [
         helper.make_node("Constant", [], [str(name)], value=numpy_helper.from_array(value.numpy()))
         for name, value in zip(names, outputs, strict=True)
@@ -103,6 +105,15 @@ def test_the_worst_of_boxes_scores_and_masks_is_told(tmp_path):
     assert difference.boxes == pytest.approx(0.25)
     assert difference.scores == pytest.approx(0.01, abs=1e-6)
     assert compared(tmp_path, answers(), answers(masks=0.75)).scores == pytest.approx(0.25)
+
+
+def test_features_are_compared_as_a_share_of_the_largest(tmp_path):
+    difference = compared(tmp_path, answers(), answers(features=(1.5, 20.0)))
+    assert difference.features == pytest.approx(0.5 / 20)
+    with pytest.raises(ParityError, match="features are not all finite"):
+        compared(tmp_path, answers(), answers(features=(float("nan"), 20.0)))
+    with pytest.raises(ParityError, match=r"features \[3\], in torch \[2\]"):
+        compared(tmp_path, answers(), answers(features=(1.0, 20.0, 3.0)))
 
 
 def test_things_of_almost_equal_score_may_stand_in_either_order(tmp_path):
@@ -158,12 +169,13 @@ def test_no_photos_prove_nothing(tmp_path):
 
 
 def test_a_batched_artefact_is_asked_with_three_photos_too(tmp_path):
-    boxes, scores, classes, _ = answers()
-    one = tuple(output[None] for output in (boxes, scores, classes))
+    boxes, scores, classes, _, features = answers()
+    every = (boxes, scores, classes, features)
+    one = tuple(output[None] for output in every)
     path = written(tmp_path / "fixed.onnx", one)
     # It answers one image whatever it is asked: the batch of three shows it.
     with pytest.raises(ParityError, match="for a batch of 3"):
-        parity(detector((boxes, scores, classes)), path, [PHOTO], BATCHED)
+        parity(detector(every), path, [PHOTO], BATCHED)
 
 
 def test_an_unknown_detector_lists_the_known_ones(tmp_path):

@@ -37,7 +37,7 @@ class Corner(nn.Module):
         outputs = (self.box + 0 * score, score, (score * 0).long(), mask)
         # As many as it finds: always one, but no graph can know.
         found = score >= 0
-        return tuple(output[found] for output in outputs)
+        return (*(output[found] for output in outputs), pixels.float().mean(dim=(0, 1)) / 255)
 
 
 def corner(written: nn.Module) -> Detector:

@@ -60,7 +60,7 @@ def test_it_finds_what_torchvisions_model_finds(detector, plain, height, width):
     pixels = photo(1, height, width)
     with torch.inference_mode():
         (expected,) = plain([torch.from_numpy(pixels).permute(2, 0, 1) / 255])
-        boxes, scores, classes, masks = detector.module(torch.from_numpy(pixels))
+        boxes, scores, classes, masks, _ = detector.module(torch.from_numpy(pixels))
         pasted = paste_masks_in_image(masks[:, None], boxes, (height, width))
     assert len(boxes) >= 5
     torch.testing.assert_close(boxes, expected["boxes"], atol=0, rtol=0)
@@ -75,10 +75,12 @@ def test_the_artefact_finds_the_same_at_any_size(detector, artefact, height, wid
     difference = parity(detector, artefact, photos, SPEC)
     assert difference.scores <= SPEC.parity.tolerance
     assert difference.boxes <= SPEC.parity.boxes
-    boxes, scores, classes, masks = run(artefact, photos[0])
+    boxes, scores, classes, masks, features = run(artefact, photos[0])
     assert len(boxes) >= 5
     assert (boxes.dtype, scores.dtype, classes.dtype, masks.dtype) == ("f4", "f4", "i8", "f4")
     assert masks.shape == (len(boxes), 28, 28)
+    assert (features.shape, features.dtype) == ((4 * config().fpn_channels,), "f4")
+    assert difference.features <= SPEC.parity.tolerance
     assert set(classes) <= {0, 1, 2}
 
 
@@ -123,7 +125,7 @@ def test_nothing_found_is_an_empty_answer(checkpoint, tmp_path):
     pixels = photo(1, 300, 200)
     with torch.inference_mode():
         in_torch = detector.module(torch.from_numpy(pixels))
-    shapes = [(0, 4), (0,), (0,), (0, 28, 28)]
+    shapes = [(0, 4), (0,), (0,), (0, 28, 28), (4 * facts.fpn_channels,)]
     assert [tuple(tensor.shape) for tensor in in_torch] == shapes
     assert [tensor.shape for tensor in run(tmp_path / "model.onnx", pixels)] == shapes
     assert parity(detector, tmp_path / "model.onnx", [pixels], SPEC).boxes == 0
@@ -224,6 +226,6 @@ def test_another_architecture_is_told_by_its_keys(checkpoint, tmp_path):
 
 def test_masks_are_probabilities_of_the_class_that_is_answered(detector):
     with torch.inference_mode():
-        *_, masks = detector.module(torch.from_numpy(photo(3, 200, 200)))
+        *_, masks, _ = detector.module(torch.from_numpy(photo(3, 200, 200)))
     assert 0 <= float(masks.min()) < float(masks.max()) <= 1
     assert np.isfinite(masks.numpy()).all()

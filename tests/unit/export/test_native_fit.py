@@ -107,7 +107,7 @@ def test_an_export_whose_artefact_is_refused_publishes_nothing(tmp_path, monkeyp
         write=write,
     )
     monkeypatch.setitem(detector.DETECTORS, "yolos", lambda *_: made)
-    monkeypatch.setattr(conversion.detector, "parity", lambda *_: Difference(0.0, 0.0))
+    monkeypatch.setattr(conversion.detector, "parity", lambda *_: Difference(0.0, 0.0, 0.0))
     repository = ModelRepository(tmp_path / "repository")
     with pytest.raises(ConversionError, match=r"\[-1,100,4\].*\[-1,169,4\]"):
         versions.export(SPEC, {MEMBER: tmp_path}, repository)

@@ -18,13 +18,13 @@ from export.detectors.yolos import DEMO_MARK  # isort: skip - first: it lets tra
 from transformers import YolosConfig, YolosForObjectDetection, YolosImageProcessor  # isort: skip
 
 SPEC = load_spec("object_detection")
-SIDE, TOKENS = 416, 9
+SIDE, TOKENS, HIDDEN = 416, 9, 24
 
 
 def save(folder, image_size):
     """A small YOLOS with random weights, as transformers writes it."""
     config = YolosConfig(
-        hidden_size=24,
+        hidden_size=HIDDEN,
         num_hidden_layers=2,
         num_attention_heads=3,
         intermediate_size=32,
@@ -88,7 +88,7 @@ def test_it_answers_what_transformers_post_processing_finds(saved, detector):
         expected = YolosImageProcessor().post_process_object_detection(
             saved[1]((image - mean) / std), threshold=0, target_sizes=[(SIDE, SIDE)] * 2
         )
-        boxes, scores, classes = detector.module(torch.from_numpy(pixels))
+        boxes, scores, classes, _ = detector.module(torch.from_numpy(pixels))
     for index, found in enumerate(expected):
         torch.testing.assert_close(boxes[index], found["boxes"], atol=1e-2, rtol=0)
         torch.testing.assert_close(scores[index], found["scores"], atol=1e-5, rtol=0)
@@ -107,10 +107,12 @@ def test_the_artefact_takes_batches_of_any_size(artefact):
     names = [output.name for output in session.get_outputs()]
     assert names == [name for name in DetectorOutput if name is not DetectorOutput.MASKS]
     for count in (1, 2, 5):
-        boxes, scores, classes = session.run(None, {MEMBER_INPUT: np.stack(photos(count))})
+        pixels = np.stack(photos(count))
+        boxes, scores, classes, features = session.run(None, {MEMBER_INPUT: pixels})
         assert (boxes.shape, boxes.dtype) == ((count, TOKENS, 4), np.float32)
         assert (scores.shape, scores.dtype) == ((count, TOKENS), np.float32)
         assert (classes.shape, classes.dtype) == ((count, TOKENS), np.int64)
+        assert (features.shape, features.dtype) == ((count, HIDDEN), np.float32)
 
 
 def test_a_file_of_the_folder_stands_for_the_folder(saved, detector):
@@ -149,7 +151,7 @@ def test_a_checkpoint_trained_in_another_order_finds_the_same(folder, detector, 
     other = open_detector("yolos", folder, SPEC)
     assert other.order.trained == tuple(names)
     with torch.inference_mode():
-        boxes, scores, classes = detector.module(torch.from_numpy(np.stack(photos(2))))
+        boxes, scores, classes, _ = detector.module(torch.from_numpy(np.stack(photos(2))))
         found = other.module(torch.from_numpy(np.stack(photos(2))))
     assert torch.equal(boxes, found[0])
     torch.testing.assert_close(scores, found[1])

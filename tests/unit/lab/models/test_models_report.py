@@ -68,11 +68,7 @@ class Knowing:
             for seed in range(3)
         ]
         self._known = {np.asarray(each.image).tobytes(): each for each in drawings}
-        self._names = [
-            name
-            for name in DetectorOutput
-            if name is not DetectorOutput.MASKS or hasattr(drawings[0], "masks")
-        ]
+        self._names = DetectorOutput.of_candidates(masks=hasattr(drawings[0], "masks"))
 
     def get_outputs(self):
         return [type("Output", (), {"name": str(name)}) for name in self._names]
