@@ -3,7 +3,7 @@
 from tritonclient.grpc import model_config_pb2 as pb
 
 from pipelines import protocol
-from pipelines.enums import Task
+from pipelines.enums import Measure, Task
 from pipelines.protocol import Detected, DetectorOutput, Output
 from pipelines.spec import PipelineSpec
 
@@ -12,6 +12,7 @@ Tensor = tuple[str, int, list[int]]
 
 ENCODED: Tensor = (protocol.ENCODED_IMAGE, pb.TYPE_STRING, [1])
 _GEOMETRY: Tensor = (protocol.GEOMETRY, pb.TYPE_FP64, [6])
+_MEASURES: Tensor = (protocol.MEASURES, pb.TYPE_FP32, [len(Measure)])
 _DETECTED: dict[Detected, tuple[int, list[int]]] = {
     Detected.BOXES: (pb.TYPE_FP32, [-1, 4]),
     Detected.SCORES: (pb.TYPE_FP32, [-1]),
@@ -22,6 +23,8 @@ _DETECTED: dict[Detected, tuple[int, list[int]]] = {
     Detected.IMAGE_SIZE: (pb.TYPE_INT32, [2]),
     Detected.THRESHOLD: (pb.TYPE_FP32, [1]),
     Detected.VISUALIZATION: (pb.TYPE_STRING, [1]),
+    Detected.QUALITY: (pb.TYPE_FP32, [len(Measure)]),
+    Detected.QUALITY_WARNINGS: (pb.TYPE_INT32, [len(Measure)]),
     Detected.RELEASE: (pb.TYPE_STRING, [1]),
 }
 _DETECTOR: dict[DetectorOutput, tuple[int, list[int]]] = {
@@ -36,7 +39,8 @@ _DETECTOR: dict[DetectorOutput, tuple[int, list[int]]] = {
 def decoded(spec: PipelineSpec) -> list[Tensor]:
     """Outputs of the decode step; a detector's has the geometry too."""
     pixels: Tensor = (protocol.PIXELS, pb.TYPE_UINT8, _pixel_dims(spec))
-    return [pixels] if spec.task is Task.CLASSIFICATION else [pixels, _GEOMETRY]
+    geometry = [] if spec.task is Task.CLASSIFICATION else [_GEOMETRY]
+    return [pixels, *geometry, _MEASURES]
 
 
 def decided_on(spec: PipelineSpec) -> list[Tensor]:
@@ -90,6 +94,8 @@ def answered(spec: PipelineSpec) -> list[Tensor]:
         Output.THRESHOLD: (pb.TYPE_FP32, [1]),
         Output.UNCERTAINTY_LEVEL: (pb.TYPE_INT32, [1]),
         Output.PREDICTION_SET: (pb.TYPE_INT32, [classes]),
+        Output.QUALITY: (pb.TYPE_FP32, [len(Measure)]),
+        Output.QUALITY_WARNINGS: (pb.TYPE_INT32, [len(Measure)]),
         Output.RELEASE: (pb.TYPE_STRING, [1]),
     }
     return [(name, *shapes[name]) for name in Output]

@@ -28,6 +28,7 @@ _OF_THE_IMAGE = {
     Code.IMAGE_TOO_LARGE,
     Code.IMAGE_UNDECODABLE,
     Code.IMAGE_SHAPE,
+    Code.IMAGE_QUALITY,
     Code.IMAGES_MANY,
 }
 

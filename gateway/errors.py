@@ -28,6 +28,7 @@ class Code(StrEnum):
     IMAGE_EMPTY = "image_empty"
     IMAGE_UNDECODABLE = "image_undecodable"
     IMAGE_SHAPE = "image_shape"
+    IMAGE_QUALITY = "image_quality"
     IMAGES_MANY = "images_many"
     PARAMETER_INVALID = "parameter_invalid"
     PARAMETER_UNKNOWN = "parameter_unknown"
@@ -94,6 +95,7 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.IMAGE_EMPTY: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image is empty"),
     Code.IMAGE_UNDECODABLE: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image cannot be decoded"),
     Code.IMAGE_SHAPE: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image is too long and narrow"),
+    Code.IMAGE_QUALITY: (HTTPStatus.UNPROCESSABLE_ENTITY, "The photo is too poor for an answer"),
     Code.IMAGES_MANY: (HTTPStatus.UNPROCESSABLE_ENTITY, "There is more than one image"),
     Code.PARAMETER_INVALID: (HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is not allowed"),
     Code.PARAMETER_UNKNOWN: (HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is unknown"),

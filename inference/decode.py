@@ -6,6 +6,7 @@ Under the profile `fast` libjpeg decodes a JPEG at a half, a quarter or an eight
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,11 @@ from inference.colour import to_rgb, to_srgb
 from inference.errors import RefusedError
 from inference.jpeg import decode_jpeg
 from inference.opening import open_image, prepare
+from inference.quality import Measures, colour_shift_of, measure, refuse_poor
 from inference.resize import Geometry, fit, resized_size, scaled_size
 from inference.rules import DecodeRules
 from inference.tiff import tile_sides
+from pipelines import protocol
 from pipelines.enums import Colour
 from pipelines.protocol import Refusal
 
@@ -43,14 +46,25 @@ class Decoded:
     pixels: NDArray[np.uint8]
     """RGB, [height, width, 3]."""
     geometry: Geometry
+    measures: Measures
+    """Of the photo's quality, FP32 [6]."""
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """What travels to the decision, by name; a classification does without the geometry."""
+        return {
+            protocol.PIXELS: self.pixels,
+            protocol.GEOMETRY: self.geometry.as_array(),
+            protocol.MEASURES: self.measures,
+        }
 
 
 def decode(data: bytes, rules: DecodeRules) -> Decoded:
     """One encoded image as RGB pixels; of several frames the first.
 
     Raises:
-        RefusedError: empty, too large, too narrow, of no format that is read, or broken. The text
-            names the problem and the remedy, nothing of the content.
+        RefusedError: empty, too large, too narrow, of no format that is read, broken, or of a
+            quality that the pipeline refuses. The text names the problem and the remedy, nothing
+            of the content.
     """
     if not data:
         raise RefusedError(Refusal.IMAGE_EMPTY, "the file is empty. Send the image's bytes.")
@@ -129,8 +143,12 @@ def _decode(data: bytes, rules: DecodeRules) -> Decoded:
         _check_aspect(image, rules)
         size = _decoded_size(image, rules)
         shrunk = image.width // size[0]
-        fitted, geometry = fit(upright(image, data, size, rules.colour), rules, shrunk)
-        return Decoded(np.array(fitted, dtype=np.uint8), geometry)
+        shift = colour_shift_of(image, rules.colour)
+        photo = upright(image, data, size, rules.colour)
+        fitted, geometry = fit(photo, rules, shrunk)
+        measures = measure(photo, fitted, geometry, rules, shift)
+        refuse_poor(measures, rules.quality)
+        return Decoded(np.array(fitted, dtype=np.uint8), geometry, measures)
 
 
 def _decoded_size(image: Image.Image, rules: DecodeRules) -> tuple[int, int]:

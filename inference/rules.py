@@ -11,7 +11,7 @@ from typing import Any, Self, TypeAlias
 from PIL import Image
 
 from pipelines.derived import normalised_weights
-from pipelines.enums import Colour, Decoding, Resize, Task
+from pipelines.enums import Colour, Decoding, QualityWarning, Resize, Task
 
 Spec: TypeAlias = Mapping[str, Any]
 """`PipelineSpec.model_dump(mode="json")`; absent and null mean the same."""
@@ -21,6 +21,40 @@ _RESIZES = {
     # `fast` is for classifications alone.
     Decoding.FAST: {Resize.STRETCH, Resize.CROP},
 }
+
+
+@dataclass(frozen=True)
+class QualityBound:
+    """When a measure of a photo's quality is warned of, and in which words."""
+
+    limit: float
+    above: bool
+    """Whether larger measures are warned of, and not smaller ones."""
+    text: str
+    refuse: bool
+
+
+@dataclass(frozen=True)
+class QualityRules:
+    """The bounds of the measures of a photo's quality."""
+
+    bounds: tuple[QualityBound | None, ...] = (None,) * len(QualityWarning)
+    """In the order of `QualityWarning`; None: not judged."""
+    side: int | None = None
+    """Short side that the model resizes to, where images keep their size; None: not known."""
+
+    @classmethod
+    def from_spec(cls, spec: Spec) -> Self:
+        """Reads `quality`; without it nothing is judged.
+
+        Raises:
+            KeyError, TypeError, ValueError: a bound is missing or no number.
+        """
+        facts = spec.get("quality") or {}
+        return cls(
+            tuple(_quality_bound(facts.get(warning)) for warning in QualityWarning),
+            facts.get("side"),
+        )
 
 
 @dataclass(frozen=True)
@@ -41,10 +75,11 @@ class DecodeRules:
     reserve: int | None = None
     """See `resize.scaled_size`; None: a JPEG is decoded whole, as in training."""
     colour: Colour = Colour.AS_STORED
+    quality: QualityRules = QualityRules()
 
     @classmethod
     def from_spec(cls, spec: Spec) -> Self:
-        """Reads `preprocessing` and `limits`.
+        """Reads `preprocessing`, `limits` and `quality`.
 
         Raises:
             KeyError, TypeError, ValueError: a fact is missing or unknown.
@@ -66,6 +101,7 @@ class DecodeRules:
             max_aspect=None if aspect is None else float(aspect),
             reserve=int(facts["reserve"]) if decoding is Decoding.FAST else None,
             colour=Colour(facts.get("colour") or Colour.AS_STORED),
+            quality=QualityRules.from_spec(spec),
         )
 
 
@@ -159,6 +195,14 @@ def _weights(spec: Spec) -> tuple[float, ...]:
 
 def _bounds(spec: Spec) -> tuple[float, float]:
     return float(spec["threshold"]["minimum"]), float(spec["threshold"]["maximum"])
+
+
+def _quality_bound(facts: Mapping[str, Any] | None) -> QualityBound | None:
+    if facts is None:
+        return None
+    above = "above" in facts
+    limit = float(facts["above" if above else "below"])
+    return QualityBound(limit, above, str(facts["text"]), bool(facts["refuse"]))
 
 
 def _band(facts: Mapping[str, Any]) -> Band:

@@ -28,6 +28,28 @@ class Colour(StrEnum):
     TO_SRGB = "to_srgb"  # they are converted from it to sRGB
 
 
+class Measure(StrEnum):
+    """The measures of a photo's quality, in the order of the tensors (inference/quality.py)."""
+
+    SHARPNESS = "sharpness"  # variance of the Laplacian
+    DARK_SHARE = "dark_share"  # of the pixels, that are nearly black
+    BRIGHT_SHARE = "bright_share"  # of the red, green and blue values, that are at their end
+    RESOLUTION = "resolution"  # pixels of the photo for each one that the model sees
+    BLOCKING = "blocking"  # steps at the borders of JPEG blocks, for those within blocks
+    COLOUR_SHIFT = "colour_shift"  # by a colour profile that is not applied, of 255
+
+
+class QualityWarning(StrEnum):
+    """What a measure beyond its bound means; in the order of the measures."""
+
+    BLURRED = "blurred"
+    DARK = "dark"
+    OVEREXPOSED = "overexposed"
+    SMALL = "small"
+    RECOMPRESSED = "recompressed"
+    COLOUR_PROFILE = "colour_profile"
+
+
 class Resize(StrEnum):
     """How an image of any size becomes height x width."""
 

@@ -15,6 +15,9 @@ GEOMETRY = "geometry"
 """What decode tells a detector's decision: FP64 [6], height and width of the upright image, then
 the affine that was applied: x scale, y scale, left padding, top padding.
 `x_of_pixels = x_of_image * x_scale + left`."""
+MEASURES = "measures"
+"""What decode tells the decision of the photo's quality: FP32 [6], in the order of
+`enums.Measure`; NaN where a measure does not apply."""
 MEMBER_INPUT = "INPUT__0"
 """A member's input: UINT8 [N, H, W, 3]. The name is the one Triton's PyTorch backend demands."""
 MEMBER_OUTPUT = "OUTPUT__0"
@@ -37,6 +40,9 @@ class Output(StrEnum):
     THRESHOLD = "threshold"  # FP32 [1], the one that decided; NaN where none did
     UNCERTAINTY_LEVEL = "uncertainty_level"  # INT32 [1], 0 low, 1 medium, 2 high
     PREDICTION_SET = "prediction_set"  # INT32 [K], 1 in the set, 0 not; -1 where not calibrated
+    QUALITY = "quality"  # FP32 [6], the measures of the photo (`enums.Measure`)
+    # INT32 [6], of each measure: 1 beyond its bound, 0 within, -1 not judged
+    QUALITY_WARNINGS = "quality_warnings"
     RELEASE = "release"  # BYTES [1]
 
 
@@ -55,6 +61,8 @@ class Detected(StrEnum):
     IMAGE_SIZE = "image_size"  # INT32 [2], height and width of the upright image
     THRESHOLD = "threshold"  # FP32 [1], the score from which on detections are answered
     VISUALIZATION = "visualization"  # BYTES [1], a PNG where asked for, else empty
+    QUALITY = "quality"  # as of a classification
+    QUALITY_WARNINGS = "quality_warnings"  # as of a classification
     RELEASE = "release"  # BYTES [1]
 
     @classmethod
@@ -121,6 +129,7 @@ class Refusal(StrEnum):
     IMAGE_TOO_LARGE = "image_too_large"
     IMAGE_UNDECODABLE = "image_undecodable"
     IMAGE_SHAPE = "image_shape"  # too long and narrow
+    IMAGE_QUALITY = "image_quality"  # beyond a bound of `quality` that refuses
     IMAGES_MANY = "images_many"  # several in one request to a detector
     PARAMETER_UNKNOWN = "parameter_unknown"
     PARAMETER_INVALID = "parameter_invalid"

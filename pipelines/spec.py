@@ -12,6 +12,7 @@ from pipelines.fact import Facts, Label, Name, Positive, Probability
 from pipelines.member import Member
 from pipelines.preprocessing import Limits, Preprocessing
 from pipelines.profile import DEFAULT_PROFILE
+from pipelines.quality import Quality
 from pipelines.serving import Serving
 from pipelines.uncertainty import Uncertainty
 
@@ -65,6 +66,7 @@ class PipelineSpec(Facts):
     members: dict[Name, Member] = Field(min_length=1)
     preprocessing: Preprocessing
     limits: Limits
+    quality: Quality = Quality()
     uncertainty: Uncertainty | None = None
     parity: Parity
     quantisation_gate: QuantisationGate = QuantisationGate()
@@ -80,6 +82,11 @@ class PipelineSpec(Facts):
                 raise ValueError(f"summary_aliases.{alias}: {target!r} is not a class")
         self._check_members()
         self._check_one_process()
+        kept = self.preprocessing.size is None
+        if (kept and self.quality.small is not None) != (self.quality.side is not None):
+            raise ValueError(
+                "quality.side: belongs to `small` where images keep their size (resize: none)"
+            )
         if self.task is Task.CLASSIFICATION:
             self._check_classification()
         else:

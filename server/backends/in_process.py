@@ -29,17 +29,18 @@ class LocalDecoder:
         # The pipeline's own limit is checked instead, before anything is decoded.
         Image.MAX_IMAGE_PIXELS = None
 
-    def __call__(self, files: NDArray[np.object_]) -> NDArray[np.uint8]:
-        """The pixels of a request's images, UINT8 [N, H, W, 3], of `protocol.ENCODED_IMAGE` [N, 1].
+    def __call__(self, files: NDArray[np.object_]) -> dict[str, NDArray[Any]]:
+        """The decode step's outputs, [N, ...] each, of `protocol.ENCODED_IMAGE` [N, 1].
 
         Raises:
             RefusedError: one of the images is refused.
         """
         files = files.reshape(-1)
         images = collect((decode(file, self._rules) for file in files), len(files))
-        if len(images) == 1:
-            return images[0].pixels[None]
-        return np.stack([image.pixels for image in images])
+        tensors = [image.tensors() for image in images]
+        if len(tensors) == 1:
+            return {name: array[None] for name, array in tensors[0].items()}
+        return {name: np.stack([each[name] for each in tensors]) for name in tensors[0]}
 
 
 class LocalMembers:

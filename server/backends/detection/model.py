@@ -1,7 +1,7 @@
 """Triton backend `detection`: runs a detector; answers boxes, masks and a picture of them.
 
-Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP64 `protocol.GEOMETRY` [6], BYTES
-`protocol.ENCODED_IMAGE` [1], one image a request. Outputs: `protocol.Detected`.
+Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP64 `protocol.GEOMETRY` [6], FP32 `protocol.MEASURES`
+[6], BYTES `protocol.ENCODED_IMAGE` [1], one image a request. Outputs: `protocol.Detected`.
 Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release`.
 Request parameters: `protocol.Parameter`; each request of a batch keeps its own, and is refused
 alone. The encoded image is read only where a picture is asked for.
@@ -17,8 +17,9 @@ from inference.candidates import Candidates
 from inference.detections import Tensors, find, located
 from inference.drawing import draw
 from inference.errors import RefusedError
+from inference.quality import judge
 from inference.resize import Geometry
-from inference.rules import DetectionRules
+from inference.rules import DetectionRules, QualityRules
 from pipelines import protocol
 from pipelines.protocol import ConfigOverride, Detected, DetectorOutput, Parameter
 from server.backends.config import parameters_of, spec_of
@@ -44,6 +45,7 @@ class TritonPythonModel:
         spec = spec_of(given)
         self._name = args["model_name"]
         self._rules = DetectionRules.from_spec(spec)
+        self._quality = QualityRules.from_spec(spec)
         flags = (Parameter.VISUALIZATION, Parameter.POLYGONS)
         self._parameters = ParameterRules(
             members=self._rules.members,
@@ -100,6 +102,7 @@ class TritonPythonModel:
         threshold = rules.threshold if asked.threshold is None else asked.threshold
         found = find(candidates, geometry, threshold)
         frame = (geometry.height, geometry.width)
+        measures = tensor(request, protocol.MEASURES)[0]
         picture = b""
         if asked.visualization:
             encoded = tensor(request, protocol.ENCODED_IMAGE)[0, 0]
@@ -108,5 +111,7 @@ class TritonPythonModel:
             Detected.IMAGE_SIZE: np.array(frame, dtype=np.int32),
             Detected.THRESHOLD: np.array([threshold], dtype=np.float32),
             Detected.VISUALIZATION: np.array([picture], dtype=np.object_),
+            Detected.QUALITY: measures,
+            Detected.QUALITY_WARNINGS: judge(measures, self._quality),
             Detected.RELEASE: np.array([self._release], dtype=np.object_),
         }

@@ -1,7 +1,7 @@
-"""Triton backend `image_decode`: BYTES [1] encoded image -> UINT8 [H, W, 3] pixels.
+"""Triton backend `image_decode`: BYTES [1] encoded image -> UINT8 [H, W, 3] pixels and measures.
 
-For detectors it also answers `protocol.GEOMETRY`, and a request holds one image: sizes differ, and
-so does what is found.
+The measures are `protocol.MEASURES`, of the photo's quality. For detectors it also answers
+`protocol.GEOMETRY`, and a request holds one image: sizes differ, and so does what is found.
 
 Config parameter: `protocol.PIPELINE_PARAMETER`, the served spec. Each request is refused alone, by
 a code of `protocol.Refusal`.
@@ -37,6 +37,7 @@ class TritonPythonModel:
         spec = spec_of(parameters_of(config))
         self._rules = DecodeRules.from_spec(spec)
         self._batched = config["max_batch_size"] > 0
+        self._outputs = [output["name"] for output in config["output"]]
         self._located = Task(spec["task"]) is not Task.CLASSIFICATION
         self._threads = spec["serving"]["decode"]["threads"]
         self._pool = ThreadPoolExecutor(self._threads)
@@ -77,11 +78,12 @@ class TritonPythonModel:
             decoded = collect(images, count)
         except RefusedError as error:
             return refused(error).response()
-        tensors: dict[str, list[Array]] = {protocol.PIXELS: [image.pixels for image in decoded]}
-        if self._located:
-            tensors[protocol.GEOMETRY] = [image.geometry.as_array() for image in decoded]
+        images_tensors = [image.tensors() for image in decoded]
         return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(name, self._together(parts)) for name, parts in tensors.items()]
+            [
+                pb_utils.Tensor(name, self._together([each[name] for each in images_tensors]))
+                for name in self._outputs
+            ]
         )
 
     def _together(self, parts: list[Array]) -> Array:

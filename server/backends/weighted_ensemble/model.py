@@ -1,6 +1,7 @@
 """Triton backend `weighted_ensemble`: runs the members, makes one decision (inference.decision).
 
-Input: UINT8 `protocol.PIXELS` [H, W, 3]. Outputs: `protocol.Output`.
+Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP32 `protocol.MEASURES` [6]. Outputs:
+`protocol.Output`.
 Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release` and
 `calibration`.
 Request parameters: `protocol.Parameter`; each request of a batch keeps its own, and is refused
@@ -11,7 +12,7 @@ decodes and runs the members itself, from the launcher's `artefacts` (docs/decis
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 from inference.decision import Decisions, decide
 from inference.errors import RefusedError
 from inference.prediction_set import SetRules
-from inference.rules import DecisionRules
+from inference.quality import judge
+from inference.rules import DecisionRules, QualityRules
 from pipelines import protocol
 from pipelines.protocol import ConfigOverride, Output
 from server.backends.affinity import pin_to_own_core
@@ -47,7 +49,8 @@ class _Accepted:
     """One request that is not refused."""
 
     parameters: RequestParameters
-    pixels: NDArray[np.uint8]
+    decoded: Mapping[str, NDArray[Any]]
+    """The decode step's outputs by name, [N, ...], or [...] where the model takes no batches."""
 
 
 class TritonPythonModel:
@@ -60,6 +63,7 @@ class TritonPythonModel:
         given = parameters_of(config)
         spec = spec_of(given)
         self._rules = DecisionRules.from_spec(spec)
+        self._quality = QualityRules.from_spec(spec)
         self._parameters = ParameterRules(
             members=self._rules.members,
             bounds=self._rules.bounds,
@@ -70,7 +74,7 @@ class TritonPythonModel:
         self._models = models_of(spec)
         self._batched = config["max_batch_size"] > 0
         self._run: CallRunner = run_in_triton
-        self._read: Callable[[Request], NDArray[np.uint8]] = _pixels
+        self._read: Callable[[Request], Mapping[str, NDArray[Any]]] = _decoded
         self._runs_members = spec["serving"]["one_process"]
         if self._runs_members:
             # It needs ONNX Runtime; where native backends run members, there is none.
@@ -127,7 +131,7 @@ class TritonPythonModel:
             return [failure.response() for _ in requests]
 
     def _accepted(self, request: Request) -> _Accepted | Response:
-        """A request's parameters and pixels, or the response that refuses it."""
+        """A request's parameters and images, or the response that refuses it."""
         asked = parameters(request, self._parameters)
         if not isinstance(asked, RequestParameters):
             return asked
@@ -146,16 +150,18 @@ class TritonPythonModel:
         ]
         results = iter(run_members(members, [protocol.MEMBER_OUTPUT], self._run))
         return [
-            self._decide(results, request.parameters) if isinstance(request, _Accepted) else request
+            self._decide(results, request) if isinstance(request, _Accepted) else request
             for request in read
         ]
 
     def _member_requests(self, request: _Accepted) -> Iterator[MemberRequest]:
-        pixels = request.pixels if self._batched else request.pixels[None]
+        pixels = request.decoded[protocol.PIXELS]
+        pixels = pixels if self._batched else pixels[None]
         for member in self._rules.answering_members(request.parameters.member):
             yield MemberRequest(self._models[member], pixels)
 
-    def _decide(self, results: Iterator[MemberResult], asked: RequestParameters) -> Response:
+    def _decide(self, results: Iterator[MemberResult], request: _Accepted) -> Response:
+        asked = request.parameters
         logits: dict[int, NDArray[np.float32]] = {}
         failures: list[Failure] = []
         for member in self._rules.answering_members(asked.member):
@@ -171,14 +177,17 @@ class TritonPythonModel:
         except RefusedError as error:
             return refused(error).response()
         return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(*named) for named in self._tensors(decisions)]
+            [pb_utils.Tensor(*named) for named in self._tensors(decisions, request.decoded)]
         )
 
     def _set_from(self, member: int | None) -> tuple[float, ...] | None:
         return self._sets.of(None if member is None else self._rules.members[member])
 
-    def _tensors(self, decisions: Decisions) -> list[tuple[str, NDArray[Any]]]:
+    def _tensors(
+        self, decisions: Decisions, decoded: Mapping[str, NDArray[Any]]
+    ) -> list[tuple[str, NDArray[Any]]]:
         images = len(decisions.prediction)
+        measures = decoded[protocol.MEASURES].reshape(images, -1)
         tensors: dict[Output, NDArray[Any]] = {
             Output.PROBABILITIES: decisions.probabilities,
             Output.MEMBER_PROBABILITIES: decisions.member_probabilities,
@@ -190,6 +199,8 @@ class TritonPythonModel:
             Output.THRESHOLD: decisions.threshold[:, None],
             Output.UNCERTAINTY_LEVEL: decisions.uncertainty_level[:, None],
             Output.PREDICTION_SET: decisions.prediction_set,
+            Output.QUALITY: measures,
+            Output.QUALITY_WARNINGS: judge(measures, self._quality),
             Output.RELEASE: np.full((images, 1), self._release, dtype=object),
         }
         return [
@@ -198,5 +209,5 @@ class TritonPythonModel:
         ]
 
 
-def _pixels(request: Request) -> NDArray[np.uint8]:
-    return tensor(request, protocol.PIXELS)
+def _decoded(request: Request) -> dict[str, NDArray[Any]]:
+    return {name: tensor(request, name) for name in (protocol.PIXELS, protocol.MEASURES)}

@@ -12,6 +12,9 @@ from pipelines.spec import PipelineSpec
 Tensor = np.ndarray | list[bytes]
 
 WIDTH, HEIGHT = 640, 480
+MEASURES = np.array([8.5, 0.25, 0.01, 2.86, 1.06, 0], np.float32)
+WARNINGS = np.array([1, 0, 0, 0, 0, -1], np.int32)
+"""Of `MEASURES`: blurred; the colour profile is not judged."""
 PICTURE = b"\x89PNG\r\n\x1a\npicture"
 MASKS = [{"size": [HEIGHT, WIDTH], "counts": counts} for counts in ("PQ3a1`0", 'X\\`0"2', "Ye2")]
 POLYGONS = [[[10.5, 20.0, 110.0, 20.0, 110.0, 220.5]], [[0.0, 0.0, 8.0, 0.0, 8.0, 9.0]], []]
@@ -61,6 +64,8 @@ def _opinion(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tensor
         Output.THRESHOLD: np.array([threshold], np.float32),
         Output.UNCERTAINTY_LEVEL: np.array([2], np.int32),
         Output.PREDICTION_SET: np.full(len(spec.classes), -1, np.int32),
+        Output.QUALITY: MEASURES,
+        Output.QUALITY_WARNINGS: WARNINGS,
     }
 
 
@@ -78,6 +83,8 @@ def _detections(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Ten
         Detected.AREAS: np.array([19999.9, 307200, 400][:count], np.float32),
         Detected.IMAGE_SIZE: np.array([HEIGHT, WIDTH], np.int32),
         Detected.THRESHOLD: np.array([threshold], np.float32),
+        Detected.QUALITY: MEASURES,
+        Detected.QUALITY_WARNINGS: WARNINGS,
         Detected.VISUALIZATION: [PICTURE if "visualization" in asked else b""],
     }
     if spec.task is Task.SEGMENTATION:

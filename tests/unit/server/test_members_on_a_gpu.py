@@ -62,8 +62,13 @@ def test_a_classification_decides_on_what_members_on_a_gpu_say(name):
         }
     step = started(WeightedEnsemble, spec)
     pixels = np.zeros((2, *spec.preprocessing.size, 3), np.uint8)
-    (response,) = step.execute([Received({protocol.PIXELS: pixels})])
-    assert answer(response)["probabilities"].shape == (2, len(spec.classes))
+    measures = np.arange(12, dtype=np.float32).reshape(2, 6)
+    inputs = {protocol.PIXELS: pixels, protocol.MEASURES: measures}
+    (response,) = step.execute([Received(inputs)])
+    outputs = answer(response)
+    assert outputs["probabilities"].shape == (2, len(spec.classes))
+    np.testing.assert_array_equal(outputs["quality"], measures)
+    assert outputs["quality_warnings"].shape == measures.shape
 
 
 @pytest.mark.parametrize("name", ["object_detection", "cervical_lesions"])
@@ -86,7 +91,10 @@ def test_a_detector_on_a_gpu_is_read(name):
     inputs = {
         protocol.PIXELS: image.pixels[None],
         protocol.GEOMETRY: image.geometry.as_array()[None],
+        protocol.MEASURES: image.measures[None],
         protocol.ENCODED_IMAGE: np.array([[file]], dtype=object),
     }
     (response,) = step.execute([Received(inputs)])
-    assert answer(response)["scores"].tolist() == [[pytest.approx(0.9)]]
+    outputs = answer(response)
+    assert outputs["scores"].tolist() == [[pytest.approx(0.9)]]
+    np.testing.assert_array_equal(outputs["quality"], [image.measures])

@@ -1,0 +1,200 @@
+"""Measures the quality of a photo: sharpness, exposure, size, compression, colour profile.
+
+Each is one number, in the order of `enums.Measure`; the pipeline's bounds decide what is warned of.
+
+- `sharpness`: variance of the Laplacian (its 3 x 3 kernel of four neighbours) of the luminance, in
+  squared levels of 255, of what the model sees: blur that the model's resize removes does not
+  count. A model's input of more than 320 pixels is divided by a whole number; a photo that keeps
+  its size is resized to 320. Source: Pech-Pacheco et al., Diatom autofocusing in
+  brightfield microscopy, ICPR 2000; LAP4 in Pertuz et al., Analysis of focus measure operators for
+  shape-from-focus, Pattern Recognition 46, 2013.
+- `dark_share`: share of the pixels whose luminance is below 40 of 255, which is 2 % of the light.
+- `bright_share`: share of the red, green and blue values of 250 or more, in [0, 1]: what a sensor
+  clips, one channel before the others.
+- `resolution`: pixels of the photo, along a side, for each one of the model's input; below 1 the
+  photo is enlarged.
+- `blocking`: the step in luminance across the borders of 8 x 8 blocks, divided by that within
+  blocks; about 1 where there are none. The blocks are searched at every offset, so that those of
+  an earlier compression are found in a photo that was cropped, turned, or saved again as PNG or
+  with high quality; quantisation tables would only tell of the last one. Measured at the photo's
+  own size, in its centre. After Wang, Sheikh and Bovik, No-reference perceptual quality assessment
+  of JPEG compressed images, ICIP 2002 (B and A there), with three changes. At each offset the
+  median of the steps counts, so that an edge of an object is no block. The largest is divided by
+  the third largest, so that enlarging a photo twofold makes none. The smaller of both directions
+  counts, so that stripes are none.
+- `colour_shift`: the largest change of a red, green or blue value that an embedded colour profile
+  (ICC) would make if it were applied; 0 without one, or where it is applied.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from inference.colour import to_rgb, to_srgb
+from inference.errors import RefusedError
+from inference.resize import Geometry
+from inference.rules import DecodeRules, QualityRules
+from pipelines.enums import Colour, Measure, Resize
+from pipelines.protocol import Refusal
+
+Measures = NDArray[np.float32]
+"""[..., 6], in the order of `enums.Measure`; NaN where one does not apply."""
+NOT_JUDGED = -1
+"""Of a measure that is NaN or has no bound."""
+_SIDE = 320
+"""Long side, in pixels, up to which sharpness and exposure are measured."""
+_DARK, _BRIGHT = 40, 250
+_BLOCK = 8
+_WINDOW = 256
+"""Sides of the part that is searched for blocks."""
+_LEAST_PERIOD = 4
+"""Of blocks in a JPEG that was decoded smaller; below it a block has no inner steps to compare."""
+_FAINT = 0.25
+"""Levels added to both steps, so that rounding in flat parts is no block."""
+_PROFILE_BYTES = 65536
+"""Profiles up to this size are remembered by what they change."""
+_GRID = {"L": (17, 1), "RGB": (5, 3), "CMYK": (3, 4)}
+"""By the mode of the pixels: values on each axis of the grid of colours, and axes."""
+
+
+def measure(
+    photo: Image.Image, fitted: Image.Image, geometry: Geometry, rules: DecodeRules, shift: float
+) -> Measures:
+    """The measures of one photo, FP32 [6].
+
+    Args:
+        photo: upright, RGB; its sides may have been divided by 2, 4 or 8 in decoding.
+        fitted: what the model sees of it.
+        geometry: from the whole photo to `fitted`.
+        rules: by which it was fitted.
+        shift: `colour_shift_of` it.
+    """
+    seen = _seen(fitted, geometry, rules)
+    luminance = seen.convert("L")
+    found = {
+        Measure.SHARPNESS: _sharpness(luminance),
+        Measure.DARK_SHARE: sum(luminance.histogram()[:_DARK]) / (seen.width * seen.height),
+        Measure.BRIGHT_SHARE: _bright_share(seen),
+        Measure.RESOLUTION: _resolution(geometry, rules),
+        Measure.BLOCKING: _blocking(photo, _BLOCK // (geometry.width // photo.width)),
+        Measure.COLOUR_SHIFT: shift,
+    }
+    return np.array([found[name] for name in Measure], np.float32)
+
+
+def colour_shift_of(image: Image.Image, colour: Colour) -> float:
+    """The `colour_shift` of an opened image, in levels of 255; NaN of a profile that is broken."""
+    profile = image.info.get("icc_profile")
+    if not profile or colour is Colour.TO_SRGB:
+        return 0.0
+    mode = "CMYK" if image.mode == "CMYK" else "L" if image.mode[0] in "L1I" else "RGB"
+    # What is large is no camera's, and not worth the memory.
+    shift = _shift if len(profile) <= _PROFILE_BYTES else _shift.__wrapped__
+    return shift(mode, profile)
+
+
+def judge(measures: Measures, rules: QualityRules) -> NDArray[np.int32]:
+    """INT32 of the same shape: 1 beyond its bound, 0 within, -1 not judged."""
+    judged = np.full(measures.shape, NOT_JUDGED, np.int32)
+    for index, bound in enumerate(rules.bounds):
+        if bound is not None:
+            found, limit = measures[..., index], np.float32(bound.limit)
+            beyond = found > limit if bound.above else found < limit
+            judged[..., index] = np.where(np.isnan(found), NOT_JUDGED, beyond)
+    return judged
+
+
+def refuse_poor(measures: Measures, rules: QualityRules) -> None:
+    """Refuses a photo, of measures [6], that is beyond a bound whose YAML says so.
+
+    Raises:
+        RefusedError: with the text of the first of these bounds.
+    """
+    for bound, judged in zip(rules.bounds, judge(measures, rules), strict=True):
+        if bound is not None and bound.refuse and judged == 1:
+            text = bound.text[:1].lower() + bound.text[1:]
+            raise RefusedError(Refusal.IMAGE_QUALITY, text)
+
+
+def _seen(fitted: Image.Image, geometry: Geometry, rules: DecodeRules) -> Image.Image:
+    """What the model sees of the photo, without a border, at a long side of 320 or less."""
+    if rules.resize is Resize.LETTERBOX:
+        left, top = int(geometry.left), int(geometry.top)
+        right = left + round(geometry.width * geometry.x_scale)
+        bottom = top + round(geometry.height * geometry.y_scale)
+        fitted = fitted.crop((left, top, right, bottom))
+    scale = max(fitted.size) / _SIDE
+    if scale <= 1:
+        return fitted
+    if rules.resize is not Resize.NONE:
+        return fitted.reduce(math.ceil(scale))
+    size = (max(1, round(fitted.width / scale)), max(1, round(fitted.height / scale)))
+    return fitted.resize(size, Image.Resampling.BOX, reducing_gap=1.0)
+
+
+def _sharpness(luminance: Image.Image) -> float:
+    if min(luminance.size) < 3:  # noqa: PLR2004 - the kernel's side
+        return 0.0
+    grey = np.asarray(luminance).astype(np.int16)
+    laplacian = grey[1:-1, :-2] + grey[1:-1, 2:]
+    laplacian += grey[:-2, 1:-1]
+    laplacian += grey[2:, 1:-1]
+    laplacian -= 4 * grey[1:-1, 1:-1]
+    return float(laplacian.astype(np.float32).var())
+
+
+def _bright_share(image: Image.Image) -> float:
+    counts = image.histogram()
+    bright = sum(sum(counts[first + _BRIGHT : first + 256]) for first in (0, 256, 512))
+    return bright / (3 * image.width * image.height)
+
+
+def _resolution(geometry: Geometry, rules: DecodeRules) -> float:
+    if rules.resize is Resize.NONE:
+        side = rules.quality.side
+        return np.nan if side is None else min(geometry.width, geometry.height) / side
+    return 1 / max(geometry.x_scale, geometry.y_scale)
+
+
+def _blocking(photo: Image.Image, period: int) -> float:
+    """NaN where the photo is too small, or was decoded too small, to show blocks.
+
+    Args:
+        photo: RGB.
+        period: pixels from one border of blocks to the next.
+    """
+    width, height = ((min(side, _WINDOW + 1) - 1) // period * period + 1 for side in photo.size)
+    if period < _LEAST_PERIOD or min(width, height) <= 2 * _BLOCK:
+        return np.nan
+    left, top = (photo.width - width) // 2, (photo.height - height) // 2
+    window = photo.crop((left, top, left + width, top + height)).convert("L")
+    grey = np.asarray(window).astype(np.int16)
+    return min(_border_ratio(grey, period), _border_ratio(grey.T, period))
+
+
+def _border_ratio(grey: NDArray[np.int16], period: int) -> float:
+    """Of the columns of [H, n * period + 1]: the step at the borders, divided by that between."""
+    steps = np.abs(grey[:, 1:] - grey[:, :-1]).sum(axis=0, dtype=np.int32) / len(grey)
+    # The middle of an even number is the upper one here; np.median takes several times as long.
+    by_offset = np.sort(steps.reshape(-1, period), axis=0)[len(steps) // period // 2]
+    by_offset.sort()
+    return float((by_offset[-1] + _FAINT) / (by_offset[-3] + _FAINT))
+
+
+@lru_cache(maxsize=64)
+def _shift(mode: str, profile: bytes) -> float:
+    """The largest change of a grid of colours in this mode, if the profile is applied to it."""
+    values, axes = _GRID[mode]
+    axis = np.linspace(0, 255, values).round().astype(np.uint8)
+    grid = np.stack(np.meshgrid(*[axis] * axes), axis=-1).reshape(1, -1, axes)
+    probe = Image.frombytes(mode, (grid.shape[1], 1), grid.tobytes())
+    read = np.asarray(to_rgb(probe)).astype(np.int16)
+    probe.info["icc_profile"] = profile
+    try:
+        meant = np.asarray(to_srgb(probe))
+    except ValueError:
+        return np.nan
+    return float(np.abs(meant - read).max())
