@@ -15,6 +15,17 @@ loadtest overload: GROUPS := serve lab loadtest
 autoscaling: GROUPS := serve lab loadtest k8s
 # A group is as new as what it was installed from.
 STAMP := .venv/.stamp-$(shell cat pyproject.toml constraints.txt client/pyproject.toml | sha256sum | cut -c1-16)-
+# Only files whose SHA-256 constraints.txt names are installed.
+LOCKED := --require-hashes --constraint constraints.txt
+# Of several builds of torch pip would take the one whose hash an index says, and that is CUDA's: so
+# the file is chosen without hashes, as a machine's settings have it, and then held to them.
+TORCH_FIRST = torch=$$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' constraints.txt); rm -rf .cache/torch; \
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest .cache/torch $$torch; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(LOCKED) --no-deps --no-index --find-links .cache/torch $$torch; \
+	rm -rf .cache/torch
+# SHA-256 of torch's build for CPUs, from PyTorch's own index; PyPI has that for CUDA alone.
+TORCH_CPU := 6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+UV := .cache/uv/bin/uv
 # The oldest ONNX Runtime that artefacts must load in: the stock Triton container's.
 OLDEST_RUNTIME := .cache/onnxruntime-1.19/onnxruntime
 # A linter of manifests, in an environment of its own: its dependencies are older than ours.
@@ -27,6 +38,10 @@ OPENAPI_TOOLS := .cache/openapi-tools/bin/schemathesis
 BENCH_FAST := .cache/bench/fast/model_repository
 
 ENVOY := .cache/envoy/bin/envoy
+UNIT_TESTS := tests/unit tests/contract client/tests --ignore=tests/unit/k8s
+# What images hold Python packages of: the group of pyproject.toml that each installs.
+SBOM_GROUPS := gateway container loadtest serve
+CYCLONEDX := .cache/cyclonedx/bin/cyclonedx-py
 
 .PHONY: help
 help: ## Lists the targets
@@ -66,11 +81,38 @@ setup: ## Installs what serving needs into .venv, once; GROUPS="serve evaluation
 	echo "setup: installing what '$(GROUPS)' needs into .venv, by pinned requirements (1 to 3 minutes)"; \
 	command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found: install Python 3.11 with its venv module, or say make PYTHON=/path/to/python3.11"; exit 1; }; \
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==26.3; \
+	sed -n '/^pip==/,/[^\\]$$/p' constraints.txt | $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement /dev/stdin; \
 	groups=$$(printf '%s\n' $(GROUPS) $$(ls -A .venv | sed -n 's/^\.stamp-[0-9a-f]*-//p') | sort -u); \
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt $$(printf ' --group %s' $$groups) --editable client; \
+	case "$$groups" in *all*|*serve*|*export*) $(TORCH_FIRST) ;; esac; \
+	$(BIN)/python -m pip install --disable-pip-version-check $(LOCKED) --group build --group client $$(printf ' --group %s' $$groups); \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable client; \
 	$(BIN)/python -m pip check; \
 	rm -f .venv/.stamp-*; touch $$(printf '$(STAMP)%s ' $$groups)
+
+$(UV):
+	@echo "setup: getting uv, once"
+	@$(PYTHON) -m venv .cache/uv
+	@.cache/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+
+$(CYCLONEDX): $(UV)
+	@echo "setup: getting CycloneDX's writer, once"
+	@$(PYTHON) -m venv --without-pip .cache/cyclonedx
+	@$(UV) pip install --quiet --python .cache/cyclonedx/bin/python --only-binary :all: cyclonedx-bom==7.5.0
+
+.PHONY: lock
+lock: $(UV) ## Writes constraints.txt anew: versions and hashes of all that pyproject.toml's groups need; versions stay where they can
+	@cp constraints.txt .cache/constraints.txt
+	@$(UV) pip compile --quiet --group all --group container --group build --group client --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_36 --no-annotate --no-header --output-file .cache/constraints.txt >/dev/null
+	@sed 's/^torch==.*/&\n    --hash=sha256:$(TORCH_CPU) \\/' .cache/constraints.txt > .cache/constraints.new
+	@mv .cache/constraints.new constraints.txt
+
+.PHONY: sbom
+sbom: $(CYCLONEDX) ## Writes a bill of materials of each image's Python packages, and of what `make setup` installs, to sbom/ (CycloneDX, with hashes)
+	@mkdir -p sbom
+	@set -e; for group in $(SBOM_GROUPS); do \
+	$(UV) pip compile --quiet --group $$group --constraint constraints.txt --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_36 --no-annotate --no-header | \
+	$(CYCLONEDX) requirements --output-reproducible --output-file sbom/.$$group.json - ; \
+	mv sbom/.$$group.json sbom/$$group.cdx.json; echo "sbom/$$group.cdx.json"; done
 
 .PHONY: demo
 demo: setup ## Exports demo weights of PIPELINES where there are none (they mean nothing clinically)
@@ -101,11 +143,17 @@ format: setup ## Formats the code
 
 .PHONY: test
 test: setup $(OLDEST_RUNTIME) $(KSERVE_CLIENT) $(OPENAPI_TOOLS) ## All tests but k8s-test, on a real tritonserver and a real gateway
-	@$(BIN)/python -m pytest --ignore=tests/unit/k8s
+	@# The tests that need no service fill the time in which the others wait for theirs.
+	@nice -n 10 $(BIN)/python -m pytest $(UNIT_TESTS) > .cache/unit-tests.log 2>&1 & unit=$$!; \
+	trap 'kill $$unit 2>/dev/null' EXIT; \
+	$(BIN)/python -m pytest tests/integration; integration=$$?; \
+	echo "the tests that need no service, which ran meanwhile:"; \
+	wait $$unit; units=$$?; cat .cache/unit-tests.log; \
+	exit $$((integration || units))
 
 .PHONY: test-quick
 test-quick: setup $(OLDEST_RUNTIME) ## The tests that need no running service
-	@$(BIN)/python -m pytest tests/unit tests/contract client/tests --ignore=tests/unit/k8s
+	@$(BIN)/python -m pytest $(UNIT_TESTS)
 
 .PHONY: image-check
 image-check: setup ## Builds the gateway's image and tries it before a real Triton (needs podman, buildah, runc, debootstrap and root); IMAGE=NAME tries another one
