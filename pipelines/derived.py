@@ -5,6 +5,11 @@ Standard library only, as backend processes import it.
 
 from collections.abc import Iterable, Sequence
 
+REFERENCE_PHOTOS_AT_LEAST = 1000
+"""Photos that a reference for typicality is made of: one half fits, the other one calibrates."""
+FALSE_ALARMS_AT_LEAST = 0.002
+"""The least share of false alarms: 1 of 501, the least typicality after 500 calibration photos."""
+
 
 def normalised_weights(weights: Iterable[float | None]) -> tuple[float, ...]:
     """Weights of members that sum to 1; None counts as 0. One at least must be above 0."""

@@ -18,6 +18,8 @@ the affine that was applied: x scale, y scale, left padding, top padding.
 MEASURES = "measures"
 """What decode tells the decision of the photo's quality: FP32 [6], in the order of
 `enums.Measure`; NaN where a measure does not apply."""
+PICTURE = "picture"
+"""What decode tells the decision of a picture: FP32 [34], see `inference.picture_statistics`."""
 MEMBER_INPUT = "INPUT__0"
 """A member's input: UINT8 [N, H, W, 3]. The name is the one Triton's PyTorch backend demands."""
 MEMBER_OUTPUT = "OUTPUT__0"
