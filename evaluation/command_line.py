@@ -78,6 +78,13 @@ def _measure(
         ),
     ] = None,
     common: Common = False,
+    other: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Images of other kinds, without labels: how many of them are called atypical.",
+        ),
+    ] = None,
     concurrency: Annotated[
         int, typer.Option(min=1, max=64, help="Number of photos in flight at the same time.")
     ] = 4,
@@ -95,6 +102,7 @@ def _measure(
         member=member,
         threshold=threshold,
         concurrency=concurrency,
+        other=other,
     )
     with _ends():
         from evaluation.run import run  # noqa: PLC0415 - the libraries of science: quick --help

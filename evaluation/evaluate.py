@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from secondopinion import AsyncClient, Choices, Pipeline
+from secondopinion import Answer, AsyncClient, Choices, Pipeline
 
-from evaluation import classification_report, coco_labels, detection_report, labels
+from evaluation import classification_report, coco_labels, detection_report, labels, other_images
 from evaluation.answers import Failed, Outcome, ask_all
 from evaluation.errors import EvaluationError
 from evaluation.report import Report
 from evaluation.settings import EvaluationSettings
 from pipelines.enums import Task
 
-A = TypeVar("A")
+A = TypeVar("A", bound=Answer)
 OnProgress = Callable[[int, int], None]
 """Called with the photos that are done and with all of them."""
 
@@ -51,16 +51,17 @@ def _classification(
     settings: EvaluationSettings, pipeline: Pipeline, on_progress: OnProgress
 ) -> Evaluation:
     photos = labels.read(settings.labels, pipeline.classes)
+    others = other_images.find(settings.other)
     choices = _choices(settings, settings.threshold)
-    outcomes = _ask(
+    asked = _ask(
         settings,
         lambda client: lambda content: client.predict_advanced(content, **choices),
-        [photo.file for photo in photos],
+        [*(photo.file for photo in photos), *others],
         on_progress,
     )
-    return Evaluation(
-        classification_report.report(settings, pipeline, photos, outcomes), _failed(outcomes)
-    )
+    outcomes, others_outcomes = asked[: len(photos)], asked[len(photos) :]
+    report = classification_report.report(settings, pipeline, photos, outcomes)
+    return _with_typicality(report, outcomes, others_outcomes)
 
 
 def _detection(
@@ -70,15 +71,16 @@ def _detection(
         raise EvaluationError(f"{pipeline.name}: the service names no threshold of this detector")
     masks = pipeline.task == Task.SEGMENTATION
     photos = coco_labels.read(settings.labels, settings.images, pipeline.classes, masks=masks)
+    others = other_images.find(settings.other)
     # A curve over scores needs the low ones too; hits are counted at the threshold afterwards.
     choices = _choices(settings, pipeline.threshold.minimum)
-    outcomes = _ask(
+    asked = _ask(
         settings,
         lambda client: lambda content: client.detect(content, **choices),
-        [photo.file for photo in photos],
+        [*(photo.file for photo in photos), *others],
         on_progress,
     )
-    outcomes = detection_report.same_size(photos, outcomes)
+    outcomes = detection_report.same_size(photos, asked[: len(photos)])
     report = detection_report.report(
         settings,
         pipeline,
@@ -90,7 +92,16 @@ def _detection(
         ),
         asked_from=pipeline.threshold.minimum,
     )
-    return Evaluation(report, _failed(outcomes))
+    return _with_typicality(report, outcomes, asked[len(photos) :])
+
+
+def _with_typicality(
+    report: Report, outcomes: Sequence[Outcome[A]], others: Sequence[Outcome[A]]
+) -> Evaluation:
+    scores = other_images.judged(outcomes, others)
+    return Evaluation(
+        report.model_copy(update={"typicality": scores}), _failed([*outcomes, *others])
+    )
 
 
 def _choices(settings: EvaluationSettings, threshold: float | None) -> Choices:

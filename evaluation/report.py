@@ -15,6 +15,7 @@ from evaluation.errors import EvaluationError
 from evaluation.metrics.classification import ClassificationScores, LevelScore
 from evaluation.metrics.detection import AveragePrecision
 from evaluation.metrics.sweep import OperatingPoint
+from evaluation.metrics.typicality import TypicalityScores
 
 
 class _Part(BaseModel):
@@ -39,6 +40,8 @@ class Origin(_Part):
         failed: How many have no answer and are in no metric.
         copies: How many of the photos have the same content as one before.
         versions: Of the packages that measured.
+        typicality: How often these photos and other images were called atypical; None where the
+            service did not judge it.
     """
 
     format: Literal[1] = 1
@@ -55,6 +58,7 @@ class Origin(_Part):
     failed: int
     copies: int
     versions: dict[str, str]
+    typicality: TypicalityScores | None = None
 
     @property
     def title(self) -> str:

@@ -19,6 +19,7 @@ class EvaluationSettings:
         member: Asks this member alone.
         threshold: Decides instead of the pipeline's own.
         concurrency: Photos on their way at the same time.
+        other: Folder of images of other kinds, to measure how many of them are called atypical.
     """
 
     pipeline: str
@@ -28,6 +29,7 @@ class EvaluationSettings:
     member: str | None = None
     threshold: float | None = None
     concurrency: int = 4
+    other: Path | None = None
 
 
 def find_pipeline(settings: EvaluationSettings) -> Pipeline:

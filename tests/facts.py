@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 
 from pipelines.load import FOLDER
+from pipelines.spec import PipelineSpec
 
 
 def by_default(name: str) -> dict[str, Any]:
@@ -13,3 +14,11 @@ def by_default(name: str) -> dict[str, Any]:
     facts.pop("profiles", None)
     members = facts["members"].items()
     return facts | {"members": {key: member for key, member in members if "weight" in member}}
+
+
+def without_features(spec: PipelineSpec) -> PipelineSpec:
+    """The same facts for stand-ins of members that give no features."""
+    members = {
+        name: member.model_copy(update={"features": None}) for name, member in spec.members.items()
+    }
+    return spec.model_copy(update={"members": members})

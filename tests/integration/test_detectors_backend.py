@@ -22,6 +22,7 @@ from export.triton_config import as_text, configs
 from pipelines import protocol
 from pipelines.load import load_spec
 from server.triton import metrics as queues
+from tests.facts import without_features
 from tests.integration import red_finders
 from tests.integration.triton import Triton, bare
 
@@ -42,7 +43,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
 
 def _lay_out(pipeline: str, repository: Path) -> list[str]:
     """With bounds on what waits, unlike the served ones: Triton has to survive that they pass."""
-    spec = load_spec(pipeline)
+    spec = without_features(load_spec(pipeline))
     bounds = {"queue_size": 128, "queue_timeout_ms": 60_000}
     # The finder answers two boxes for each image.
     found = {"queries": 2} if pipeline == BOXES else {}

@@ -23,6 +23,7 @@ from pipelines import protocol
 from pipelines.load import load_spec
 from pipelines.protocol import ConfigOverride, Output, Parameter, Refusal
 from server.releases.config_override import with_override
+from tests.facts import without_features
 from tests.integration import red_finders
 from tests.integration.triton import Answer, Triton, bare, begin, infer, infer_together
 
@@ -89,7 +90,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory, gate: Path) -> Iterator[Tri
 
 
 def _lay_out(repository: Path) -> list[str]:
-    spec = load_spec(PIPELINE, profile=PROFILE)
+    spec = without_features(load_spec(PIPELINE, profile=PROFILE))
     for member in spec.members:
         folder = repository / protocol.member_model(PIPELINE, member) / "1"
         folder.mkdir(parents=True)
@@ -100,7 +101,7 @@ def _lay_out(repository: Path) -> list[str]:
         torch.jit.script(Shy().eval()).save(torchscript / "model.pt")
     artefacts = {member: {"version": "1"} for member in spec.members}
     models = [*(protocol.member_model(PIPELINE, member) for member in SHARED), *spec.models]
-    found = configs(load_spec(PIPELINE)) | configs(spec)
+    found = configs(without_features(load_spec(PIPELINE))) | configs(spec)
     for name in models:
         config = found[name]
         if name == MODEL:

@@ -114,6 +114,7 @@ class Oracle(nn.Module):
             torch.full((count,), self.score),
             torch.from_numpy(drawing.classes),
             torch.ones(count, 28, 28),
+            torch.zeros(SPEC.members["mask_rcnn"].features),
         )
 
 

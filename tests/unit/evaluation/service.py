@@ -3,6 +3,7 @@
 [0.2, 0.8]                         -> a classifier's probabilities in class order
 [["circle", 0.9, 0, 0, 40, 40]]    -> a detector's finds: class, score, box; masks fill the boxes
 {"slow": 0.5, "then": [...]}       -> after that many seconds
+{"typicality": 0.2, "then": [...]} -> with that typicality
 anything else                      -> 422 image_undecodable
 """
 
@@ -22,6 +23,7 @@ from fastapi.responses import JSONResponse
 from pycocotools import mask as coco_mask
 
 SIDE = 100
+FALSE_ALARMS = 0.01
 THRESHOLD = {"default": 0.5, "minimum": 0.05, "maximum": 0.95}
 MEMBERS = {
     "small": {"weight": 1, "version": "1", "sha256": "aa11" * 16},
@@ -78,8 +80,10 @@ def create_app(service):
             said = json.loads(await request.body())
         except ValueError:
             return problem(422, "image_undecodable", "file: no image. Send a JPEG or a PNG.")
+        typicality = None
         if isinstance(said, dict):
-            await asyncio.sleep(said["slow"])
+            await asyncio.sleep(said.get("slow", 0))
+            typicality = said.get("typicality")
             said = said["then"]
         task, classes, positive, threshold = PIPELINES[name]
         decided = float(query.get("threshold", 0.5))
@@ -89,6 +93,10 @@ def create_app(service):
             "preprocessing": "exact", "processing_time_ms": 1.5,
             **({"weights": "demo"} if service.demo else {}),
             **({"threshold": decided} if threshold else {}),
+            "input": {
+                "typicality": typicality,
+                "typical": None if typicality is None else typicality > FALSE_ALARMS,
+            },
         }  # fmt: skip
         if task == "classification":
             best = int(said[1] >= decided) if positive else int(np.argmax(said))

@@ -13,6 +13,8 @@ from pipelines.load import load_spec
 from tests.facts import by_default
 
 CLASSES = ("healthy", "cancer")
+FEATURES = 4
+"""What the last layer of `Tiny` takes."""
 
 
 class Tiny(nn.Module):
@@ -23,7 +25,7 @@ class Tiny(nn.Module):
         self.body = nn.Sequential(
             nn.Conv2d(3, 4, 3, stride=4), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
         )
-        self.head = nn.Linear(4, classes)
+        self.head = nn.Linear(FEATURES, classes)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.head(self.body(image).flatten(1))
@@ -47,6 +49,8 @@ def tiny_members(facts: dict[str, Any]) -> dict[str, Any]:
     for member in facts["members"].values():
         if "architecture" in member:
             member["architecture"] = "tiny"
+        if "features" in member:
+            member["features"] = FEATURES
     facts["preprocessing"] |= {"height": 32, "width": 48}
     return facts
 

@@ -26,7 +26,7 @@ from pipelines.manifest import Manifest, OrderKnownFrom
 from pipelines.release import Release
 from tests import photos
 from tests.unit.export.class_layouts import CLASS_LAYOUTS, indices
-from tests.unit.export.conftest import CLASSES, Tiny
+from tests.unit.export.conftest import CLASSES, FEATURES, Tiny
 
 IMAGEFOLDER = {"cancer": 0, "healthy": 1}
 PIXELS = np.stack([np.asarray(photos.photo(seed, 48, 32)) for seed in range(6)])
@@ -134,7 +134,7 @@ def snakes(tiny, tmp_path):
     """The shipped facts of snake_species with a tiny member, written as TorchScript."""
     spec = load_spec("snake_species")
     member = spec.members["fp32"].model_copy(
-        update={"architecture": "tiny", "format": Format.TORCHSCRIPT}
+        update={"architecture": "tiny", "features": FEATURES, "format": Format.TORCHSCRIPT}
     )
     shape = spec.preprocessing.model_copy(update={"height": 32, "width": 48})
     return spec.model_copy(update={"members": {"fp32": member}, "preprocessing": shape})

@@ -19,8 +19,8 @@ from pipelines import protocol
 from pipelines.enums import Format
 from pipelines.load import SpecError, load_spec
 from pipelines.manifest import Manifest
+from tests.unit.export.conftest import FEATURES
 
-FEATURES = 4
 QUANTISED = {"regnet_int8": "static", "dynamic": "dynamic", "regnet_fp16": "fp16"}
 SHIPPED = {
     "efficientnet_b0": 1280,
@@ -42,7 +42,6 @@ def shades(count):
 @pytest.fixture
 def spec(facts, specs, tiny):
     """Tiny members that give features: FP32 as ONNX and TorchScript, INT8 and FP16."""
-    facts["members"]["regnet"]["features"] = FEATURES
     facts["members"]["regnet_onnx"] = {"checkpoint": "regnet", "format": "onnx", "weight": 0}
     for name, method in QUANTISED.items():
         quantisation = {"of": "regnet_onnx", "method": method}
@@ -191,7 +190,6 @@ def test_an_artefact_without_features_is_not_served_where_the_yaml_says_them(spe
 
 
 def test_a_quantised_member_has_the_features_of_its_original(facts, specs):
-    facts["members"]["regnet"]["features"] = 4
     facts["members"]["regnet_onnx"] = {"checkpoint": "regnet", "format": "onnx", "weight": 0}
     quantisation = {"of": "regnet_onnx", "method": "static"}
     facts["members"]["regnet_int8"] = {"quantisation": quantisation, "features": 5}

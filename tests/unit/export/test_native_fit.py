@@ -21,6 +21,7 @@ SPEC = load_spec("object_detection")
 ORDER = ClassOrder(known_from=OrderKnownFrom.USER, place=None, trained=SPEC.classes)
 (MEMBER,) = SPEC.members
 QUERIES = SPEC.members[MEMBER].queries
+FEATURES = SPEC.members[MEMBER].features
 
 
 def model(queries=QUERIES, batch="N", ir=10, opset=20):
@@ -31,6 +32,9 @@ def model(queries=QUERIES, batch="N", ir=10, opset=20):
         many = Constant <value_ints = [{queries}]> ()
         four = Constant <value_ints = [4]> ()
         zero = Constant <value_float = 0.0> ()
+        features_of_one = Constant <value_ints = [{FEATURES}]> ()
+        wide = Concat <axis = 0> (shape, features_of_one)
+        features = Expand (zero, wide)
         none = Constant <value_ints = [0]> ()
         each = Concat <axis = 0> (shape, many)
         corners = Concat <axis = 0> (shape, many, four)
@@ -39,7 +43,7 @@ def model(queries=QUERIES, batch="N", ir=10, opset=20):
         boxes = Expand (zero, corners)
     """
     given = f"uint8[{batch}, 416, 416, 3] INPUT__0"
-    made = ", ".join(
+    made = f"float[{batch}, {FEATURES}] features, " + ", ".join(
         f"{kind}[{batch}, {queries}{more}] {name}"
         for kind, more, name in (
             ("float", ", 4", "boxes"),

@@ -1,0 +1,88 @@
+"""False alarms of typicality, and what `--other DIR` holds, against a small service."""
+
+import json
+
+import pytest
+
+from evaluation.metrics.typicality import Judged, measure
+from tests.unit.evaluation.test_classification_run import label_set, report
+
+
+def photo(typicality, answer=(0.1, 0.9)):
+    return json.dumps({"typicality": typicality, "then": list(answer)})
+
+
+def others(folder, typicalities):
+    folder.mkdir()
+    for number, typicality in enumerate(typicalities):
+        # Each of another content.
+        (folder / f"{number}.jpg").write_text(" " * number + photo(typicality))
+    return folder
+
+
+OWN = {
+    f"{number}.jpg": (photo(typicality), "cancer")
+    for number, typicality in enumerate([0.9, 0.5, 0.2, 0.005])
+}
+
+
+def test_false_alarms_and_other_images_are_counted(evaluate, tmp_path):
+    folder = others(tmp_path / "other", [0.002, 0.002, 0.003, 0.3])
+    labels = label_set(tmp_path / "set", OWN)
+    status, output, errors = evaluate("lesions", labels, "--other", folder, "--out", "run")
+    assert (status, errors) == (0, "")
+    said = report(tmp_path / "run")
+    assert said["photos"] == 4
+    scores = said["typicality"]
+    assert (scores["false_alarms"]["count"], scores["false_alarms"]["of"]) == (1, 4)
+    assert scores["false_alarms"]["low"] < 0.25 < scores["false_alarms"]["high"]
+    assert (scores["others_flagged"]["count"], scores["others_flagged"]["of"]) == (3, 4)
+    # Of 16 pairs the photos of 0.2 and 0.005 lose to the image of 0.3.
+    assert scores["roc_auc"] == pytest.approx(14 / 16)
+    assert scores["not_judged"] == 0
+    assert "photos called atypical" in output
+    assert "other images called atypical" in output
+
+
+def test_false_alarms_are_told_without_other_images(evaluate, tmp_path):
+    assert evaluate("lesions", label_set(tmp_path / "set", OWN), "--out", "run")[0] == 0
+    scores = report(tmp_path / "run")["typicality"]
+    assert scores["false_alarms"]["count"] == 1
+    assert scores["others_flagged"] is scores["roc_auc"] is None
+
+
+def test_a_service_that_judges_no_image_has_no_such_figures(evaluate, tmp_path):
+    status, output, _ = evaluate("lesions", label_set(tmp_path / "set"), "--out", "run")
+    assert status == 0
+    assert report(tmp_path / "run")["typicality"] is None
+    assert "atypical" not in output
+
+
+def test_an_image_among_the_labelled_photos_and_the_others_ends_the_run(evaluate, tmp_path):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "same.jpg").write_text(OWN["0.jpg"][0])
+    labels = label_set(tmp_path / "set", OWN)
+    status, _, errors = evaluate("lesions", labels, "--other", folder)
+    assert status == 2
+    assert "1 images are among the labelled photos too" in errors
+
+
+def test_a_folder_without_images_ends_the_run_before_any_is_sent(evaluate, service, tmp_path):
+    (tmp_path / "other").mkdir()
+    labels = label_set(tmp_path / "set", OWN)
+    status, _, errors = evaluate("lesions", labels, "--other", tmp_path / "other")
+    assert status == 2
+    assert "holds no photos; name a folder of images" in errors
+    assert not service.seen
+    assert "No such file" in evaluate("lesions", labels, "--other", tmp_path / "absent")[2]
+
+
+def test_answers_that_were_not_judged_are_counted_apart():
+    judged = [Judged(0.5, typical=True), Judged(0.001, typical=False), None]
+    scores = measure(judged, [None])
+    assert scores.false_alarms.count == 1
+    assert scores.false_alarms.of == 2
+    assert scores.not_judged == 2
+    assert scores.others_flagged is scores.roc_auc is None
+    assert measure([None], []) is None
