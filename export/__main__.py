@@ -20,6 +20,7 @@ from pipelines.profile import DEFAULT_PROFILE
 from pipelines.release import ReleaseError
 
 if TYPE_CHECKING:
+    from export.calibration import Calibrations
     from export.labelled_photos import Evidence
 
 ROOT = Path(__file__).parent.parent
@@ -81,6 +82,13 @@ def main(  # noqa: PLR0917 - the command line
     validation: Annotated[
         Path | None,
         _folder("Labelled photos that judge an INT8 member: one folder for each class."),
+    ] = None,
+    calibration_labels: Annotated[
+        Path | None,
+        _folder(
+            "Labelled photos that training did not see, to calibrate the confidence with: one "
+            "folder for each class."
+        ),
     ] = None,
     photos: Annotated[
         Path | None, _folder("Photos for the parity gate; those of samples/ if left out.")
@@ -166,6 +174,9 @@ def main(  # noqa: PLR0917 - the command line
             version=version,
             photos=photos,
             evidence=_evidence(whole, quantised, calibration, validation),
+            calibrations=_calibrations(
+                whole, calibration_labels, [each for each in (calibration, validation) if each]
+            ),
             options=ReadOptions(
                 weights,
                 preprocessing_confirmed,
@@ -196,6 +207,23 @@ def _evidence(
     if evidence.left_out:
         console.say(f"{whole.name}: {photo_files.described(evidence.left_out)}")
     return evidence
+
+
+def _calibrations(
+    whole: PipelineDefinition, labels: Path | None, seen: list[Path]
+) -> "Calibrations | None":
+    """What the folder's photos calibrate with, if there is one."""
+    if labels is None:
+        return None
+    # torch: keep --help quick
+    from export.calibration import Calibrations  # noqa: PLC0415
+    from export.calibration_labels import read_calibration_photos  # noqa: PLC0415
+
+    with console.screen.status("reading labelled photos"):
+        photos = read_calibration_photos(whole, labels, seen)
+    if photos.left_out:
+        console.say(f"{whole.name}: {photo_files.described(photos.left_out)}")
+    return Calibrations(photos)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pipelines.release import Release
 from pipelines.spec import PipelineSpec
 
 if TYPE_CHECKING:
+    from export.calibration import Calibrations
     from export.labelled_photos import Evidence
     from export.versions import Exported
 
@@ -70,11 +71,24 @@ def say_serves(release: Release) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    _say_calibration(release)
     not_verified = OrderKnownFrom.NOT_VERIFIED
     if unknown := [n for n, each in release.members.items() if each.class_order is not_verified]:
         screen.print(
             f"{spec.name}: class order not verified: {', '.join(unknown)}", highlight=False
         )
+
+
+def _say_calibration(release: Release) -> None:
+    """What of a release is calibrated, where some of it is."""
+    spec, found = release.spec, release.calibration
+    if found is None:
+        return
+    text = "not all members are calibrated on the same photos; calibrated alone: "
+    if found.ensemble is not None:
+        before, after = found.ensemble.error_before.value, found.ensemble.error_after.value
+        text = f"calibration error {after:.3f}, without calibration {before:.3f}: "
+    screen.print(f"{spec.name}: {text}{', '.join(found.members)}", highlight=False, soft_wrap=True)
 
 
 def members_without_version(spec: PipelineSpec, target: ModelRepository) -> list[str]:
@@ -93,6 +107,7 @@ def export(
     version: int | None,
     photos: Path | None = None,
     evidence: "Evidence | None",
+    calibrations: "Calibrations | None" = None,
     options: ReadOptions = AS_THE_FILE_SAYS,
 ) -> None:
     """`export.versions.export`, with its progress, its table, and what is missing afterwards."""
@@ -113,10 +128,13 @@ def export(
             version=version,
             photos=photos,
             evidence=evidence,
+            calibrations=calibrations,
             options=options,
             on_step=on_step,
         )
     screen.print(_table(exported))
+    if calibrated := [each for each in exported if each.manifest.calibration]:
+        screen.print(_calibration_table(calibrated))
     for each in exported:
         for note in each.manifest.notes:
             screen.print(f"{each.member}: {note}", markup=False, highlight=False, soft_wrap=True)
@@ -144,6 +162,19 @@ def _table(exported: "list[Exported]") -> Table:
             manifest.weights,
             manifest.artefact_sha256[:12],
         )
+    return table
+
+
+def _calibration_table(exported: "list[Exported]") -> Table:
+    """Temperature and expected calibration error of each calibrated version."""
+    table = Table("member", "temperature", "error before", "error after", "of photos")
+    for item in exported:
+        if (found := item.manifest.calibration) is not None:
+            errors = (
+                f"{each.value:.3f} ({each.low:.3f} to {each.high:.3f})"
+                for each in (found.error_before, found.error_after)
+            )
+            table.add_row(item.member, f"{found.temperature:.3f}", *errors, str(found.measured))
     return table
 
 

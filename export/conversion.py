@@ -18,10 +18,12 @@ from export import (
     parity,
     tensors,
 )
+from export.calibration import Calibrations
 from export.checkpoint import Loaded
 from export.errors import CheckpointError, ConversionError, ParityError
-from export.graph import ServedMember, head_in_order, with_features
+from export.graph import ServedMember, as_served, head_as_served, with_features
 from export.read_options import ReadOptions
+from pipelines.calibration import MemberCalibration
 from pipelines.enums import Format, Task
 from pipelines.manifest import ClassOrder
 from pipelines.spec import PipelineSpec
@@ -46,6 +48,8 @@ class Converted:
     """Largest difference of a detector's boxes, in pixels of its input."""
     error_features: float | None = None
     """Of features, as `inference.features.difference`; None where it gives none."""
+    calibration: MemberCalibration | None = None
+    """Of a classifier whose logits were divided by a temperature."""
 
 
 def convert(
@@ -57,6 +61,7 @@ def convert(
     compared: Sequence[NDArray[np.uint8]],
     options: ReadOptions,
     on_step: OnStep,
+    calibrations: Calibrations | None = None,
 ) -> Converted:
     """Writes one member's artefact into a folder and compares it with its checkpoint.
 
@@ -68,14 +73,25 @@ def convert(
         compared: photos as the member sees them, UINT8 [H, W, 3] each.
         options: how the checkpoint is read.
         on_step: told what is being done.
+        calibrations: where a classifier's temperature comes from; None: it gets none.
 
     Raises:
         ExportError: the checkpoint, the conversion or the comparison failed.
     """
-    kind = _classifier if spec.task is Task.CLASSIFICATION else _detector
     on_step(f"{name}: reading {source.name}")
-    return kind(
-        spec, name, source, folder=folder, compared=compared, options=options, on_step=on_step
+    if spec.task is not Task.CLASSIFICATION:
+        return _detector(
+            spec, name, source, folder=folder, compared=compared, options=options, on_step=on_step
+        )
+    return _classifier(
+        spec,
+        name,
+        source,
+        folder=folder,
+        compared=compared,
+        options=options,
+        on_step=on_step,
+        calibrations=calibrations,
     )
 
 
@@ -88,6 +104,7 @@ def _classifier(
     compared: Sequence[NDArray[np.uint8]],
     options: ReadOptions,
     on_step: OnStep,
+    calibrations: Calibrations | None,
 ) -> Converted:
     member = spec.members[name]
     read = checkpoint.read(source, options)
@@ -105,12 +122,21 @@ def _classifier(
     del read
     served = ServedMember(model, spec.preprocessing).eval()
 
+    calibrated = None
+    if calibrations is not None:
+        on_step(f"{name}: calibrating")
+        calibrated = calibrations.of_checkpoint(
+            spec, name, lambda pixels: as_served(served.logits(pixels), rows)
+        )
+    temperature = 1.0 if calibrated is None else calibrated.figures.temperature
+
     on_step(f"{name}: writing {member.architecture} as {member.format}")
     artefact = folder / member.format.filename
     height, width = spec.preprocessing.size or (0, 0)
     outputs = [tensor[0] for tensor in tensors.member_outputs(spec, name)]
     try:
-        with head_in_order(model, rows), with_features(served, member.features) as written:
+        scaled = head_as_served(model, rows, temperature)
+        with scaled, with_features(served, member.features) as written:
             opset = formats.write(written, height, width, member.format, artefact, outputs=outputs)
     except ConversionError as problem:
         raise ConversionError(f"{name}: {problem}") from problem
@@ -118,7 +144,7 @@ def _classifier(
     on_step(f"{name}: comparing with the checkpoint")
     run = formats.open_artefact(artefact, member.format)
     try:
-        error = parity.measure(served, run, compared, rows)
+        error = parity.measure(served, run, compared, rows, temperature)
     except CheckpointError as problem:
         raise CheckpointError(f"{source}: {problem}") from None
     apart = None
@@ -132,7 +158,17 @@ def _classifier(
             f"{error:.2e}, more than parity.tolerance {spec.parity.tolerance:.0e}: "
             "nothing was written. Try the other format, or find the operation that differs"
         )
-    return Converted(artefact, opset, sha256, weights, loaded, order, error, error_features=apart)
+    return Converted(
+        artefact,
+        opset,
+        sha256,
+        weights,
+        loaded,
+        order,
+        error,
+        error_features=apart,
+        calibration=calibrated,
+    )
 
 
 def _detector(

@@ -65,6 +65,12 @@ class ServedMember(nn.Module):
         logits: torch.Tensor = self.model(self.normalise(pixels))
         return logits
 
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """`forward` from and to NumPy, without gradients."""
+        with torch.inference_mode():
+            logits: torch.Tensor = self(torch.from_numpy(pixels))
+        return logits.numpy()
+
 
 class _WithFeatures(nn.Module):
     """UINT8 pixels to logits FP32 [N, K] and features FP32 [N, D], of a body and its head."""
@@ -127,40 +133,52 @@ def features_of(member: ServedMember, pixels: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def head_in_order(model: nn.Module, rows: Sequence[int]) -> Iterator[None]:
-    """Within the block the last linear layer answers the classes in another order.
+def head_as_served(
+    model: nn.Module, rows: Sequence[int], temperature: float = 1.0
+) -> Iterator[None]:
+    """Within the block the last linear layer answers in the pipeline's order, and calibrated.
 
-    Only its weights change, so that every format has the order without a further operation.
+    Only its weights change, so that every format has both without a further operation.
 
     Args:
         model: a classifier; its last linear layer gives the logits.
         rows: for each output within the block the one that it is outside. A single logit, which
             tells the second class from the first, is negated where they change places.
+        temperature: what the logits are divided by.
 
     Raises:
         ConversionError: the last linear layer has another number of outputs.
     """
-    if list(rows) == sorted(rows):
+    if list(rows) == sorted(rows) and temperature == 1:
         yield
         return
     _, head = _last_linear(model)
     if head is None or head.out_features not in {1, len(rows)}:
         raise ConversionError(
-            "the class order cannot be changed, because the network does not end in a linear layer "
-            "of its classes: train it with the classes in the YAML's order"
+            "the class order cannot be changed and the logits cannot be calibrated, because the "
+            "network does not end in a linear layer of its classes: train it with the classes in "
+            "the YAML's order, and leave --calibration-labels out"
         )
-    _change(head, rows)
+    parameters = [each for each in (head.weight, head.bias) if each is not None]
+    before = [parameter.detach().clone() for parameter in parameters]
+    _change(head, rows, temperature)
     try:
         yield
     finally:
-        _change(head, sorted(range(len(rows)), key=rows.__getitem__))
+        with torch.no_grad():
+            for parameter, old in zip(parameters, before, strict=True):
+                parameter.copy_(old)
 
 
-def in_order(logits: NDArray[np.float32], rows: Sequence[int]) -> NDArray[np.float32]:
-    """Logits [N, K] or [N, 1] as a head gives them that `head_in_order` has changed."""
+def as_served(
+    logits: NDArray[np.float32], rows: Sequence[int], temperature: float = 1.0
+) -> NDArray[np.float32]:
+    """Logits [N, K] or [N, 1] as a head gives them that `head_as_served` has changed."""
     if logits.shape[-1] == 1:
-        return logits if list(rows) == sorted(rows) else -logits
-    return logits[:, list(rows)]
+        ordered = logits if list(rows) == sorted(rows) else -logits
+    else:
+        ordered = logits[:, list(rows)]
+    return np.asarray(ordered / np.float32(temperature))
 
 
 def _last_linear(model: nn.Module) -> tuple[str, nn.Linear | None]:
@@ -169,9 +187,15 @@ def _last_linear(model: nn.Module) -> tuple[str, nn.Linear | None]:
     return layers[-1] if layers else ("", None)
 
 
-def _change(head: nn.Linear, rows: Sequence[int]) -> None:
+def _change(head: nn.Linear, rows: Sequence[int], temperature: float) -> None:
+    # Not by `as_served`: the parity gate holds one against the other.
+    changes_places = list(rows) != sorted(rows)
     with torch.no_grad():
         for parameter in (head.weight, head.bias):
-            if parameter is not None:
-                changed = -parameter if len(parameter) == 1 else parameter[list(rows)]
-                parameter.copy_(changed)
+            if parameter is None:
+                continue
+            if len(parameter) > 1:
+                parameter.copy_(parameter[list(rows)])
+            elif changes_places:
+                parameter.neg_()
+            parameter.div_(temperature)

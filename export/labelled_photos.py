@@ -77,13 +77,13 @@ def read_evidence(spec: PipelineSpec, calibration: Path | None, validation: Path
         EvidenceError: a class has no folder or a folder no class, there are too few photos, or
             one lies in both folders.
     """
-    labelled = _by_class(spec, validation)
+    labelled = by_class(spec, validation)
     chosen = photos.spread(list(labelled), VALIDATION_MOST)
     calibrating = photos.files_below(calibration) if calibration else []
     _require_disjoint(calibrating, labelled)
     left_out: dict[Path, str] = {}
-    pixels, read = _pixels(spec, chosen, left_out)
-    ranges, _ = _pixels(spec, photos.spread(calibrating, CALIBRATION_MOST), left_out)
+    pixels, read = pixels_of(spec, chosen, left_out)
+    ranges, _ = pixels_of(spec, photos.spread(calibrating, CALIBRATION_MOST), left_out)
     needed = spec.quantisation_gate.images_at_least
     if len(read) < needed:
         raise EvidenceError(
@@ -99,8 +99,12 @@ def read_evidence(spec: PipelineSpec, calibration: Path | None, validation: Path
     return Evidence(ranges, pixels, labels, left_out)
 
 
-def _by_class(spec: PipelineSpec, folder: Path) -> dict[Path, int]:
-    """Each file in the classes' folders, and its label."""
+def by_class(spec: PipelineSpec, folder: Path) -> dict[Path, int]:
+    """Each file in the classes' folders, and its label.
+
+    Raises:
+        EvidenceError: a class has no folder, or a folder no class.
+    """
     found = {path.name for path in folder.iterdir() if path.is_dir()}
     missing, unknown = set(spec.classes) - found, found - set(spec.classes)
     if missing or unknown:
@@ -127,7 +131,7 @@ def _require_disjoint(calibration: Iterable[Path], validation: Iterable[Path]) -
             )
 
 
-def _pixels(
+def pixels_of(
     spec: PipelineSpec, paths: list[Path], left_out: dict[Path, str]
 ) -> tuple[NDArray[np.uint8], list[Path]]:
     """Those that can be read, UINT8 [N, H, W, 3], and which they are."""

@@ -12,7 +12,7 @@ from PIL import Image
 from export import photos
 from export.errors import CheckpointError, ParityError
 from export.formats import Run
-from export.graph import ServedMember, features_of, in_order
+from export.graph import ServedMember, as_served, features_of
 from inference.features import difference
 from pipelines.spec import PipelineSpec
 
@@ -27,7 +27,11 @@ _SIZES = ((300, 500), (416, 416), (160, 120))
 
 
 def measure(
-    member: ServedMember, run: Run, compared: Sequence[NDArray[np.uint8]], rows: Sequence[int]
+    member: ServedMember,
+    run: Run,
+    compared: Sequence[NDArray[np.uint8]],
+    rows: Sequence[int],
+    temperature: float = 1.0,
 ) -> float:
     """The largest absolute difference of logits, torch against the artefact.
 
@@ -36,6 +40,7 @@ def measure(
         run: the artefact.
         compared: UINT8 [H, W, 3] each, all of one size; random pixels are tried beside them.
         rows: for each class of the artefact its place among the model's.
+        temperature: what the artefact's logits were divided by.
 
     Raises:
         ParityError: the artefact's output has another shape.
@@ -51,7 +56,7 @@ def measure(
             "the checkpoint gives the same answer for every image: a layer of it was not trained, "
             "or not saved"
         )
-    found, expected = _compared(run, pixels, in_order(given, rows))
+    found, expected = _compared(run, pixels, as_served(given, rows, temperature))
     worst = float(np.abs(found - expected).max())
     # NaN compares false with everything: it must not pass the gate.
     return worst if np.isfinite(worst) else float("inf")

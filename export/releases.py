@@ -5,8 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from export import release_calibration
 from export.repository import ModelRepository
 from pipelines import atomic_write, protocol
+from pipelines.calibration import CalibrationError
 from pipelines.definition import PipelineDefinition
 from pipelines.manifest import Manifest, ManifestError
 from pipelines.profile import DEFAULT_PROFILE
@@ -96,10 +98,20 @@ def compose(
             weights=each.weights,
             class_order=each.order_known_from,
             files=each.files,
+            temperature=None if each.calibration is None else each.calibration.temperature,
         )
         for member, each in manifests.items()
     }
-    return Release(spec=spec, members=members, configs=configs)
+    calibrated = {
+        member: repository.root / version_folder(spec.name, member, each.version)
+        for member, each in manifests.items()
+        if each.calibration is not None
+    }
+    try:
+        calibration = release_calibration.measure(spec, calibrated)
+    except CalibrationError as error:
+        raise ReleaseError(str(error)) from None
+    return Release(spec=spec, members=members, configs=configs, calibration=calibration)
 
 
 def choose(

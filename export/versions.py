@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from export import class_order, conversion, formats, gate, parity, timing
+from export.calibration import Calibrations
 from export.conversion import Converted, OnStep
 from export.labelled_photos import Evidence, EvidenceError, require_evidence
 from export.native_fit import require_native_fit
@@ -15,7 +16,7 @@ from export.plan import plan
 from export.quantisation import quantise
 from export.read_options import AS_THE_FILE_SAYS, ReadOptions
 from export.repository import ModelRepository
-from pipelines import protocol
+from pipelines import calibration, protocol
 from pipelines.enums import Format, Method
 from pipelines.manifest import CLASS_MAP_FILENAME, FILENAME, GateFigures, Manifest, sha256_of
 from pipelines.spec import PipelineSpec
@@ -58,6 +59,7 @@ def export(
     version: int | None = None,
     photos: Path | None = None,
     evidence: Evidence | None = None,
+    calibrations: Calibrations | None = None,
     options: ReadOptions = AS_THE_FILE_SAYS,
     on_step: OnStep = lambda _: None,
 ) -> list[Exported]:
@@ -73,6 +75,7 @@ def export(
         version: its number; the next free one if left out.
         photos: a folder of photos to compare artefact and checkpoint on; else drawings.
         evidence: what quantised members are made and judged with.
+        calibrations: where the temperatures of classifiers come from; None: there are none.
         options: how the checkpoints are read.
         on_step: told what is being done.
 
@@ -100,12 +103,19 @@ def export(
                 compared=compared,
                 options=options,
                 on_step=on_step,
+                calibrations=calibrations,
             )
             made[name] = _Made(converted)
             require_native_fit(spec, name, converted.artefact)
         for name in planned.quantised:
             made[name] = _quantised(
-                spec, name, made, folder=staging / name, evidence=evidence, on_step=on_step
+                spec,
+                name,
+                made,
+                folder=staging / name,
+                evidence=evidence,
+                calibrations=calibrations,
+                on_step=on_step,
             )
             require_native_fit(spec, name, made[name].converted.artefact)
         on_step(f"{spec.name}: measuring CPU time")
@@ -134,6 +144,7 @@ def _quantised(
     *,
     folder: Path,
     evidence: Evidence | None,
+    calibrations: Calibrations | None,
     on_step: OnStep,
 ) -> _Made:
     quantisation = spec.members[name].quantisation
@@ -157,18 +168,27 @@ def _quantised(
     gate.require(figures, name, spec)
     if spec.members[name].features is not None:
         gate.require_features(formats.open_features(artefact, Format.ONNX), name, evidence)
-    made_of = replace(original, artefact=artefact, error=error, error_features=None)
+    calibrated = None
+    if calibrations is not None:
+        run = formats.open_artefact(artefact, Format.ONNX)
+        calibrated = calibrations.of_quantised(spec, name, original.calibration, run)
+    made_of = replace(
+        original, artefact=artefact, error=error, error_features=None, calibration=calibrated
+    )
     return _Made(made_of, figures)
 
 
 def _write_manifest(
     spec: PipelineSpec, name: str, version: int, made: _Made, cpu_ms: float
 ) -> Manifest:
-    """Writes the class map and the manifest of a member beside its artefact."""
+    """Writes class map, calibration and manifest of a member beside its artefact."""
     converted = made.converted
     folder = converted.artefact.parent
     class_map = folder / CLASS_MAP_FILENAME
     class_map.write_text(json.dumps(spec.class_map(), indent=2) + "\n", "utf-8")
+    calibrated = converted.calibration
+    if calibrated is not None:
+        (folder / calibration.FILENAME).write_text(calibrated.text, "utf-8")
     note = class_order.note(converted.order, spec, name)
     manifest = Manifest(
         pipeline=spec.name,
@@ -188,6 +208,10 @@ def _write_manifest(
         parity_boxes=converted.error_boxes,
         parity_features=converted.error_features,
         gate=made.gate,
+        calibration=None if calibrated is None else calibrated.figures,
+        calibration_sha256=(
+            None if calibrated is None else sha256_of(folder / calibration.FILENAME)
+        ),
         bytes=converted.artefact.stat().st_size,
         cpu_ms=cpu_ms,
         opset=converted.opset,

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 15
+RESAMPLES = 1000
+_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,39 @@ def expected_calibration_error(bins: list[Bin]) -> float:
     """
     total = sum(each.photos for each in bins)
     return sum(each.photos * abs(each.accuracy - each.confidence) for each in bins) / total
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """An expected calibration error in [0, 1], and its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def calibration_error(
+    confidence: NDArray[np.float64], correct: NDArray[np.bool_]
+) -> CalibrationError:
+    """The expected calibration error of answers, with a percentile bootstrap over `RESAMPLES`.
+
+    The error is a sum of distances, so that of a resample is rather too large: with few answers
+    the interval lies high, and may lie above the value.
+
+    Args:
+        confidence: FP64 [N], of the predicted class, in [0, 1]; N is at least 1.
+        correct: BOOL [N], whether that class is the true one.
+    """
+    edges = np.linspace(0, 1, BINS + 1)
+    places = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
+    gaps = correct - confidence
+    random = np.random.default_rng(_SEED)
+
+    def error(chosen: NDArray[np.int64]) -> float:
+        sums = np.bincount(places[chosen], weights=gaps[chosen], minlength=BINS)
+        return float(np.abs(sums).sum() / len(chosen))
+
+    count = len(confidence)
+    errors = [error(random.integers(count, size=count)) for _ in range(RESAMPLES)]
+    low, high = np.percentile(errors, [2.5, 97.5])
+    return CalibrationError(error(np.arange(count)), float(low), float(high))

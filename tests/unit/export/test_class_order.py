@@ -179,7 +179,7 @@ def test_any_order_of_many_classes_is_answered_in_the_yamls_or_refused(snakes, t
 def test_a_head_that_is_changed_the_wrong_way_does_not_pass_the_parity_gate(
     snakes, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("export.graph._change", lambda head, rows: head.weight.data.mul_(-1))
+    monkeypatch.setattr("export.graph._change", lambda head, *_: head.weight.data.mul_(-1))
     names = snakes.classes[1:] + snakes.classes[:1]
     path = tmp_path / "weights.pt"
     torch.save({"model": Tiny(len(names)).state_dict(), "classes": list(names)}, path)
