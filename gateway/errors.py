@@ -27,6 +27,7 @@ class Code(StrEnum):
     FIELD_MISSING = "field_missing"
     IMAGE_EMPTY = "image_empty"
     IMAGE_UNDECODABLE = "image_undecodable"
+    IMAGE_TOO_COSTLY = "image_too_costly"
     IMAGE_SHAPE = "image_shape"
     IMAGE_QUALITY = "image_quality"
     IMAGES_MANY = "images_many"
@@ -94,6 +95,7 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.FIELD_MISSING: (HTTPStatus.UNPROCESSABLE_ENTITY, "A field is missing"),
     Code.IMAGE_EMPTY: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image is empty"),
     Code.IMAGE_UNDECODABLE: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image cannot be decoded"),
+    Code.IMAGE_TOO_COSTLY: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image costs too much to decode"),
     Code.IMAGE_SHAPE: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image is too long and narrow"),
     Code.IMAGE_QUALITY: (HTTPStatus.UNPROCESSABLE_ENTITY, "The photo is too poor for an answer"),
     Code.IMAGES_MANY: (HTTPStatus.UNPROCESSABLE_ENTITY, "There is more than one image"),

@@ -4,7 +4,8 @@ Under the profile `fast` libjpeg decodes a JPEG at a half, a quarter or an eight
 (docs/decisions/0014); all else is the same.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image, ImageOps
 
 from inference.colour import to_rgb, to_srgb
 from inference.errors import RefusedError
+from inference.header import Header, read_header
 from inference.jpeg import decode_jpeg
 from inference.opening import open_image, prepare
 from inference.quality import Measures, colour_shift_of, measure, refuse_poor
@@ -58,13 +60,29 @@ class Decoded:
         }
 
 
-def decode(data: bytes, rules: DecodeRules) -> Decoded:
+def decode(data: bytes, rules: DecodeRules, header: Header | None = None) -> Decoded:
     """One encoded image as RGB pixels; of several frames the first.
+
+    Args:
+        data: the file.
+        rules: how.
+        header: of the file, where it has been read already.
 
     Raises:
         RefusedError: empty, too large, too narrow, of no format that is read, broken, or of a
             quality that the pipeline refuses. The text names the problem and the remedy, nothing
             of the content.
+    """
+    header = header or inspect(data, rules)
+    with _refusing():
+        return _decode(data, rules, header)
+
+
+def inspect(data: bytes, rules: DecodeRules) -> Header:
+    """Reads the header of a file alone, which costs next to nothing.
+
+    Raises:
+        RefusedError: empty, of no format that is read, or beyond a limit that the header tells of.
     """
     if not data:
         raise RefusedError(Refusal.IMAGE_EMPTY, "the file is empty. Send the image's bytes.")
@@ -74,8 +92,15 @@ def decode(data: bytes, rules: DecodeRules) -> Decoded:
             f"the file has {len(data)} bytes, the limit is {rules.max_bytes}. "
             "Send a smaller image or compress it more.",
         )
+    with _refusing():
+        return read_header(data, rules)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turns whatever a decoder raises into a refusal."""
     try:
-        return _decode(data, rules)
+        yield
     except RefusedError:
         raise
     except Image.DecompressionBombError:
@@ -137,8 +162,10 @@ def upright(
     return to_srgb(loaded) if colour is Colour.TO_SRGB else to_rgb(loaded)
 
 
-def _decode(data: bytes, rules: DecodeRules) -> Decoded:
+def _decode(data: bytes, rules: DecodeRules, header: Header) -> Decoded:
     with open_image(data) as image:
+        if header.pixels is not None and image.width * image.height > header.pixels:
+            raise ValueError("the header says two sizes")
         _check_pixels(image, rules)
         _check_aspect(image, rules)
         size = _decoded_size(image, rules)

@@ -39,7 +39,7 @@ def decode_jpeg(data: bytes, mode: str, size: tuple[int, int]) -> Image.Image:
     Raises:
         ValueError: data are missing or damaged, or it is coded in a way that cannot be checked.
     """
-    if next((marker for marker, _, _ in _segments(data) if marker in _ARITHMETIC), None):
+    if next((marker for marker, _, _ in segments(data) if marker in _ARITHMETIC), None):
         raise ValueError("arithmetic coding, which does not show where data are missing")
     colours, layout = _COLOURS[mode]
     try:
@@ -107,13 +107,13 @@ def _is_padding(data: bytes, count: int) -> bool:
 def _without(data: bytes, markers: Container[int]) -> bytes:
     """The file without these segments before the first scan."""
     kept, end = [data[:2]], 2
-    for marker, start, end in _segments(data):
+    for marker, start, end in segments(data):
         if marker not in markers:
             kept.append(data[start:end])
     return b"".join([*kept, data[end:]])
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, start and end of each segment before the first scan."""
     position = 2
     while (found := _SEGMENT.match(data, position)) and found[1] != _SCAN[1:]:

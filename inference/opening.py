@@ -5,19 +5,17 @@ from io import BytesIO
 from PIL import Image
 
 from inference.errors import RefusedError
+from inference.header import claimed_format
 from inference.tiff import check_tiff, to_page
-from pipelines.formats import READ, ImageFormat, refusal_text, sniff
+from pipelines.formats import READ, ImageFormat
 from pipelines.protocol import Refusal
 
 _PLUGINS = {each: each.upper() for each in ImageFormat} | {ImageFormat.HEIC: "HEIF"}
 """Pillow's names. Only one is tried: a file is never read as another format than it claims."""
 
-_RUN_LENGTHS = {1, 2}
-"""Of a BMP: codes of 8 and 4 bits that may end a line, or the image, before its last pixel."""
-
 
 def open_image(data: bytes) -> Image.Image:
-    """Reads the header; `prepare` and `load` read the rest.
+    """Opens a file of the format that it claims; `prepare` and `load` read the rest.
 
     Of an animation the first frame that is shown counts, of a HEIC the primary picture, of a TIFF
     its only full page.
@@ -26,9 +24,7 @@ def open_image(data: bytes) -> Image.Image:
         RefusedError: of no format that is read, or several pages.
         Exception: whatever Pillow raises on a broken file.
     """
-    claimed = sniff(data)
-    if claimed is None:
-        raise RefusedError(Refusal.IMAGE_FORMAT, refusal_text(data))
+    claimed = claimed_format(data)
     if claimed is ImageFormat.HEIC:
         _register_heic()
     image = Image.open(BytesIO(data), formats=[_PLUGINS[claimed]])
@@ -45,11 +41,6 @@ def prepare(image: Image.Image, data: bytes) -> None:
     """
     if image.format == "TIFF":
         check_tiff(image, data)
-    elif image.format == "BMP" and image.info.get("compression") in _RUN_LENGTHS:
-        raise RefusedError(
-            Refusal.IMAGE_UNDECODABLE,
-            "the image's run-length compression does not show missing pixels. Save it as PNG.",
-        )
     elif getattr(image, "default_image", False):
         # An APNG whose default image is not part of the animation; this decodes it.
         image.seek(1)

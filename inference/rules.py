@@ -5,11 +5,12 @@ travels in the config of each step. No process that decodes or decides needs pyd
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, Self, TypeAlias
 
 from PIL import Image
 
+from pipelines.decoding_limits import DecodingLimits
 from pipelines.derived import normalised_weights
 from pipelines.enums import Colour, Decoding, QualityWarning, Resize, Task
 
@@ -21,6 +22,8 @@ _RESIZES = {
     # `fast` is for classifications alone.
     Decoding.FAST: {Resize.STRETCH, Resize.CROP},
 }
+
+_LIMITS = [each.name for each in fields(DecodingLimits)]
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class DecodeRules:
     """See `resize.scaled_size`; None: a JPEG is decoded whole, as in training."""
     colour: Colour = Colour.AS_STORED
     quality: QualityRules = QualityRules()
+    limits: DecodingLimits = field(default_factory=DecodingLimits)
 
     @classmethod
     def from_spec(cls, spec: Spec) -> Self:
@@ -102,6 +106,9 @@ class DecodeRules:
             reserve=int(facts["reserve"]) if decoding is Decoding.FAST else None,
             colour=Colour(facts.get("colour") or Colour.AS_STORED),
             quality=QualityRules.from_spec(spec),
+            limits=DecodingLimits(
+                **{name: int(limits[name]) for name in _LIMITS if limits.get(name) is not None}
+            ),
         )
 
 

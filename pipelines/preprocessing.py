@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipelines.decoding_limits import DecodingLimits
 from pipelines.enums import Colour, Decoding, Resize
 from pipelines.fact import Facts, Rgb
 
@@ -56,3 +57,11 @@ class Limits(Facts):
     pixels: int = Field(ge=1)
     aspect: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
     """Long side divided by the short one, at most; None: any."""
+    # What decoding may cost: see DecodingLimits.
+    decoded_bytes: int = Field(default=DecodingLimits.decoded_bytes, ge=2**20)
+    cpu_seconds: int = Field(default=DecodingLimits.cpu_seconds, ge=1)
+    scans: int = Field(default=DecodingLimits.scans, ge=1)
+    segments: int = Field(default=DecodingLimits.segments, ge=1)
+    strips: int = Field(default=DecodingLimits.strips, ge=1)
+    chunks: int = Field(default=DecodingLimits.chunks, ge=1)
+    frames: int = Field(default=DecodingLimits.frames, ge=1)

@@ -130,6 +130,7 @@ class Refusal(StrEnum):
     IMAGE_FORMAT = "image_format"
     IMAGE_TOO_LARGE = "image_too_large"
     IMAGE_UNDECODABLE = "image_undecodable"
+    IMAGE_TOO_COSTLY = "image_too_costly"  # to decode
     IMAGE_SHAPE = "image_shape"  # too long and narrow
     IMAGE_QUALITY = "image_quality"  # beyond a bound of `quality` that refuses
     IMAGES_MANY = "images_many"  # several in one request to a detector

@@ -1,6 +1,6 @@
 """Photos made for the tests: smooth colours with texture, of any size, format and orientation."""
 
-import io
+from io import BytesIO
 
 import numpy as np
 from PIL import Image
@@ -25,7 +25,7 @@ def encoded(image: Image.Image, format_: str = "JPEG", orientation: int | None =
         exif = Image.Exif()
         exif[ORIENTATION_TAG] = orientation
         options["exif"] = exif
-    buffer = io.BytesIO()
+    buffer = BytesIO()
     image.save(buffer, format_, **options)
     return buffer.getvalue()
 
