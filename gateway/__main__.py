@@ -6,6 +6,7 @@ import getpass
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 from socket import socket
 from types import FrameType
 
@@ -18,6 +19,7 @@ from gateway.app import create_app
 from gateway.core.readiness import Readiness
 from gateway.grpc.server import GrpcServer, GrpcServerError
 from gateway.http.connection import Connection
+from gateway.http.connection_limits import raise_descriptor_limit
 from gateway.identity.api_keys import ApiKeysError, hash_key
 from gateway.settings import Settings
 from gateway.telemetry import logs
@@ -75,6 +77,7 @@ def main() -> int:
         sys.stderr.write(f"gateway: {error}\n")
         return 2
     logs.configure()
+    app.state.connection_limits.fit(raise_descriptor_limit())
     # Series of creation times would double the size of a scrape.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     config = uvicorn.Config(
@@ -82,7 +85,7 @@ def main() -> int:
         host=settings.host,
         port=settings.ports.gateway_port,
         loop="uvloop",
-        http=Connection,
+        http=partial(Connection, limits=app.state.connection_limits),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         access_log=False,

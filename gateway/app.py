@@ -19,6 +19,7 @@ from gateway.grpc.inference import Inference
 from gateway.grpc.server import GrpcServer
 from gateway.grpc.standard_health import StandardHealth
 from gateway.http import openapi, problems
+from gateway.http.connection_limits import ConnectionLimits
 from gateway.http.docs import docs_routes
 from gateway.http.kserve import Kserve, kserve_routes
 from gateway.http.middleware import RequestContextMiddleware
@@ -37,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The gateway as an ASGI application; it finds Triton by itself, now or later.
 
     `state.grpc_server` is to be opened once the application has started up; the application
-    closes it when it shuts down.
+    closes it when it shuts down. `state.connection_limits` are for the connections of its server.
 
     Raises:
         ApiKeysError: the file of API keys cannot be used.
@@ -90,6 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.readiness = readiness
     app.state.grpc_server = grpc_server
+    app.state.connection_limits = ConnectionLimits(settings, metrics)
     default = settings.default_pipeline
     access = RequireKey(keys)
     app.include_router(prediction_routes(predictions, default, access))

@@ -18,6 +18,7 @@ class Code(StrEnum):
     PIPELINE_UNKNOWN = "pipeline_unknown"
     MEMBER_UNKNOWN = "member_unknown"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    TOO_SLOW = "too_slow"
     HEAD_TOO_LARGE = "head_too_large"
     BODY_TOO_LARGE = "body_too_large"
     IMAGE_TOO_LARGE = "image_too_large"
@@ -36,6 +37,7 @@ class Code(StrEnum):
     BUSY = "busy"
     INTERNAL = "internal"
     MODEL_OUTPUT = "model_output"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
     UNAVAILABLE = "unavailable"
     OUT_OF_MEMORY = "out_of_memory"
     DEADLINE = "deadline"
@@ -80,6 +82,7 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.PIPELINE_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such pipeline"),
     Code.MEMBER_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such member"),
     Code.METHOD_NOT_ALLOWED: (HTTPStatus.METHOD_NOT_ALLOWED, "The route has no such method"),
+    Code.TOO_SLOW: (HTTPStatus.REQUEST_TIMEOUT, "The request came too slowly"),
     Code.HEAD_TOO_LARGE: (
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         "The target and the headers are too large",
@@ -104,6 +107,10 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.BUSY: (HTTPStatus.TOO_MANY_REQUESTS, "The service is busy"),
     Code.INTERNAL: (HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed"),
     Code.MODEL_OUTPUT: (HTTPStatus.INTERNAL_SERVER_ERROR, "A model gave no usable number"),
+    Code.TOO_MANY_CONNECTIONS: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Too many connections are open",
+    ),
     Code.UNAVAILABLE: (HTTPStatus.SERVICE_UNAVAILABLE, "The models are unavailable"),
     Code.OUT_OF_MEMORY: (HTTPStatus.SERVICE_UNAVAILABLE, "The models have no memory left"),
     Code.DEADLINE: (HTTPStatus.GATEWAY_TIMEOUT, "The deadline passed"),
@@ -113,6 +120,7 @@ _GRPC: dict[HTTPStatus, str] = {
     HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
     HTTPStatus.NOT_FOUND: "NOT_FOUND",
     HTTPStatus.METHOD_NOT_ALLOWED: "UNIMPLEMENTED",
+    HTTPStatus.REQUEST_TIMEOUT: "DEADLINE_EXCEEDED",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "INVALID_ARGUMENT",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "INVALID_ARGUMENT",
     HTTPStatus.UNPROCESSABLE_ENTITY: "INVALID_ARGUMENT",
@@ -124,6 +132,7 @@ _GRPC: dict[HTTPStatus, str] = {
 }
 RETRY_AFTER_SECONDS: dict[Code, int] = {
     Code.BUSY: 1,
+    Code.TOO_MANY_CONNECTIONS: 2,
     Code.UNAVAILABLE: 2,
     Code.OUT_OF_MEMORY: 2,
 }

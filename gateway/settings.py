@@ -56,6 +56,20 @@ class Settings(BaseSettings):
     off. A browser's cookies and certificates are never let in."""
     deadline_seconds: float = Field(default=60, gt=0, le=3600)
     """Time that one request may take, from its first byte on."""
+    connections: int = Field(default=2048, ge=1)
+    """HTTP connections that may be open at a time; more are refused before a byte is read."""
+    connections_per_address: int = Field(default=512, ge=1)
+    """Of those, from one IPv4 address or one IPv6 network of 64 bits. Behind a proxy all callers
+    have its address: then set it as high as the other."""
+    head_seconds: float = Field(default=15, gt=0, le=3600)
+    """Time from the first byte of a request to the end of its headers."""
+    idle_seconds: float = Field(default=75, gt=0, le=3600)
+    """How long a connection stays open without a request, or while its caller reads nothing of an
+    answer; longer than a proxy in front keeps it."""
+    body_grace_seconds: float = Field(default=15, gt=0, le=3600)
+    """How long a body may pause; its bytes earn the next pause."""
+    body_bytes_per_second: float = Field(default=500, gt=0)
+    """How fast a body must come: a second of pause is earned by so many bytes."""
     max_in_flight: int = Field(default=128, ge=1)
     """Requests that may hold an image at a time; more are refused."""
     max_in_flight_bytes: int = Field(default=512 * MIB, ge=1)

@@ -87,13 +87,14 @@ _DESCRIPTIONS = {
     400: "The request or its body cannot be read.",
     401: "An API key is needed.",
     404: "No such pipeline or member.",
+    408: "The request came too slowly.",
     413: "Body, image or number of files over the limit.",
     415: "No content type, or no image format, that is read.",
     422: "The image cannot be decoded, or a field or parameter is wrong.",
     431: "Target and headers over the limit.",
     429: "Busy: wait as Retry-After says.",
     500: "The service failed, or a model gave no usable number.",
-    503: "The models are unavailable: wait as Retry-After says.",
+    503: "The models are unavailable, or too many connections are open: wait as Retry-After says.",
     504: "The deadline passed.",
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -108,7 +109,7 @@ BATCH_PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The responses of OpenAPI with these statuses, and with those of every route."""
-    return {status: PROBLEMS[status] for status in sorted({400, 431, 500, *statuses})}
+    return {status: PROBLEMS[status] for status in sorted({400, 408, 431, 500, 503, *statuses})}
 
 
 def document(app: FastAPI) -> dict[str, Any]:

@@ -12,6 +12,12 @@ from gateway.errors import Code, RefusedError, problem, status_of
 from gateway.telemetry.recorder import RequestContext
 
 MEDIA_TYPE = "application/problem+json"
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+"""On every answer: browsers guess no content type, pass no address on, and keep no answer."""
 KSERVE = "/v2"
 """Path of KServe's protocol, which has errors of its own form: one text, with the code in it."""
 _FRAMEWORK = {

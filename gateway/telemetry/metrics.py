@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -60,6 +60,15 @@ class Metrics:
             "gateway_requests_refused_total",
             "Refusals by reason: requests or bytes (in flight), wait, triton_queue, api_key.",
             ("pipeline", "reason"),
+            registry=self.registry,
+        )
+        self.connections = Gauge(
+            "gateway_connections", "HTTP connections that are open.", registry=self.registry
+        )
+        self.connections_refused = Counter(
+            "gateway_connections_refused_total",
+            "HTTP connections that were refused or ended in a request, by the problem's code.",
+            ("reason",),
             registry=self.registry,
         )
         self.image_bytes = Histogram(

@@ -87,7 +87,7 @@ class UnavailableError(ProblemError):
 
 
 class DeadlineError(ProblemError):
-    """The service did not finish in its own time limit."""
+    """The service did not finish in its own time limit, or the request came too slowly."""
 
 
 _BY_STATUS: dict[int, type[ProblemError]] = {
@@ -95,6 +95,7 @@ _BY_STATUS: dict[int, type[ProblemError]] = {
     401: UnauthorizedError,
     403: UnauthorizedError,
     404: NotFoundError,
+    408: DeadlineError,
     413: RefusedError,
     415: RefusedError,
     422: RefusedError,

@@ -1,10 +1,14 @@
 """No bytes on a connection are read as a request that its sender did not mean as one."""
 
 import socket
+from functools import partial
 
 import pytest
 
 from gateway.http.connection import HEAD_LIMIT, Connection
+from gateway.http.connection_limits import ConnectionLimits
+from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 from tests.unit.gateway.http.raw_http import (
     BODY,
     HOST,
@@ -69,7 +73,8 @@ READ = {
 @pytest.fixture(scope="module")
 def echo():
     app = Echo()
-    with serving(app, http=Connection) as app.address:
+    limits = ConnectionLimits(Settings(), Metrics())
+    with serving(app, http=partial(Connection, limits=limits)) as app.address:
         yield app
 
 
