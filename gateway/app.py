@@ -16,6 +16,7 @@ from gateway.core.readiness import Readiness
 from gateway.dataplane import Dataplane
 from gateway.grpc.health import Health
 from gateway.grpc.inference import Inference
+from gateway.grpc.reception import Reception
 from gateway.grpc.server import GrpcServer
 from gateway.grpc.standard_health import StandardHealth
 from gateway.http import openapi, problems
@@ -32,6 +33,9 @@ from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.recorder import HEADER, InferenceTelemetry
 from gateway.triton.client import TritonClient
+
+_FACTS_SECONDS = 2.0
+"""How long a message over gRPC that brings no image may take to come."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -53,7 +57,9 @@ def create_app(settings: Settings) -> FastAPI:
     admission = Admission(
         settings.max_in_flight,
         settings.max_in_flight_bytes,
-        batching,
+        catalog.names,
+        largest=max(settings.batch_bytes, settings.largest_message),
+        caller_share=settings.caller_share,
         wait=settings.max_wait_seconds,
     )
     metrics = Metrics(lambda: admission.in_flight)
@@ -61,12 +67,18 @@ def create_app(settings: Settings) -> FastAPI:
     dataplane = Dataplane(batching, catalog, readiness, telemetry, settings.batch_concurrency)
     models = Models(catalog, readiness, triton)
     predictions = Predictions(settings, catalog, admission, dataplane)
+    # What needs no key has turns of its own: it keeps no image waiting.
+    for_facts = max(1, settings.receptions // 4)
+    facts = Reception(for_facts, settings.largest_message, _FACTS_SECONDS)
+    images = Reception(
+        settings.receptions - for_facts, settings.largest_message, settings.grpc_message_seconds
+    )
     grpc_server = GrpcServer(
         settings,
         telemetry,
-        Health(keys, models),
-        Inference(keys, admission, catalog, dataplane, settings.deadline_seconds),
-        StandardHealth(models),
+        Health(keys, models, facts),
+        Inference(keys, images, admission, catalog, dataplane, settings.deadline_seconds),
+        StandardHealth(models, facts),
     )
 
     @asynccontextmanager
@@ -92,6 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.readiness = readiness
     app.state.grpc_server = grpc_server
     app.state.connection_limits = ConnectionLimits(settings, metrics)
+    app.state.reception = images
     default = settings.default_pipeline
     access = RequireKey(keys)
     app.include_router(prediction_routes(predictions, default, access))

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gateway.core.admission import Holding
 from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog, Pipeline
 from gateway.core.readiness import Readiness
@@ -39,6 +40,7 @@ class InferenceRequest:
     """Encoded images for one pipeline; the request's context says who asks."""
 
     context: RequestContext
+    holding: Holding
     pipeline: Pipeline
     images: Sequence[Image]
     parameters: RequestParameters
@@ -193,6 +195,7 @@ class Dataplane:
             parameters.values,
             request.deadline.remaining(),
             handler_of(pipeline).images_per_call(pipeline, parameters.member),
+            hold=request.holding,
         )
 
 

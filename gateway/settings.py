@@ -13,6 +13,8 @@ from pipelines.protocol import DEFAULT_PIPELINE
 from pipelines.tls import TritonTls
 
 MIB = 1024 * 1024
+AROUND_IMAGES = 64 * 1024
+"""Bytes of a message over gRPC besides its images."""
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]+)?")
 
 
@@ -71,16 +73,26 @@ class Settings(BaseSettings):
     body_bytes_per_second: float = Field(default=500, gt=0)
     """How fast a body must come: a second of pause is earned by so many bytes."""
     max_in_flight: int = Field(default=128, ge=1)
-    """Requests that may hold an image at a time; more are refused."""
+    """Requests with a whole body at a time; more are refused."""
     max_in_flight_bytes: int = Field(default=512 * MIB, ge=1)
-    """Sum of the bodies of those requests, as sent; in memory they take up to three times that."""
+    """Sum of the bodies of requests, as sent or inflated, from their first byte on; in memory they
+    take up to three times that."""
+    caller_share: float = Field(default=0.5, gt=0, le=1)
+    """Share of the two that one caller may take: who has an API key, or without keys an address.
+    1 where all come through one address."""
     max_wait_seconds: float = Field(default=30, gt=0, le=3600)
     """Longest expected wait of a request, by the rate of the last answers. Requests that would wait
     longer, or beyond their own deadline, are refused."""
     batch_files: int = Field(default=100, ge=1, le=10_000)
     """Images in one batch."""
     batch_bytes: int = Field(default=128 * MIB, ge=1)
-    """Body of one batch, and of one message over gRPC."""
+    """Body of one batch."""
+    grpc_message_bytes: int = Field(default=32 * MIB, ge=1)
+    """One message over gRPC, also when it is inflated. As gRPC does not say its size before it is
+    whole, as much is reserved for each that is being received: at most a half more than
+    `max_in_flight_bytes` in all."""
+    grpc_message_seconds: float = Field(default=10, gt=0, le=3600)
+    """Time that a message over gRPC may take to come, and that a call may wait before."""
     batch_concurrency: int = Field(default=16, ge=1)
     """Images of one batch that are in Triton at a time."""
     triton_calls: int = Field(default=4, ge=1)
@@ -107,6 +119,16 @@ class Settings(BaseSettings):
     def grpc_address(self) -> str:
         """Host and port of the gateway's gRPC."""
         return _address(self.host, self.ports.gateway_grpc_port)
+
+    @property
+    def largest_message(self) -> int:
+        """Bytes of the largest message over gRPC."""
+        return min(self.grpc_message_bytes, self.max_in_flight_bytes) + AROUND_IMAGES
+
+    @property
+    def receptions(self) -> int:
+        """Messages over gRPC that are received at a time: half of `max_in_flight_bytes`."""
+        return max(2, self.max_in_flight_bytes // 2 // self.grpc_message_bytes)
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -1,12 +1,13 @@
 """Batches images that wait at the same time into shared calls to Triton."""
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.errors import Code, RefusedError
-from gateway.triton.client import TritonClient
+from gateway.triton.client import Hold, TritonClient
 from gateway.triton.outputs import Outputs
 from pipelines.protocol import Refusal
 
@@ -21,6 +22,7 @@ class _PendingImages:
     until: float
     """On the event loop's clock, in seconds."""
     answer: asyncio.Future[list[Outputs]]
+    hold: Hold | None
     alone: bool = False
     """They were refused in a shared call, and share no other."""
 
@@ -88,16 +90,6 @@ class Batching:
         self._queues: dict[tuple[str, frozenset[tuple[str, str]]], _Queue] = {}
         self._under_way: dict[asyncio.Task[_Batch], tuple[_Queue, _Batch]] = {}
 
-    @property
-    def left_behind(self) -> Counter[str]:
-        """Images of each ensemble that are in Triton and whose callers no longer wait."""
-        left = self._triton.left_behind
-        for queue, batch in self._under_way.values():
-            left[queue.model] += sum(
-                len(pending.images) for pending in batch if pending.answer.cancelled()
-            )
-        return left
-
     async def infer(
         self,
         model: str,
@@ -105,6 +97,8 @@ class Batching:
         parameters: Mapping[str, str],
         seconds: float,
         most: int,
+        *,
+        hold: Hold | None = None,
     ) -> list[Outputs]:
         """Asks an ensemble about encoded images, all in one call.
 
@@ -114,6 +108,7 @@ class Batching:
             parameters: the request's parameters.
             seconds: how long the caller waits.
             most: images that may share a call.
+            hold: retained while Triton works on the images.
 
         Returns:
             The outputs of each image, in their order.
@@ -125,12 +120,18 @@ class Batching:
         key = (model, frozenset(parameters.items()))
         if (queue := self._queues.get(key)) is None:
             queue = self._queues[key] = _Queue(model, parameters, most)
-        pending = _PendingImages(images, loop.time() + seconds, loop.create_future())
+        pending = _PendingImages(images, loop.time() + seconds, loop.create_future(), hold)
         queue.waiting.append(pending)
         if not queue.scheduled:
             queue.scheduled = True
             loop.call_soon(self._send, queue)
-        return await pending.answer
+        try:
+            return await pending.answer
+        except asyncio.CancelledError:
+            with suppress(ValueError):
+                # The images would be kept until a call is free.
+                queue.waiting.remove(pending)
+            raise
 
     def _send(self, queue: _Queue) -> None:
         queue.scheduled = False
@@ -157,8 +158,11 @@ class Batching:
         """Answers or refuses the requests of a batch; returns those to send again, each alone."""
         seconds = max(pending.until for pending in batch) - asyncio.get_running_loop().time()
         images = [image for pending in batch for image in pending.images]
+        holds = [pending.hold for pending in batch if pending.hold]
         try:
-            outputs = await self._triton.infer(queue.model, images, queue.parameters, seconds)
+            outputs = await self._triton.infer(
+                queue.model, images, queue.parameters, seconds, holds
+            )
         except Exception as error:  # noqa: BLE001 - the callers are told, whatever it is
             refused = isinstance(error, RefusedError) and error.code in _REFUSALS
             if refused and len(batch) > 1:

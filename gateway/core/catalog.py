@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -119,6 +119,10 @@ class Catalog:
         self._failure: RefusedError | None = None
         self._asked = float("-inf")
         self._lock = asyncio.Lock()
+
+    def names(self) -> Collection[str]:
+        """The names of all pipelines that Triton has shown so far, loaded at the moment or not."""
+        return self._current.keys()
 
     def pipelines(self) -> list[Pipeline]:
         """All pipelines that Triton has shown so far, by name, loaded at the moment or not."""

@@ -1,20 +1,28 @@
 """One gRPC call: its context, its record, and how a refusal becomes a gRPC status."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 
+from gateway.core.inflation import Inflation
 from gateway.core.request import Deadline
 from gateway.errors import Code, RefusedError, grpc_status_of
+from gateway.grpc.reception import Reception
 from gateway.telemetry.recorder import HEADER, InferenceTelemetry, RequestContext, request_id
 
 Context = Any
 """grpc.aio.ServicerContext, which has no types."""
 
 _KEY = "x-api-key"
+_GZIP = b"\x1f\x8b"
+"""Begins a message in gzip. No message of protobuf begins so."""
+_PIECES = 16
+"""Pieces that are inflated before others have their turn: one MiB."""
 _SLOW = "request: it came too slowly. Send a smaller one, or over a faster line."
 
 
@@ -37,20 +45,49 @@ class Call:
         own = self.connection.time_remaining()
         return Deadline.after(seconds if own is None else min(seconds, own))
 
-    async def message(self, deadline: Deadline) -> bytes:
-        """Reads the request's message.
+    @asynccontextmanager
+    async def message(self, reception: Reception, deadline: Deadline) -> AsyncIterator[bytes]:
+        """Reads the request's message, inflated where it is compressed.
+
+        What runs inside has the turn of the reception, which ends when the message is dropped or
+        counted.
 
         Raises:
-            RefusedError: it did not come in time, or gRPC refused it as too large.
+            RefusedError: it did not come in time, is too large, or there is no turn for it.
         """
-        async with deadline.enforce(_SLOW):
-            sent = await self.connection.read()
-        if sent is grpc.aio.EOF:
-            raise RefusedError(
-                Code.BODY_TOO_LARGE, "request: it is too large, or empty. Send a smaller one."
-            )
-        message: bytes = sent
-        return message
+        holder, peer = self.context.share_holder, self.connection.peer()
+        async with reception.turn(holder, peer, deadline) as limit:
+            async with deadline.within(reception.seconds).enforce(_SLOW):
+                message = await self.connection.read()
+            if message is grpc.aio.EOF:
+                raise _too_large()
+            if message.startswith(_GZIP):
+                message = await _inflated(message, limit)
+            yield message
+
+
+def address(peer: str) -> str:
+    """The network address of a peer as gRPC names it, e.g. `ipv6:%5B::1%5D:50000`."""
+    return unquote(peer.partition(":")[2].rpartition(":")[0]).strip("[]")
+
+
+def _too_large() -> RefusedError:
+    return RefusedError(
+        Code.BODY_TOO_LARGE, "request: it is too large, or empty. Send a smaller one."
+    )
+
+
+async def _inflated(message: bytes, limit: int) -> bytes:
+    inflation = Inflation("request")
+    inflated = bytearray()
+    for number, piece in enumerate(inflation.feed(message), start=1):
+        inflated += piece
+        if len(inflated) > limit:
+            raise _too_large()
+        if number % _PIECES == 0:
+            await asyncio.sleep(0)
+    inflation.close()
+    return bytes(inflated)
 
 
 Answer = Callable[[Call], Awaitable[bytes]]
@@ -67,7 +104,11 @@ def handler(answer: Answer, telemetry: InferenceTelemetry) -> grpc.RpcMethodHand
     async def behaviour(_: object, connection: Context) -> bytes:
         metadata = dict(connection.invocation_metadata())
         sent = metadata.get(HEADER)
-        context = RequestContext(request_id(sent if isinstance(sent, str) else None), route="grpc")
+        context = RequestContext(
+            request_id(sent if isinstance(sent, str) else None),
+            route="grpc",
+            address=address(connection.peer()),
+        )
         connection.set_trailing_metadata(((HEADER, context.request_id),))
         try:
             answered = await answer(Call(connection, metadata, context))

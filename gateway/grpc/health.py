@@ -7,11 +7,9 @@ from tritonclient.grpc import service_pb2
 from gateway.errors import Code, RefusedError
 from gateway.grpc.call import Call
 from gateway.grpc.messages import Message, parse, serialise
+from gateway.grpc.reception import Reception
 from gateway.identity.api_keys import ApiKeys
 from gateway.kserve.models import Models
-
-_SECONDS = 2.0
-"""How long a message may take to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +18,7 @@ class Health:
 
     keys: ApiKeys
     models: Models
+    reception: Reception
 
     async def server_live(self, call: Call) -> bytes:
         """The process lives."""
@@ -38,7 +37,7 @@ class Health:
             RefusedError: there is no such pipeline.
         """
         call.context.quiet = True
-        asked = await _read(call, service_pb2.ModelReadyRequest)
+        asked = await self._read(call, service_pb2.ModelReadyRequest)
         ready = await self.models.model_ready(asked.name, asked.version)
         return serialise(service_pb2.ModelReadyResponse(ready=ready))
 
@@ -58,7 +57,7 @@ class Health:
             RefusedError: no key, no such pipeline, or Triton does not answer.
         """
         self._begin(call)
-        asked = await _read(call, service_pb2.ModelMetadataRequest)
+        asked = await self._read(call, service_pb2.ModelMetadataRequest)
         answer = await self.models.metadata(asked.name, asked.version)
         call.context.pipeline = answer.name
         return serialise(answer)
@@ -70,7 +69,7 @@ class Health:
             RefusedError: no key, no such pipeline, or Triton does not answer.
         """
         self._begin(call)
-        asked = await _read(call, service_pb2.ModelConfigRequest)
+        asked = await self._read(call, service_pb2.ModelConfigRequest)
         config = await self.models.config(asked.name, asked.version)
         call.context.pipeline = config.name
         return serialise(service_pb2.ModelConfigResponse(config=config))
@@ -82,7 +81,7 @@ class Health:
             RefusedError: no key, no such pipeline, or Triton does not answer.
         """
         self._begin(call)
-        asked = await _read(call, service_pb2.ModelStatisticsRequest)
+        asked = await self._read(call, service_pb2.ModelStatisticsRequest)
         return serialise(await self.models.statistics(asked.name, asked.version))
 
     async def repository_index(self, call: Call) -> bytes:
@@ -92,7 +91,7 @@ class Health:
             RefusedError: no key, or a repository that is named.
         """
         self._begin(call)
-        asked = await _read(call, service_pb2.RepositoryIndexRequest)
+        asked = await self._read(call, service_pb2.RepositoryIndexRequest)
         if asked.repository_name:
             raise RefusedError(
                 Code.PARAMETER_INVALID, "repository_name: repositories have none. Leave it empty."
@@ -103,6 +102,6 @@ class Health:
         call.context.route = "grpc/metadata"
         call.context.caller = self.keys.caller(call.key)
 
-
-async def _read(call: Call, message_type: Message) -> Message:
-    return parse(message_type, await call.message(call.deadline(_SECONDS)))
+    async def _read(self, call: Call, message_type: Message) -> Message:
+        async with call.message(self.reception, call.deadline(self.reception.seconds)) as message:
+            return parse(message_type, message)

@@ -6,6 +6,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from tritonclient.grpc import service_pb2
 
 from gateway.errors import Code, RefusedError
+from gateway.grpc.message_parts import check_parts
 from gateway.grpc.messages import Message, parse, serialise
 from gateway.kserve.inference import answer
 from gateway.kserve.request import InferRequest, InputTensor, RequestedOutput, Value
@@ -18,6 +19,7 @@ def infer_request(raw: bytes) -> InferRequest:
     Raises:
         RefusedError: with `malformed_body`.
     """
+    check_parts(raw)
     message = parse(service_pb2.ModelInferRequest, raw)
     for part in (message, *message.inputs, *message.outputs):
         _check_complete(part)

@@ -1,5 +1,6 @@
 """The method ModelInfer: from a gRPC request to the dataplane and back, with Triton's tensors."""
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from gateway.core.admission import Admission
@@ -7,9 +8,9 @@ from gateway.core.catalog import Catalog
 from gateway.dataplane import Dataplane
 from gateway.grpc.call import Call
 from gateway.grpc.infer_messages import infer_request, infer_response
+from gateway.grpc.reception import Reception
 from gateway.identity.api_keys import ApiKeys
 from gateway.kserve.inference import infer
-from gateway.telemetry.metrics import NO_PIPELINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Inference:
     """Answers requests that bring images."""
 
     keys: ApiKeys
+    reception: Reception
     admission: Admission
     catalog: Catalog
     dataplane: Dataplane
@@ -32,15 +34,22 @@ class Inference:
         context = call.context
         context.caller = self.keys.caller(call.key)
         deadline = call.deadline(self.seconds)
-        # The pipeline and the size are not known yet, so only the number of requests is limited.
-        with self.admission.admit(NO_PIPELINE, 0), context.stage("receive"):
-            message = await call.message(deadline)
-            size, request = len(message), infer_request(message)
-            del message
-        pipeline = await self.catalog.find(request.model)
-        context.pipeline, context.prediction = pipeline.name, True
-        deadline = deadline.within(request.timeout())
-        with self.admission.admit(pipeline.name, size, deadline.remaining()):
-            rows = await infer(self.dataplane, context, pipeline, request, deadline)
+        async with AsyncExitStack() as held:
+            with context.stage("receive"):
+                async with call.message(self.reception, deadline) as message:
+                    size, request = len(message), infer_request(message)
+                    del message
+                    pipeline = await self.catalog.find(request.model)
+                    context.pipeline, context.prediction = pipeline.name, True
+                    deadline = deadline.within(request.timeout())
+                    caller, remaining = context.share_holder, deadline.remaining()
+                    holding = held.enter_context(
+                        self.admission.enter(caller, pipeline.name, size, remaining)
+                    )
+                    holding.receive(size)
+            holding.take_place(deadline.remaining())
+            rows = await infer(
+                self.dataplane, context, pipeline, request, deadline, holding=holding
+            )
         with context.stage("render"):
             return infer_response(request, rows)

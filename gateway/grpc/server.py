@@ -15,8 +15,9 @@ from gateway.settings import Settings
 from gateway.telemetry.recorder import InferenceTelemetry
 from gateway.triton.client import SERVICE
 
-_AROUND_IMAGES = 64 * 1024
-"""Bytes of a message besides its images."""
+_IDENTITY_AND_GZIP = 0b101
+"""Compressions by their numbers in gRPC."""
+_CONNECTIONS = 512
 _PROBES = 64
 """Calls of one connection besides those with images."""
 
@@ -71,7 +72,10 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._handlers: Mapping[str, grpc.RpcMethodHandler] = {
             **{SERVICE + method: handler(answer, telemetry) for method, answer in answers.items()},
             f"/{HEALTH_SERVICE}/Check": handler(standard_health.check, telemetry),
-            f"/{HEALTH_SERVICE}/Watch": grpc.unary_stream_rpc_method_handler(standard_health.watch),
+            # It reads its message itself, as the others do.
+            f"/{HEALTH_SERVICE}/Watch": grpc.stream_stream_rpc_method_handler(
+                standard_health.watch
+            ),
         }
         self._server: Any = None
 
@@ -121,7 +125,14 @@ def _options(settings: Settings) -> tuple[tuple[str, int], ...]:
     return (
         # Otherwise a second gateway could listen on the same port and take half of the calls.
         ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", settings.batch_bytes + _AROUND_IMAGES),
+        ("grpc.max_receive_message_length", settings.largest_message),
+        # Messages are inflated here, within a ratio and with their turn: gRPC would inflate 130 kB
+        # to 130 MB. It refuses other compressions, and tells the caller which it takes.
+        ("grpc.per_message_decompression", 0),
+        ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_AND_GZIP),
+        # Otherwise it keeps up to 8 MB, and not 64 KiB, of a message that is not being read.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.max_allowed_incoming_connections", _CONNECTIONS),
         ("grpc.max_send_message_length", -1),
         # More calls than these wait at the caller.
         ("grpc.max_concurrent_streams", settings.max_in_flight + _PROBES),

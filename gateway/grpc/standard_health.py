@@ -8,17 +8,17 @@ import grpc
 from grpc_health.v1 import health_pb2
 from tritonclient.grpc import service_pb2
 
-from gateway.errors import RefusedError
-from gateway.grpc.call import Call, Context
+from gateway.errors import RefusedError, grpc_status_of
+from gateway.grpc.call import Call, Context, address
 from gateway.grpc.messages import parse, serialise
+from gateway.grpc.reception import Reception
 from gateway.kserve.models import Models
+from gateway.telemetry.recorder import RequestContext, request_id
 
 HEALTH_SERVICE: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _INFERENCE_SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 _WHOLE = {"", _INFERENCE_SERVICE}
 """Names of the service as a whole; every other one is a pipeline's."""
-_SECONDS = 2.0
-"""How long a message may take to come."""
 _INTERVAL = 0.5
 """Seconds between two looks at a state that is watched; it is cached, so a look asks nobody."""
 _SERVING: int = health_pb2.HealthCheckResponse.SERVING
@@ -31,6 +31,7 @@ class StandardHealth:
     """Says whether the service, or one pipeline, answers. It needs no key and is not logged."""
 
     models: Models
+    reception: Reception
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server stops: those who watch would keep it waiting."""
 
@@ -41,20 +42,21 @@ class StandardHealth:
             RefusedError: there is no such pipeline.
         """
         call.context.quiet = True
-        message = await call.message(call.deadline(_SECONDS))
-        service = parse(health_pb2.HealthCheckRequest, message).service
+        service = await self._service(call)
         if service in _WHOLE:
             ready = self.models.server_ready()
         else:
             ready = await self.models.model_ready(service)
         return serialise(health_pb2.HealthCheckResponse(status=_status(ready=ready)))
 
-    async def watch(self, message: bytes, connection: Context) -> None:
+    async def watch(self, _: object, connection: Context) -> None:
         """Sends the state, and again whenever it has changed, until the caller leaves."""
+        context = RequestContext(request_id(None), address=address(connection.peer()))
         try:
-            service = parse(health_pb2.HealthCheckRequest, message).service
+            service = await self._service(Call(connection, {}, context))
         except RefusedError as refusal:
-            await connection.abort(grpc.StatusCode.INVALID_ARGUMENT, refusal.message())
+            status = grpc.StatusCode[grpc_status_of(refusal.code)]
+            await connection.abort(status, refusal.message())
         sent: int | None = None
         while True:
             # Read once: it may be set while a state is sent.
@@ -68,6 +70,11 @@ class StandardHealth:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_INTERVAL):
                     await self.closing.wait()
+
+    async def _service(self, call: Call) -> str:
+        async with call.message(self.reception, call.deadline(self.reception.seconds)) as message:
+            service: str = parse(health_pb2.HealthCheckRequest, message).service
+            return service
 
     def _watched(self, service: str, *, closing: bool) -> int:
         states = self.models.readiness.states()

@@ -1,20 +1,23 @@
 """Reads the images of a request's body: a form, raw bytes or JSON; in memory, within limits."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
 from starlette.requests import ClientDisconnect, Request
 
+from gateway.core.inflation import Inflation
 from gateway.core.request import Image
 from gateway.errors import CallerGoneError, Code, RefusedError
-from gateway.http.inflation import GREATEST_RATIO, Inflation
 from gateway.http.json_body import ImageBody, ImagesBody, image_bytes, parse
 from gateway.http.multipart import FormReader, encoded_size, too_large
 
 _WRAPPING = 64 * 1024
 """Bytes that a form's boundaries and headers, or JSON around an image, may add."""
+
+
+Count = Callable[[int], None]
 
 
 class BodyType(StrEnum):
@@ -73,52 +76,61 @@ class Body:
 
     @property
     def size(self) -> int:
-        """Bytes to reserve: the declared size, what that may inflate to, or else the limit."""
-        if self.declared is None:
-            return self.limit
-        return min(self.declared * GREATEST_RATIO, self.limit) if self.compressed else self.declared
+        """Bytes that it is known to have; where it is compressed, they are more when inflated."""
+        return self.declared or 0
 
-    async def data(self) -> bytearray:
+    async def data(self, count: Count | None = None) -> bytearray:
         """Reads all of it, inflated where it is compressed.
 
+        Args:
+            count: takes the number of bytes of each part that comes, inflated.
+
         Raises:
-            RefusedError: it is too large.
+            RefusedError: it is too large, or what `count` raises.
             CallerGoneError: the caller hung up.
         """
-        return await self._collect()
+        return await self._collect(count)
 
-    async def image(self) -> Image:
+    async def image(self, count: Count | None = None) -> Image:
         """Reads one image.
 
+        Args:
+            count: takes the number of bytes of each part that comes, inflated.
+
         Raises:
-            RefusedError: the body is too large, malformed or lacks the image.
+            RefusedError: the body is too large, malformed or lacks the image, or what `count`
+                raises.
             CallerGoneError: the caller hung up.
         """
         if self.type is BodyType.FORM:
-            (image,) = await self._form("file", 1)
+            (image,) = await self._form("file", 1, count)
         elif self.type is BodyType.RAW:
-            image = Image(bytes(await self._collect()), "body")
+            image = Image(bytes(await self._collect(count)), "body")
         else:
-            text = parse(ImageBody, await self._collect()).image
+            text = parse(ImageBody, await self._collect(count)).image
             image = self._decoded(text, "image", None)
         if image.refusal:
             raise image.refusal
         return image
 
-    async def images(self, count: int) -> list[Image]:
-        """Reads up to `count` images, in their order; a bad image has its refusal.
+    async def images(self, most: int, count: Count | None = None) -> list[Image]:
+        """Reads up to `most` images, in their order; a bad image has its refusal.
+
+        Args:
+            most: more images are refused.
+            count: takes the number of bytes of each part that comes, inflated.
 
         Raises:
-            RefusedError: the body is too large, malformed or has no image.
+            RefusedError: the body is too large, malformed or has no image, or what `count` raises.
             CallerGoneError: the caller hung up.
         """
         if self.type is BodyType.FORM:
-            return await self._form("files", count)
-        entries = parse(ImagesBody, await self._collect()).images
+            return await self._form("files", most, count)
+        entries = parse(ImagesBody, await self._collect(count)).images
         if not entries:
             raise RefusedError(Code.FIELD_MISSING, "images: the list is empty. Send one or more.")
-        if len(entries) > count:
-            raise RefusedError(Code.TOO_MANY_FILES, f"images: send at most {count} images.")
+        if len(entries) > most:
+            raise RefusedError(Code.TOO_MANY_FILES, f"images: send at most {most} images.")
         return [
             self._decoded(entry.image, f"images[{index}].image", entry.filename)
             for index, entry in enumerate(entries)
@@ -139,31 +151,33 @@ class Body:
         compressed = coding in {"gzip", "x-gzip"}
         return cls(request, body_type, image_size, limit, declared, compressed)
 
-    async def _chunks(self) -> AsyncIterator[bytes]:
+    async def _chunks(self, count: Count | None) -> AsyncIterator[bytes]:
         received = 0
-        inflation = Inflation() if self.compressed else None
+        inflation = Inflation("body") if self.compressed else None
         try:
             async for chunk in self.request.stream():
                 for piece in inflation.feed(chunk) if inflation else (chunk,):
                     received += len(piece)
                     if received > self.limit:
                         raise too_large("body", self.limit)
+                    if count:
+                        count(len(piece))
                     yield piece
         except ClientDisconnect:
             raise CallerGoneError from None
         if inflation:
             inflation.close()
 
-    async def _collect(self) -> bytearray:
+    async def _collect(self, count: Count | None) -> bytearray:
         data = bytearray()
-        async for chunk in self._chunks():
+        async for chunk in self._chunks(count):
             data += chunk
         return data
 
-    async def _form(self, field: str, count: int) -> list[Image]:
+    async def _form(self, field: str, most: int, count: Count | None) -> list[Image]:
         content_type = self.request.headers["content-type"]
-        reader = FormReader(content_type, field, size=self.image_size, count=count)
-        async for chunk in self._chunks():
+        reader = FormReader(content_type, field, size=self.image_size, count=most)
+        async for chunk in self._chunks(count):
             reader.feed(chunk)
         images = []
         for index, part in enumerate(reader.close()):

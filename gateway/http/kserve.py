@@ -65,14 +65,16 @@ class Kserve:
         length = request.headers.get(HEADER_LENGTH)
         limit = min(self.settings.batch_bytes, _images_size(pipeline.spec)) + WRAPPING
         body = Body.of_any_type(request, limit)
-        with self.admission.admit(pipeline.name, body.size, deadline.remaining()):
+        caller, remaining = context.share_holder, deadline.remaining()
+        with self.admission.enter(caller, pipeline.name, body.size, remaining) as holding:
             with context.stage("receive"):
                 async with deadline.enforce(_SLOW):
-                    data = await body.data()
+                    data = await body.data(holding.receive)
                 asked = infer_request(data, length, name, version)
                 del data
             deadline = deadline.within(asked.timeout())
-            work = infer(self.dataplane, context, pipeline, asked, deadline)
+            holding.take_place(deadline.remaining())
+            work = infer(self.dataplane, context, pipeline, asked, deadline, holding=holding)
             rows = await cancel_on_disconnect(request.receive, work)
         with context.stage("render"):
             return infer_response(asked, rows)

@@ -29,7 +29,10 @@ class RequestContextMiddleware:
             await self._app(scope, receive, send)
             return
         sent = [value for name, value in scope["headers"] if name == _HEADER]
-        context = RequestContext(request_id(sent[0].decode("latin-1") if len(sent) == 1 else None))
+        context = RequestContext(
+            request_id(sent[0].decode("latin-1") if len(sent) == 1 else None),
+            address=scope["client"][0] if scope.get("client") else "",
+        )
         # uvicorn's own scope stays as it is: by its method it leaves out the content.
         scope = {**scope, "state": {**scope.get("state", {}), "context": context}}
         if scope["path"] != "/":

@@ -50,12 +50,14 @@ class Predictions:
         pipeline, parameters = await self._begin(request, name)
         parameters = parameters.with_defaults(handler_of(pipeline).views[form].asks)
         body = Body.of_one(request, pipeline.spec.limits.bytes)
-        with self.admission.admit(pipeline.name, body.size, deadline.remaining()):
+        caller, remaining = context.share_holder, deadline.remaining()
+        with self.admission.enter(caller, pipeline.name, body.size, remaining) as holding:
             with context.stage("receive"):
                 async with deadline.enforce(_SLOW):
-                    image = await body.image()
+                    image = await body.image(holding.receive)
+            holding.take_place(deadline.remaining())
             context.received([image], batch=False)
-            asked = InferenceRequest(context, pipeline, [image], parameters, deadline)
+            asked = InferenceRequest(context, holding, pipeline, [image], parameters, deadline)
             with context.stage("infer"):
                 work = self.dataplane.infer(asked)
                 (outcome,) = await cancel_on_disconnect(request.receive, work)
@@ -81,12 +83,14 @@ class Predictions:
                 "visualization: a batch has none. Leave it out, or send one image at a time.",
             )
         body = Body.of_many(request, pipeline.spec.limits.bytes, self.settings.batch_bytes)
-        with self.admission.admit(pipeline.name, body.size, deadline.remaining()):
+        caller, remaining = context.share_holder, deadline.remaining()
+        with self.admission.enter(caller, pipeline.name, body.size, remaining) as holding:
             with context.stage("receive"):
                 async with deadline.enforce(_SLOW):
-                    images = await body.images(self.settings.batch_files)
+                    images = await body.images(self.settings.batch_files, holding.receive)
+            holding.take_place(deadline.remaining())
             context.received(images, batch=True)
-            asked = InferenceRequest(context, pipeline, images, parameters, deadline)
+            asked = InferenceRequest(context, holding, pipeline, images, parameters, deadline)
             with context.stage("infer"):
                 work = self.dataplane.infer_each(asked)
                 outcomes = await cancel_on_disconnect(request.receive, work)

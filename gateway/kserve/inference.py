@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from gateway.core.admission import Holding
 from gateway.core.catalog import Pipeline
 from gateway.core.request import Deadline
 from gateway.dataplane import Dataplane, InferenceRequest
@@ -16,6 +17,8 @@ async def infer(
     pipeline: Pipeline,
     request: InferRequest,
     deadline: Deadline,
+    *,
+    holding: Holding,
 ) -> list[Outputs]:
     """The outputs of each image of a request that was admitted; it no longer holds its images.
 
@@ -26,7 +29,7 @@ async def infer(
     parameters = request.request_parameters(pipeline.spec)
     images = request.take_images(pipeline.spec)
     context.received(images, batch=len(images) > 1)
-    asked = InferenceRequest(context, pipeline, images, parameters, deadline)
+    asked = InferenceRequest(context, holding, pipeline, images, parameters, deadline)
     with context.stage("infer"):
         outcomes = await dataplane.infer(asked)
     for outcome in outcomes:

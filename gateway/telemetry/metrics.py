@@ -58,7 +58,8 @@ class Metrics:
         )
         self.refused = Counter(
             "gateway_requests_refused_total",
-            "Refusals by reason: requests or bytes (in flight), wait, triton_queue, api_key.",
+            "Refusals by reason: requests or bytes (in flight), caller (its share of them), "
+            "receiving (gRPC messages), wait, triton_queue, api_key.",
             ("pipeline", "reason"),
             registry=self.registry,
         )

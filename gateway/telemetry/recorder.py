@@ -35,6 +35,8 @@ class RequestContext:
     pipeline: str = NO_PIPELINE
     caller: str | None = None
     """Name of the API key, where keys are configured."""
+    address: str = ""
+    """The network address that the request came from; it is not logged."""
     refusal: RefusedError | None = None
     """Why the request as a whole got no answer."""
     gone: bool = False
@@ -64,6 +66,11 @@ class RequestContext:
             self.facts["images"] = len(images)
         else:
             self.facts["format"] = sniff(images[0].data)
+
+    @property
+    def share_holder(self) -> str:
+        """Whose share of the limits the request counts to: the key's name, or else the address."""
+        return self.address if self.caller is None else self.caller
 
     def elapsed(self) -> float:
         """Seconds since the request's headers."""

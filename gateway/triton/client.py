@@ -2,9 +2,8 @@
 
 import asyncio
 import struct
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import structlog
@@ -49,6 +48,16 @@ _LEFT_BEHIND_SECONDS = 60.0
 """How long past its deadline an inference may go on: a Triton that takes longer hangs."""
 
 
+class Hold(Protocol):
+    """What is held while an inference goes on."""
+
+    def retain(self) -> None:
+        """It begins."""
+
+    def release(self) -> None:
+        """It is over."""
+
+
 class TritonClient:
     """A channel to Triton, or to several Tritons in turns; it reconnects by itself."""
 
@@ -65,15 +74,6 @@ class TritonClient:
         self._address = address
         self.spare = spare
         self._tls = tls.read() if tls else None
-        self._left: dict[asyncio.Future[Message], tuple[str, int]] = {}
-
-    @property
-    def left_behind(self) -> Counter[str]:
-        """Images of each ensemble that are under way and whose callers no longer wait."""
-        left: Counter[str] = Counter()
-        for model, images in self._left.values():
-            left[model] += images
-        return left
 
     def open(self) -> None:
         """Begins to connect; a channel belongs to the event loop that it is made in."""
@@ -122,7 +122,12 @@ class TritonClient:
         return {key: item.string_value for key, item in config.parameters.items()}
 
     async def infer(
-        self, model: str, images: Sequence[bytes], parameters: Mapping[str, str], seconds: float
+        self,
+        model: str,
+        images: Sequence[bytes],
+        parameters: Mapping[str, str],
+        seconds: float,
+        holds: Sequence[Hold] = (),
     ) -> list[Outputs]:
         """Asks an ensemble about encoded images, in one call.
 
@@ -134,6 +139,7 @@ class TritonClient:
             images: the encoded images, as many as the ensemble takes at most.
             parameters: the request's parameters.
             seconds: how long the answer may take.
+            holds: retained until the inference is over, even where nobody waits for it.
 
         Returns:
             The outputs of each image, in their order.
@@ -143,12 +149,18 @@ class TritonClient:
         """
         request = _infer_request(model, images, parameters, seconds)
         call = asyncio.ensure_future(self._infer(request, seconds + _LEFT_BEHIND_SECONDS))
-        call.add_done_callback(self._over)
-        try:
-            await asyncio.wait((call,), timeout=seconds)
-        finally:
-            if not call.done():
-                self._left[call] = (model, len(images))
+        for hold in holds:
+            hold.retain()
+
+        def over(_: asyncio.Future[Message]) -> None:
+            for hold in holds:
+                hold.release()
+            if not call.cancelled():
+                # Retrieved, so that asyncio reports no error that nobody waits for any more.
+                call.exception()
+
+        call.add_done_callback(over)
+        await asyncio.wait((call,), timeout=seconds)
         if not call.done():
             raise RefusedError(Code.DEADLINE, LATE)
         return outputs_of(call.result()).rows(len(images))
@@ -188,12 +200,6 @@ class TritonClient:
         """
         request = service_pb2.ModelStatisticsRequest(name=model)
         return await self._call(self._stub.ModelStatistics, request, seconds)
-
-    def _over(self, call: asyncio.Future[Message]) -> None:
-        self._left.pop(call, None)
-        if not call.cancelled():
-            # Retrieved, so that asyncio reports no error that nobody waits for any more.
-            call.exception()
 
     async def _call(self, method: Method, request: Message | bytes, seconds: float) -> Message:
         try:

@@ -63,6 +63,7 @@ async def _simulate(plan: Plan, say: Say) -> Record:
     keda, hpa = (scaling.compressed(plan.factor, plan.most) for scaling in (whole, other))
     settings = manifests.gateway_settings(of_keda) | {
         "GATEWAY_MAX_IN_FLIGHT": str(plan.cap),
+        "GATEWAY_CALLER_SHARE": "1",
         "GATEWAY_TRITON_HOST": "127.0.0.1",
         "GATEWAY_DEFAULT_PIPELINE": pipeline.PIPELINE,
     }

@@ -78,7 +78,9 @@ class Service(Program):
         argv += ["--repository", str(repository), "--specs", str(specs)]
         argv += ["--pipelines", ",".join(pipelines)] if pipelines else []
         argv += [*(["--gateway"] if gateway else []), *arguments]
-        super().__init__(argv, free_service_ports(), log, environment)
+        # Those who ask stand for many callers, but all have this machine's address.
+        variables = {"GATEWAY_CALLER_SHARE": "1", **(environment or {})}
+        super().__init__(argv, free_service_ports(), log, variables)
         port = self.ports.gateway_port if gateway else self.ports.server_metrics_port
         self.readiness = f"http://127.0.0.1:{port}/readyz"
         """Says 200 when all is ready; with `?pipeline=NAME`, when that pipeline is."""

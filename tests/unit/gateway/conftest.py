@@ -66,6 +66,7 @@ async def open_grpc(start):
         await http._transport.app.state.grpc_server.open()
         client = InferenceServerClient(f"127.0.0.1:{port}")
         client.http, client.port = http, port
+        client.reception = http._transport.app.state.reception
         clients.append(client)
         return client
 

@@ -1,62 +1,190 @@
 import math
-from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 
 from gateway.core import admission as module
 from gateway.core.admission import Admission
-from gateway.errors import Code, RefusedError
+from gateway.errors import CallerGoneError, Code, RefusedError
 
 
-class Left:
-    """What callers left behind, by pipeline."""
+def admission_of(requests=1000, size=1000, *, served=("p", "q"), **limits):
+    return Admission(requests, size, lambda: served, **limits)
 
-    def __init__(self, **images):
-        self.left_behind = Counter(images)
+
+class Requests:
+    """Requests that hold places or bytes until they end, with the test at the latest."""
+
+    def __init__(self, admission):
+        self.admission = admission
+        self.entered = {}
+
+    def come(self, count=1, *, caller="a", pipeline="p", size=0):
+        """The holdings of requests that have a place, or that bring a body of `size` still."""
+        return [self.comes(caller, pipeline, size) for _ in range(count)]
+
+    def comes(self, caller, pipeline, size):
+        entered = self.admission.enter(caller, pipeline, size)
+        holding = entered.__enter__()
+        self.entered[holding] = entered
+        try:
+            if size:
+                holding.receive(size)
+            else:
+                holding.take_place()
+        except RefusedError:
+            self.end(holding)
+            raise
+        return holding
+
+    def end(self, holding):
+        self.entered.pop(holding).__exit__(None, None, None)
+
+    def leave(self, holding):
+        """The caller hangs up while an inference goes on."""
+        holding.retain()
+        self.entered.pop(holding).__exit__(CallerGoneError, CallerGoneError(), None)
+
+    def refuse(self, reason, **asked):
+        with pytest.raises(RefusedError) as caught:
+            self.come(**asked)
+        assert (caught.value.code, caught.value.reason) == (Code.BUSY, reason)
 
 
 def test_requests_beyond_the_limit_are_refused_until_one_leaves():
-    admission = Admission(2, 1000, Left())
-    with admission.admit("p", 1):
-        with admission.admit("p", 1):
-            assert admission.in_flight["p"] == 2
-            with pytest.raises(RefusedError) as caught, admission.admit("p", 1):
-                pass
-            assert (caught.value.code, caught.value.reason) == (Code.BUSY, "requests")
-        with admission.admit("p", 1):
-            pass
-    assert admission.in_flight["p"] == 0
+    requests = Requests(admission_of(2, served=("p",)))
+    first, _ = requests.come(2)
+    assert requests.admission.in_flight["p"] == 2
+    requests.refuse("requests")
+    requests.end(first)
+    requests.come()
+    assert requests.admission.in_flight["p"] == 2
 
 
-def test_bytes_beyond_the_limit_are_refused_until_some_are_free():
-    admission = Admission(10, 1000, Left())
-    with admission.admit("p", 600):
-        with pytest.raises(RefusedError) as caught, admission.admit("p", 401):
-            pass
-        assert caught.value.reason == "bytes"
-        with admission.admit("p", 400):
-            pass
-    with admission.admit("p", 1000):
+def test_a_body_that_has_not_come_takes_no_place():
+    admission = admission_of(2, served=("p",))
+    with admission.enter("a", "p", 10), admission.enter("a", "p", 10), admission.enter("a", "p", 0):
+        requests = Requests(admission)
+        requests.come(2)
+        assert admission.in_flight["p"] == 2
+
+
+def test_upload_time_is_no_time_in_the_queue(clock):
+    callers = Callers(admission_of(wait=5), clock)
+    for _ in range(20):
+        with callers.admission.enter("a", "p", 10) as holding:
+            clock.now += 60
+            holding.receive(10)
+            holding.take_place()
+            clock.now += 0.1
+    callers.come(40)
+
+
+def test_bytes_beyond_the_limit_are_refused_as_they_come_until_some_are_free():
+    requests = Requests(admission_of(served=("p",)))
+    (slow,) = requests.come(size=600)
+    requests.refuse("bytes", size=401)
+    requests.come(size=300)
+    slow.receive(100)
+    with pytest.raises(RefusedError) as caught:
+        slow.receive(1)
+    assert caught.value.reason == "bytes"
+    requests.end(slow)
+    requests.come(size=700)
+
+
+def test_a_declared_body_that_does_not_fit_is_refused_before_it_is_read():
+    admission = admission_of()
+    with pytest.raises(RefusedError), admission.enter("a", "p", 1001):
         pass
+    assert admission.bytes.pipelines["p"] == 0
 
 
-def test_a_place_is_given_back_when_the_work_fails():
-    admission = Admission(1, 1, Left())
+def test_what_failed_work_held_is_given_back():
+    admission = admission_of(1, 1)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), admission.admit("p", 1):
-            raise ZeroDivisionError
+        entered = admission.enter("a", "p", 1)
+        holding = entered.__enter__()
+        holding.receive(1)
+        holding.take_place()
+        entered.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
 
 
-def test_what_callers_left_behind_takes_places():
-    left = Left(another=1)
-    admission = Admission(2, 1000, left)
-    with admission.admit("p", 1):
-        with pytest.raises(RefusedError), admission.admit("p", 1):
-            pass
-        left.left_behind.clear()
-        with admission.admit("p", 1):
-            pass
+def test_what_was_held_for_a_request_stays_until_its_inference_is_over():
+    requests = Requests(admission_of(1, 10, served=("p",)))
+    (holding,) = requests.come(size=10)
+    holding.take_place()
+    requests.leave(holding)
+    # Nobody waits for it, but it is work and memory all the same.
+    assert requests.admission.in_flight["p"] == 0
+    requests.refuse("requests")
+    holding.release()
+    requests.come(size=10)
+
+
+def test_a_caller_has_at_most_its_share_and_another_gets_in():
+    requests = Requests(admission_of(10, caller_share=0.5))
+    held = requests.come(5, caller="greedy")
+    requests.refuse("caller", caller="greedy")
+    requests.come(caller="other")
+    requests.end(held[0])
+    requests.come(caller="greedy")
+
+
+def test_a_caller_has_at_most_its_share_of_the_bytes_but_may_bring_the_largest_body():
+    requests = Requests(admission_of(caller_share=0.5, largest=600))
+    requests.come(size=600, caller="greedy")
+    requests.refuse("caller", size=1, caller="greedy")
+    requests.come(size=200, caller="other")
+
+
+def test_what_callers_left_behind_counts_to_their_share():
+    requests = Requests(admission_of(10, caller_share=0.5))
+    for holding in requests.come(5, caller="greedy"):
+        requests.leave(holding)
+    requests.refuse("caller", caller="greedy")
+    requests.come(caller="other")
+
+
+def test_one_caller_alone_may_have_a_place_however_few_there_are():
+    Requests(admission_of(1, caller_share=0.5)).come()
+
+
+@pytest.mark.parametrize("left_behind", [False, True])
+def test_a_pipeline_that_hangs_leaves_the_others_their_places(left_behind):
+    requests = Requests(admission_of(12, served=("hangs", "q", "r")))
+    for holding in requests.come(8, pipeline="hangs"):
+        if left_behind:
+            requests.leave(holding)
+    requests.refuse("requests", pipeline="hangs")
+    requests.come(2, pipeline="q")
+    requests.come(2, pipeline="r")
+    requests.refuse("requests", pipeline="q")
+
+
+def test_a_pipeline_that_hangs_leaves_the_others_their_bytes():
+    requests = Requests(admission_of(served=("hangs", "q")))
+    requests.come(size=750, pipeline="hangs")
+    requests.refuse("bytes", size=1, pipeline="hangs")
+    requests.come(size=250, pipeline="q")
+
+
+def test_the_largest_body_fits_however_many_pipelines_are_served():
+    served = [str(number) for number in range(7)]
+    requests = Requests(admission_of(size=1000, largest=900, served=served))
+    for name in served:
+        (holding,) = requests.come(size=900, pipeline=name)
+        requests.end(holding)
+
+
+def test_callers_that_left_are_forgotten():
+    requests = Requests(admission_of())
+    for number in range(100):
+        (holding,) = requests.come(size=1, caller=str(number))
+        holding.take_place()
+        requests.end(holding)
+    assert not requests.admission.places._callers
+    assert not requests.admission.bytes._callers
 
 
 @pytest.fixture
@@ -74,9 +202,9 @@ class Callers:
 
     def come(self, count):
         for _ in range(count):
-            place = self.admission.admit("p", 1)
-            place.__enter__()
-            self.held.append(place)
+            entered = self.admission.enter("a", "p", 0)
+            entered.__enter__().take_place()
+            self.held.append(entered)
 
     def are_answered(self, count, seconds):
         for _ in range(count):
@@ -85,7 +213,7 @@ class Callers:
 
 
 def test_a_request_that_would_wait_too_long_is_refused_and_told_how_long(clock):
-    callers = Callers(Admission(1000, 1000, Left(), wait=5), clock)
+    callers = Callers(admission_of(wait=5), clock)
     callers.come(40)
     callers.are_answered(20, 0.5)
     with pytest.raises(RefusedError) as caught:
@@ -97,40 +225,46 @@ def test_a_request_that_would_wait_too_long_is_refused_and_told_how_long(clock):
 
 
 def test_who_has_less_time_than_it_would_wait_is_refused(clock):
-    admission = Admission(1000, 1000, Left(), wait=30)
+    admission = admission_of(wait=30)
     callers = Callers(admission, clock)
     callers.come(40)
     callers.are_answered(20, 0.5)
-    with pytest.raises(RefusedError) as caught, admission.admit("p", 1, 9.5):
+    with pytest.raises(RefusedError) as caught, admission.enter("a", "p", 1, 9.5):
         pass
     assert (caught.value.code, caught.value.retry_after) == (Code.BUSY, 1)
     assert caught.value.reason == "wait"
-    with admission.admit("p", 1, 10.5):
-        pass
+    with admission.enter("a", "p", 1, 10.5) as holding, pytest.raises(RefusedError):
+        # The upload took a second.
+        holding.take_place(9.5)
 
 
 def test_what_callers_of_the_pipeline_left_behind_is_waited_for(clock):
-    left = Left(another=100)
-    callers = Callers(Admission(1000, 1000, left, wait=5), clock)
+    admission = admission_of(wait=5)
+    others = Requests(admission)
+    others.come(100, pipeline="q")
+    callers = Callers(admission, clock)
     callers.come(20)
     callers.are_answered(20, 0.5)
-    left.left_behind["p"] = 11
+    requests = Requests(admission)
+    left = requests.come(11)
+    for holding in left:
+        requests.leave(holding)
     with pytest.raises(RefusedError) as caught:
         callers.come(1)
     assert (caught.value.code, caught.value.retry_after) == (Code.BUSY, 1)
-    left.left_behind["p"] = 10
+    left[0].release()
     callers.come(1)
 
 
 def test_the_same_queue_before_a_fast_pipeline_is_let_in(clock):
-    callers = Callers(Admission(1000, 1000, Left(), wait=5), clock)
+    callers = Callers(admission_of(wait=5), clock)
     callers.come(40)
     callers.are_answered(20, 0.05)
     callers.come(60)
 
 
 def test_a_few_are_let_in_however_slow_the_pipeline_is(clock):
-    callers = Callers(Admission(1000, 1000, Left(), wait=5), clock)
+    callers = Callers(admission_of(wait=5), clock)
     callers.come(20)
     callers.are_answered(20, 60)
     callers.come(8)
@@ -139,7 +273,7 @@ def test_a_few_are_let_in_however_slow_the_pipeline_is(clock):
 
 
 def test_a_rest_is_not_taken_for_slowness(clock):
-    callers = Callers(Admission(1000, 1000, Left(), wait=5), clock)
+    callers = Callers(admission_of(wait=5), clock)
     for _ in range(20):
         callers.come(1)
         callers.are_answered(1, 0.1)
@@ -148,14 +282,14 @@ def test_a_rest_is_not_taken_for_slowness(clock):
 
 
 def test_without_a_limit_on_the_wait_all_may_wait(clock):
-    callers = Callers(Admission(1000, 1000, Left(), wait=math.inf), clock)
+    callers = Callers(admission_of(wait=math.inf), clock)
     callers.come(20)
     callers.are_answered(20, 60)
     callers.come(30)
 
 
 def test_what_fails_says_that_it_is_slow_and_not_that_it_is_fast(clock):
-    callers = Callers(Admission(1000, 1000, Left(), wait=5), clock)
+    callers = Callers(admission_of(wait=5), clock)
     callers.come(60)
     callers.are_answered(20, 0.05)
     for _ in range(20):

@@ -121,7 +121,7 @@ async def test_images_sent_again_after_a_refused_one_keep_to_the_limit_of_calls(
 
 
 async def test_who_is_answered_before_others_of_its_call_leaves_nothing_behind(start, triton):
-    client = await start(triton_calls=1, max_in_flight=3)
+    client = await start(triton_calls=1, max_in_flight=3, caller_share=1)
     gate, done = triton.hold(), asyncio.Event()
     refused_before = False
 
@@ -182,7 +182,7 @@ async def test_who_left_before_its_call_is_not_asked_about(client, triton, gate)
 
 
 async def test_images_left_behind_keep_their_places(start, triton):
-    client = await start(triton_calls=1, deadline_seconds=0.5, max_in_flight=4)
+    client = await start(triton_calls=1, deadline_seconds=0.5, max_in_flight=4, caller_share=1)
     gate = triton.hold()
     first = asyncio.create_task(ask(client))
     await under_way(triton, 1)

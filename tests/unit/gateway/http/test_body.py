@@ -180,10 +180,14 @@ async def test_a_declared_size_beyond_the_limit_is_refused_unread():
     assert caught.value.code is Code.BODY_TOO_LARGE
 
 
-async def test_what_is_reserved_is_what_was_declared_or_the_most_there_may_be():
+async def test_the_bytes_of_a_body_are_counted_as_they_come():
     assert Body.of_one(request_of("image/jpeg", b"", length=10), LIMIT).size == 10
-    assert Body.of_one(request_of("image/jpeg", b""), LIMIT).size == LIMIT
-    assert Body.of_one(request_of("application/json", b""), LIMIT).size > LIMIT * 4 / 3
+    body = Body.of_one(request_of("image/jpeg", JPEG, piece=10), LIMIT)
+    assert body.size == 0
+    came = []
+    assert (await body.image(came.append)).data == JPEG
+    assert len(came) > 5
+    assert sum(came) == len(JPEG)
 
 
 @pytest.mark.parametrize("content_type", [form()[0], "image/jpeg", "application/json"])

@@ -1,7 +1,6 @@
 """The channel to Triton, where one name stands for several."""
 
 import asyncio
-from collections import Counter
 
 import grpc
 import httpx
@@ -39,23 +38,39 @@ async def test_several_tritons_behind_one_name_are_asked_in_turns():
         await triton.close()
 
 
-async def test_what_is_left_behind_is_counted_by_ensemble():
+class Held:
+    """Who holds something for an inference."""
+
+    def __init__(self):
+        self.users = 0
+
+    def retain(self):
+        self.users += 1
+
+    def release(self):
+        self.users -= 1
+
+
+async def test_what_is_held_for_an_inference_is_held_until_it_is_over():
     async with running(ToyTriton()) as toy:
         done = toy.hold()
         triton = TritonClient(f"127.0.0.1:{toy.port}")
         triton.open()
         batching = Batching(triton, 1)
+        late, left = Held(), Held()
         with pytest.raises(RefusedError):
-            await triton.infer("oral_cancer", [b"image"] * 2, {}, 0.1)
-        asked = asyncio.create_task(batching.infer("mhist", [b"image"], {}, 5, 8))
+            await triton.infer("oral_cancer", [b"image"] * 2, {}, 0.1, [late])
+        asked = asyncio.create_task(batching.infer("mhist", [b"image"], {}, 5, 8, hold=left))
         async with asyncio.timeout(5):
             while toy.now < 3:  # noqa: ASYNC110 - gRPC sets no event
                 await asyncio.sleep(0.005)
         asked.cancel()
         await asyncio.sleep(0)
-        assert triton.left_behind == Counter(oral_cancer=2)
-        assert batching.left_behind == Counter(oral_cancer=2, mhist=1)
+        assert (late.users, left.users) == (1, 1)
         done.set()
+        async with asyncio.timeout(5):
+            while late.users or left.users:  # noqa: ASYNC110 - gRPC sets no event
+                await asyncio.sleep(0.005)
         await triton.close()
 
 

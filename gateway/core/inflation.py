@@ -1,4 +1,4 @@
-"""Inflates a body in gzip while it arrives, in pieces and within a ratio."""
+"""Inflates a body or a message in gzip, in pieces and within a ratio."""
 
 import zlib
 from collections.abc import Iterator
@@ -16,7 +16,13 @@ _GZIP = 16 + zlib.MAX_WBITS
 class Inflation:
     """One body, of one gzip member or several behind each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        """Begins one.
+
+        Args:
+            what: the input's name for problem details.
+        """
+        self._what = what
         self._member = zlib.decompressobj(_GZIP)
         self._taken = self._made = 0
 
@@ -34,13 +40,13 @@ class Inflation:
             try:
                 piece = self._member.decompress(rest, _PIECE)
             except zlib.error:
-                raise _malformed() from None
+                raise self._malformed() from None
             self._made += len(piece)
             if self._made > max(self._taken * GREATEST_RATIO, _PIECE):
                 raise RefusedError(
                     Code.BODY_TOO_LARGE,
-                    f"body: it inflates to more than {GREATEST_RATIO} times its size. "
-                    "Send it without Content-Encoding.",
+                    f"{self._what}: it inflates to more than {GREATEST_RATIO} times its size. "
+                    "Send it without compression.",
                 )
             if piece:
                 yield piece
@@ -53,10 +59,10 @@ class Inflation:
             RefusedError: it was cut short.
         """
         if not self._member.eof:
-            raise _malformed()
+            raise self._malformed()
 
-
-def _malformed() -> RefusedError:
-    return RefusedError(
-        Code.MALFORMED_BODY, "body: it is not valid gzip. Send the complete body, compressed anew."
-    )
+    def _malformed(self) -> RefusedError:
+        return RefusedError(
+            Code.MALFORMED_BODY,
+            f"{self._what}: it is not valid gzip. Send all of it, compressed anew.",
+        )
