@@ -52,7 +52,13 @@ def create_app(settings: Settings) -> FastAPI:
     spare = TritonClient(settings.spare_triton, tls) if settings.spare_triton else None
     triton = TritonClient(settings.triton_address, tls, spare)
     catalog = Catalog(triton)
-    readiness = Readiness(triton, catalog, settings.readiness_interval_seconds)
+    readiness = Readiness(
+        triton,
+        catalog,
+        settings.readiness_interval_seconds,
+        default=settings.default_pipeline,
+        server_url=settings.server_readiness_url,
+    )
     batching = Batching(triton, settings.triton_calls)
     admission = Admission(
         settings.max_in_flight,

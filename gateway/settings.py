@@ -100,6 +100,11 @@ class Settings(BaseSettings):
     all are taken share the next ones."""
     readiness_interval_seconds: float = Field(default=5, gt=0)
     """How long a successful inference counts as proof that its pipeline is ready."""
+    server_readiness_url: str | None = Field(default=None, pattern=r"^http://\S+$")
+    """The server's own `/readyz`, as `http://server:8003/readyz`: ours waits until it has said 200
+    once, so until every pipeline that is to be served was loaded or refused. `python -m server
+    --gateway` sets it. Not needed where Triton is reached only once it is ready, as a Service of
+    Kubernetes sees to."""
     grpc_reflection: bool = False
     """Whether gRPC tells any caller the protocol's methods and messages, as grpcurl asks."""
     shutdown_seconds: int = Field(default=30, ge=0)

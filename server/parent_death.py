@@ -1,4 +1,4 @@
-"""Ends a child process when its parent dies: `parent_death.py PARENT COMMAND [ARGUMENT ...]`.
+"""Starts a child process that ends when its parent dies: `parent_death.py PARENT COMMAND ...`.
 
 A launcher that is killed with -9 can stop nobody; the kernel can. The setting survives exec. It is
 made here, in a process of its own, because the launcher has threads when it starts its children.
@@ -7,14 +7,43 @@ made here, in a process of its own, because the launcher has threads when it sta
 import ctypes
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
 
 _PR_SET_PDEATHSIG = 1
+_UMASK = 0o077
 
 
-def ending_with_us(command: list[str]) -> list[str]:
-    """A command that runs `command`, and gets SIGTERM when this process dies."""
-    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
+def start(
+    command: list[str],
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    output: IO[bytes] | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Starts `command`, which gets SIGTERM when this process dies.
+
+    It is in a session of its own, so that Ctrl-C in the terminal reaches the launcher alone. What
+    it creates only its user may read: shared memory holds images until it is used again.
+
+    Args:
+        command: the program and its arguments.
+        folder: where it runs; None: here.
+        environment: of it; None: ours.
+        output: takes what it prints; None: ours.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        umask=_UMASK,
+    )
 
 
 def main(parent: int, command: list[str]) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import time
+import urllib.request
+from http import HTTPStatus
 
 import structlog
 
@@ -17,17 +19,45 @@ _PROBE = base64.b64decode(
 )
 """A black PNG of 8 x 8 pixels."""
 _SOON = 1.0
+_SILENT_SECONDS = 60.0
+"""A pipeline that has answered nobody for so long is not ready, however alive it seems."""
 
 
 class Readiness:
     """Watches all pipelines; probes one only where no request to it succeeded lately."""
 
-    def __init__(self, triton: TritonClient, catalog: Catalog, interval: float) -> None:
+    def __init__(
+        self,
+        triton: TritonClient,
+        catalog: Catalog,
+        interval: float,
+        *,
+        default: str,
+        server_url: str | None = None,
+    ) -> None:
+        """Knows nothing of any pipeline yet.
+
+        Args:
+            triton: where inferences go.
+            catalog: the pipelines.
+            interval: seconds for which a success counts.
+            default: the pipeline of requests that name none.
+            server_url: the server's `/readyz`, which is waited for once; None: nothing is.
+        """
         self._triton = triton
         self._catalog = catalog
         self._interval = interval
+        self._patience = max(_SILENT_SECONDS, 3 * interval)
+        self._default = default
+        self._server_url = server_url
+        self._started = False
+        """Whether the wait for all pipelines is over."""
+        self._served_since: float | None = None
+        """When the server was first seen to be ready."""
         self._ready: dict[str, bool] = {}
         self._succeeded: dict[str, float] = {}
+        self._heard: dict[str, float] = {}
+        """When a pipeline became ready, or answered last."""
         self.draining = False
         """The process is stopping and takes no new requests."""
 
@@ -36,13 +66,29 @@ class Readiness:
         return {pipeline.name: self.ready(pipeline.name) for pipeline in self._catalog.pipelines()}
 
     def ready(self, name: str) -> bool:
-        """Whether a pipeline answers."""
-        return self._ready.get(name, False) and not self.draining
+        """Whether a pipeline answers, and has answered somebody in the last minute."""
+        silent = time.monotonic() - self._heard.get(name, 0.0) > self._patience
+        return self._ready.get(name, False) and not silent and not self.draining
+
+    def all_ready(self) -> bool:
+        """Whether requests may come: see `/readyz`.
+
+        At the start every pipeline is waited for, one that is loaded but does not answer for a
+        minute. After that one of many that fails does not take the others away, unless it is the
+        default.
+        """
+        states = self.states()
+        since = self._served_since
+        if not self._started and since is not None:
+            late = time.monotonic() - since > self._patience
+            # One that joins later is not waited for.
+            self._started = bool(states) and (all(states.values()) or late)
+        return self._started and states.get(self._default, any(states.values()))
 
     def update(self, name: str, code: Code | None) -> None:
         """Takes what a request met: None is an answer. Only `unavailable` makes it not ready."""
         if code is None:
-            self._succeeded[name] = time.monotonic()
+            self._succeeded[name] = self._heard[name] = time.monotonic()
             self._ready[name] = True
         elif code is Code.UNAVAILABLE:
             self._ready[name] = False
@@ -62,6 +108,9 @@ class Readiness:
     async def look(self) -> None:
         """Refreshes the catalogue and probes the pipelines whose state is old or not ready."""
         await self._catalog.refresh()
+        known = bool(self._catalog.pipelines())
+        if known and self._served_since is None and await self._server_ready():
+            self._served_since = time.monotonic()
         lately = time.monotonic() - self._interval
         await asyncio.gather(
             *(
@@ -72,6 +121,9 @@ class Readiness:
             )
         )
 
+    async def _server_ready(self) -> bool:
+        return self._server_url is None or await asyncio.to_thread(_says_ok, self._server_url)
+
     async def _probe(self, pipeline: Pipeline) -> None:
         name, code = pipeline.name, None
         try:
@@ -81,8 +133,20 @@ class Readiness:
         # A late answer is none: it says as little of a pipeline that is new as of one that hangs.
         late = code is Code.DEADLINE and self._ready.get(name, False)
         ready = late or code in {None, Code.BUSY}
+        now = time.monotonic()
         if ready != self._ready.get(name):
             log.info("readiness", pipeline=name, ready=ready, code=code)
+            self._heard[name] = now
         self._ready[name] = ready
         if code is None:
-            self._succeeded[name] = time.monotonic()
+            self._succeeded[name] = self._heard[name] = now
+
+
+def _says_ok(url: str) -> bool:
+    # The server is private: an http_proxy of the environment is not on the way to it.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=_SOON) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False

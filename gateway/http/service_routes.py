@@ -35,7 +35,7 @@ class ReadinessReport(TypedDict):
 
 @with_config(ConfigDict(extra="forbid"))
 class ReadinessProblem(Problem, ReadinessReport):
-    """No pipeline is ready, or not the one that was asked for."""
+    """The default pipeline is not ready, or not the one that was asked for."""
 
 
 def service_routes(
@@ -52,7 +52,8 @@ def service_routes(
 
     # Where Triton has never answered, it is not known whether there is a pipeline of a name.
     unready = problem_of(
-        ReadinessProblem | Problem, "No pipeline is ready: wait as Retry-After says."
+        ReadinessProblem | Problem,
+        "The pipeline, or the service, is not ready: wait as Retry-After says.",
     )
 
     @router.get(
@@ -61,16 +62,20 @@ def service_routes(
         responses={**problems(404), 200: {"model": ReadinessReport}, 503: unready},
     )
     async def readyz(request: Request, pipeline: str | None = None) -> Response:
-        """Ready where at least one pipeline is, or the one that is asked for."""
+        """Ready where the default pipeline is, or the one that is asked for.
+
+        At the start all pipelines are waited for. Without the default one, any other will do.
+        """
         request.state.context.quiet = True
         if pipeline is None:
-            states = readiness.states()
+            ready, states = readiness.all_ready(), readiness.states()
         else:
-            states = {pipeline: readiness.ready((await catalog.find(pipeline)).name)}
-        report = ReadinessReport(ready=any(states.values()), pipelines=states)
+            ready = readiness.ready((await catalog.find(pipeline)).name)
+            states = {pipeline: ready}
+        report = ReadinessReport(ready=ready, pipelines=states)
         if report["ready"]:
             return JSONResponse(report)
-        detail = "pipeline: none is ready. Try again after the seconds in Retry-After."
+        detail = "pipeline: it is not ready. Try again after the seconds in Retry-After."
         if readiness.draining:
             detail = "service: it is stopping. Send requests elsewhere."
         return problem_response(request, RefusedError(Code.UNAVAILABLE, detail), report)

@@ -38,8 +38,8 @@ class Models:
         )
 
     def server_ready(self) -> bool:
-        """Whether at least one pipeline is ready."""
-        return any(self.readiness.states().values())
+        """Whether requests may come, as `GET /readyz` says."""
+        return self.readiness.all_ready()
 
     async def model_ready(self, name: str, version: str = "") -> bool:
         """Whether a pipeline answers; false also where Triton cannot be asked.

@@ -8,6 +8,10 @@ _ABSENT = "pipeline: its models cannot be reached. " + _AGAIN
 _DIED = "pipeline: a process that runs its models died and is being replaced. " + _AGAIN
 _FULL = "request: the queue for the models is full. " + _AGAIN
 _MEMORY = "request: the models have no memory left for it. " + _AGAIN
+_SHARED_MEMORY = (
+    "pipeline: its processes have no shared memory left (/dev/shm), which the service's operator "
+    "can enlarge. " + _AGAIN
+)
 LATE = "request: the models did not answer in time. Send it again, or fewer at a time."
 _FAILED = "request: the models failed on it. Report the request_id to the service's operator."
 
@@ -17,6 +21,8 @@ _BY_MESSAGE = (
     # CUDA, TensorRT and PyTorch; then ONNX Runtime's own allocator.
     ("out of memory", Code.OUT_OF_MEMORY, _MEMORY),
     ("failed to allocate memory", Code.OUT_OF_MEMORY, _MEMORY),
+    # "Failed to increase the shared memory pool size for key ...", and the same of a new region.
+    ("shared memory region", Code.UNAVAILABLE, _SHARED_MEMORY),
     # "Stub process 'x_0_0' is not healthy." comes as INTERNAL.
     ("stub process", Code.UNAVAILABLE, _DIED),
     # A Triton that dies amid a call: UNKNOWN or INTERNAL.

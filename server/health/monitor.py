@@ -210,8 +210,11 @@ class HealthMonitor:
     def _samples(self, release: VerifiedRelease) -> dict[str, ModelSample]:
         waiting, inferences = metrics.read(*self._triton.metrics_address)
         cpu: defaultdict[str, float] = defaultdict(float)
+        on_disk: set[str] = set()
         for process in self._triton.backend_processes().values():
             cpu[process.model] += cpu_seconds(process.pid)
+            if process.on_disk:
+                on_disk.add(process.model)
         name, own = release.spec.name, self._own_cpu()
         # The ensemble itself has no queue.
         models = [model for model in release.configs if model != name]
@@ -224,6 +227,7 @@ class HealthMonitor:
                 inferences=inferences[model],
                 cpu=cpu.get(model, own),
                 native=model in called and model not in cpu,
+                on_disk=model in on_disk,
                 waits_for=called if model == decision else (),
             )
             for model in models

@@ -28,6 +28,8 @@ class ModelSample:
     """CPU seconds so far: of its backend processes, or of tritonserver where it has none."""
     native: bool = False
     """Whether it runs inside tritonserver, so that its CPU time is one with all others'."""
+    on_disk: bool = False
+    """Whether a process of it waits for a disk."""
     waits_for: Collection[str] = ()
     """The models that it calls."""
 
@@ -49,7 +51,8 @@ class Progress:
         used, seconds = now.cpu - self._cpu_at_mark, at - self._at_mark
         # CPU time falls where a process was replaced.
         replaced = now.cpu < self.sample.cpu
-        if inferred or replaced or used >= max(_WORKING_CPU_SECONDS, _WORKING_SHARE * seconds):
+        busy = inferred or replaced or now.on_disk
+        if busy or used >= max(_WORKING_CPU_SECONDS, _WORKING_SHARE * seconds):
             self.worked, self._at_mark, self._cpu_at_mark = at, at, now.cpu
         self.sample = now
 

@@ -1,6 +1,7 @@
 """The gateway as a child process of the launcher."""
 
 import http.client
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from collections.abc import Callable
 from pipelines.ports import Ports
 from server import parent_death
 from server.errors import StartError
-from server.triton.connection import LOOPBACK
+from server.health.gateway_health import GatewayHealth
+from server.triton import backend_processes
+from server.triton.connection import LOOPBACK, reached_at
 from server.triton.installation import ROOT
 
 # Longer than the gateway takes by its own default (GATEWAY_SHUTDOWN_SECONDS).
@@ -21,10 +24,17 @@ _READY_SECONDS = 60
 class GatewayProcess:
     """`python -m gateway`, its ports from the same environment; it logs to the same stderr."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, host: str) -> None:
+        """Takes all ports, and the address that the launcher's status page is bound to."""
+        name = reached_at(host)
+        status = f"http://{f'[{name}]' if ':' in name else name}:{ports.server_metrics_port}"
+        self._environment = os.environ | {"GATEWAY_SERVER_READINESS_URL": f"{status}/readyz"}
         self._port = ports.gateway_port
         self._grpc_port = ports.gateway_grpc_port
         self._process: subprocess.Popen[bytes] | None = None
+        self._health = GatewayHealth(LOOPBACK, ports.gateway_port)
+        self.was_ready = False
+        """Whether `/readyz` ever said 200."""
 
     @property
     def url(self) -> str:
@@ -38,16 +48,28 @@ class GatewayProcess:
 
     def start(self) -> None:
         """Starts it; its `/readyz` says 503 until Triton answers."""
-        self._process = subprocess.Popen(
-            parent_death.ending_with_us([sys.executable, "-m", "gateway"]),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        command = [sys.executable, "-m", "gateway"]
+        self._process = parent_death.start(command, ROOT, self._environment)
 
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
+
+    def frozen(self) -> bool:
+        """Whether the process is stopped by a signal."""
+        return self._process is not None and backend_processes.is_frozen(self._process.pid)
+
+    def hangs(self) -> bool:
+        """Whether it has not answered for long and does nothing; to be asked every second."""
+        return self._process is not None and self._health.hangs(self._process.pid)
+
+    def kill(self) -> None:
+        """Ends it at once; requests in flight are lost."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._health.forget()
 
     def wait_until_ready(self, stopping: Callable[[], bool]) -> None:
         """Waits for `/readyz`.
@@ -64,6 +86,7 @@ class GatewayProcess:
                     f"gateway: {self.url}/readyz is not ready after {_READY_SECONDS} s"
                 )
             time.sleep(0.1)
+        self.was_ready = True
 
     def stop(self, *, hurry: Callable[[], bool]) -> None:
         """Lets it answer the requests that it has accepted, then ends it."""
@@ -71,11 +94,11 @@ class GatewayProcess:
             return
         self._process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + _DRAIN_SECONDS
-        while self.alive() and time.monotonic() < deadline and not hurry():
+        # One that is stopped by a signal would never see it.
+        while self.alive() and time.monotonic() < deadline and not hurry() and not self.frozen():
             time.sleep(0.05)
-        self._process.kill()
-        self._process.wait()
-        self._process = None
+        self.kill()
+        self._health.close()
 
     def _ready(self) -> bool:
         connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=2)

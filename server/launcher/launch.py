@@ -10,7 +10,7 @@ from pipelines.tls import TritonTls
 from server.errors import PreflightError, UnhealthyError
 from server.health.launcher_health import LauncherHealth
 from server.health.status_page import StatusPage
-from server.launcher import preflight
+from server.launcher import preflight, shared_memory
 from server.launcher.gateway_process import GatewayProcess
 from server.launcher.report import Report
 from server.launcher.service import Service
@@ -72,7 +72,8 @@ def launch(options: Options, report: Report) -> None:
         if cleared := leftovers.clear(leftovers.region_prefix(ports.triton_grpc_port)):
             report.say(f"triton: {cleared}")
         with report.busy("preflight: checking this machine"):
-            preflight.check(installation, _needed(options), options.runtime)
+            shared = shared_memory.needed_mib(releases, installation)
+            preflight.check(installation, _needed(options), options.runtime, shared)
         backends = installation.lay_out_backends(options.runtime / "backends")
         files = TritonFiles(options.repository, backends, log)
         health = LauncherHealth(shutdown.requested)
@@ -82,7 +83,10 @@ def launch(options: Options, report: Report) -> None:
         )
         service = Service(triton, releases, report, shutdown.requested)
         stack.callback(_stop, report, "triton", lambda: service.stop(hurry=shutdown.hurried))
-        gateway = GatewayProcess(ports) if options.gateway else None
+        gateway = GatewayProcess(ports, options.host) if options.gateway else None
+        supervisor = Supervisor(
+            service, gateway, discovery, report=report, health=health, shutdown=shutdown
+        )
         if gateway:
             stack.callback(_stop, report, "gateway", lambda: gateway.stop(hurry=shutdown.hurried))
             gateway.start()
@@ -93,14 +97,6 @@ def launch(options: Options, report: Report) -> None:
         if not shutdown.requested():
             addresses = _addresses(options, files, gateway, service.served[0])
             report.banner(service.served, [*refused, *service.refused.values()], addresses)
-            supervisor = Supervisor(
-                service,
-                gateway,
-                discovery,
-                report=report,
-                health=health,
-                shutdown=shutdown,
-            )
             supervisor.run()
     report.say("stopped")
 

@@ -17,8 +17,6 @@ from server.triton.installation import Installation, libpython_folders
 
 _GLIBC = (2, 35)
 _DISK_MIB = 100
-# A full batch of the largest images, and the tensors between the steps.
-_SHARED_MEMORY_MIB = 256
 _MIB = 2**20
 _PORT_PATIENCE_SECONDS = 3.0
 
@@ -43,13 +41,19 @@ def lock(grpc_port: int) -> socket.socket:
     return holder
 
 
-def check(installation: Installation, ports: Iterable[tuple[str, int]], runtime: Path) -> None:
+def check(
+    installation: Installation,
+    ports: Iterable[tuple[str, int]],
+    runtime: Path,
+    shared_memory_mib: int,
+) -> None:
     """Checks everything, so that one run shows all problems.
 
     Args:
         installation: of Triton.
         ports: name of the environment variable and number, of each port that is needed.
         runtime: existing folder for logs and Triton's backend directory.
+        shared_memory_mib: what the backend processes need.
 
     Raises:
         PreflightError: with a line for each failure.
@@ -60,7 +64,10 @@ def check(installation: Installation, ports: Iterable[tuple[str, int]], runtime:
         numpy_problem(importlib.metadata.version("numpy")),
         space_problem(runtime, _DISK_MIB, "free some disk"),
         space_problem(
-            leftovers.SHARED_MEMORY, _SHARED_MEMORY_MIB, "give it more (docker: --shm-size=1g)"
+            leftovers.SHARED_MEMORY,
+            shared_memory_mib,
+            "give it more (Docker: --shm-size=1g; Kubernetes: the sizeLimit of the volume there; "
+            "else mount -o remount,size=1g /dev/shm), or serve fewer pipelines or instances",
         ),
         *port_problems(list(ports)),
     ]

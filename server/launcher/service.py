@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
 
+from pipelines.protocol import DEFAULT_PIPELINE
 from server.errors import RefusedPipelineError, StartError, UnhealthyError
 from server.health.probe import Health, ProbeResult, probe
 from server.launcher.report import Report
 from server.releases.verified import VerifiedRelease
-from server.triton import backend_processes
+from server.triton import backend_processes, leftovers
+from server.triton.backend_processes import BackendProcess
 from server.triton.loading import Loader
 from server.triton.process import TritonProcess
 
@@ -23,6 +26,8 @@ _MOST_WORKERS = 64
 _STALE_SECONDS = 30.0
 _BACKEND_PROCESS = "Stub process"
 """How Triton speaks of a backend process that died."""
+
+_Result = TypeVar("_Result")
 
 
 class Service:
@@ -39,12 +44,20 @@ class Service:
         self.served: list[VerifiedRelease] = []
         self.refused: dict[str, str] = {}
         """Why Triton does not serve a release, by pipeline."""
-        self._releases = list(releases)
+        self.settled = False
+        """Whether every release was tried since Triton was started."""
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Called about five times a second while a model loads, which may take minutes."""
+        # The default is what most callers ask for: it is back first.
+        self._releases = sorted(releases, key=lambda each: each.spec.name != DEFAULT_PIPELINE)
         self._report = report
         self._stopping = stopping
         self._loader = Loader(triton.connection)
         self._watched: dict[str, set[int]] = {}
+        self._owners: dict[int, BackendProcess] = {}
+        """Every backend process that was seen since Triton was started, but those cleared away."""
         self._stale: dict[int, float] = {}
+        self._loading: set[str] = set()
         self._pool = ThreadPoolExecutor(_MOST_WORKERS)
 
     def start(self) -> None:
@@ -58,23 +71,24 @@ class Service:
             try:
                 self._start_once()
             except (StartError, UnhealthyError) as error:
+                known = self.triton.failed_transiently() or self.served
                 self.triton.stop()
-                if last or not self.triton.failed_transiently():
+                if last or not known:
                     raise
-                self._report.say(
-                    f"triton: {error}; a known transient failure; starting it once more"
-                )
+                self._report.say(f"triton: {error}; starting it once more")
             else:
                 return
 
     def _start_once(self) -> None:
-        self.served, self.refused, self._watched = [], {}, {}
+        self.served, self.refused, self.settled = [], {}, False
+        self._watched, self._owners = {}, {}
         with self._report.busy("triton: starting"):
             self.triton.start(self._stopping)
         for release in self._releases:
             self.try_to_serve(release)
         if not self.served and not self._stopping():
             raise UnhealthyError("no pipeline can be served: " + "; ".join(self.refused.values()))
+        self.settled = True
 
     def admit(self, release: VerifiedRelease) -> None:
         """Serves one release more, while the others go on.
@@ -157,11 +171,19 @@ class Service:
             process.pid: self._stale.get(process.pid, now)
             for process in self.triton.backend_processes().values()
             if process.pid not in self._watched.get(process.model, {process.pid})
+            and process.model not in self._loading
         }
         self._stale = stale
         for pid, since in stale.items():
             if now - since > _STALE_SECONDS:
                 backend_processes.kill(pid)
+
+    def remove_dead_regions(self) -> None:
+        """Removes the shared memory of backend processes that ended; it may hold images."""
+        living = self.triton.backend_processes()
+        for pid in self._owners.keys() - living.keys():
+            leftovers.remove_region(self._owners.pop(pid).region)
+        self._owners |= living
 
     def stop(self, *, hurry: Callable[[], bool]) -> None:
         """Lets requests in flight finish, then ends Triton."""
@@ -196,11 +218,16 @@ class Service:
     def _load(self, release: VerifiedRelease, model: str) -> None:
         """Loads one model; gives up where Triton waits for a process that is dead."""
         before, dead_before = set(self.triton.backend_processes()), self.triton.dead_processes()
+        others = self._processes_of_others(model)
         patient_until = time.monotonic() + _LOST_PATIENCE_SECONDS
         log, written = self.triton.log, self.triton.log.written()
         load = self._pool.submit(self._loader.load, release, model)
-        while not wait([load], timeout=0.2).done:
-            died = self.triton.dead_processes() - dead_before
+        self._loading.add(model)
+        load.add_done_callback(lambda _: self._loading.discard(model))
+        while not self._done(load):
+            # Those of other models are replaced meanwhile.
+            others |= self._processes_of_others(model)
+            died = self.triton.dead_processes() - dead_before - others
             if not died or self._new_processes(model, before):
                 patient_until = time.monotonic() + _LOST_PATIENCE_SECONDS
             if time.monotonic() > patient_until:
@@ -220,6 +247,24 @@ class Service:
         # Processes of the generation before may take a while to end; they are not watched.
         self._watched[model] = self._new_processes(model, before)
 
+    def aside(self, call: Callable[[], _Result]) -> _Result:
+        """Runs a slow call in a thread, while supervision goes on."""
+        future = self._pool.submit(call)
+        while not self._done(future):
+            pass
+        return future.result()
+
+    def _done(self, future: "Future[Any]") -> bool:
+        """Waits a moment for a future; where it is not done, supervision has its turn."""
+        if wait([future], timeout=0.2).done:
+            return True
+        self.meanwhile()
+        return False
+
+    def _processes_of_others(self, model: str) -> set[int]:
+        living = self.triton.backend_processes().values()
+        return {process.pid for process in living if process.model != model}
+
     def _new_processes(self, model: str, before: set[int]) -> set[int]:
         living = self.triton.backend_processes().values()
         return {
@@ -237,7 +282,7 @@ class Service:
         name = release.spec.name
         while True:
             asked = self._pool.submit(probe, self.triton.connection, name, _PROBE_DEADLINE_SECONDS)
-            while not wait([asked], timeout=0.2).done:
+            while not self._done(asked):
                 if self._stopping() or time.monotonic() > deadline:
                     return ProbeResult(Health.SILENT, f"nothing came within {patience:.0f} s")
             result = asked.result()

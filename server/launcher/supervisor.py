@@ -8,6 +8,7 @@ from server.health.launcher_health import LauncherHealth
 from server.health.monitor import Action, HealthMonitor, Verdict
 from server.launcher.backoff import Backoff
 from server.launcher.gateway_process import GatewayProcess
+from server.launcher.pauses import Pauses
 from server.launcher.report import Report
 from server.launcher.service import Service
 from server.launcher.shutdown import Shutdown
@@ -15,6 +16,8 @@ from server.releases.discovery import PipelineDiscovery
 from server.releases.verified import VerifiedRelease
 
 _INTERVAL_SECONDS = 1.0
+_TRITON, _GATEWAY = 0, -1
+"""Stand for their process ids, which change."""
 _PATIENCE = 10
 """Looks in a row with nothing served, after which Triton is started again."""
 
@@ -23,7 +26,8 @@ class Supervisor:
     """Looks at the processes every second, and acts on what the health monitor says.
 
     A process that is gone, or stopped by a signal at two looks in a row, is replaced. A process
-    that dies again and again is replaced less and less often, but always again.
+    that dies again and again is replaced less and less often, but always again. While a model
+    loads, the others are looked after.
     """
 
     def __init__(
@@ -42,43 +46,81 @@ class Supervisor:
         self._report = report
         self._health = health
         self._shutdown = shutdown
-        self._monitor = HealthMonitor(service.triton, lambda: service.served)
+        self._monitor = HealthMonitor(service.triton, self._watched)
         self._backoff: defaultdict[str, Backoff] = defaultdict(Backoff)
         self._frozen: set[int] = set()
         self._failures = 0
+        self._healing: set[str] = set()
+        """Pipelines that get new processes at the moment."""
+        self._pauses = Pauses()
+        self._next_look = 0.0
+        service.meanwhile = self._look_meanwhile
+        health.begin(self._answering)
 
     def run(self) -> None:
         """Watches until the shutdown is requested."""
-        self._health.begin(self._answering)
         while not self._shutdown.wait(_INTERVAL_SECONDS):
-            self._health.look()
-            self._service.triton.log.bound()
             try:
-                self._watch_gateway()
-                self._watch_triton()
-                self._watch_processes()
-                for verdict in self._monitor.verdicts():
-                    self._act_on(verdict)
+                self._look()
                 self._retry_refused()
                 self._admit_newcomers()
             except UnhealthyError as error:
                 self._restart(str(error))
         self._monitor.close()
 
+    def _look(self) -> None:
+        """What has to be done each second, whatever else goes on.
+
+        Raises:
+            UnhealthyError: Triton has to be started again.
+        """
+        self._next_look = time.monotonic() + _INTERVAL_SECONDS
+        self._health.look()
+        self._service.triton.log.bound()
+        if (seconds := self._pauses.stood_still()) is not None:
+            self._report.say(f"this machine, or the service, stood still for {seconds:.0f} s")
+            # What ended because of that is no fault of its own.
+            self._backoff.clear()
+        self._watch_gateway()
+        self._watch_triton()
+        self._watch_processes()
+        for verdict in self._monitor.verdicts():
+            self._act_on(verdict)
+
+    def _look_meanwhile(self) -> None:
+        # Where Triton ended, what waits for it says so, with the end of its log.
+        if time.monotonic() >= self._next_look and self._service.triton.alive():
+            self._look()
+
+    def _watched(self) -> list[VerifiedRelease]:
+        served = self._service.served
+        return [release for release in served if release.spec.name not in self._healing]
+
     def _answering(self) -> list[str]:
-        if not self._service.triton.alive():
+        if not (self._service.settled and self._service.triton.alive()):
             return []
         return [release.spec.name for release in self._service.served]
 
     def _watch_gateway(self) -> None:
-        if self._gateway and not self._gateway.alive() and self._backoff["gateway"].due():
+        # Until it is ready for the first time, its end is an error of its settings.
+        if self._gateway is None or not self._gateway.was_ready:
+            return
+        if self._gateway.alive():
+            reason = "it does not answer and does nothing" if self._gateway.hangs() else None
+            if self._frozen_again(_GATEWAY, self._gateway.frozen()):
+                reason = "it is stopped by a signal"
+            if reason is None:
+                return
+            self._report.say(f"gateway: {reason}; ending it")
+            self._gateway.kill()
+        if self._backoff["gateway"].due():
             self._report.say("gateway: it ended; starting it again")
             self._gateway.start()
 
     def _watch_triton(self) -> None:
         if not self._service.triton.alive():
             raise UnhealthyError("tritonserver ended")
-        if self._frozen_again(0, self._service.triton.frozen()):
+        if self._frozen_again(_TRITON, self._service.triton.frozen()):
             raise UnhealthyError("tritonserver is stopped by a signal")
 
     def _watch_processes(self) -> None:
@@ -89,9 +131,11 @@ class Supervisor:
                 )
                 self._service.end_processes(instance=process.instance)
         self._service.end_stale_processes()
-        for release in list(self._service.served):
-            dead = self._service.dead(release)
-            if dead and self._backoff[release.spec.name].due():
+        self._service.remove_dead_regions()
+        for release in self._watched():
+            # Each model by itself: deaths of one do not make another wait.
+            dead = [model for model in self._service.dead(release) if self._backoff[model].due()]
+            if dead:
                 self._heal(release, dead, "a backend process died; replacing it")
 
     def _act_on(self, verdict: Verdict) -> None:
@@ -106,7 +150,7 @@ class Supervisor:
                 self._report.say(f"{what}; ending its processes")
                 self._service.end_processes(model=verdict.subject)
             case Action.RELOAD:
-                for release in list(self._service.served):
+                for release in self._watched():
                     if release.spec.name == verdict.subject:
                         why = f"{verdict.reason}; loading it again"
                         self._heal(release, list(release.configs), why)
@@ -119,8 +163,12 @@ class Supervisor:
         started = time.monotonic()
         for model in models:
             self._health.process_restarts.labels(model).inc()
-        if self._service.heal(release, models):
-            self._report.say(f"{names}: healed in {time.monotonic() - started:.1f} s")
+        self._healing.add(release.spec.name)
+        try:
+            if self._service.heal(release, models):
+                self._report.say(f"{names}: healed in {time.monotonic() - started:.1f} s")
+        finally:
+            self._healing.discard(release.spec.name)
         self._monitor.healed(release.spec.name)
 
     def _retry_refused(self) -> None:
@@ -134,7 +182,7 @@ class Supervisor:
             raise UnhealthyError("no pipeline is served")
 
     def _admit_newcomers(self) -> None:
-        releases, problems = self._discovery.look()
+        releases, problems = self._service.aside(self._discovery.look)
         for problem in problems:
             self._report.say(f"NOT SERVED  {problem}")
         for release in releases:

@@ -13,6 +13,7 @@ from server.triton.installation import STUB
 
 # Their places on a process's command line.
 _MODEL_FILE_ARGUMENT = 1
+_REGION_ARGUMENT = 2
 _INSTANCE_ARGUMENT = 8
 
 
@@ -24,8 +25,12 @@ class BackendProcess:
     model: str
     instance: str
     """Name of the model instance, by which Triton speaks of it in its errors."""
+    region: str
+    """Name of the region of shared memory that it has with tritonserver."""
     frozen: bool
     """Stopped by a signal."""
+    on_disk: bool
+    """Waits for a disk, or a volume of the network, and cannot be ended before that answers."""
 
 
 def living(triton_pid: int) -> dict[int, BackendProcess]:
@@ -38,8 +43,14 @@ def living(triton_pid: int) -> dict[int, BackendProcess]:
             continue
         if words and words[0].endswith(STUB) and status != psutil.STATUS_ZOMBIE:
             model = Path(words[_MODEL_FILE_ARGUMENT]).parent.parent.name
-            frozen = status == psutil.STATUS_STOPPED
-            found[child.pid] = BackendProcess(child.pid, model, words[_INSTANCE_ARGUMENT], frozen)
+            found[child.pid] = BackendProcess(
+                child.pid,
+                model,
+                instance=words[_INSTANCE_ARGUMENT],
+                region=words[_REGION_ARGUMENT].removeprefix("/"),
+                frozen=status == psutil.STATUS_STOPPED,
+                on_disk=status == psutil.STATUS_DISK_SLEEP,
+            )
     return found
 
 
@@ -60,6 +71,14 @@ def cpu_seconds(pid: int) -> float:
     except psutil.NoSuchProcess:
         return 0.0
     return float(times.user + times.system)
+
+
+def is_frozen(pid: int) -> bool:
+    """Whether a process is stopped by a signal; False if it is gone."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
 
 
 def kill(pid: int) -> None:

@@ -70,6 +70,16 @@ class Installation:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         return self.home / "python_backend_stubs" / version / STUB
 
+    def has_processes(self, backend: str) -> bool:
+        """Whether models of a backend run in processes of their own, as Python-based ones do.
+
+        An ensemble has no backend.
+        """
+        native = (
+            self.libraries is None and not (self.home / "backends" / backend / "model.py").is_file()
+        )
+        return bool(backend) and not native
+
     def lay_out_backends(self, folder: Path) -> Path:
         """Triton's backend directory: its own, where the image has added this project's.
 

@@ -48,6 +48,14 @@ def clear(prefix: str) -> str | None:
     )
 
 
+def remove_region(name: str) -> None:
+    """Removes the region of a backend process that ended: tritonserver leaves it, and its images.
+
+    A tritonserver that still has it mapped may go on using it.
+    """
+    (SHARED_MEMORY / name).unlink(missing_ok=True)
+
+
 def regions(prefix: str) -> list[Path]:
     """Shared-memory regions of a prefix."""
     return sorted(SHARED_MEMORY.glob(f"{prefix}*"))

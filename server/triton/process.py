@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import tritonclient.grpc as triton
 
 from pipelines.ports import Ports
@@ -95,16 +94,16 @@ class TritonProcess:
         if cleared := leftovers.clear(self.prefix):
             self._say(f"triton: {cleared}")
         self.log.begin()
-        # Appending: it is cut to nothing while it is open.
-        with self.log.path.open("ab") as log:
-            # In a session of its own, Ctrl-C in the terminal reaches the launcher alone.
-            self._process = subprocess.Popen(
-                parent_death.ending_with_us(self._command()),
-                env=self._installation.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+        try:
+            # Appending: it is cut to nothing while it is open.
+            log = self.log.path.open("ab")
+        except OSError as error:
+            raise StartError(
+                f"{self.log.path}: {error.strerror}: free some disk or change --run-dir"
+            ) from None
+        with log:
+            self._process = parent_death.start(
+                self._command(), environment=self._installation.environment(), output=log
             )
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         with self.connection.client() as client:
@@ -156,10 +155,7 @@ class TritonProcess:
 
     def frozen(self) -> bool:
         """Whether the server process is stopped by a signal."""
-        try:
-            return self.alive() and psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
-        except psutil.Error:
-            return False
+        return self._process is not None and backend_processes.is_frozen(self._process.pid)
 
     def _command(self) -> list[str]:
         ports = self._ports

@@ -68,6 +68,21 @@ def test_a_stop_drains_and_leaves_nothing(oral_cancer, service, tmp_path, number
     assert service.ready(), "the other service was touched"
 
 
+def test_ready_means_that_every_pipeline_answers(oral_cancer, tmp_path):
+    places = ("--specs", str(oral_cancer.specs), "--pipelines", "all")
+    with running(oral_cancer.repository, tmp_path, *places, wait=False) as service:
+        give_up = time.monotonic() + 120
+        while not service.ready():
+            assert time.monotonic() < give_up, service.tail()
+            time.sleep(0.02)
+        states = httpx.get(f"{service.url}/readyz", timeout=10).json()["pipelines"]
+        assert states == {"oral_cancer": True, "tight": True}
+        photo = {"file": oral_cancer.files[0]}
+        answer = httpx.post(f"{service.url}/api/v1/predict", files=photo, timeout=60)
+        assert answer.status_code == 200
+        wait_until_all_is_loaded(service)
+
+
 def test_a_killed_launcher_takes_its_processes_with_it(oral_cancer, service, tmp_path):
     with running(oral_cancer.repository, tmp_path) as killed:
         processes = family(killed.process.pid)

@@ -12,6 +12,8 @@ import pytest
 
 STUB_SECONDS = 15
 SERVER_SECONDS = 30
+PAUSE_SECONDS = 6
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, not written
 
 
 @dataclass
@@ -68,6 +70,15 @@ def stubs(service, model: str) -> list[psutil.Process]:
             if words and words[0].endswith("triton_python_backend_stub"):
                 found += [child] if Path(words[1]).parents[1].name == model else []
     return found
+
+
+def gateway_process(service) -> psutil.Process:
+    children = psutil.Process(service.process.pid).children()
+    return next(child for child in children if child.cmdline()[-2:] == ["-m", "gateway"])
+
+
+def regions(service) -> set[Path]:
+    return set(SHARED_MEMORY.glob(f"second_opinion_{service.triton_grpc}_*"))
 
 
 def check_answers(load: Load, oral_cancer) -> None:
@@ -147,3 +158,54 @@ def test_a_stub_that_hangs_is_replaced(oral_cancer, service, http):
         assert answer.status_code == 503, answer.text
         assert time.monotonic() < give_up, service.tail()
         time.sleep(0.5)
+
+
+def test_the_shared_memory_of_a_killed_stub_is_removed_and_only_its_user_may_read_it(
+    oral_cancer, service, http
+):
+    (stub,) = stubs(service, "oral_cancer_regnet")
+    region = SHARED_MEMORY / stub.cmdline()[2].removeprefix("/")
+    before = regions(service)
+    assert region in before
+    assert {path.stat().st_mode & 0o777 for path in before} == {0o600}
+    stub.kill()
+    give_up = time.monotonic() + 30
+    while region.exists() or stubs(service, "oral_cancer_regnet") == []:
+        assert time.monotonic() < give_up, service.tail()
+        time.sleep(0.2)
+    photo = {"file": oral_cancer.files[0]}
+    while http.post("/api/v1/predict", files=photo).status_code != 200:
+        assert time.monotonic() < give_up, service.tail()
+        time.sleep(0.2)
+    assert len(regions(service)) == len(before)
+
+
+def test_a_gateway_that_is_stopped_is_replaced(oral_cancer, service):
+    service.wait_ready()
+    stopped = gateway_process(service)
+    stopped.suspend()
+    assert stopped.wait(30) is not None, service.tail()
+    service.wait_ready(60)
+    assert gateway_process(service).pid != stopped.pid
+    photo = {"file": oral_cancer.files[0]}
+    assert httpx.post(f"{service.url}/api/v1/predict", files=photo, timeout=60).is_success
+
+
+def test_after_a_pause_of_the_whole_service_it_answers_and_nothing_is_wrong(oral_cancer, service):
+    service.wait_ready()
+    with Load(service.url, oral_cancer.files) as load:
+        time.sleep(1)
+        processes = service.tree.processes()
+        for process in processes:
+            process.suspend()
+        time.sleep(PAUSE_SECONDS)
+        for process in processes:
+            process.resume()
+        resumed = time.monotonic()
+        wait_until_answered(load, resumed, SERVER_SECONDS)
+        assert load.good_after(resumed) is not None, service.tail()
+        give_up = time.monotonic() + 10
+        while "stood still for" not in service.log.read_text("utf-8"):
+            assert time.monotonic() < give_up, service.tail()
+            time.sleep(0.2)
+    check_answers(load, oral_cancer)

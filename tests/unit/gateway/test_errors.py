@@ -7,6 +7,11 @@ from gateway.errors import Code, RefusedError, problem, status_of
 from gateway.triton.triton_errors import translate
 from pipelines.protocol import Refusal, refusal
 
+SHM_FULL = (
+    "in ensemble 'p', Failed to increase the shared memory pool size for key 'r' to 9 bytes. If "
+    "you are running Triton inside docker, use '--shm-size' flag to control the shared memory "
+    "region size. Error: No space left on device"
+)
 API = Path(__file__).parents[3] / "docs" / "api.md"
 
 
@@ -49,6 +54,7 @@ def test_each_refusal_of_a_backend_keeps_its_code_and_text(code):
         ("UNAVAILABLE", "", Code.UNAVAILABLE),
         ("NOT_FOUND", "Request for unknown model: 'p' is not found", Code.UNAVAILABLE),
         ("INTERNAL", "in ensemble 'p', Stub process 'p_0_0' is not healthy.", Code.UNAVAILABLE),
+        ("INTERNAL", SHM_FULL, Code.UNAVAILABLE),
         ("UNKNOWN", "Stream removed (Socket closed)", Code.UNAVAILABLE),
         ("INTERNAL", "Received RST_STREAM with error code 2", Code.UNAVAILABLE),
         ("CANCELLED", "cancelled by the server", Code.UNAVAILABLE),

@@ -1,9 +1,12 @@
 import asyncio
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.core import readiness
 from gateway.http.service_routes import ReadinessReport
 from gateway.results.shapes import adapter
 from tests.unit.gateway.samples import JPEG
@@ -109,3 +112,58 @@ async def test_without_triton_the_gateway_lives_and_says_that_it_is_not_ready(st
     assert (response.status_code, response.json()["code"]) == (503, "unavailable")
     assert int(response.headers["retry-after"]) >= 1
     assert (await client.get("/api/v1/pipelines")).status_code == 503
+
+
+@pytest.fixture
+def server_page():
+    """The server's `/readyz`; says 503 until `ready` is set."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.server.ready.is_set() else 503)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    page = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    page.ready = threading.Event()
+    page.url = f"http://127.0.0.1:{page.server_port}/readyz"
+    threading.Thread(target=page.serve_forever, daemon=True).start()
+    yield page
+    page.shutdown()
+    page.server_close()
+
+
+async def test_at_the_start_all_that_the_server_is_to_serve_is_waited_for(start, server_page):
+    settings = {"readiness_interval_seconds": 0.1, "server_readiness_url": server_page.url}
+    client = await start(**settings)
+    assert await becomes_one(client)
+    assert await status(client) == 503
+    server_page.ready.set()
+    assert await becomes(client, 200)
+    # Later the server loads others, while it goes on with these.
+    server_page.ready.clear()
+    await asyncio.sleep(0.3)
+    assert await status(client) == 200
+
+
+async def becomes_one(client):
+    for _ in range(100):
+        if await status(client, "?pipeline=oral_cancer") == 200:
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
+async def test_a_pipeline_that_answers_nobody_for_long_is_not_ready(start, triton, monkeypatch):
+    monkeypatch.setattr(readiness, "_SILENT_SECONDS", 1.0)
+    client = await start(readiness_interval_seconds=0.1)
+    assert await becomes(client, 200)
+    held = triton.hold()
+    async with asyncio.timeout(10):
+        while await status(client) == 200:  # noqa: ASYNC110 - time passes
+            await asyncio.sleep(0.05)
+    held.set()
+    triton.rules.clear()
+    assert await becomes(client, 200)

@@ -32,7 +32,8 @@ class Pipeline:
             connection=None,
             metrics_address=("127.0.0.1", 1),
             backend_processes=lambda: {
-                pid: SimpleNamespace(model=model, pid=pid) for model, pid in self.pids.items()
+                pid: SimpleNamespace(model=model, pid=pid, on_disk=False)
+                for model, pid in self.pids.items()
             },
         )
         release = SimpleNamespace(spec=SPEC, configs=dict.fromkeys(SPEC.models))

@@ -56,6 +56,12 @@ def test_batches_of_twenty_seconds_that_use_no_cpu_are_no_hang():
         assert pipeline.look(1, decision=WAITS, vit={"waiting": 4, "inferences": 1})[0] == []
 
 
+def test_a_member_that_waits_for_a_disk_is_slow_until_the_long_limit():
+    pipeline = Pipeline()
+    assert pipeline.look(280, decision=WAITS, vit={"waiting": 2, "on_disk": True})[0] == []
+    assert pipeline.look(60, decision=WAITS, vit={"waiting": 2, "on_disk": True})[0] == ["vit"]
+
+
 def test_a_member_that_hangs_is_found_and_not_the_decision_that_waits_for_it():
     found, seconds = Pipeline().look(60, decision=WAITS, vit={"waiting": 1})
     assert found == ["vit"]

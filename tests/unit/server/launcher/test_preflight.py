@@ -9,6 +9,7 @@ import pytest
 
 from server.errors import PreflightError
 from server.launcher import preflight
+from server.triton import leftovers
 from server.triton.installation import Installation
 
 
@@ -86,11 +87,14 @@ def test_a_port_given_twice_is_refused(taken_port):
 def test_all_failures_are_reported_at_once(tmp_path, taken_port, monkeypatch):
     monkeypatch.setattr(preflight.platform, "libc_ver", lambda: ("glibc", "2.28"))
     with pytest.raises(PreflightError) as error:
-        preflight.check(Installation(tmp_path, tmp_path), [("A_PORT", taken_port)], Path(tmp_path))
+        preflight.check(
+            Installation(tmp_path, tmp_path), [("A_PORT", taken_port)], Path(tmp_path), 10**9
+        )
     lines = str(error.value).splitlines()
     assert len(lines) >= 3
     assert any("glibc" in line for line in lines)
     assert any("A_PORT" in line for line in lines)
+    assert any(str(leftovers.SHARED_MEMORY) in line and "--shm-size" in line for line in lines)
 
 
 def test_a_second_launcher_on_the_same_port_is_told_so():

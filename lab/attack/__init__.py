@@ -1,0 +1,1 @@
+"""Attacks on a service of one's own: what bystanders, memory and processes bear meanwhile."""
