@@ -3,31 +3,24 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from pipelines import protocol
 from server.errors import UnhealthyError
+from server.health.pending_probes import PendingProbes, SentProbe
 from server.health.probe import Health, ProbeResult, probe
-from server.health.stall import BUSY_SECONDS, ModelSample, Stall
+from server.health.stall import BUSY_SECONDS, WORKING_CPU_SECONDS, ModelSample, Stall
 from server.releases.verified import VerifiedRelease
 from server.triton import metrics
 from server.triton.backend_processes import cpu_seconds
 from server.triton.process import TritonProcess
 
-_INTERVAL_SECONDS = 5.0
-_SHARE = 0.05
-"""Largest share of a pipeline's time that probes take: a slow pipeline is probed less often."""
-_LONGEST_INTERVAL_SECONDS = 30.0
-"""However slow it is: what hangs without traffic is found by probes alone."""
 _SUSPICIOUS_INTERVAL_SECONDS = 1.0
-_SILENT_SECONDS = 3.0
 _DEADLINE_SECONDS = BUSY_SECONDS
 """Of a probe: a shorter one would cancel inferences of a slow pipeline (decisions/0012)."""
 _MOST_WAITING = 8
-_STRIKES = 3
-"""Bad results in a row before a process is replaced."""
 
 
 class Action(Enum):
@@ -47,54 +40,6 @@ class Verdict:
     action: Action
     subject: str
     reason: str
-
-
-class PendingProbes:
-    """The probes of one pipeline that have no result yet, and what is suspected meanwhile."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[float, Future[ProbeResult]]] = []
-        self.next = time.monotonic() + _INTERVAL_SECONDS
-        self.strikes = 0
-        self.stall, self.mute = Stall(), Stall()
-        """Of its models, and of tritonserver while its metrics do not answer."""
-        self.killed: set[str] = set()
-        """Models whose processes were ended since the last answer."""
-        self.fastest: float | None = None
-        """Seconds of the quickest answer: the cost of a probe when nothing else is served."""
-        self.inferences: Counter[str] = Counter()
-        """Inferences of each model, counted when a probe was last due."""
-
-    @property
-    def interval(self) -> float:
-        """Seconds between two probes."""
-        rare = min((self.fastest or 0.0) / _SHARE, _LONGEST_INTERVAL_SECONDS)
-        return max(_INTERVAL_SECONDS, rare)
-
-    def results(self) -> list[ProbeResult]:
-        """The results that came since the last call."""
-        done = [probe.result() for _, probe in self.waiting if probe.done()]
-        self.waiting = [(at, probe) for at, probe in self.waiting if not probe.done()]
-        return done
-
-    def silent(self, now: float) -> bool:
-        """Whether the oldest probe waits for longer than a healthy, idle pipeline needs."""
-        return bool(self.waiting) and now - self.waiting[0][0] > _SILENT_SECONDS
-
-    def withdraw(self) -> None:
-        """Drops all probes: the processes that they were sent to are gone."""
-        self.waiting, self.strikes = [], 0
-        self.stall, self.mute = Stall(), Stall()
-
-    def clear_suspicion(self) -> None:
-        """Forgets bad results: an answer came."""
-        self.strikes, self.killed = 0, set()
-        self.stall, self.mute = Stall(), Stall()
-
-    def third_strike(self) -> bool:
-        """Counts a bad result; True for every third in a row."""
-        self.strikes = (self.strikes + 1) % _STRIKES
-        return self.strikes == 0
 
 
 class HealthMonitor:
@@ -117,7 +62,9 @@ class HealthMonitor:
 
     def forget(self) -> None:
         """Starts again without any result: Triton was started again."""
-        self._pending: defaultdict[str, PendingProbes] = defaultdict(PendingProbes)
+        self._pending: defaultdict[str, PendingProbes] = defaultdict(
+            lambda: PendingProbes(time.monotonic())
+        )
 
     def healed(self, pipeline: str) -> None:
         """Drops the probes of a pipeline: its processes were replaced."""
@@ -136,8 +83,8 @@ class HealthMonitor:
         pending = self._pending[name]
         verdicts = [
             verdict
-            for result in pending.results()
-            for verdict in self._judge(name, pending, result)
+            for sent, result in pending.results()
+            for verdict in self._judge(name, pending, result) + self._judge_loss(pending, sent)
         ]
         due = now >= pending.next
         if due and self._worked_for_callers(release, pending):
@@ -146,7 +93,7 @@ class HealthMonitor:
         elif due and len(pending.waiting) < _MOST_WAITING:
             connection = self._triton.connection
             sent = self._pool.submit(probe, connection, name, _DEADLINE_SECONDS)
-            pending.waiting.append((now, sent))
+            pending.waiting.append(SentProbe(now, sent, self._cpu(release)))
             pending.next = now + pending.interval
         if pending.silent(now):
             verdicts += self._judge_silence(release, pending, now)
@@ -165,6 +112,7 @@ class HealthMonitor:
     def _judge(self, name: str, pending: PendingProbes, result: ProbeResult) -> list[Verdict]:
         health = result.health
         if health is Health.ANSWERED:
+            pending.answered = time.monotonic()
             pending.fastest = min(pending.fastest or result.seconds, result.seconds)
         if health in {Health.ANSWERED, Health.BUSY, Health.FAILED}:
             pending.clear_suspicion()
@@ -176,6 +124,32 @@ class HealthMonitor:
             return [Verdict(Action.KILL_INSTANCE, result.instance, result.message)]
         action = Action.RELOAD if health is Health.NOT_LOADED else Action.RESTART
         return [Verdict(action, name, result.message)]
+
+    def _judge_loss(self, pending: PendingProbes, sent: SentProbe) -> list[Verdict]:
+        """Finds the instance that keeps a probe while others of its model answer the later ones.
+
+        Nothing waits then, so the model as a whole does not seem to hang. It is one that has done
+        nothing since; that it may only have had nothing to do is no harm: it is replaced.
+        """
+        if sent.future.result().health is not Health.SILENT or pending.answered < sent.at:
+            return []
+        processes = self._triton.backend_processes().values()
+        siblings = Counter(process.model for process in processes)
+        return [
+            Verdict(Action.KILL_INSTANCE, process.instance, "it keeps a request and does nothing")
+            for process in processes
+            if siblings[process.model] > 1
+            and process.pid in sent.cpu
+            and cpu_seconds(process.pid) - sent.cpu[process.pid] < WORKING_CPU_SECONDS
+        ]
+
+    def _cpu(self, release: VerifiedRelease) -> dict[int, float]:
+        processes = self._triton.backend_processes().values()
+        return {
+            process.pid: cpu_seconds(process.pid)
+            for process in processes
+            if process.model in release.configs
+        }
 
     def _judge_silence(
         self, release: VerifiedRelease, pending: PendingProbes, now: float

@@ -8,7 +8,7 @@ IDLE_SECONDS = 30.0
 BUSY_SECONDS = 300.0
 """A model hangs if requests wait and for so long it makes no inference, whatever CPU time it uses.
 No caller waits for so long, and a full batch on a starved machine takes less."""
-_WORKING_CPU_SECONDS = 0.2
+WORKING_CPU_SECONDS = 0.2
 _WORKING_SHARE = 0.05
 """CPU time, and share of a core since it was last seen to work, from which on a process works. One
 that only waits uses less; one that works on a starved machine uses more."""
@@ -52,7 +52,7 @@ class Progress:
         # CPU time falls where a process was replaced.
         replaced = now.cpu < self.sample.cpu
         busy = inferred or replaced or now.on_disk
-        if busy or used >= max(_WORKING_CPU_SECONDS, _WORKING_SHARE * seconds):
+        if busy or used >= max(WORKING_CPU_SECONDS, _WORKING_SHARE * seconds):
             self.worked, self._at_mark, self._cpu_at_mark = at, at, now.cpu
         self.sample = now
 

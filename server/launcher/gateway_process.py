@@ -18,7 +18,8 @@ from server.triton.installation import ROOT
 
 # Longer than the gateway takes by its own default (GATEWAY_SHUTDOWN_SECONDS).
 _DRAIN_SECONDS = 35
-_READY_SECONDS = 60
+# Twice what it waits itself for a pipeline that does not answer.
+_READY_SECONDS = 120
 
 
 class GatewayProcess:
@@ -48,6 +49,7 @@ class GatewayProcess:
 
     def start(self) -> None:
         """Starts it; its `/readyz` says 503 until Triton answers."""
+        self._health.forget()
         command = [sys.executable, "-m", "gateway"]
         self._process = parent_death.start(command, ROOT, self._environment)
 

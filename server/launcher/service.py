@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any, TypeVar
+from typing import Any
 
 from pipelines.protocol import DEFAULT_PIPELINE
 from server.errors import RefusedPipelineError, StartError, UnhealthyError
@@ -26,8 +26,6 @@ _MOST_WORKERS = 64
 _STALE_SECONDS = 30.0
 _BACKEND_PROCESS = "Stub process"
 """How Triton speaks of a backend process that died."""
-
-_Result = TypeVar("_Result")
 
 
 class Service:
@@ -90,14 +88,15 @@ class Service:
             raise UnhealthyError("no pipeline can be served: " + "; ".join(self.refused.values()))
         self.settled = True
 
-    def admit(self, release: VerifiedRelease) -> None:
-        """Serves one release more, while the others go on.
+    def admit(self, releases: Sequence[VerifiedRelease]) -> None:
+        """Serves more releases, while the others go on.
 
         Raises:
-            UnhealthyError: Triton itself fails.
+            UnhealthyError: Triton itself fails. All of them are tried when it is started again.
         """
-        self._releases.append(release)
-        self.try_to_serve(release)
+        self._releases += releases
+        for release in releases:
+            self.try_to_serve(release)
 
     def try_to_serve(self, release: VerifiedRelease) -> None:
         """Loads a release; where that fails, it is noted in `refused` and the others go on.
@@ -180,10 +179,10 @@ class Service:
 
     def remove_dead_regions(self) -> None:
         """Removes the shared memory of backend processes that ended; it may hold images."""
-        living = self.triton.backend_processes()
-        for pid in self._owners.keys() - living.keys():
-            leftovers.remove_region(self._owners.pop(pid).region)
-        self._owners |= living
+        for pid in list(self._owners):
+            if backend_processes.has_ended(pid):
+                leftovers.remove_region(self._owners.pop(pid).region)
+        self._owners |= self.triton.backend_processes()
 
     def stop(self, *, hurry: Callable[[], bool]) -> None:
         """Lets requests in flight finish, then ends Triton."""
@@ -246,13 +245,6 @@ class Service:
             raise
         # Processes of the generation before may take a while to end; they are not watched.
         self._watched[model] = self._new_processes(model, before)
-
-    def aside(self, call: Callable[[], _Result]) -> _Result:
-        """Runs a slow call in a thread, while supervision goes on."""
-        future = self._pool.submit(call)
-        while not self._done(future):
-            pass
-        return future.result()
 
     def _done(self, future: "Future[Any]") -> bool:
         """Waits a moment for a future; where it is not done, supervision has its turn."""

@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from server.errors import ServerError, UnhealthyError
 from server.health.launcher_health import LauncherHealth
@@ -53,6 +54,8 @@ class Supervisor:
         self._healing: set[str] = set()
         """Pipelines that get new processes at the moment."""
         self._pauses = Pauses()
+        self._pool = ThreadPoolExecutor(1)
+        self._looking: Future[tuple[list[VerifiedRelease], list[str]]] | None = None
         self._next_look = 0.0
         service.meanwhile = self._look_meanwhile
         health.begin(self._answering)
@@ -67,6 +70,7 @@ class Supervisor:
             except UnhealthyError as error:
                 self._restart(str(error))
         self._monitor.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _look(self) -> None:
         """What has to be done each second, whatever else goes on.
@@ -182,11 +186,16 @@ class Supervisor:
             raise UnhealthyError("no pipeline is served")
 
     def _admit_newcomers(self) -> None:
-        releases, problems = self._service.aside(self._discovery.look)
+        # In a thread: the files of a new release may take minutes to verify.
+        self._looking = self._looking or self._pool.submit(self._discovery.look)
+        if not self._looking.done():
+            return
+        releases, problems = self._looking.result()
+        self._looking = None
         for problem in problems:
             self._report.say(f"NOT SERVED  {problem}")
+        self._service.admit(releases)
         for release in releases:
-            self._service.admit(release)
             if release in self._service.served:
                 spec, identity = release.spec, release.identity
                 self._report.say(

@@ -81,6 +81,14 @@ def is_frozen(pid: int) -> bool:
         return False
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or only its entry is left."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
 def kill(pid: int) -> None:
     """Ends a process at once, if it is still there."""
     with suppress(psutil.NoSuchProcess):

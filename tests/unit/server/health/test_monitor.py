@@ -64,7 +64,11 @@ def look(metrics, probed, monkeypatch):
     """Looks at the pipeline once more, an interval later; says how many probes there were."""
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    triton = SimpleNamespace(connection=None, metrics_address=metrics.server.server_address[:2])
+    triton = SimpleNamespace(
+        connection=None,
+        metrics_address=metrics.server.server_address[:2],
+        backend_processes=dict,
+    )
     watch = HealthMonitor(triton, lambda: [SimpleNamespace(spec=SPEC)])
 
     def once():

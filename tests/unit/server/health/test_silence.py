@@ -10,6 +10,7 @@ from pipelines.load import load_spec
 from server.errors import UnhealthyError
 from server.health import monitor
 from server.health.monitor import Action, HealthMonitor
+from server.health.probe import Health, ProbeResult
 from server.health.stall import BUSY_SECONDS, IDLE_SECONDS
 
 SPEC = load_spec("oral_cancer")
@@ -27,14 +28,14 @@ class Pipeline:
         self.cpu: Counter[int] = Counter()
         self.inferences: Counter[str] = Counter()
         self.deadlines: list[float] = []
+        self.probes: list[Future] = []
+        self.others: dict[int, str] = {}
+        """Further processes, and the models that they are instances of."""
         triton = SimpleNamespace(
             pid=TRITON,
             connection=None,
             metrics_address=("127.0.0.1", 1),
-            backend_processes=lambda: {
-                pid: SimpleNamespace(model=model, pid=pid, on_disk=False)
-                for model, pid in self.pids.items()
-            },
+            backend_processes=self.processes,
         )
         release = SimpleNamespace(spec=SPEC, configs=dict.fromkeys(SPEC.models))
         monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: self.now))
@@ -46,7 +47,15 @@ class Pipeline:
 
     def submit(self, _probe, _connection, _pipeline, deadline):
         self.deadlines.append(deadline)
-        return Future()
+        self.probes.append(Future())
+        return self.probes[-1]
+
+    def processes(self):
+        pids = {pid: model for model, pid in self.pids.items()} | self.others
+        return {
+            pid: SimpleNamespace(model=model, pid=pid, instance=f"{model}_{pid}", on_disk=False)
+            for pid, model in pids.items()
+        }
 
     def metrics(self):
         if self.waiting is None:
@@ -129,3 +138,25 @@ def test_no_probe_is_given_up_before_the_model_counts_as_hanging(pipeline):
     pipeline.look(10)
     assert pipeline.deadlines
     assert min(pipeline.deadlines) >= BUSY_SECONDS
+
+
+def test_one_of_several_instances_that_lost_a_probe_is_replaced_and_no_other(pipeline):
+    """Its siblings drain the queue, so that nothing waits, and answer what comes later."""
+    pipeline.others = {300: DECISION, 301: REGNET}
+    asleep = 300
+    pipeline.look(6)
+    lost, _ = pipeline.probes[0], pipeline.probes.clear()
+    for _ in range(int(BUSY_SECONDS)):
+        for probe in pipeline.probes:
+            probe.done() or probe.set_result(ProbeResult(Health.ANSWERED, seconds=0.1))
+        pipeline.cpu.update({pid: 1 for pid in pipeline.processes() if pid != asleep})
+        assert pipeline.look(1) == []
+    lost.set_result(ProbeResult(Health.SILENT, "Deadline Exceeded"))
+    assert pipeline.look(1) == [(Action.KILL_INSTANCE, f"{DECISION}_{asleep}")]
+
+
+def test_a_lost_probe_while_nobody_is_answered_says_nothing_of_an_instance(pipeline):
+    pipeline.others = {300: DECISION}
+    pipeline.look(6)
+    pipeline.probes[0].set_result(ProbeResult(Health.SILENT, "Deadline Exceeded"))
+    assert pipeline.look(1) == []
