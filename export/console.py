@@ -1,6 +1,6 @@
 """Prints what the export commands do: configs, releases, progress, results and errors."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,13 +50,16 @@ def write_configs(whole: PipelineDefinition, target: ModelRepository, specs: Pat
 
 
 def make_releases(
-    whole: PipelineDefinition, target: ModelRepository, published: Mapping[str, int] | None = None
+    whole: PipelineDefinition,
+    target: ModelRepository,
+    published: Mapping[str, int] | None = None,
+    new_references: Collection[str] = (),
 ) -> None:
     """Makes the releases of a pipeline's versions; see `export.releases.make`."""
-    made = releases.make(whole, target, published or {})
+    made = releases.make(whole, target, published or {}, new_references)
     for release in made.made:
         say_serves(release)
-    for problem in made.problems:
+    for problem in [*made.problems, *made.lost_references]:
         screen.print(
             f"export: {problem}", style="red", markup=False, highlight=False, soft_wrap=True
         )

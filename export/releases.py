@@ -1,11 +1,11 @@
 """Makes releases from published versions, and sets which release serves."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from export import release_calibration
+from export import references, release_calibration
 from export.repository import ModelRepository
 from pipelines import atomic_write, protocol
 from pipelines.calibration import CalibrationError
@@ -34,10 +34,15 @@ class Releases:
     """The releases that serve from now on, in place of others or of none."""
     problems: list[str] = field(default_factory=list)
     """Why a profile whose members all have versions got no release; its former one serves."""
+    lost_references: list[str] = field(default_factory=list)
+    """Which of the releases lack a reference for typicality that their former one had."""
 
 
 def make(
-    whole: PipelineDefinition, repository: ModelRepository, published: Mapping[str, int] = _NONE
+    whole: PipelineDefinition,
+    repository: ModelRepository,
+    published: Mapping[str, int] = _NONE,
+    new_references: Collection[str] = (),
 ) -> Releases:
     """Makes the release of each profile whose members are all there, and lets it serve.
 
@@ -46,13 +51,14 @@ def make(
         repository: has configs and versions.
         published: the versions that have just been published, by member. Of other members the
             version that serves is taken, so that a roll back stays one; without one the newest.
+        new_references: SHA-256 of references for typicality that have just been published.
     """
     releases = Releases()
     for profile in [DEFAULT_PROFILE, *whole.profiles]:
         spec = whole.resolve(profile)
         before = _current(spec, repository)
         try:
-            release = compose(spec, repository, published)
+            release = compose(spec, repository, published, new_references)
         except ReleaseError as error:
             still = f" Release {before.identity} still is the current one." if before else ""
             releases.problems.append(
@@ -62,11 +68,20 @@ def make(
         if release is not None and release != before:
             write(release, repository)
             releases.made.append(release)
+            if before and before.reference and not release.reference:
+                releases.lost_references.append(
+                    f"{spec.name}: release {release.identity} of profile {profile} does not judge "
+                    "typicality any more, because the reference was made with another checkpoint "
+                    f"or preprocessing: run python -m export {spec.name} --reference DIR"
+                )
     return releases
 
 
 def compose(
-    spec: PipelineSpec, repository: ModelRepository, published: Mapping[str, int] = _NONE
+    spec: PipelineSpec,
+    repository: ModelRepository,
+    published: Mapping[str, int] = _NONE,
+    new_references: Collection[str] = (),
 ) -> Release | None:
     """The release of a profile as it would be made now; None where a member has no version.
 
@@ -111,7 +126,21 @@ def compose(
         calibration = release_calibration.measure(spec, calibrated)
     except CalibrationError as error:
         raise ReleaseError(str(error)) from None
-    return Release(spec=spec, members=members, configs=configs, calibration=calibration)
+    before = _current(spec, repository)
+    reference = references.choose(
+        spec,
+        manifests,
+        repository.root,
+        published=new_references,
+        serving=None if before is None else before.reference,
+    )
+    return Release(
+        spec=spec,
+        members=members,
+        configs=configs,
+        calibration=calibration,
+        reference=reference,
+    )
 
 
 def choose(

@@ -2,6 +2,7 @@
 
 from tritonclient.grpc import model_config_pb2 as pb
 
+from inference.picture_statistics import COUNT
 from pipelines import protocol
 from pipelines.enums import Measure, Task
 from pipelines.protocol import Detected, DetectorOutput, Output
@@ -13,6 +14,7 @@ Tensor = tuple[str, int, list[int]]
 ENCODED: Tensor = (protocol.ENCODED_IMAGE, pb.TYPE_STRING, [1])
 _GEOMETRY: Tensor = (protocol.GEOMETRY, pb.TYPE_FP64, [6])
 _MEASURES: Tensor = (protocol.MEASURES, pb.TYPE_FP32, [len(Measure)])
+_PICTURE: Tensor = (protocol.PICTURE, pb.TYPE_FP32, [COUNT])
 _DETECTED: dict[Detected, tuple[int, list[int]]] = {
     Detected.BOXES: (pb.TYPE_FP32, [-1, 4]),
     Detected.SCORES: (pb.TYPE_FP32, [-1]),
@@ -23,6 +25,9 @@ _DETECTED: dict[Detected, tuple[int, list[int]]] = {
     Detected.IMAGE_SIZE: (pb.TYPE_INT32, [2]),
     Detected.THRESHOLD: (pb.TYPE_FP32, [1]),
     Detected.VISUALIZATION: (pb.TYPE_STRING, [1]),
+    Detected.TYPICALITY: (pb.TYPE_FP32, [1]),
+    Detected.TYPICAL: (pb.TYPE_INT32, [1]),
+    Detected.TYPICALITY_VIEWS: (pb.TYPE_INT32, [1]),
     Detected.QUALITY: (pb.TYPE_FP32, [len(Measure)]),
     Detected.QUALITY_WARNINGS: (pb.TYPE_INT32, [len(Measure)]),
     Detected.RELEASE: (pb.TYPE_STRING, [1]),
@@ -37,10 +42,14 @@ _DETECTOR: dict[DetectorOutput, tuple[int, list[int]]] = {
 
 
 def decoded(spec: PipelineSpec) -> list[Tensor]:
-    """Outputs of the decode step; a detector's has the geometry too."""
+    """Outputs of the decode step; a detector's has the geometry too.
+
+    The picture's statistics are there where the YAML says `typicality`.
+    """
     pixels: Tensor = (protocol.PIXELS, pb.TYPE_UINT8, _pixel_dims(spec))
     geometry = [] if spec.task is Task.CLASSIFICATION else [_GEOMETRY]
-    return [pixels, *geometry, _MEASURES]
+    picture = [] if spec.typicality is None else [_PICTURE]
+    return [pixels, *geometry, _MEASURES, *picture]
 
 
 def decided_on(spec: PipelineSpec) -> list[Tensor]:
@@ -94,6 +103,9 @@ def answered(spec: PipelineSpec) -> list[Tensor]:
         Output.THRESHOLD: (pb.TYPE_FP32, [1]),
         Output.UNCERTAINTY_LEVEL: (pb.TYPE_INT32, [1]),
         Output.PREDICTION_SET: (pb.TYPE_INT32, [classes]),
+        Output.TYPICALITY: (pb.TYPE_FP32, [1]),
+        Output.TYPICAL: (pb.TYPE_INT32, [1]),
+        Output.TYPICALITY_VIEWS: (pb.TYPE_INT32, [1]),
         Output.QUALITY: (pb.TYPE_FP32, [len(Measure)]),
         Output.QUALITY_WARNINGS: (pb.TYPE_INT32, [len(Measure)]),
         Output.RELEASE: (pb.TYPE_STRING, [1]),

@@ -45,7 +45,7 @@ class Decisions:
     threshold: Float32
     """[N], the one that decided; NaN where none did."""
     uncertainty_level: Int32
-    """[N], 0 low, 1 medium, 2 high; high where the set forbids a call."""
+    """[N], 0 low, 1 medium, 2 high; high where the set forbids a call, or of an atypical image."""
     prediction_set: Int32
     """[N, K], 1 for the classes in the set, else 0; all -1 where there is no rule."""
 
@@ -55,6 +55,7 @@ def decide(
     rules: DecisionRules,
     threshold: float | None,
     set_from: tuple[float, ...] | None = None,
+    atypical: NDArray[np.bool_] | None = None,
 ) -> Decisions:
     """Decides on N images.
 
@@ -65,6 +66,7 @@ def decide(
         threshold: the request's, None for the pipeline's.
         set_from: for each class the probability from which on it is in the prediction set; None
             where those who answer have no such rule.
+        atypical: [N], images of another kind: their uncertainty is high; None: of no image.
 
     Raises:
         RefusedError: a member's logits are not finite or not of a shape that fits.
@@ -90,6 +92,9 @@ def decide(
         bands=(rules.low, rules.medium),
     )
     sets = prediction_set(mean, set_from)
+    unsure = without_call(sets, prediction)
+    if atypical is not None:
+        unsure |= atypical
     images = len(mean)
     member_probabilities = np.full((images, len(rules.members), classes), np.nan, np.float32)
     member_probabilities[:, answering] = members
@@ -105,7 +110,7 @@ def decide(
         disagreement=disagreement.astype(np.float32),
         entropy=normalised_entropy(mean).astype(np.float32),
         threshold=np.full(len(mean), np.nan if threshold is None else threshold, np.float32),
-        uncertainty_level=np.where(without_call(sets, prediction), HIGH, level).astype(np.int32),
+        uncertainty_level=np.where(unsure, HIGH, level).astype(np.int32),
         prediction_set=sets,
     )
 

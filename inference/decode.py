@@ -18,6 +18,7 @@ from inference.errors import RefusedError
 from inference.header import Header, read_header
 from inference.jpeg import decode_jpeg
 from inference.opening import open_image, prepare
+from inference.picture_statistics import picture_statistics
 from inference.quality import Measures, colour_shift_of, measure, refuse_poor
 from inference.resize import Geometry, fit, resized_size, scaled_size
 from inference.rules import DecodeRules
@@ -50,13 +51,17 @@ class Decoded:
     geometry: Geometry
     measures: Measures
     """Of the photo's quality, FP32 [6]."""
+    picture: NDArray[np.float32] | None
+    """The picture's statistics, FP32 [34]; None where the rules need none."""
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """What travels to the decision, by name; a classification does without the geometry."""
+        picture = {} if self.picture is None else {protocol.PICTURE: self.picture}
         return {
             protocol.PIXELS: self.pixels,
             protocol.GEOMETRY: self.geometry.as_array(),
             protocol.MEASURES: self.measures,
+            **picture,
         }
 
 
@@ -175,7 +180,10 @@ def _decode(data: bytes, rules: DecodeRules, header: Header) -> Decoded:
         fitted, geometry = fit(photo, rules, shrunk)
         measures = measure(photo, fitted, geometry, rules, shift)
         refuse_poor(measures, rules.quality)
-        return Decoded(np.array(fitted, dtype=np.uint8), geometry, measures)
+        picture = (
+            picture_statistics(fitted, geometry.within(fitted.size)) if rules.picture else None
+        )
+        return Decoded(np.array(fitted, dtype=np.uint8), geometry, measures, picture)
 
 
 def _decoded_size(image: Image.Image, rules: DecodeRules) -> tuple[int, int]:

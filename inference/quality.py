@@ -122,10 +122,7 @@ def refuse_poor(measures: Measures, rules: QualityRules) -> None:
 def _seen(fitted: Image.Image, geometry: Geometry, rules: DecodeRules) -> Image.Image:
     """What the model sees of the photo, without a border, at a long side of 320 or less."""
     if rules.resize is Resize.LETTERBOX:
-        left, top = int(geometry.left), int(geometry.top)
-        right = left + round(geometry.width * geometry.x_scale)
-        bottom = top + round(geometry.height * geometry.y_scale)
-        fitted = fitted.crop((left, top, right, bottom))
+        fitted = fitted.crop(geometry.within(fitted.size))
     scale = max(fitted.size) / _SIDE
     if scale <= 1:
         return fitted

@@ -41,6 +41,13 @@ class Geometry:
         affine = (self.x_scale, self.y_scale, self.left, self.top)
         return np.array((self.height, self.width, *affine), dtype=np.float64)
 
+    def within(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the image in pixels of this size, without a border."""
+        left, top = int(self.left), int(self.top)
+        right = left + max(1, round(self.width * self.x_scale))
+        bottom = top + max(1, round(self.height * self.y_scale))
+        return max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
+
 
 def fit(image: Image.Image, rules: DecodeRules, shrunk: int = 1) -> tuple[Image.Image, Geometry]:
     """Resizes as the rules say, by Pillow.

@@ -80,10 +80,12 @@ class DecodeRules:
     colour: Colour = Colour.AS_STORED
     quality: QualityRules = QualityRules()
     limits: DecodingLimits = field(default_factory=DecodingLimits)
+    picture: bool = False
+    """Whether the picture's statistics are needed."""
 
     @classmethod
     def from_spec(cls, spec: Spec) -> Self:
-        """Reads `preprocessing`, `limits` and `quality`.
+        """Reads `preprocessing`, `limits` and `quality`, and whether there is a `typicality`.
 
         Raises:
             KeyError, TypeError, ValueError: a fact is missing or unknown.
@@ -109,6 +111,7 @@ class DecodeRules:
             limits=DecodingLimits(
                 **{name: int(limits[name]) for name in _LIMITS if limits.get(name) is not None}
             ),
+            picture=spec.get("typicality") is not None,
         )
 
 

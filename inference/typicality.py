@@ -1,21 +1,16 @@
 """Typicality: whether an image is of the kind that a model learnt from, with a stated error rate.
 
 Two views of an image are compared with those of reference photos: the statistics of the picture
-(`inference.picture_statistics`) and the features of a member of the pipeline. A view's score is
-the image's Mahalanobis norm in the leading principal directions of the reference photos plus, in
-units of its mean, the norm of what lies outside of them. The image's score is the larger of its
-views' in units of their spread. Its typicality is the conformal p-value of that score: of images
-of the reference photos' kind at most a share of a has a typicality of a or less.
+(`inference.picture_statistics`) and the features of a member of the pipeline. An image's score is
+the larger of its views' (`inference.reference_view`) in units of their spread. Its typicality is
+the conformal p-value of that score: of images of the reference photos' kind at most a share of a
+has a typicality of a or less.
 
-Sources: Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples, 2018
-(Mahalanobis distances of features); Wang et al., ViM: Out-Of-Distribution with Virtual-logit
-Matching, 2022 (the residual outside of the leading directions); Vovk, Gammerman and Shafer,
-Algorithmic Learning in a Random World, 2005, proposition 2.4 (conformal p-values).
+Source: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005, proposition 2.4.
 """
 
 import io
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,105 +19,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.errors import RefusedError
+from inference.reference_view import UnfitReferenceError, View, not_finite
 from pipelines import atomic_write
 from pipelines.derived import REFERENCE_PHOTOS_AT_LEAST
+from pipelines.protocol import Refusal
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-
-_DIRECTIONS = 64
-"""Leading principal directions at most."""
-_PHOTOS_A_DIRECTION = 6
-"""Photos that each direction's deviation is taken from at least."""
-_SPREAD_SHARE = 0.2
-"""Of the photos that fit: those that give the scores' spread, and no direction."""
-_DEVIATION_FLOOR = 0.1
-"""Least deviation of a feature, in units of the median one. A feature that does not vary among
-the reference photos, such as the saturation of grey ones, still tells other images."""
-_RESIDUAL_FLOOR = 1e-3
-"""Least mean residual, in units of the norm of an image with each feature one deviation off."""
-_NOTHING = 1e-12
-
-
-class UnfitReferenceError(ValueError):
-    """Reference photos that cannot be fitted, or a reference's file that cannot be read."""
-
-
-@dataclass(frozen=True)
-class View:
-    """What reference photos look like in one view of D numbers, of which k directions lead."""
-
-    mean: Float64
-    """[D]."""
-    deviation: Float64
-    """[D], above 0."""
-    directions: Float64
-    """[D, k], orthonormal columns; coordinates along them have a deviation of `lengths`."""
-    lengths: Float64
-    """[k], above 0."""
-    residual: Float64
-    """[], mean norm of what lies outside of the directions, above 0."""
-    middle: Float64
-    """[], the median score of reference photos that gave no direction."""
-    spread: Float64
-    """[], from their median score to their 90th percentile, above 0."""
-
-    @classmethod
-    def fit(cls, numbers: NDArray[np.floating[Any]]) -> Self:
-        """Fits N photos' numbers [N, D].
-
-        Raises:
-            UnfitReferenceError: they are not finite, or the same for all photos.
-        """
-        values = np.asarray(numbers, dtype=np.float64)
-        if not np.isfinite(values).all():
-            raise _not_finite()
-        own = values[: len(values) - round(_SPREAD_SHARE * len(values))]
-        held_out = values[len(own) :]
-        mean, deviation = own.mean(axis=0), own.std(axis=0)
-        varying = deviation[deviation > _NOTHING]
-        if not varying.size:
-            raise UnfitReferenceError("the reference photos are all the same: give different ones")
-        deviation = np.maximum(deviation, _DEVIATION_FLOOR * np.median(varying))
-        scaled = (own - mean) / deviation
-        _, singular, rows = np.linalg.svd(scaled, full_matrices=False)
-        rank = int((singular > singular[0] * 1e-6).sum())
-        width = scaled.shape[1]
-        count = max(1, min(_DIRECTIONS, len(own) // _PHOTOS_A_DIRECTION, rank, width // 2))
-        directions = np.ascontiguousarray(rows[:count].T)
-        outside = _outside(scaled, scaled @ directions)
-        unscored = cls(
-            mean=mean,
-            deviation=deviation,
-            directions=directions,
-            lengths=singular[:count] / math.sqrt(len(own)),
-            residual=np.array(max(outside.mean(), _RESIDUAL_FLOOR * math.sqrt(width))),
-            middle=np.zeros(()),
-            spread=np.ones(()),
-        )
-        scores = unscored.score(held_out)
-        middle, high = np.median(scores), np.quantile(scores, 0.9)
-        spread = max(high - middle, 1e-3 * middle, _NOTHING)
-        return cls(**(vars(unscored) | {"middle": middle, "spread": np.array(spread)}))
-
-    def score(self, numbers: NDArray[np.floating[Any]]) -> Float64:
-        """Scores of N images, [N, D] to [N], in units of the spread; larger is less typical.
-
-        Numbers that are not finite score infinity.
-        """
-        values = np.asarray(numbers, dtype=np.float64)
-        finite = np.isfinite(values).all(axis=1)
-        scaled = (np.where(finite[:, None], values, self.mean) - self.mean) / self.deviation
-        along = scaled @ self.directions
-        norm = np.sqrt(((along / self.lengths) ** 2).sum(axis=1))
-        raw = norm + _outside(scaled, along) / self.residual
-        return np.asarray(np.where(finite, (raw - self.middle) / self.spread, np.inf))
-
-
-def _outside(scaled: Float64, along: Float64) -> Float64:
-    """Norm of what lies outside of orthonormal directions, [N], by Pythagoras."""
-    squares = (scaled**2).sum(axis=1) - (along**2).sum(axis=1)
-    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+Int32 = NDArray[np.int32]
+NOT_JUDGED = -1
 
 
 @dataclass(frozen=True)
@@ -173,7 +79,7 @@ class Reference:
         if understood is not None and features is not None:
             both = np.maximum(alone, understood.score(features[calibrating]))
         if not np.isfinite(both).all():
-            raise _not_finite()
+            raise not_finite()
         return cls(seen, understood, np.sort(alone), np.sort(both), dict(about))
 
     def score(
@@ -205,8 +111,8 @@ class Reference:
         calibration = self.scores if both else self.picture_scores
         return p_values(self.score(picture, features), calibration).astype(np.float32)
 
-    def save(self, path: Path) -> None:
-        """Writes it to a file (.npz), whole or not at all; equal content gives equal bytes."""
+    def content(self) -> bytes:
+        """The content of its file (.npz); equal references give equal bytes."""
         arrays: dict[str, Any] = {
             "about": np.array(json.dumps(self.about, sort_keys=True)),
             "scores": self.scores,
@@ -215,34 +121,106 @@ class Reference:
         for name, view in (("picture", self.picture), ("features", self.features)):
             if view is not None:
                 arrays |= {f"{name}.{key}": value for key, value in vars(view).items()}
-        content = io.BytesIO()
-        np.savez(content, **arrays)
-        atomic_write.write_bytes(path, content.getvalue())
+        file = io.BytesIO()
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+    def save(self, path: Path) -> None:
+        """Writes it to a file, whole or not at all."""
+        atomic_write.write_bytes(path, self.content())
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads a file that `save` wrote; no code in it is run.
+        """Reads a file of `content`; no code in it is run.
 
         Raises:
             UnfitReferenceError: it cannot be read, or is none.
         """
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            return cls.from_bytes(path.read_bytes())
+        except (OSError, UnfitReferenceError) as error:
+            raise UnfitReferenceError(
+                f"{path}: no reference that can be read: make it again "
+                "(python -m export PIPELINE --reference DIR)"
+            ) from error
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Reads `content`; no code in it is run.
+
+        Raises:
+            UnfitReferenceError: it is none.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 content = {name: arrays[name] for name in arrays.files}
-            about = json.loads(str(content["about"]))
             features = _view(content, "features") if "features.mean" in content else None
             return cls(
                 _view(content, "picture"),
                 features,
                 content["picture_scores"],
                 content["scores"],
-                about,
+                json.loads(str(content["about"])),
             )
-        except Exception as error:
-            raise UnfitReferenceError(
-                f"{path}: no reference that can be read: make it again "
-                "(python -m export PIPELINE --reference DIR)"
-            ) from error
+        except Exception as error:  # damaged archives raise anything
+            raise UnfitReferenceError("no reference for typicality") from error
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of N images, as `protocol.Output` has it."""
+
+    typicality: Float32
+    """[N], in (0, 1]; NaN where not judged."""
+    typical: Int32
+    """[N]: 1, or 0 for an atypical image; -1 where not judged."""
+    views: Int32
+    """[N]: 0, 1 by the picture's statistics alone, 2 by the features too."""
+
+    @classmethod
+    def none(cls, images: int) -> Self:
+        """Of images that nothing judges."""
+        return cls(
+            np.full(images, np.nan, np.float32),
+            np.full(images, NOT_JUDGED, np.int32),
+            np.zeros(images, np.int32),
+        )
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A reference, and the share of false alarms that decides."""
+
+    reference: Reference
+    false_alarms: float
+
+    def __call__(
+        self, picture: NDArray[np.floating[Any]], features: NDArray[np.floating[Any]] | None
+    ) -> Judgement:
+        """Judges N images; arguments as of `Reference.score`. By the numbers as answered, in FP32.
+
+        Raises:
+            RefusedError: features that do not fit the reference, or are not finite.
+        """
+        known = self.reference.features
+        if features is not None and known is not None:
+            if features.shape != (len(picture), len(known.mean)):
+                raise RefusedError(
+                    Refusal.MODEL_OUTPUT,
+                    "the member's features are not those of the reference: export it again.",
+                )
+            if not np.isfinite(features).all():
+                raise RefusedError(
+                    Refusal.MODEL_OUTPUT,
+                    "the member gave features that are not finite, so there is no answer. "
+                    "Try another image and report this one.",
+                )
+        typicality = self.reference.typicality(picture, features)
+        typical = typicality > np.float32(self.false_alarms)
+        views = 1 + (features is not None and known is not None)
+        return Judgement(
+            typicality, typical.astype(np.int32), np.full(len(picture), views, np.int32)
+        )
 
 
 def p_values(scores: Float64, calibration: Float64) -> Float64:
@@ -254,10 +232,6 @@ def p_values(scores: Float64, calibration: Float64) -> Float64:
     """
     above = len(calibration) - np.searchsorted(calibration, scores, side="left")
     return np.asarray((1 + above) / (len(calibration) + 1))
-
-
-def _not_finite() -> UnfitReferenceError:
-    return UnfitReferenceError("a reference photo has numbers that are not finite: remove it")
 
 
 def _view(content: Mapping[str, Any], name: str) -> View:

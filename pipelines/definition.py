@@ -68,6 +68,11 @@ class PipelineDefinition(PipelineSpec):
         change = self.profiles.get(profile, Profile())
         facts = self.model_dump(exclude={"profiles"}) | {"profile": profile}
         facts["members"] = self._served(profile, change, facts["members"])
+        if self.typicality is not None and (member := self.typicality.member) is not None:
+            member = change.instead.get(member, member)
+            # A profile without the member compares the picture's statistics alone.
+            answers = member in facts["members"] and facts["members"][member]["weight"]
+            facts["typicality"]["member"] = member if answers else None
         if change.preprocessing is not None:
             facts["preprocessing"]["decoding"] = change.preprocessing
         for key, value in change.serving.items():

@@ -42,6 +42,9 @@ class Output(StrEnum):
     THRESHOLD = "threshold"  # FP32 [1], the one that decided; NaN where none did
     UNCERTAINTY_LEVEL = "uncertainty_level"  # INT32 [1], 0 low, 1 medium, 2 high
     PREDICTION_SET = "prediction_set"  # INT32 [K], 1 in the set, 0 not; -1 where not calibrated
+    TYPICALITY = "typicality"  # FP32 [1], in (0, 1], a conformal p-value; NaN where not judged
+    TYPICAL = "typical"  # INT32 [1], 1 yes, 0 atypical, -1 not judged
+    TYPICALITY_VIEWS = "typicality_views"  # INT32 [1], how many: 0, 1 (the picture) or 2 (features)
     QUALITY = "quality"  # FP32 [6], the measures of the photo (`enums.Measure`)
     # INT32 [6], of each measure: 1 beyond its bound, 0 within, -1 not judged
     QUALITY_WARNINGS = "quality_warnings"
@@ -63,6 +66,9 @@ class Detected(StrEnum):
     IMAGE_SIZE = "image_size"  # INT32 [2], height and width of the upright image
     THRESHOLD = "threshold"  # FP32 [1], the score from which on detections are answered
     VISUALIZATION = "visualization"  # BYTES [1], a PNG where asked for, else empty
+    TYPICALITY = "typicality"  # as of a classification, as are the next two
+    TYPICAL = "typical"
+    TYPICALITY_VIEWS = "typicality_views"
     QUALITY = "quality"  # as of a classification
     QUALITY_WARNINGS = "quality_warnings"  # as of a classification
     RELEASE = "release"  # BYTES [1]
@@ -107,6 +113,8 @@ class ConfigOverride(StrEnum):
     RELEASE = "release"  # of a decision and of an ensemble: the id of the release that serves
     # JSON of both, of a release with calibrated members: `ReleaseCalibration.served`.
     CALIBRATION = "calibration"
+    # JSON of both, of a release that judges typicality: `ReleasedReference`.
+    REFERENCE = "reference"
     SHA256 = "sha256"  # of a member's artefact
     GENERATION = "generation"  # changes when a dead backend process is replaced
 

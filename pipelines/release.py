@@ -16,6 +16,7 @@ from pipelines.calibration import ReleaseCalibration
 from pipelines.fact import Facts, Name
 from pipelines.manifest import OrderKnownFrom
 from pipelines.spec import PipelineSpec
+from pipelines.typicality import ReleasedReference
 
 _FOLDER = "releases"
 _IDENTITY = re.compile(r"[A-Za-z0-9._-]{1,64}-[0-9a-f]{8}")
@@ -51,6 +52,8 @@ class Release(Facts):
     """SHA-256 of each config that is loaded, by path in the repository."""
     calibration: ReleaseCalibration | None = None
     """Of its answers; None where no member is calibrated."""
+    reference: ReleasedReference | None = None
+    """What images are compared with; None: their typicality is not judged."""
 
     @model_validator(mode="after")
     def _names_every_artefact(self) -> Self:
@@ -59,6 +62,8 @@ class Release(Facts):
         for name, member in self.members.items():
             if self.spec.members[name].format.filename not in member.files:
                 raise ValueError(f"members.{name}.files: do not name the artefact")
+        if self.reference is not None and self.spec.typicality is None:
+            raise ValueError("reference: the spec has no typicality")
         return self
 
     @property

@@ -5,6 +5,7 @@ from pathlib import Path
 from pipelines import protocol
 from pipelines.manifest import FILENAME, Manifest, sha256_of
 from pipelines.release import Release, ReleaseError
+from pipelines.typicality import reference_path
 
 
 class ReleaseFiles:
@@ -41,12 +42,19 @@ class ReleaseFiles:
                 raise ReleaseError(f"{folder}: missing: run `make configs`")
 
     def verify_members(self, release: Release) -> None:
-        """Checks the files of the members' versions.
+        """Checks the files of the members' versions, and the reference for typicality.
 
         Raises:
             ReleaseError: with the name of the first file that differs.
         """
         spec = release.spec
+        if release.reference is not None:
+            self._require(
+                reference_path(spec.name, release.reference.sha256),
+                release.reference.sha256,
+                release,
+                f"copy the file again, or run python -m export {spec.name} --reference DIR",
+            )
         for member, released in release.members.items():
             folder = version_folder(spec.name, member, released.version)
             remedy = (

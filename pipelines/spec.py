@@ -14,6 +14,7 @@ from pipelines.preprocessing import Limits, Preprocessing
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.quality import Quality
 from pipelines.serving import Serving
+from pipelines.typicality import Typicality
 from pipelines.uncertainty import Uncertainty
 
 RESERVED_MEMBER_NAMES = {"decode", "decision"}
@@ -67,6 +68,7 @@ class PipelineSpec(Facts):
     preprocessing: Preprocessing
     limits: Limits
     quality: Quality = Quality()
+    typicality: Typicality | None = None
     uncertainty: Uncertainty | None = None
     parity: Parity
     quantisation_gate: QuantisationGate = QuantisationGate()
@@ -91,6 +93,7 @@ class PipelineSpec(Facts):
             self._check_classification()
         else:
             self._check_detection()
+        self._check_typicality()
         return self
 
     def _check_members(self) -> None:
@@ -102,6 +105,14 @@ class PipelineSpec(Facts):
             if member.acceleration is Acceleration.OPENVINO and self.preprocessing.size is None:
                 # It compiles for one size.
                 raise ValueError(f"members.{name}: openvino needs images of one size")
+
+    def _check_typicality(self) -> None:
+        if self.typicality is None or (name := self.typicality.member) is None:
+            return
+        if name not in self.answering_members:
+            raise ValueError(f"typicality.member: no member {name!r} with a weight above 0")
+        if self.members[name].features is None:
+            raise ValueError(f"members.{name}.features: needed, as typicality compares them")
 
     def _check_one_process(self) -> None:
         if not self.serving.one_process:
@@ -208,18 +219,11 @@ class PipelineSpec(Facts):
         are decoded may change without a new export.
         """
         facts = self.members[member]
-        trained = self.preprocessing.model_dump(
-            mode="json", exclude={"decoding", "reserve"}, exclude_none=True
-        )
-        if trained["colour"] == Colour.AS_STORED:
-            # What was said of every artefact before there was a choice.
-            del trained["colour"]
         baked: dict[str, object] = {
             "classes": self.classes,
             "architecture": facts.architecture,
             "format": facts.format,
-            # `profile` is what manifests have said since the first export.
-            "preprocessing": {**trained, "profile": Decoding.EXACT},
+            "preprocessing": self._trained_preprocessing(),
         }
         if facts.one_logit:
             baked["one_logit"] = True
@@ -227,4 +231,23 @@ class PipelineSpec(Facts):
             baked["features"] = facts.features
         if facts.quantisation is not None:
             baked["quantisation"] = facts.quantisation.model_dump(mode="json")
-        return hashlib.sha256(json.dumps(baked, sort_keys=True).encode()).hexdigest()
+        return _hash(baked)
+
+    @property
+    def picture_hash(self) -> str:
+        """SHA-256 of training's preprocessing, which decides what the picture's statistics are."""
+        return _hash(self._trained_preprocessing())
+
+    def _trained_preprocessing(self) -> dict[str, object]:
+        trained = self.preprocessing.model_dump(
+            mode="json", exclude={"decoding", "reserve"}, exclude_none=True
+        )
+        if trained["colour"] == Colour.AS_STORED:
+            # What was said of every artefact before there was a choice.
+            del trained["colour"]
+        # `profile` is what manifests have said since the first export.
+        return {**trained, "profile": Decoding.EXACT}
+
+
+def _hash(facts: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

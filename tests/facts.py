@@ -21,4 +21,6 @@ def without_features(spec: PipelineSpec) -> PipelineSpec:
     members = {
         name: member.model_copy(update={"features": None}) for name, member in spec.members.items()
     }
-    return spec.model_copy(update={"members": members})
+    judged = spec.typicality
+    typicality = None if judged is None else judged.model_copy(update={"member": None})
+    return spec.model_copy(update={"members": members, "typicality": typicality})

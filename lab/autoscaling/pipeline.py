@@ -52,6 +52,7 @@ def _small(facts: dict[str, Any]) -> None:
         raise LabError(f"{PIPELINE}.yaml has no member {MEMBER}: name another one here")
     facts.pop("profiles", None)
     facts["members"] = {MEMBER: facts["members"][MEMBER]}
+    facts.pop("typicality", None)
     facts["preprocessing"] |= {"height": _SIDE, "width": _SIDE}
     # What gathers images for the next batch has to gather all of them.
     facts["serving"] |= {"max_batch": BATCH, "decision": {"instances": 1}}

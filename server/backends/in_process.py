@@ -72,13 +72,13 @@ class LocalMembers:
                 model, create, member["threads"], processes, siblings_idle
             )
 
-    def run(self, calls: Sequence[Call], outputs: Sequence[str]) -> list[MemberResult]:
+    def run(self, calls: Sequence[Call]) -> list[MemberResult]:
         """Runs one call after the other: this process has one core's share."""
         results: list[MemberResult] = []
         for model, pixels in calls:
-            found = self._sessions[model.name].run(outputs, {protocol.MEMBER_INPUT: pixels})
+            found = self._sessions[model.name].run(model.outputs, {protocol.MEMBER_INPUT: pixels})
             results.append(
-                dict(zip(outputs, found, strict=True)) if isinstance(found, list) else found
+                dict(zip(model.outputs, found, strict=True)) if isinstance(found, list) else found
             )
         return results
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from inference.rules import Spec
 from pipelines import protocol
 from pipelines.derived import max_batch
-from pipelines.enums import Resize
+from pipelines.enums import Resize, Task
+from pipelines.protocol import DetectorOutput
 from server.backends.failure import Failure
 from server.backends.rows import missing_rows
 
@@ -36,16 +37,32 @@ class Model:
     name: str
     max_batch: int
     """Images in one call at most; 0 for a model that takes one without a batch dimension."""
+    outputs: tuple[str, ...]
+    """Names of the outputs that are read."""
 
 
-def models_of(spec: Spec) -> list[Model]:
-    """The models of a spec's members, in their order."""
+def models_of(spec: Spec, featured: str | None) -> list[Model]:
+    """The models of a spec's members, in their order.
+
+    Args:
+        spec: what is served.
+        featured: the member whose features are read; None: of no member.
+    """
+    task = Task(spec["task"])
+    classifies = task is Task.CLASSIFICATION
+    answers: list[str] = (
+        [protocol.MEMBER_OUTPUT]
+        if classifies
+        else [*DetectorOutput.of_candidates(masks=task is Task.SEGMENTATION)]
+    )
+    features = protocol.MEMBER_FEATURES if classifies else DetectorOutput.FEATURES
     one_size = Resize(spec["preprocessing"]["resize"]) is not Resize.NONE
     limit = spec["serving"]["max_batch"]
     return [
         Model(
             protocol.member_model(spec["name"], name),
             max_batch(one_size=one_size, member=facts["max_batch"], pipeline=limit),
+            (*answers, *([features] if name == featured else [])),
         )
         for name, facts in spec["members"].items()
     ]
@@ -62,13 +79,11 @@ class MemberRequest:
 
 Call: TypeAlias = tuple[Model, NDArray[np.uint8]]
 """A model and the images of one forward pass, [N, H, W, 3]."""
-CallRunner: TypeAlias = Callable[[Sequence[Call], Sequence[str]], list[MemberResult]]
-"""Runs calls for the outputs of these names; results in their order."""
+CallRunner: TypeAlias = Callable[[Sequence[Call]], list[MemberResult]]
+"""Runs calls; results in their order."""
 
 
-def run_members(
-    requests: Sequence[MemberRequest], outputs: Sequence[str], run: CallRunner
-) -> list[MemberResult]:
+def run_members(requests: Sequence[MemberRequest], run: CallRunner) -> list[MemberResult]:
     """Runs all requests, those to one model in shared calls; results in their order."""
     groups: dict[object, list[int]] = {}
     for index, request in enumerate(requests):
@@ -76,7 +91,7 @@ def run_members(
         groups.setdefault(request.model if request.model.max_batch else index, []).append(index)
     shared = [_SharedCalls([requests[index] for index in group]) for group in groups.values()]
     calls = [call for group in shared for call in group.calls]
-    ran = zip(calls, run(calls, outputs), strict=True)
+    ran = zip(calls, run(calls), strict=True)
     parts = iter([_checked(*pair) for pair in ran])
     results: dict[int, MemberResult] = {}
     for indices, group in zip(groups.values(), shared, strict=True):
@@ -85,15 +100,15 @@ def run_members(
     return [results[index] for index in range(len(requests))]
 
 
-def run_in_triton(calls: Sequence[Call], outputs: Sequence[str]) -> list[MemberResult]:
+def run_in_triton(calls: Sequence[Call]) -> list[MemberResult]:
     """Calls models that Triton has loaded (BLS), side by side.
 
     The last from here, the others from threads; Triton's `async_exec` starts threads for each call.
     """
     if not calls:
         return []
-    started = [_THREADS.submit(_call, *call, outputs) for call in calls[:-1]]
-    last = _call(*calls[-1], outputs)
+    started = [_THREADS.submit(_call, *call) for call in calls[:-1]]
+    last = _call(*calls[-1])
     return [*(call.result() for call in started), last]
 
 
@@ -149,11 +164,11 @@ def _joined(parts: list[MemberResult]) -> MemberResult:
     return {name: np.concatenate([part[name] for part in whole]) for name in whole[0]}
 
 
-def _call(model: Model, pixels: NDArray[np.uint8], outputs: Sequence[str]) -> MemberResult:
+def _call(model: Model, pixels: NDArray[np.uint8]) -> MemberResult:
     batched = model.max_batch > 0
     request = pb_utils.InferenceRequest(
         model_name=model.name,
-        requested_output_names=list(outputs),
+        requested_output_names=list(model.outputs),
         inputs=[pb_utils.Tensor(protocol.MEMBER_INPUT, pixels if batched else pixels[0])],
         # Else a member on a GPU leaves its outputs there, and NumPy cannot read them.
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
@@ -166,6 +181,7 @@ def _call(model: Model, pixels: NDArray[np.uint8], outputs: Sequence[str]) -> Me
     if response.has_error():
         return Failure(response.error().message(), response.error().code())
     tensors = {
-        name: pb_utils.get_output_tensor_by_name(response, name).as_numpy() for name in outputs
+        name: pb_utils.get_output_tensor_by_name(response, name).as_numpy()
+        for name in model.outputs
     }
     return tensors if batched else {name: tensor[None] for name, tensor in tensors.items()}

@@ -52,6 +52,8 @@ class VerifiedRelease:
             parameters[ConfigOverride.RELEASE] = self.identity
             if release.calibration is not None:
                 parameters[ConfigOverride.CALIBRATION] = release.calibration.served
+            if release.reference is not None:
+                parameters[ConfigOverride.REFERENCE] = release.reference.served
         if model == spec.name or (decision and spec.serving.one_process):
             parameters[ConfigOverride.ARTEFACTS] = json.dumps(self._artefacts())
         return with_override(self.configs[model], parameters, version)

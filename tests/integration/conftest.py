@@ -36,6 +36,7 @@ def tight_facts() -> dict[str, Any]:
     """A pipeline with a short queue, and less patience than two passes of its member take."""
     facts = by_default("oral_cancer")
     del facts["members"]["regnet"]
+    facts["typicality"]["member"] = None
     facts["members"]["vgg16"]["threads"] = 1
     serving = {"max_batch": 1, "queue_delay_us": 0, "queue_size": 3, "queue_timeout_ms": 100}
     return facts | {"name": "tight", "serving": serving}

@@ -49,12 +49,12 @@ import time
 _unharmed = decide
 
 
-def decide(logits, facts, threshold):
+def decide(logits, facts, threshold, *rest):
     if threshold == {fails}:
         raise ValueError({words!r})
     while threshold == {held} and not Path({gate!r}).exists():
         time.sleep(0.01)
-    return _unharmed(logits, facts, threshold)
+    return _unharmed(logits, facts, threshold, *rest)
 """
 GREY = (40, 90, 140, 190)
 WHITE = 255

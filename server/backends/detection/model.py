@@ -20,6 +20,7 @@ from inference.errors import RefusedError
 from inference.quality import judge
 from inference.resize import Geometry
 from inference.rules import DetectionRules, QualityRules
+from inference.typicality import Judgement
 from pipelines import protocol
 from pipelines.protocol import ConfigOverride, Detected, DetectorOutput, Parameter
 from server.backends.config import parameters_of, spec_of
@@ -32,6 +33,7 @@ from server.backends.members import (
     run_members,
 )
 from server.backends.parameters import ParameterRules, RequestParameters
+from server.backends.reference import featured_member, judge_of
 from server.backends.request import Array, Request, parameters, tensor
 
 
@@ -53,8 +55,8 @@ class TritonPythonModel:
             flags=flags if self._rules.masks else flags[:1],
         )
         self._release = (given.get(ConfigOverride.RELEASE) or spec["release"]).encode()
-        self._models = models_of(spec)
-        self._outputs = DetectorOutput.of_candidates(masks=self._rules.masks)
+        self._judge = judge_of(spec, given, args)
+        self._models = models_of(spec, featured_member(spec, self._judge))
         # Decode has checked the size.
         Image.MAX_IMAGE_PIXELS = None
 
@@ -66,7 +68,7 @@ class TritonPythonModel:
             for request, asked in zip(requests, read, strict=True)
             if isinstance(asked, RequestParameters)
         ]
-        results = iter(run_members(accepted, self._outputs, run_in_triton))
+        results = iter(run_members(accepted, run_in_triton))
         return [
             self._respond(request, asked, next(results))
             if isinstance(asked, RequestParameters)
@@ -103,6 +105,10 @@ class TritonPythonModel:
         found = find(candidates, geometry, threshold)
         frame = (geometry.height, geometry.width)
         measures = tensor(request, protocol.MEASURES)[0]
+        judgement = Judgement.none(1)
+        if self._judge is not None:
+            features = outputs.get(DetectorOutput.FEATURES)
+            judgement = self._judge(tensor(request, protocol.PICTURE), features)
         picture = b""
         if asked.visualization:
             encoded = tensor(request, protocol.ENCODED_IMAGE)[0, 0]
@@ -111,6 +117,9 @@ class TritonPythonModel:
             Detected.IMAGE_SIZE: np.array(frame, dtype=np.int32),
             Detected.THRESHOLD: np.array([threshold], dtype=np.float32),
             Detected.VISUALIZATION: np.array([picture], dtype=np.object_),
+            Detected.TYPICALITY: judgement.typicality,
+            Detected.TYPICAL: judgement.typical,
+            Detected.TYPICALITY_VIEWS: judgement.views,
             Detected.QUALITY: measures,
             Detected.QUALITY_WARNINGS: judge(measures, self._quality),
             Detected.RELEASE: np.array([self._release], dtype=np.object_),

@@ -1,9 +1,9 @@
 """Triton backend `weighted_ensemble`: runs the members, makes one decision (inference.decision).
 
-Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP32 `protocol.MEASURES` [6]. Outputs:
-`protocol.Output`.
-Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release` and
-`calibration`.
+Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP32 `protocol.MEASURES` [6], and FP32
+`protocol.PICTURE` [34] where the YAML says `typicality`. Outputs: `protocol.Output`.
+Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release`,
+`calibration` and `reference`.
 Request parameters: `protocol.Parameter`; each request of a batch keeps its own, and is refused
 alone. Only members that answer some request are run (docs/decisions/0008).
 
@@ -26,6 +26,7 @@ from inference.errors import RefusedError
 from inference.prediction_set import SetRules
 from inference.quality import judge
 from inference.rules import DecisionRules, QualityRules
+from inference.typicality import Judgement
 from pipelines import protocol
 from pipelines.protocol import ConfigOverride, Output
 from server.backends.affinity import pin_to_own_core
@@ -40,6 +41,7 @@ from server.backends.members import (
     run_members,
 )
 from server.backends.parameters import ParameterRules, RequestParameters
+from server.backends.reference import featured_member, judge_of
 from server.backends.request import Request, parameters, tensor
 from server.backends.sibling_load import SiblingLoad
 
@@ -71,10 +73,14 @@ class TritonPythonModel:
         )
         self._sets = SetRules.from_json(given.get(ConfigOverride.CALIBRATION))
         self._release = (given.get(ConfigOverride.RELEASE) or spec["release"]).encode()
-        self._models = models_of(spec)
+        self._judge = judge_of(spec, given, args)
+        self._featured = featured_member(spec, self._judge)
+        self._models = models_of(spec, self._featured)
+        judged = [] if self._judge is None else [protocol.PICTURE]
+        self._inputs = [protocol.PIXELS, protocol.MEASURES, *judged]
         self._batched = config["max_batch_size"] > 0
         self._run: CallRunner = run_in_triton
-        self._read: Callable[[Request], Mapping[str, NDArray[Any]]] = _decoded
+        self._read: Callable[[Request], Mapping[str, NDArray[Any]]] = self._decoded
         self._runs_members = spec["serving"]["one_process"]
         if self._runs_members:
             # It needs ONNX Runtime; where native backends run members, there is none.
@@ -148,11 +154,14 @@ class TritonPythonModel:
             if isinstance(request, _Accepted)
             for member in self._member_requests(request)
         ]
-        results = iter(run_members(members, [protocol.MEMBER_OUTPUT], self._run))
+        results = iter(run_members(members, self._run))
         return [
             self._decide(results, request) if isinstance(request, _Accepted) else request
             for request in read
         ]
+
+    def _decoded(self, request: Request) -> dict[str, NDArray[Any]]:
+        return {name: tensor(request, name) for name in self._inputs}
 
     def _member_requests(self, request: _Accepted) -> Iterator[MemberRequest]:
         pixels = request.decoded[protocol.PIXELS]
@@ -163,6 +172,7 @@ class TritonPythonModel:
     def _decide(self, results: Iterator[MemberResult], request: _Accepted) -> Response:
         asked = request.parameters
         logits: dict[int, NDArray[np.float32]] = {}
+        features: NDArray[np.float32] | None = None
         failures: list[Failure] = []
         for member in self._rules.answering_members(asked.member):
             result = next(results)
@@ -170,21 +180,39 @@ class TritonPythonModel:
                 failures.append(result)
             else:
                 logits[member] = result[protocol.MEMBER_OUTPUT]
+                features = result.get(protocol.MEMBER_FEATURES, features)
         if failures:
             return failures[0].response()
         try:
-            decisions = decide(logits, self._rules, asked.threshold, self._set_from(asked.member))
+            images = len(next(iter(logits.values())))
+            judgement = self._judged(images, request.decoded, features)
+            decisions = decide(
+                logits,
+                self._rules,
+                asked.threshold,
+                self._set_from(asked.member),
+                judgement.typical == 0,
+            )
         except RefusedError as error:
             return refused(error).response()
-        return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(*named) for named in self._tensors(decisions, request.decoded)]
-        )
+        tensors = self._tensors(decisions, judgement, request.decoded)
+        return pb_utils.InferenceResponse([pb_utils.Tensor(*named) for named in tensors])
+
+    def _judged(
+        self,
+        images: int,
+        decoded: Mapping[str, NDArray[Any]],
+        features: NDArray[np.float32] | None,
+    ) -> Judgement:
+        if self._judge is None:
+            return Judgement.none(images)
+        return self._judge(decoded[protocol.PICTURE].reshape(images, -1), features)
 
     def _set_from(self, member: int | None) -> tuple[float, ...] | None:
         return self._sets.of(None if member is None else self._rules.members[member])
 
     def _tensors(
-        self, decisions: Decisions, decoded: Mapping[str, NDArray[Any]]
+        self, decisions: Decisions, judgement: Judgement, decoded: Mapping[str, NDArray[Any]]
     ) -> list[tuple[str, NDArray[Any]]]:
         images = len(decisions.prediction)
         measures = decoded[protocol.MEASURES].reshape(images, -1)
@@ -199,6 +227,9 @@ class TritonPythonModel:
             Output.THRESHOLD: decisions.threshold[:, None],
             Output.UNCERTAINTY_LEVEL: decisions.uncertainty_level[:, None],
             Output.PREDICTION_SET: decisions.prediction_set,
+            Output.TYPICALITY: judgement.typicality[:, None],
+            Output.TYPICAL: judgement.typical[:, None],
+            Output.TYPICALITY_VIEWS: judgement.views[:, None],
             Output.QUALITY: measures,
             Output.QUALITY_WARNINGS: judge(measures, self._quality),
             Output.RELEASE: np.full((images, 1), self._release, dtype=object),
@@ -207,7 +238,3 @@ class TritonPythonModel:
             (str(name), np.ascontiguousarray(array if self._batched else array[0]))
             for name, array in tensors.items()
         ]
-
-
-def _decoded(request: Request) -> dict[str, NDArray[Any]]:
-    return {name: tensor(request, name) for name in (protocol.PIXELS, protocol.MEASURES)}

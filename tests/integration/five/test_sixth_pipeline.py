@@ -22,6 +22,7 @@ def add(five, name, like, **changes):
     # They name members of the other one.
     facts.pop("profiles")
     facts |= {"name": name, "members": {"only": facts["members"][member]}, **changes}
+    facts["typicality"]["member"] = None
     path = five.specs_folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(facts, sort_keys=False), "utf-8")
     checkpoint = five.checkpoints[like][member]

@@ -15,6 +15,12 @@ WIDTH, HEIGHT = 640, 480
 MEASURES = np.array([8.5, 0.25, 0.01, 2.86, 1.06, 0], np.float32)
 WARNINGS = np.array([1, 0, 0, 0, 0, -1], np.int32)
 """Of `MEASURES`: blurred; the colour profile is not judged."""
+JUDGED = {
+    Output.TYPICALITY: np.array([0.3125], np.float32),
+    Output.TYPICAL: np.array([1], np.int32),
+    Output.TYPICALITY_VIEWS: np.array([2], np.int32),
+}
+"""Of an image of the usual kind, as both views see it."""
 PICTURE = b"\x89PNG\r\n\x1a\npicture"
 MASKS = [{"size": [HEIGHT, WIDTH], "counts": counts} for counts in ("PQ3a1`0", 'X\\`0"2', "Ye2")]
 POLYGONS = [[[10.5, 20.0, 110.0, 20.0, 110.0, 220.5]], [[0.0, 0.0, 8.0, 0.0, 8.0, 9.0]], []]
@@ -64,6 +70,7 @@ def _opinion(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tensor
         Output.THRESHOLD: np.array([threshold], np.float32),
         Output.UNCERTAINTY_LEVEL: np.array([2], np.int32),
         Output.PREDICTION_SET: np.full(len(spec.classes), -1, np.int32),
+        **JUDGED,
         Output.QUALITY: MEASURES,
         Output.QUALITY_WARNINGS: WARNINGS,
     }
@@ -83,6 +90,7 @@ def _detections(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Ten
         Detected.AREAS: np.array([19999.9, 307200, 400][:count], np.float32),
         Detected.IMAGE_SIZE: np.array([HEIGHT, WIDTH], np.int32),
         Detected.THRESHOLD: np.array([threshold], np.float32),
+        **JUDGED,
         Detected.QUALITY: MEASURES,
         Detected.QUALITY_WARNINGS: WARNINGS,
         Detected.VISUALIZATION: [PICTURE if "visualization" in asked else b""],

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from inference.typicality import Reference, UnfitReferenceError, View, p_values
+from inference.reference_view import UnfitReferenceError, View
+from inference.typicality import Reference, p_values
 
 PHOTOS = 1000
 DIMENSIONS = 20

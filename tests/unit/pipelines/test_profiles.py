@@ -86,6 +86,7 @@ def test_a_member_has_a_gpu_only_where_it_says_so():
 def test_a_profile_may_leave_a_member_out():
     spec = whole(alone={"members": {"regnet": {"weight": None}}}).resolve("alone")
     assert list(spec.members) == ["vgg16"]
+    assert spec.typicality.member is None
     assert spec.weights == (1.0,)
 
 

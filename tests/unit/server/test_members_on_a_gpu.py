@@ -47,8 +47,8 @@ def test_calls_side_by_side_bring_their_outputs_to_the_cpu(batch):
         "OUTPUT__0": inputs["INPUT__0"].mean(axis=(-3, -2))
     }
     pixels = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
-    call = (Model("mean", batch), pixels)
-    for result in run_in_triton([call, call, call], [protocol.MEMBER_OUTPUT]):
+    call = (Model("mean", batch, (protocol.MEMBER_OUTPUT,)), pixels)
+    for result in run_in_triton([call, call, call]):
         np.testing.assert_array_equal(result[protocol.MEMBER_OUTPUT], pixels.mean(axis=(1, 2)))
 
 

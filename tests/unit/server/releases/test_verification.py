@@ -7,13 +7,16 @@ import shutil
 import pytest
 from tritonclient.grpc import model_config_pb2 as pb
 
+from export import references
 from export.repository import ModelRepository
 from pipelines import protocol
 from pipelines.load import load_definition, load_spec
 from pipelines.release import ReleaseError, current_path, release_path
 from pipelines.release_files import ReleaseFiles
+from pipelines.typicality import reference_path
 from server.errors import RefusedPipelineError
 from server.releases.verification import verify_release
+from tests.references import made
 from tests.unit.server.releases import artefacts
 
 SPEC = load_spec("oral_cancer")
@@ -305,3 +308,22 @@ def test_a_release_of_a_step_of_other_facts_is_refused(repository, refusal, step
     path.write_text(text.replace(fact, other))
     artefacts.write_release(repository, SPEC)
     assert f"{path}: generated from other facts" in refusal()
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed"])
+def test_a_reference_that_is_not_the_release_s_is_not_served(repository, refusal, damage):
+    sha256 = references.publish(made(SPEC), repository)
+    artefacts.write_release(repository, SPEC)
+    release = artefacts.verify(repository, SPEC)
+    for model in ("oral_cancer", "oral_cancer_decision"):
+        named = json.loads(parameters(release.loadable(model, 0))["reference"])
+        assert named["sha256"] == sha256
+    assert "reference" not in parameters(release.loadable("oral_cancer_decode", 0))
+    path = repository / reference_path(SPEC.name, sha256)
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes() + b" ")
+    text = refusal()
+    assert path.name in text
+    assert "--reference DIR" in text

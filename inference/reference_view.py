@@ -1,0 +1,117 @@
+"""One view of reference photos: what D numbers of each photo are like, and how far others lie.
+
+The score of an image is its Mahalanobis norm in the leading principal directions of the photos
+plus, in units of its mean, the norm of what lies outside of them.
+
+Sources: Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples, 2018
+(Mahalanobis distances of features); Wang et al., ViM: Out-Of-Distribution with Virtual-logit
+Matching, 2022 (the residual outside of the leading directions).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+
+_DIRECTIONS = 64
+"""Leading principal directions at most."""
+_PHOTOS_A_DIRECTION = 6
+"""Photos that each direction's deviation is taken from at least."""
+_SPREAD_SHARE = 0.2
+"""Of the photos that fit: those that give the scores' spread, and no direction."""
+_DEVIATION_FLOOR = 0.1
+"""Least deviation of a feature, in units of the median one. A feature that does not vary among
+the reference photos, such as the saturation of grey ones, still tells other images."""
+_RESIDUAL_FLOOR = 1e-3
+"""Least mean residual, in units of the norm of an image with each feature one deviation off."""
+_NOTHING = 1e-12
+
+
+class UnfitReferenceError(ValueError):
+    """Reference photos that cannot be fitted, or a reference's file that cannot be read."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What reference photos look like in one view of D numbers, of which k directions lead."""
+
+    mean: Float64
+    """[D]."""
+    deviation: Float64
+    """[D], above 0."""
+    directions: Float64
+    """[D, k], orthonormal columns; coordinates along them have a deviation of `lengths`."""
+    lengths: Float64
+    """[k], above 0."""
+    residual: Float64
+    """[], mean norm of what lies outside of the directions, above 0."""
+    middle: Float64
+    """[], the median score of reference photos that gave no direction."""
+    spread: Float64
+    """[], from their median score to their 90th percentile, above 0."""
+
+    @classmethod
+    def fit(cls, numbers: NDArray[np.floating[Any]]) -> Self:
+        """Fits N photos' numbers [N, D].
+
+        Raises:
+            UnfitReferenceError: they are not finite, or the same for all photos.
+        """
+        values = np.asarray(numbers, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise not_finite()
+        own = values[: len(values) - round(_SPREAD_SHARE * len(values))]
+        held_out = values[len(own) :]
+        mean, deviation = own.mean(axis=0), own.std(axis=0)
+        varying = deviation[deviation > _NOTHING]
+        if not varying.size:
+            raise UnfitReferenceError("the reference photos are all the same: give different ones")
+        deviation = np.maximum(deviation, _DEVIATION_FLOOR * np.median(varying))
+        scaled = (own - mean) / deviation
+        _, singular, rows = np.linalg.svd(scaled, full_matrices=False)
+        rank = int((singular > singular[0] * 1e-6).sum())
+        width = scaled.shape[1]
+        count = max(1, min(_DIRECTIONS, len(own) // _PHOTOS_A_DIRECTION, rank, width // 2))
+        directions = np.ascontiguousarray(rows[:count].T)
+        outside = _outside(scaled, scaled @ directions)
+        unscored = cls(
+            mean=mean,
+            deviation=deviation,
+            directions=directions,
+            lengths=singular[:count] / math.sqrt(len(own)),
+            residual=np.array(max(outside.mean(), _RESIDUAL_FLOOR * math.sqrt(width))),
+            middle=np.zeros(()),
+            spread=np.ones(()),
+        )
+        scores = unscored.score(held_out)
+        middle, high = np.median(scores), np.quantile(scores, 0.9)
+        spread = max(high - middle, 1e-3 * middle, _NOTHING)
+        return cls(**(vars(unscored) | {"middle": middle, "spread": np.array(spread)}))
+
+    def score(self, numbers: NDArray[np.floating[Any]]) -> Float64:
+        """Scores of N images, [N, D] to [N], in units of the spread; larger is less typical.
+
+        Numbers that are not finite score infinity.
+        """
+        values = np.asarray(numbers, dtype=np.float64)
+        finite = np.isfinite(values).all(axis=1)
+        scaled = (np.where(finite[:, None], values, self.mean) - self.mean) / self.deviation
+        along = scaled @ self.directions
+        norm = np.sqrt(((along / self.lengths) ** 2).sum(axis=1))
+        raw = norm + _outside(scaled, along) / self.residual
+        return np.asarray(np.where(finite, (raw - self.middle) / self.spread, np.inf))
+
+
+def _outside(scaled: Float64, along: Float64) -> Float64:
+    """Norm of what lies outside of orthonormal directions, [N], by Pythagoras."""
+    squares = (scaled**2).sum(axis=1) - (along**2).sum(axis=1)
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+
+
+def not_finite() -> UnfitReferenceError:
+    """The refusal of numbers that no fit may have."""
+    return UnfitReferenceError("a reference photo has numbers that are not finite: remove it")
