@@ -44,6 +44,7 @@ def pipeline(name, release):
         "threshold": {"default": 0.5, "minimum": 0.05, "maximum": 0.95},
         "members": {member: ABOUT[member] for member in MEMBERS[name]},
         "preprocessing": "exact",
+        "quality": {"blurred": {"below": 4.5, "refuse": False}},
         "limits": {"bytes": 10485760, "pixels": 50000000, "aspect": 50},
         "weights": "demo",
         "from_a_newer_service": True,
@@ -81,16 +82,25 @@ def opinion(content):
         "prediction": label,
         "confidence": sure,
         "probabilities": {label: sure, other: round(1 - sure, 6)},
-    }
+    } | quality(content)
 
 
 def calibration(content):
     """`cancer 0.7 cancer,healthy` has a set; without the third word nothing is calibrated."""
-    words = content.split()
+    words = content.removesuffix(" blurred").split()
     if len(words) < 3:
         return {"calibrated": False}, {}
     chosen = [name for name in words[2].split(",") if name != "none"]
     return {"calibrated": True, "coverage": 0.95}, {"set": chosen}
+
+
+BLURRED = {"code": "blurred", "detail": "The image is blurred. Repeat the photo."}
+
+
+def quality(content):
+    """`... blurred` at its end is a warning."""
+    warnings = [BLURRED] if content.endswith("blurred") else []
+    return {"quality": {"warnings": warnings, "sharpness": 3.5, "blocking": None, "new": 1}}
 
 
 def uncertainty():
@@ -100,7 +110,7 @@ def uncertainty():
 
 def detections(content, name, query):
     """`found circle 0.9 square 0.5` is what it finds, each in a box of its own."""
-    words = content.split()[1:]
+    words = content.removesuffix(" blurred").split()[1:]
     found = []
     for place, (label, score) in enumerate(zip(words[::2], words[1::2], strict=True)):
         box = [10.0 * place, 5.5, 10.0 * place + 8, 15.5]
@@ -110,7 +120,7 @@ def detections(content, name, query):
             if query.get("polygons") == "true":
                 one["polygons"] = [[0.0, 5.5, 8.0, 5.5, 8.0, 15.5]]
         found.append(one)
-    answer = {
+    answer = quality(content) | {
         "predictions": found,
         "image": {"width": 100, "height": 50},
         "metrics": {
@@ -134,7 +144,10 @@ def summary(results, name):
         named = [(result["prediction"], result["confidence"]) for result in answered]
     else:
         named = [(one["class"], one["score"]) for r in answered for one in r["predictions"]]
+    warned = sum(bool(each["quality"]["warnings"]) for each in answered)
     return {
+        "warned": warned,
+        "warnings": {"blurred": warned},
         "total": len(results),
         "failed": len(results) - len(answered),
         "counts": {label: sum(n == label for n, _ in named) for label in CLASSES[name]},

@@ -59,6 +59,26 @@ def test_an_answer_carries_its_prediction_set_and_whether_it_is_calibrated(ask):
     assert (without.calibrated, without.coverage, without.prediction_set) == (False, None, None)
 
 
+def test_an_answer_carries_the_quality_of_the_photo(ask):
+    answer = ask("predict", b"cancer 0.7 blurred")
+    assert [warning.code for warning in answer.quality.warnings] == ["blurred"]
+    assert answer.quality.warnings[0].detail == "The image is blurred. Repeat the photo."
+    assert (answer.quality.sharpness, answer.quality.blocking) == (3.5, None)
+    assert ask("predict_advanced", GOOD).quality.warnings == ()
+    found = ask("detect", b"found circle 0.9 blurred", pipeline="object_detection")
+    assert found.quality.warnings[0].code == "blurred"
+
+
+def test_a_batch_counts_the_photos_with_a_warning(ask):
+    batch = ask("predict_batch", [GOOD, b"cancer 0.7 blurred", b"bad"])
+    assert [bool(item.quality and item.quality.warnings) for item in batch.results] == [
+        False,
+        True,
+        False,
+    ]
+    assert (batch.summary.warned, batch.summary.warnings) == (1, {"blurred": 1})
+
+
 def test_choices_become_path_and_query(ask, service):
     ask("predict", GOOD, pipeline="oral_cancer", threshold=0.4, top_k=2, member="vgg16")
     (seen,) = service.asked

@@ -50,6 +50,17 @@ def test_a_prediction_set_has_a_column_and_one_without_a_class_says_so(command, 
     assert [row[3:] for row in rows] == [["healthy,", "cancer"], ["none"], []]
 
 
+def test_a_warning_has_a_column_and_its_text_is_said_once(command, folder):
+    (folder / "a.png").write_bytes(PHOTO.encode() + b"healthy 0.9 blurred")
+    (folder / "b.JPG").write_bytes(PHOTO.encode() + b"cancer 0.95 blurred")
+    result = command("predict", folder)
+    header, *rows = [line.split() for line in result.stdout.splitlines()]
+    assert header == ["file", "prediction", "confidence", "warnings"]
+    assert [row[3:] for row in rows] == [["blurred"], ["blurred"], []]
+    assert result.stderr == "blurred: The image is blurred. Repeat the photo.\n"
+    assert result.exit_code == 0
+
+
 def test_json_is_one_answer_per_line_and_nothing_else(command, folder, service):
     service.demo = True
     result = command("predict", folder, "--json")

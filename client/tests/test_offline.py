@@ -98,6 +98,16 @@ def test_a_prediction_set_its_coverage_and_whether_it_is_calibrated(predict, fol
 
 
 @pytest.mark.parametrize("out", [".csv", ".parquet"], indirect=True)
+def test_the_quality_of_a_photo_is_in_its_row(predict, folder, out):
+    (folder / "a.jpg").write_text(PHOTO + "cancer 0.7 blurred")
+    predict(out=out)
+    rows = read(out)
+    assert json.loads(rows["a.jpg"]["warnings"]) == ["blurred"]
+    assert json.loads(rows["sub/a.jpg"]["warnings"]) == []
+    assert json.loads(rows["a.jpg"]["quality"])["sharpness"] == 3.5
+
+
+@pytest.mark.parametrize("out", [".csv", ".parquet"], indirect=True)
 def test_advanced_fills_uncertainty_disagreement_and_opinions(predict, out):
     predict("--advanced", out=out)
     row = read(out)["a.jpg"]

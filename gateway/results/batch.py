@@ -10,6 +10,7 @@ from gateway.errors import RefusedError, problem
 from gateway.results.facts import Stamp, basis, member_facts, origin
 from gateway.results.shapes import BatchEntry, BatchProblemParts, BatchSummary, adapter
 from gateway.results.task_handlers import Result, handler_of
+from pipelines.enums import QualityWarning
 
 _DIGITS = 7
 """Decimal digits of an FP32 number; a mean of such numbers has no more."""
@@ -67,13 +68,14 @@ def _entries(
 
 
 def _summary(results: Sequence[Result | RefusedError], pipeline: Pipeline) -> BatchSummary:
-    """How often each class was predicted, and with what mean confidence."""
+    """How often each class was predicted, with what mean confidence, and from what photos."""
     answered = [result for result in results if not isinstance(result, RefusedError)]
     scores = [pair for result in answered for pair in result.label_scores]
     counts = dict.fromkeys(pipeline.spec.classes, 0)
     for label, _ in scores:
         counts[label] += 1
     mean = round(math.fsum(score for _, score in scores) / len(scores), _DIGITS) if scores else None
+    warnings = [result.quality.warnings for result in answered]
     aliases: Any = {alias: counts[name] for alias, name in pipeline.spec.summary_aliases.items()}
     return {
         "total": len(results),
@@ -81,4 +83,10 @@ def _summary(results: Sequence[Result | RefusedError], pipeline: Pipeline) -> Ba
         "counts": counts,
         **aliases,
         "average_confidence": mean,
+        "warned": sum(map(bool, warnings)),
+        "warnings": {
+            code: sum(code in each for each in warnings)
+            for code in QualityWarning
+            if getattr(pipeline.spec.quality, code) is not None
+        },
     }

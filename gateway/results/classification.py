@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from gateway.core.catalog import Pipeline
 from gateway.core.request import RequestParameters
 from gateway.results.facts import Stamp, artefact, basis, member_facts, origin
+from gateway.results.photo_quality import PhotoQuality
 from gateway.results.shapes import (
     AdvancedPrediction,
     Calibration,
@@ -55,6 +56,7 @@ class ClassificationResult:
     level: Level
     """Name of the uncertainty level."""
     recommendation: str
+    quality: PhotoQuality
     prediction_set: list[str] | None = None
     """The classes of the prediction set, the most probable first; None where there is none."""
     calibrated: bool = False
@@ -94,6 +96,7 @@ class ClassificationResult:
             recommendation = bands.no_call.recommendation
         return cls(
             pipeline=pipeline,
+            quality=PhotoQuality.read(outputs, pipeline),
             probabilities=probabilities,
             members=members,
             prediction=prediction,
@@ -214,6 +217,7 @@ def flat(
         "individual_scores": {
             name: member.probabilities[result.prediction] for name, member in result.members.items()
         },
+        "quality": result.quality.facts(),
         **result.calibration,
         **basis(pipeline, result.threshold),
         "members": member_facts(pipeline, result.answering_members),
@@ -232,6 +236,7 @@ def _decision(result: ClassificationResult, parameters: RequestParameters) -> De
         "confidence": result.confidence,
         "probabilities": _by_class(result.probabilities, result.pipeline, parameters),
         **_set(result),
+        "quality": result.quality.facts(),
     }
 
 

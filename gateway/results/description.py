@@ -7,7 +7,8 @@ from typing_extensions import TypedDict
 from gateway.core.catalog import Pipeline
 from gateway.results.facts import artefact
 from gateway.results.shapes import MemberFacts, closed, doc
-from pipelines.enums import Decoding, Format, Task
+from pipelines.enums import Decoding, Format, QualityWarning, Task
+from pipelines.spec import PipelineSpec
 
 
 @closed
@@ -42,6 +43,15 @@ class LimitsFacts(TypedDict):
 
 
 @closed
+class QualityBound(TypedDict):
+    """From where on a photo is warned of, or refused."""
+
+    below: NotRequired[float]
+    above: NotRequired[float]
+    refuse: Annotated[bool, doc("Whether such a photo gets no answer (`image_quality`).")]
+
+
+@closed
 class PipelineDescription(TypedDict):
     """A pipeline and what it takes."""
 
@@ -63,6 +73,9 @@ class PipelineDescription(TypedDict):
     members: dict[str, MemberDescription]
     preprocessing: Decoding
     limits: LimitsFacts
+    quality: Annotated[
+        dict[QualityWarning, QualityBound], doc("Bounds of the photo's quality, by warning.")
+    ]
     weights: NotRequired[Literal["demo"]]
 
 
@@ -110,7 +123,17 @@ def describe(pipeline: Pipeline, *, ready: bool) -> PipelineDescription:
         },
         "preprocessing": spec.preprocessing.decoding,
         "limits": limits,
+        "quality": _bounds(spec),
     }
     if pipeline.demo:
         described["weights"] = "demo"
     return described
+
+
+def _bounds(spec: PipelineSpec) -> dict[QualityWarning, QualityBound]:
+    bounds = {warning: getattr(spec.quality, warning) for warning in QualityWarning}
+    return {
+        warning: bound.model_dump(exclude={"text"})
+        for warning, bound in bounds.items()
+        if bound is not None
+    }

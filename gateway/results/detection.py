@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from gateway.core.catalog import Pipeline
 from gateway.core.request import RequestParameters
 from gateway.results.facts import Stamp, basis, member_facts, origin
+from gateway.results.photo_quality import PhotoQuality
 from gateway.results.shapes import (
     DetectedObject,
     DetectionAnswer,
@@ -43,6 +44,7 @@ class DetectionResult:
     """The score from which on detections are answered."""
     visualization: bytes
     """A PNG of the image with its objects; empty where it was not asked for."""
+    quality: PhotoQuality
 
     @classmethod
     def read(cls, outputs: Outputs, pipeline: Pipeline, member: str | None) -> Self:
@@ -69,6 +71,7 @@ class DetectionResult:
             height=height,
             threshold=threshold,
             visualization=visualization,
+            quality=PhotoQuality.read(outputs, pipeline),
         )
 
     @property
@@ -159,4 +162,5 @@ def in_batch(result: DetectionResult, _: RequestParameters) -> Detections:
             "scores": [found["score"] for found in result.objects],
             "areas": [found["area"] for found in result.objects],
         },
+        "quality": result.quality.facts(),
     }

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from gateway.errors import Problem, ProblemDetail
-from pipelines.enums import Decoding
+from pipelines.enums import Decoding, QualityWarning
 
 closed = with_config(ConfigDict(extra="forbid"))
 """No key but the documented ones."""
@@ -84,6 +84,40 @@ class Uncertainty(TypedDict):
     recommendation: str
 
 
+@closed
+class PhotoWarning(TypedDict):
+    """A bound of the pipeline that a photo is beyond."""
+
+    code: QualityWarning
+    detail: Annotated[str, doc("The problem and its remedy, for who took the photo.")]
+
+
+@closed
+class PhotoQualityFacts(TypedDict):
+    """The quality of the photo; a measure is null where it does not apply to it."""
+
+    warnings: Annotated[
+        list[PhotoWarning], doc("Of the bounds that the pipeline has; they change no decision.")
+    ]
+    sharpness: Annotated[
+        float | None, doc("Variance of the Laplacian of the luminance, as the model sees it.")
+    ]
+    dark_share: Annotated[float | None, doc("Share of the pixels that are nearly black.")]
+    bright_share: Annotated[
+        float | None, doc("Share of the red, green and blue values that are at their end.")
+    ]
+    resolution: Annotated[
+        float | None, doc("Pixels of the photo, along a side, for each one that the model sees.")
+    ]
+    blocking: Annotated[
+        float | None, doc("Step at the borders of JPEG blocks, divided by that within them.")
+    ]
+    colour_shift: Annotated[
+        float | None,
+        doc("Largest change of a value, of 255, by a colour profile that is not applied."),
+    ]
+
+
 class Decision(TypedDict):
     """The decision about one image."""
 
@@ -99,6 +133,7 @@ class Decision(TypedDict):
             ),
         ]
     ]
+    quality: PhotoQualityFacts
 
 
 class UncertainDecision(Decision):
@@ -133,6 +168,7 @@ class FlatPrediction(Answer, Calibration):
     individual_scores: Annotated[
         dict[str, float], doc("Each member's probability of the predicted class.")
     ]
+    quality: PhotoQualityFacts
     members: dict[str, MemberFacts]
 
 
@@ -195,6 +231,7 @@ class Detections(TypedDict):
     ]
     image: ImageSize
     metrics: DetectionMetrics
+    quality: PhotoQualityFacts
 
 
 class DetectionAnswer(Answer, Detections):
@@ -246,6 +283,11 @@ class BatchSummary(TypedDict):
     average_confidence: Annotated[
         float | None,
         doc("Of the answered images, or of all detections; null where there is none."),
+    ]
+    warned: Annotated[int, doc("Images whose photo has a warning of its quality.")]
+    warnings: Annotated[
+        dict[QualityWarning, int],
+        doc("Images with each warning that the pipeline has a bound for."),
     ]
 
 

@@ -20,7 +20,7 @@ from pipelines.protocol import Detected, Parameter
 
 Result = ClassificationResult | DetectionResult
 """The result about one image. Each kind has `pipeline`, `answering_members`, `threshold`,
-`label_scores` and `calibration`."""
+`label_scores`, `calibration` and `quality`."""
 
 _R = TypeVar("_R", ClassificationResult, DetectionResult)
 

@@ -104,3 +104,15 @@ class Metrics:
             ("pipeline", "release", "level"),
             registry=self.registry,
         )
+        self.answered = Counter(
+            "prediction_images_total",
+            "Images that were answered.",
+            ("pipeline", "release"),
+            registry=self.registry,
+        )
+        self.quality_warnings = Counter(
+            "prediction_quality_warnings_total",
+            "Answered images with this warning of the photo's quality.",
+            ("pipeline", "release", "code"),
+            registry=self.registry,
+        )

@@ -170,6 +170,11 @@ class InferenceTelemetry:
             if isinstance(result, RefusedError) or outcome.parameters.member is not None:
                 continue
             name, release = result.pipeline.name, result.pipeline.release
+            self._metrics.answered.labels(name, release).inc()
+            for code in result.quality.judged:
+                # Also by 0: a counter that is born at 1 hides its first increase.
+                beyond = code in result.quality.warnings
+                self._metrics.quality_warnings.labels(name, release, code).inc(beyond)
             for label, score in result.label_scores:
                 self._metrics.confidence.labels(name, release, label).observe(score)
             if isinstance(result, ClassificationResult):

@@ -13,7 +13,14 @@ from secondopinion._answers import (
 )
 from secondopinion._async_client import AsyncClient
 from secondopinion._calls import Choices
-from secondopinion._catalogue import Limits, Pipeline, PipelineMember, Pipelines, Threshold
+from secondopinion._catalogue import (
+    Limits,
+    Pipeline,
+    PipelineMember,
+    Pipelines,
+    QualityBound,
+    Threshold,
+)
 from secondopinion._client import Client
 from secondopinion._connection import __version__
 from secondopinion._detections import (
@@ -42,6 +49,7 @@ from secondopinion._errors import (
 )
 from secondopinion._images import Image
 from secondopinion._problem import Problem
+from secondopinion._quality import PhotoWarning, Quality
 from secondopinion._retries import Retries
 
 __all__ = [
@@ -69,12 +77,15 @@ __all__ = [
     "Metrics",
     "NotFoundError",
     "Opinion",
+    "PhotoWarning",
     "Pipeline",
     "PipelineMember",
     "Pipelines",
     "Prediction",
     "Problem",
     "ProblemError",
+    "Quality",
+    "QualityBound",
     "RefusedError",
     "Retries",
     "SecondOpinionError",

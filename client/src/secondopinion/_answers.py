@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from secondopinion._problem import Problem
+from secondopinion._quality import Quality
 
 
 class Member(Struct, frozen=True, kw_only=True):
@@ -63,11 +64,13 @@ class Answer(PipelineAnswer, frozen=True, kw_only=True):
         request_id: To find the request in the service's logs.
         pipeline: Name of the pipeline that answered.
         release: Which release of its models and settings answered.
+        quality: Of the photo, with warnings; None where the service does not say.
     """
 
     request_id: str
     pipeline: str
     release: str
+    quality: Quality | None = None
 
 
 class Prediction(Answer, frozen=True, kw_only=True):
@@ -133,11 +136,13 @@ class BatchPlace(Struct, frozen=True, kw_only=True):
         index: Place among the images that were sent, from 0.
         filename: The path as it was given, else `image INDEX`.
         error: Why this image has no answer; the other fields are then None or empty.
+        quality: Of the photo, as of an `Answer`.
     """
 
     index: int
     filename: str = ""
     error: Problem | None = None
+    quality: Quality | None = None
 
     def _need(self, name: str) -> None:
         if self.error is None and getattr(self, name) is None:
@@ -166,12 +171,16 @@ class BatchSummary(Struct, frozen=True, kw_only=True):
         counts: Images of each class; of a detector, detections of each class.
         average_confidence: Over the answered images; of a detector, the mean score over all
             detections. None if there is none.
+        warned: Images whose photo has a warning; None where the service does not say.
+        warnings: Images with each warning that the pipeline has a bound for, by its code.
     """
 
     total: int
     failed: int
     counts: Mapping[str, int] = {}
     average_confidence: float | None = None
+    warned: int | None = None
+    warnings: Mapping[str, int] = {}
 
 
 class BatchAnswer(PipelineAnswer, frozen=True, kw_only=True):

@@ -45,6 +45,14 @@ class Limits(Struct, frozen=True, kw_only=True):
     aspect: float | None = None
 
 
+class QualityBound(Struct, frozen=True, kw_only=True):
+    """From where on the service warns of a photo, or refuses it; the other side is None."""
+
+    below: float | None = None
+    above: float | None = None
+    refuse: bool = False
+
+
 class Pipeline(Received, frozen=True, kw_only=True):
     """A pipeline as the service describes it.
 
@@ -54,6 +62,7 @@ class Pipeline(Received, frozen=True, kw_only=True):
         classes: In the order of the model's outputs.
         positive: The class a threshold decides about; None if the pipeline is not binary.
         threshold: None where no threshold decides.
+        quality: Bounds of the photo's quality, by the code of their warning.
         weights: `demo` where it answers from demonstration weights, else None.
     """
 
@@ -69,6 +78,7 @@ class Pipeline(Received, frozen=True, kw_only=True):
     members: Mapping[str, PipelineMember] = {}
     preprocessing: str | None = None
     limits: Limits | None = None
+    quality: Mapping[str, QualityBound] = {}
     weights: str | None = None
 
     @property

@@ -13,7 +13,7 @@ from secondopinion._outcome import Outcome, as_error, reason
 from secondopinion._table import output, printable, show
 
 _NAMED = 4  # detections, or classes of a set, that a row names
-_SET = "set"
+_SET, _WARNINGS = "set", "warnings"
 
 
 def as_line(outcome: Outcome) -> str:
@@ -50,6 +50,9 @@ def print_table(outcomes: list[Outcome], notes: Console) -> None:
         if any(isinstance(answer, AdvancedPrediction) for answer in answers):
             members = _member_names(answers)
             header += ["uncertainty", "disagreement", *members]
+    warnings = _warnings(answers)
+    if warnings:
+        header.append(_WARNINGS)
     rows = [_row(outcome, header, members) for outcome in outcomes]
     if rows:
         show(header, rows, output())
@@ -57,6 +60,18 @@ def print_table(outcomes: list[Outcome], notes: Console) -> None:
         if not isinstance(outcome.reply, Answer):
             said = printable(f"{outcome.file}: {reason(outcome.reply)}", notes)
             notes.print(said, markup=False, soft_wrap=True)
+    for code, detail in warnings.items():
+        notes.print(printable(f"{code}: {detail}", notes), markup=False, soft_wrap=True)
+
+
+def _warnings(answers: Iterable[Answer]) -> dict[str, str]:
+    """The text of each warning that a photo has, by its code."""
+    qualities = [answer.quality for answer in answers if answer.quality is not None]
+    return {warning.code: warning.detail for each in qualities for warning in each.warnings}
+
+
+def _codes(answer: Answer) -> str:
+    return ", ".join(warning.code for warning in answer.quality.warnings) if answer.quality else ""
 
 
 def _member_names(answers: Iterable[Answer]) -> list[str]:
@@ -67,7 +82,8 @@ def _member_names(answers: Iterable[Answer]) -> list[str]:
 def _row(outcome: Outcome, header: list[str], members: list[str]) -> list[str]:
     answer = outcome.reply
     if isinstance(answer, Detections):
-        return [str(outcome.file), str(len(answer.predictions)), _best(answer)]
+        row = [str(outcome.file), str(len(answer.predictions)), _best(answer)]
+        return [*row, _codes(answer)] if _WARNINGS in header else row
     if not isinstance(answer, Prediction):
         return [str(outcome.file), "failed", *[""] * (len(header) - 2)]
     row = [str(outcome.file), answer.prediction, f"{answer.confidence:.3f}"]
@@ -78,7 +94,7 @@ def _row(outcome: Outcome, header: list[str], members: list[str]) -> list[str]:
         for name in members:
             model = answer.models.get(name)
             row.append(f"{model.prediction} {model.confidence:.3f}" if model else "")
-    return row
+    return [*row, _codes(answer)] if _WARNINGS in header else row
 
 
 def _set(names: Sequence[str] | None) -> str:

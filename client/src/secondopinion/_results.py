@@ -33,6 +33,8 @@ _FOUND: dict[str, Kind] = {
     "visualization": "text",
 }
 _LAST: dict[str, Kind] = {
+    "warnings": "text",
+    "quality": "text",
     "threshold": "number",
     "pipeline": "text",
     "release": "text",
@@ -147,6 +149,10 @@ def _cells(record: Record) -> dict[str, Cell]:
     plain = ("prediction", "confidence", "threshold", "pipeline", "release", "member", "weights")
     known |= {name: answer.get(name) for name in (*plain, "request_id")}
     known |= {"status": "ok", "visualization": record.visualization}
+    if quality := answer.get("quality"):
+        measures = {name: value for name, value in quality.items() if name != "warnings"}
+        codes = [warning["code"] for warning in quality["warnings"]]
+        known |= {"warnings": _compact(codes), "quality": _compact(measures)}
     if "predictions" in answer:
         predictions, image = answer["predictions"], answer.get("image", {})
         return known | {

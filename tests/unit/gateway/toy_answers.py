@@ -13,8 +13,23 @@ Tensor = np.ndarray | list[bytes]
 
 WIDTH, HEIGHT = 640, 480
 MEASURES = np.array([8.5, 0.25, 0.01, 2.86, 1.06, 0], np.float32)
-WARNINGS = np.array([1, 0, 0, 0, 0, -1], np.int32)
-"""Of `MEASURES`: blurred; the colour profile is not judged."""
+WARNINGS = np.array([1, 0, 0, 0, 0, 0], np.int32)
+"""Of `MEASURES`: blurred."""
+QUALITY = {
+    "warnings": [
+        {
+            "code": "blurred",
+            "detail": "The image is blurred. Hold the camera still and repeat the photo.",
+        }
+    ],
+    "sharpness": 8.5,
+    "dark_share": 0.25,
+    "bright_share": 0.01,
+    "resolution": 2.86,
+    "blocking": 1.06,
+    "colour_shift": 0.0,
+}
+"""As an answer shows it."""
 JUDGED = {
     Output.TYPICALITY: np.array([0.3125], np.float32),
     Output.TYPICAL: np.array([1], np.int32),

@@ -19,7 +19,7 @@ RULES = rules()
 ALERTS = [rule for rule in RULES if rule.alert]
 RUNBOOKS = ROOT / "docs" / "runbooks"
 # What a summary may show: names of ours and of machines, never anything that a caller sent.
-SHOWN = {"pipeline", "release", "model", "job", "instance", "gpu_uuid"}
+SHOWN = {"pipeline", "release", "code", "model", "job", "instance", "gpu_uuid"}
 
 
 def looks() -> dict[str, list[bool]]:

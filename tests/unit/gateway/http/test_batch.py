@@ -4,6 +4,7 @@ import grpc
 import pytest
 
 from gateway.results import shapes
+from pipelines.enums import QualityWarning
 from pipelines.protocol import Refusal, refusal
 from tests.unit.gateway.samples import (
     FULL,
@@ -45,6 +46,8 @@ async def test_a_batch_answers_each_image_in_its_place(client, triton):
         "counts": {"healthy": 0, "cancer": 2},
         "cancer_detected": 2,
         "average_confidence": 0.63,
+        "warned": 2,
+        "warnings": dict.fromkeys(QualityWarning, 0) | {"blurred": 2},
     }
 
 

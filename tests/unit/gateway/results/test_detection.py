@@ -6,10 +6,11 @@ import grpc
 import pytest
 
 from gateway.results import description, shapes
+from pipelines.enums import QualityWarning
 from pipelines.load import load_spec
 from pipelines.protocol import Refusal, refusal
 from tests.unit.gateway.samples import JPEG, PNG, RAW, assert_problem, files
-from tests.unit.gateway.toy_answers import HEIGHT, MASKS, PICTURE, POLYGONS, WIDTH
+from tests.unit.gateway.toy_answers import HEIGHT, MASKS, PICTURE, POLYGONS, QUALITY, WIDTH
 from tests.unit.gateway.toy_triton import Failure, release_of
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +57,7 @@ async def test_a_detection_answers_with_objects_and_their_numbers(serving, trito
             "scores": [0.9, 0.8, 0.55],
             "areas": [19999.9, 307200, 400],
         },
+        "quality": QUALITY,
         "threshold": 0.5,
         "preprocessing": "exact",
         "members": {"yolos": {"version": "1", "sha256": "a" * 64}},
@@ -155,6 +157,8 @@ async def test_a_batch_of_a_detector_counts_detections(serving, triton):
         "failed": 2,
         "counts": {"acetowhite": 2, "punctation": 0, "mosaic": 4},
         "average_confidence": 0.75,
+        "warned": 2,
+        "warnings": dict.fromkeys(QualityWarning, 0) | {"blurred": 2},
     }
 
 
@@ -167,6 +171,8 @@ async def test_a_batch_that_finds_nothing_has_no_average(serving):
         "failed": 0,
         "counts": dict.fromkeys(DETECTION.classes, 0),
         "average_confidence": None,
+        "warned": 2,
+        "warnings": dict.fromkeys(QualityWarning, 0) | {"blurred": 2},
     }
 
 

@@ -69,6 +69,10 @@ async def test_detections_that_do_not_fit_the_facts_are_not_given(serving, trito
         (Output.PREDICTION_SET, np.array([-1, 0], np.int32)),
         (Output.PREDICTION_SET, np.array([1], np.int32)),
         (Output.THRESHOLD, np.array([0.4, 0.5], np.float32)),
+        (Output.QUALITY, np.zeros(5, np.float32)),
+        (Output.QUALITY, np.array([np.inf, 0, 0, 0, 0, 0], np.float32)),
+        (Output.QUALITY_WARNINGS, np.zeros(5, np.int32)),
+        (Output.QUALITY_WARNINGS, np.array([2, 0, 0, 0, 0, 0], np.int32)),
     ],
 )
 async def test_an_opinion_that_does_not_fit_the_facts_is_not_given(serving, triton, name, tensor):

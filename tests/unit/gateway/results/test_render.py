@@ -3,6 +3,8 @@ from gateway.core.request import RequestParameters
 from gateway.results import classification
 from gateway.results.classification import ClassificationResult, MemberProbabilities
 from gateway.results.facts import Stamp
+from gateway.results.photo_quality import PhotoQuality
+from pipelines.enums import Measure
 from tests.unit.gateway.toy_triton import SPEC
 
 THREE = SPEC.model_copy(
@@ -29,6 +31,7 @@ RESULT = ClassificationResult(
     threshold=None,
     level="medium",
     recommendation="Ask.",
+    quality=PhotoQuality(dict.fromkeys(Measure, 0.5), {}, ()),
 )
 
 

@@ -58,6 +58,9 @@ async def test_the_metrics_have_their_names_and_bounded_labels(client, triton):
         f'prediction_confidence_count{{class="cancer",{labels}}} 1.0',
         f"prediction_disagreement_count{{{labels}}} 1.0",
         f'prediction_uncertainty_total{{level="high",{labels}}} 1.0',
+        f"prediction_images_total{{{labels}}} 1.0",
+        f'prediction_quality_warnings_total{{code="blurred",{labels}}} 1.0',
+        f'prediction_quality_warnings_total{{code="dark",{labels}}} 0.0',
     ):
         assert line in text
     await client.post("/api/v1/predict/batch", files=[("files", JPEG)])
