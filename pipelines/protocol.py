@@ -108,7 +108,8 @@ class Parameter(StrEnum):
 class ConfigOverride(StrEnum):
     """Config parameters that the launcher adds to the committed config when it loads a model."""
 
-    # JSON {member: {version, sha256, weights}} of an ensemble, and of a decision that opens them.
+    # JSON {member: {version, sha256, weights, temperature}} of an ensemble, and of a decision that
+    # opens them.
     ARTEFACTS = "artefacts"
     RELEASE = "release"  # of a decision and of an ensemble: the id of the release that serves
     # JSON of both, of a release with calibrated members: `ReleaseCalibration.served`.

@@ -34,23 +34,17 @@ class Artefact(BaseModel):
     version: str
     sha256: str
     weights: str
+    temperature: float | None = None
+    """What its logits were divided by; None: it is not calibrated."""
 
 
 _ARTEFACTS = TypeAdapter(dict[str, Artefact])
 
 
-class Calibration(BaseModel):
+class _Calibration(BaseModel):
     """What of a release is calibrated, as the launcher says it."""
 
-    model_config = ConfigDict(frozen=True)
-
     coverage: float
-    """The least share of images whose prediction set holds the true class."""
-    members: dict[str, tuple[float, ...]] = {}
-    """The calibrated members."""
-
-
-_NOTHING_CALIBRATED = Calibration(coverage=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +54,8 @@ class Pipeline:
     spec: PipelineSpec
     artefacts: Mapping[str, Artefact]
     release: str
-    calibration: Calibration = _NOTHING_CALIBRATED
+    coverage: float | None = None
+    """The least share of images whose prediction set holds the true class; None: no sets."""
 
     @classmethod
     def from_parameters(cls, model: str, parameters: Mapping[str, str]) -> Self:
@@ -79,7 +74,7 @@ class Pipeline:
             raise ValueError("no release id: start it by the server")
         if (calibration := parameters.get(ConfigOverride.CALIBRATION)) is None:
             return cls(spec, artefacts, release)
-        return cls(spec, artefacts, release, Calibration.model_validate_json(calibration))
+        return cls(spec, artefacts, release, _Calibration.model_validate_json(calibration).coverage)
 
     @property
     def name(self) -> str:
@@ -97,7 +92,8 @@ class Pipeline:
 
     def is_calibrated(self, member: str | None) -> bool:
         """Whether the confidence of a request that names a member, or none, is calibrated."""
-        return all(name in self.calibration.members for name in self.answering_members(member))
+        answering = self.answering_members(member)
+        return all(self.artefacts[name].temperature is not None for name in answering)
 
     @property
     def demo(self) -> bool:

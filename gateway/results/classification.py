@@ -123,9 +123,9 @@ class ClassificationResult:
     @property
     def calibration(self) -> Calibration:
         """Whether it is calibrated, and what share of sets holds the true class."""
-        if self.prediction_set is None:
+        if self.prediction_set is None or self.pipeline.coverage is None:
             return {"calibrated": self.calibrated}
-        return {"calibrated": self.calibrated, "coverage": self.pipeline.calibration.coverage}
+        return {"calibrated": self.calibrated, "coverage": self.pipeline.coverage}
 
     @property
     def label_scores(self) -> list[tuple[str, float]]:

@@ -28,7 +28,9 @@ class MemberDescription(MemberFacts):
     format: Format
     precision: Literal["fp32", "fp16", "int8"]
     weight: Annotated[float, doc("0: an alternative, asked only by ?member=.")]
-    calibrated: Annotated[bool, doc("Whether its confidence was calibrated; never of a detector.")]
+    temperature: Annotated[
+        float | None, doc("What calibrated its confidence; null where it is not calibrated.")
+    ]
 
 
 @closed
@@ -116,7 +118,7 @@ def describe(pipeline: Pipeline, *, ready: bool) -> PipelineDescription:
                 "format": member.format,
                 "precision": member.precision,
                 "weight": weights[name],
-                "calibrated": name in pipeline.calibration.members,
+                "temperature": pipeline.artefacts[name].temperature,
                 **artefact(pipeline, name),
             }
             for name, member in spec.members.items()

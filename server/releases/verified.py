@@ -58,12 +58,13 @@ class VerifiedRelease:
             parameters[ConfigOverride.ARTEFACTS] = json.dumps(self._artefacts())
         return with_override(self.configs[model], parameters, version)
 
-    def _artefacts(self) -> dict[str, dict[str, str]]:
+    def _artefacts(self) -> dict[str, dict[str, str | float | None]]:
         return {
             name: {
                 "version": str(member.version),
                 "sha256": self.release.artefact_sha256(name),
                 "weights": member.weights,
+                "temperature": member.temperature,
             }
             for name, member in self.release.members.items()
         }

@@ -13,14 +13,15 @@ class PipelineMember(Member, frozen=True, kw_only=True):
     Attributes:
         precision: Of its weights, such as `fp32` or `int8`; None where the service does not say.
         weight: Its share of the decision, 0 to 1; one of 0 answers only where it is asked alone.
-        calibrated: Whether its confidence was calibrated; None where the service does not say.
+        temperature: What its logits were divided by to calibrate its confidence; None where they
+            were not.
     """
 
     architecture: str | None = None
     format: str | None = None
     precision: str | None = None
     weight: float | None = None
-    calibrated: bool | None = None
+    temperature: float | None = None
 
 
 class Threshold(Struct, frozen=True, kw_only=True):

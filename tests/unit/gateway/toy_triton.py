@@ -58,6 +58,8 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         """Outputs that are not as a right answer has them."""
         self.calibration: str | None = None
         """What the launcher says of the release's calibration."""
+        self.temperatures: dict[str, float] = {}
+        """Of calibrated members."""
         self.ready = True
         self.models_before: tuple[str, ...] = ()
         self.models_after: tuple[str, ...] = ("oral_cancer_vgg16",)
@@ -98,6 +100,12 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.calls.clear()
         self.most = self.most_calls = 0
 
+    def _artefacts(self):
+        return {
+            name: facts | {"temperature": self.temperatures.get(name)}
+            for name, facts in artefacts_of(self.spec).items()
+        }
+
     async def RepositoryIndex(self, _request, _context):  # noqa: N802
         index = pb.RepositoryIndexResponse()
         for name in self.models_before:
@@ -119,7 +127,7 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             parameters[PIPELINE_PARAMETER].string_value = self.spec.model_dump_json()
             if self.calibration is not None:
                 parameters[ConfigOverride.CALIBRATION].string_value = self.calibration
-            parameters[ConfigOverride.ARTEFACTS].string_value = json.dumps(artefacts_of(self.spec))
+            parameters[ConfigOverride.ARTEFACTS].string_value = json.dumps(self._artefacts())
             parameters[ConfigOverride.RELEASE].string_value = release_of(self.spec)
         return response
 

@@ -33,6 +33,7 @@ def ask(serving, triton):
 
     async def answer(path, calibration, chosen, spec=SPEC):
         triton.calibration = calibration
+        triton.temperatures = dict.fromkeys(json.loads(calibration or "{}").get("members", ()), 1.5)
         triton.altered[Output.PREDICTION_SET] = np.array(chosen, np.int32)
         client = await serving(spec)
         if "batch" in path:
@@ -100,14 +101,12 @@ async def test_a_pipeline_without_such_a_text_recommends_as_at_its_level(ask):
     assert answer["recommendation"] == bands.high.recommendation
 
 
-async def test_the_description_says_which_members_are_calibrated(serving, triton):
-    triton.calibration = said(vgg16=BOTH)
+async def test_the_description_has_the_temperature_of_each_calibrated_member(serving, triton):
+    triton.temperatures = {"vgg16": 1.5}
     client = await serving(SPEC)
     members = (await client.get("/api/v1/pipelines/oral_cancer")).json()["members"]
-    assert {name: each["calibrated"] for name, each in members.items()} == {
-        "vgg16": True,
-        "regnet": False,
-    }
+    found = {name: each["temperature"] for name, each in members.items()}
+    assert found == {"vgg16": 1.5, "regnet": None}
 
 
 async def test_a_detectors_answer_does_not_speak_of_calibration(serving):
