@@ -71,6 +71,13 @@ class RefusedError(Exception):
         return f"{text} request_id: {request_id}" if "request_id" in self.detail else text
 
 
+def too_large(where: str, limit: int) -> RefusedError:
+    """Refuses a body or an image of more than `limit` bytes."""
+    return RefusedError(
+        Code.BODY_TOO_LARGE, f"{where}: it has more than {limit} bytes. Send a smaller one."
+    )
+
+
 class CallerGoneError(Exception):
     """The caller hung up, so there is no one to answer."""
 

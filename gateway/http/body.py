@@ -1,5 +1,6 @@
 """Reads the images of a request's body: a form, raw bytes or JSON; in memory, within limits."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,9 +10,10 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway.core.inflation import Inflation
 from gateway.core.request import Image
-from gateway.errors import CallerGoneError, Code, RefusedError
-from gateway.http.json_body import ImageBody, ImagesBody, image_bytes, parse
-from gateway.http.multipart import FormReader, encoded_size, too_large
+from gateway.errors import CallerGoneError, Code, RefusedError, too_large
+from gateway.http.json_body import ImageBody, ImagesBody, parse
+from gateway.http.json_reader import JsonReader
+from gateway.http.multipart import FormReader, encoded_size
 
 _WRAPPING = 64 * 1024
 """Bytes that a form's boundaries and headers, or JSON around an image, may add."""
@@ -107,8 +109,10 @@ class Body:
         elif self.type is BodyType.RAW:
             image = Image(bytes(await self._collect(count)), "body")
         else:
-            text = parse(ImageBody, await self._collect(count)).image
-            image = self._decoded(text, "image", None)
+            reader = await self._json(1, count)
+            text = parse(ImageBody, reader.close()).image
+            image = _decoded(reader, text, "image", None)
+            reader.check_texts()
         if image.refusal:
             raise image.refusal
         return image
@@ -126,15 +130,18 @@ class Body:
         """
         if self.type is BodyType.FORM:
             return await self._form("files", most, count)
-        entries = parse(ImagesBody, await self._collect(count)).images
+        reader = await self._json(most, count)
+        entries = parse(ImagesBody, reader.close()).images
         if not entries:
             raise RefusedError(Code.FIELD_MISSING, "images: the list is empty. Send one or more.")
         if len(entries) > most:
             raise RefusedError(Code.TOO_MANY_FILES, f"images: send at most {most} images.")
-        return [
-            self._decoded(entry.image, f"images[{index}].image", entry.filename)
+        images = [
+            _decoded(reader, entry.image, f"images[{index}].image", entry.filename)
             for index, entry in enumerate(entries)
         ]
+        reader.check_texts()
+        return images
 
     @classmethod
     def _checked(cls, request: Request, body_type: BodyType, image_size: int, limit: int) -> Self:
@@ -151,7 +158,16 @@ class Body:
         compressed = coding in {"gzip", "x-gzip"}
         return cls(request, body_type, image_size, limit, declared, compressed)
 
-    async def _chunks(self, count: Count | None) -> AsyncIterator[bytes]:
+    async def chunks(self, count: Count | None = None) -> AsyncIterator[bytes]:
+        """Gives its bytes as they come, inflated where they are compressed.
+
+        Args:
+            count: takes the number of bytes of each part that comes, inflated.
+
+        Raises:
+            RefusedError: they are too many, or cannot be inflated, or what `count` raises.
+            CallerGoneError: the caller hung up.
+        """
         received = 0
         inflation = Inflation("body") if self.compressed else None
         try:
@@ -163,6 +179,9 @@ class Body:
                     if count:
                         count(len(piece))
                     yield piece
+                    if inflation:
+                        # A few bytes may become many pieces; others have their turn in between.
+                        await asyncio.sleep(0)
         except ClientDisconnect:
             raise CallerGoneError from None
         if inflation:
@@ -170,14 +189,20 @@ class Body:
 
     async def _collect(self, count: Count | None) -> bytearray:
         data = bytearray()
-        async for chunk in self._chunks(count):
+        async for chunk in self.chunks(count):
             data += chunk
         return data
+
+    async def _json(self, most: int, count: Count | None) -> JsonReader:
+        reader = JsonReader(most, self.image_size)
+        async for chunk in self.chunks(count):
+            reader.feed(chunk)
+        return reader
 
     async def _form(self, field: str, most: int, count: Count | None) -> list[Image]:
         content_type = self.request.headers["content-type"]
         reader = FormReader(content_type, field, size=self.image_size, count=most)
-        async for chunk in self._chunks(count):
+        async for chunk in self.chunks(count):
             reader.feed(chunk)
         images = []
         for index, part in enumerate(reader.close()):
@@ -185,14 +210,12 @@ class Body:
             images.append(Image(bytes(part.data), where, part.filename, part.refusal))
         return images
 
-    def _decoded(self, text: str, where: str, filename: str | None) -> Image:
-        try:
-            data = image_bytes(text, where)
-        except RefusedError as refusal:
-            return Image(b"", where, filename, refusal)
-        if len(data) > self.image_size:
-            return Image(b"", where, filename, too_large(where, self.image_size))
-        return Image(data, where, filename)
+
+def _decoded(reader: JsonReader, text: str, where: str, filename: str | None) -> Image:
+    try:
+        return Image(reader.image(text, where), where, filename)
+    except RefusedError as refusal:
+        return Image(b"", where, filename, refusal)
 
 
 def _body_type(request: Request) -> BodyType:

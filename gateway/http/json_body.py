@@ -1,17 +1,11 @@
 """JSON bodies that hold images, in base64 or as data: URLs."""
 
-import binascii
-import json
-import re
-from contextlib import suppress
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.errors import Code, RefusedError
-
-_DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
-_URL_SAFE = str.maketrans("-_", "+/")
+from gateway.http.json_reader import no_json
 
 
 class ImageBody(BaseModel):
@@ -41,22 +35,19 @@ class ImagesBody(BaseModel):
 Body = TypeVar("Body", ImageBody, ImagesBody)
 
 
-def parse(model: type[Body], data: bytearray) -> Body:
-    """A JSON body of the given shape, in UTF-8, UTF-16 or UTF-32.
+def parse(model: type[Body], content: bytes) -> Body:
+    """A JSON body of the given shape, in UTF-8.
 
     Raises:
         RefusedError: it is not JSON, or has another shape.
     """
-    encoding = json.detect_encoding(data)
     try:
-        return model.model_validate_json(data if encoding == "utf-8" else data.decode(encoding))
-    except UnicodeDecodeError:
-        raise _no_json() from None
+        return model.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     kind, path = first["type"], _path(first["loc"])
     if kind == "json_invalid":
-        raise _no_json()
+        raise no_json()
     if kind == "missing":
         raise RefusedError(Code.FIELD_MISSING, f"{path}: missing. Send the image in base64.")
     if kind == "extra_forbidden":
@@ -69,28 +60,6 @@ def parse(model: type[Body], data: bytearray) -> Body:
     raise RefusedError(
         Code.MALFORMED_BODY, f"{path}: it has the wrong type. See /docs for the shape."
     )
-
-
-def image_bytes(text: str, where: str) -> bytes:
-    """Decodes base64 or base64url, with or without its padding; white space in it is ignored.
-
-    Raises:
-        RefusedError: it is not base64.
-    """
-    header = _DATA_URL.match(text)
-    encoded = "".join((text[header.end() :] if header else text).split()).translate(_URL_SAFE)
-    digits = encoded.rstrip("=")
-    padding, missing = len(encoded) - len(digits), -len(digits) % 4
-    if padding in {0, missing}:
-        with suppress(ValueError):
-            return binascii.a2b_base64(digits + "=" * missing, strict_mode=True)
-    raise RefusedError(
-        Code.MALFORMED_BODY, f"{where}: it is not valid base64. Encode the file's bytes anew."
-    )
-
-
-def _no_json() -> RefusedError:
-    return RefusedError(Code.MALFORMED_BODY, "body: it is not valid JSON. Send a JSON object.")
 
 
 def _path(location: tuple[int | str, ...]) -> str:

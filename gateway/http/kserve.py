@@ -16,7 +16,7 @@ from gateway.http.body import Body
 from gateway.http.kserve_messages import (
     HEADER_LENGTH,
     WRAPPING,
-    infer_request,
+    InferBody,
     infer_response,
 )
 from gateway.http.predictions import cancel_on_disconnect
@@ -68,10 +68,12 @@ class Kserve:
         caller, remaining = context.share_holder, deadline.remaining()
         with self.admission.enter(caller, pipeline.name, body.size, remaining) as holding:
             with context.stage("receive"):
+                read = InferBody(length, pipeline.spec)
                 async with deadline.enforce(_SLOW):
-                    data = await body.data(holding.receive)
-                asked = infer_request(data, length, name, version)
-                del data
+                    async for chunk in body.chunks(holding.receive):
+                        read.feed(chunk)
+                asked = read.request(name, version)
+                del read
             deadline = deadline.within(asked.timeout())
             holding.take_place(deadline.remaining())
             work = infer(self.dataplane, context, pipeline, asked, deadline, holding=holding)

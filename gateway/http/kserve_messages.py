@@ -14,18 +14,20 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from starlette.responses import Response
 
 from gateway.errors import Code, RefusedError
-from gateway.http.json_body import image_bytes
+from gateway.http.json_reader import JsonReader
 from gateway.kserve.inference import answer
 from gateway.kserve.request import BINARY_SIZE, InferRequest, InputTensor, RequestedOutput, Value
 from gateway.triton.outputs import BYTES, Outputs, Tensor, invalid_model_output
 from pipelines.protocol import Detected
+from pipelines.spec import PipelineSpec
 
 HEADER_LENGTH = "inference-header-content-length"
 """Header that says how long the JSON object is, where tensors follow it."""
 WRAPPING = 64 * 1024
 """Bytes that JSON around images may have."""
-_COMMAS = 10_000
-"""In JSON, at most: a request has few values, and base64 has no commas. More would cost memory."""
+_OBJECTS = 1024
+"""Objects in the JSON of a request, at most: tensors and parameters are few."""
+_DIGITS = 10
 
 
 class _Closed(BaseModel):
@@ -56,48 +58,89 @@ class _Request(_Closed):
     outputs: list[_Output] | None = None
 
 
-def infer_request(body: bytearray, length: str | None, model: str, version: str) -> InferRequest:
-    """Reads the body of a request.
+class InferBody:
+    """The body of a request: the JSON object, and the tensors that follow it."""
 
-    Args:
-        body: the JSON object, and the tensors that follow it.
-        length: the header `Inference-Header-Content-Length`, if there is one.
-        model: the path's model.
-        version: the path's version, or "".
+    def __init__(self, length: str | None, spec: PipelineSpec) -> None:
+        """Sets the limits.
 
-    Raises:
-        RefusedError: the body is no request of the protocol, or of another model than the path.
-    """
-    size = len(body) if length is None else _size(length, len(body))
-    view = memoryview(body)
-    parsed = _parsed(bytes(view[:size]))
-    said = parsed.model_version or version
-    if parsed.model_name not in {None, model} or (version and said != version):
-        raise RefusedError(
-            Code.PARAMETER_INVALID,
-            "model_name: the body names another model or version than the path. Send one of them.",
-        )
-    inputs, start = [], size
-    for tensor in parsed.inputs:
-        parameters = _values(tensor.parameters)
-        raw: memoryview | None = None
-        typed: list[bytes] = []
-        if BINARY_SIZE in parameters and tensor.data is None:
-            count = parameters[BINARY_SIZE]
-            end = start + count if isinstance(count, int) and count >= 0 else start
-            raw, start = view[start:end], end
-        else:
-            typed = [
-                image_bytes(text, f"inputs: element {index}") for index, text in _texts(tensor.data)
-            ]
-        inputs.append(
-            InputTensor(tensor.name, tensor.datatype, tensor.shape, parameters, raw, typed)
-        )
-    if start != len(body):
-        raise _malformed("its tensors are not as long as their binary_data_size says")
-    outputs = [RequestedOutput(out.name, _values(out.parameters)) for out in parsed.outputs or ()]
-    parameters = _values(parsed.parameters)
-    return InferRequest(model, said, parsed.id, parameters, inputs, outputs)
+        Args:
+            length: the header `Inference-Header-Content-Length`, if there is one.
+            spec: says how many images a request may have, and how large they may be.
+
+        Raises:
+            RefusedError: the header is no size of a JSON object.
+        """
+        self._object = JsonReader(spec.serving.max_batch, spec.limits.bytes, _OBJECTS)
+        self._missing = None if length is None else _size(length)
+        """Bytes of the object that have not come yet; None where tensors do not follow it."""
+        self._tensors = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        """Takes the next bytes.
+
+        Raises:
+            RefusedError: the object is not JSON, or has more in it than a request needs.
+        """
+        if self._missing is None:
+            self._object.feed(chunk)
+            return
+        if self._missing:
+            self._object.feed(chunk[: self._missing])
+        self._tensors += memoryview(chunk)[self._missing :]
+        self._missing = max(0, self._missing - len(chunk))
+
+    def request(self, model: str, version: str) -> InferRequest:
+        """The request.
+
+        Args:
+            model: the path's model.
+            version: the path's version, or "".
+
+        Raises:
+            RefusedError: the body is no request of the protocol, or of another model than the
+                path.
+        """
+        if self._missing:
+            raise _wrong_length()
+        parsed = _parsed(self._object.close())
+        said = parsed.model_version or version
+        if parsed.model_name not in {None, model} or (version and said != version):
+            raise RefusedError(
+                Code.PARAMETER_INVALID,
+                "model_name: the body names another model or version than the path. Send one of "
+                "them.",
+            )
+        inputs = self._inputs(parsed.inputs)
+        self._object.check_texts()
+        outputs = [
+            RequestedOutput(out.name, _values(out.parameters)) for out in parsed.outputs or ()
+        ]
+        parameters = _values(parsed.parameters)
+        return InferRequest(model, said, parsed.id, parameters, inputs, outputs)
+
+    def _inputs(self, tensors: Sequence[_Input]) -> list[InputTensor]:
+        view, start = memoryview(self._tensors), 0
+        inputs = []
+        for tensor in tensors:
+            parameters = _values(tensor.parameters)
+            raw: memoryview | None = None
+            typed: list[bytes] = []
+            if BINARY_SIZE in parameters and tensor.data is None:
+                count = parameters[BINARY_SIZE]
+                end = start + count if isinstance(count, int) and count >= 0 else start
+                raw, start = view[start:end], end
+            else:
+                typed = [
+                    self._object.image(text, f"inputs: element {index}")
+                    for index, text in _texts(tensor.data)
+                ]
+            inputs.append(
+                InputTensor(tensor.name, tensor.datatype, tensor.shape, parameters, raw, typed)
+            )
+        if start != len(view):
+            raise _malformed("its tensors are not as long as their binary_data_size says")
+        return inputs
 
 
 def infer_response(request: InferRequest, rows: Sequence[Outputs]) -> Response:
@@ -134,19 +177,20 @@ def infer_response(request: InferRequest, rows: Sequence[Outputs]) -> Response:
     )
 
 
-def _size(length: str, whole: int) -> int:
-    size = int(length) if length.isascii() and length.isdigit() else -1
-    if not 0 <= size <= min(whole, WRAPPING):
-        raise _malformed(
-            f"Inference-Header-Content-Length must be the size of the JSON object, {WRAPPING} at "
-            "most"
-        )
+def _size(length: str) -> int:
+    size = int(length) if length.isascii() and length.isdigit() and len(length) < _DIGITS else -1
+    if not 0 <= size <= WRAPPING:
+        raise _wrong_length()
     return size
 
 
+def _wrong_length() -> RefusedError:
+    return _malformed(
+        f"Inference-Header-Content-Length must be the size of the JSON object, {WRAPPING} at most"
+    )
+
+
 def _parsed(content: bytes) -> _Request:
-    if content.count(b",") > _COMMAS:
-        raise _malformed("the JSON object has too many values; an image is one base64 string")
     try:
         return _Request.model_validate_json(content)
     except ValidationError as error:

@@ -7,8 +7,8 @@ from email.message import Message
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from gateway.errors import Code, RefusedError
-from gateway.http.json_body import image_bytes
+from gateway.errors import Code, RefusedError, too_large
+from gateway.http.base64_image import Base64Image
 from pipelines.protocol import Parameter
 
 _FURTHER_PARTS = 64
@@ -152,7 +152,9 @@ class FormReader:
     def _decode(self, part: Part, where: str) -> None:
         if part.refusal is None and part.encoding == "base64":
             try:
-                part.data = bytearray(image_bytes(part.data.decode("latin-1"), where))
+                image = Base64Image(self._size)
+                image.feed(bytes(part.data))
+                part.data = bytearray(image.close(where))
             except RefusedError as refusal:
                 part.refusal = refusal
         elif part.encoding == "quoted-printable":
@@ -241,13 +243,6 @@ def _filename(disposition: bytes, options: dict[bytes, bytes]) -> str | None:
     header = Message()
     header["Content-Disposition"] = _text(disposition)
     return header.get_filename()
-
-
-def too_large(where: str, limit: int) -> RefusedError:
-    """Refuses a body or an image of more than `limit` bytes."""
-    return RefusedError(
-        Code.BODY_TOO_LARGE, f"{where}: it has more than {limit} bytes. Send a smaller one."
-    )
 
 
 def _text(raw: bytes) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from gateway.core.request import Image, RequestParameters
-from gateway.errors import Code, RefusedError
+from gateway.errors import Code, RefusedError, too_large
 from gateway.triton.outputs import BYTES, split_elements
 from pipelines.enums import Task
 from pipelines.protocol import ENCODED_IMAGE, Detected, Output, Parameter
@@ -159,10 +159,7 @@ class InferRequest:
         for index, data in enumerate(tensor.elements(count)):
             where = ENCODED_IMAGE if count == 1 else f"{ENCODED_IMAGE} {index}"
             if len(data) > limit:
-                raise RefusedError(
-                    Code.BODY_TOO_LARGE,
-                    f"{where}: it has more than {limit} bytes. Send a smaller one.",
-                )
+                raise too_large(where, limit)
             images.append(Image(data, where))
         self.inputs.clear()
         return images
