@@ -48,6 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
         ApiKeysError: the file of API keys cannot be used.
     """
     keys = ApiKeys.read(settings.api_keys_file) if settings.api_keys_file else ApiKeys()
+    # Those that descriptions and names of pipelines need.
+    description_keys = ApiKeys() if settings.public_descriptions else keys
     tls = settings.triton_tls
     spare = TritonClient(settings.spare_triton, tls) if settings.spare_triton else None
     triton = TritonClient(settings.triton_address, tls, spare)
@@ -82,9 +84,9 @@ def create_app(settings: Settings) -> FastAPI:
     grpc_server = GrpcServer(
         settings,
         telemetry,
-        Health(keys, models, facts),
+        Health(keys, description_keys, models, facts),
         Inference(keys, images, admission, catalog, dataplane, settings.deadline_seconds),
-        StandardHealth(models, facts),
+        StandardHealth(description_keys, models, facts),
     )
 
     @asynccontextmanager
@@ -104,6 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
         description="A photo in, a second opinion out.",
         lifespan=lifespan,
         redirect_slashes=False,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
@@ -112,15 +115,17 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.connection_limits = ConnectionLimits(settings, metrics)
     app.state.reception = images
     default = settings.default_pipeline
-    access = RequireKey(keys)
+    access, description_access = RequireKey(keys), RequireKey(description_keys)
     app.include_router(prediction_routes(predictions, default, access))
     app.include_router(pipeline_routes(catalog, readiness, default, access))
     kserve = Kserve(settings, catalog, admission, dataplane, models)
-    app.include_router(kserve_routes(kserve, access))
+    app.include_router(kserve_routes(kserve, access, description_access))
     # Beyond loopback the metrics, too, need a key.
     metrics_access = RequireKey(ApiKeys()) if settings.loopback else access
-    app.include_router(service_routes(catalog, readiness, metrics, metrics_access))
-    app.include_router(docs_routes())
+    app.include_router(
+        service_routes(catalog, readiness, metrics, metrics_access, description_access)
+    )
+    app.include_router(docs_routes(description_access))
     problems.install(app)
     if settings.cors_origins:
         app.add_middleware(

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     once, so until every pipeline that is to be served was loaded or refused. `python -m server
     --gateway` sets it. Not needed where Triton is reached only once it is ready, as a Service of
     Kubernetes sees to."""
+    public_descriptions: bool = False
+    """Whether callers without a key, too, may read /docs and /openapi.json and ask whether a
+    pipeline of a name is ready. Matters where API keys are configured."""
     grpc_reflection: bool = False
     """Whether gRPC tells any caller the protocol's methods and messages, as grpcurl asks."""
     shutdown_seconds: int = Field(default=30, ge=0)

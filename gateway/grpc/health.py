@@ -14,9 +14,11 @@ from gateway.kserve.models import Models
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Probes need no key and are not logged; facts need a key where keys are configured."""
+    """Probes are not logged. Facts and names need a key where keys are configured."""
 
     keys: ApiKeys
+    description_keys: ApiKeys
+    """Those that may name a pipeline where they ask whether it is ready."""
     models: Models
     reception: Reception
 
@@ -34,9 +36,10 @@ class Health:
         """Whether one pipeline answers; false also where Triton cannot be asked.
 
         Raises:
-            RefusedError: there is no such pipeline.
+            RefusedError: no key, or there is no such pipeline.
         """
         call.context.quiet = True
+        self.description_keys.caller(call.key)
         asked = await self._read(call, service_pb2.ModelReadyRequest)
         ready = await self.models.model_ready(asked.name, asked.version)
         return serialise(service_pb2.ModelReadyResponse(ready=ready))

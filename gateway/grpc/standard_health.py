@@ -12,6 +12,7 @@ from gateway.errors import RefusedError, grpc_status_of
 from gateway.grpc.call import Call, Context, address
 from gateway.grpc.messages import parse, serialise
 from gateway.grpc.reception import Reception
+from gateway.identity.api_keys import ApiKeys
 from gateway.kserve.models import Models
 from gateway.telemetry.recorder import RequestContext, request_id
 
@@ -28,8 +29,10 @@ _SERVICE_UNKNOWN: int = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 @dataclass(frozen=True, slots=True)
 class StandardHealth:
-    """Says whether the service, or one pipeline, answers. It needs no key and is not logged."""
+    """Says whether the service, or one pipeline, answers; it is not logged."""
 
+    description_keys: ApiKeys
+    """Those that may name a pipeline; the service as a whole needs none."""
     models: Models
     reception: Reception
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -39,7 +42,7 @@ class StandardHealth:
         """The state at this moment.
 
         Raises:
-            RefusedError: there is no such pipeline.
+            RefusedError: no key, or there is no such pipeline.
         """
         call.context.quiet = True
         service = await self._service(call)
@@ -53,7 +56,8 @@ class StandardHealth:
         """Sends the state, and again whenever it has changed, until the caller leaves."""
         context = RequestContext(request_id(None), address=address(connection.peer()))
         try:
-            service = await self._service(Call(connection, {}, context))
+            metadata = dict(connection.invocation_metadata())
+            service = await self._service(Call(connection, metadata, context))
         except RefusedError as refusal:
             status = grpc.StatusCode[grpc_status_of(refusal.code)]
             await connection.abort(status, refusal.message())
@@ -74,7 +78,9 @@ class StandardHealth:
     async def _service(self, call: Call) -> str:
         async with call.message(self.reception, call.deadline(self.reception.seconds)) as message:
             service: str = parse(health_pb2.HealthCheckRequest, message).service
-            return service
+        if service not in _WHOLE:
+            self.description_keys.caller(call.key)
+        return service
 
     def _watched(self, service: str, *, closing: bool) -> int:
         states = self.models.readiness.states()

@@ -1,12 +1,13 @@
-"""`/docs`: Swagger UI, whose files come from the gateway, so that no other host is asked."""
+"""`/openapi.json`, and Swagger UI at `/docs`, whose files come from the gateway itself."""
 
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from gateway.errors import Code, RefusedError
+from gateway.http.routes import RequireKey
 
 # The package is used for its files alone.
 _FOLDER = Path(str(files("fastapi_offline"))) / "static"
@@ -40,20 +41,24 @@ _POLICY = (
 )
 
 
-def docs_routes() -> APIRouter:
-    """The page and its files."""
-    router = APIRouter(prefix="/docs", include_in_schema=False)
+def docs_routes(access: RequireKey) -> APIRouter:
+    """The OpenAPI document, the page that shows it, and the page's files."""
+    router = APIRouter(include_in_schema=False, dependencies=[Depends(access)])
 
-    @router.get("")
+    @router.get("/openapi.json")
+    async def document(request: Request) -> Response:
+        return JSONResponse(request.app.openapi())
+
+    @router.get("/docs")
     async def page(request: Request) -> Response:
         html = _PAGE.format(root=request.scope.get("root_path", ""))
         return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY})
 
-    @router.get("/start.js")
+    @router.get("/docs/start.js")
     async def start() -> Response:
         return Response(_START, media_type="text/javascript")
 
-    @router.get("/{name}")
+    @router.get("/docs/{name}")
     async def file(name: str) -> Response:
         if name not in _FILES:
             raise RefusedError(Code.NOT_FOUND, "path: there is no such route; /docs lists them.")

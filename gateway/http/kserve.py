@@ -140,30 +140,30 @@ class Kserve:
         return JSONResponse(json_of(index)["models"])
 
 
-def kserve_routes(kserve: Kserve, access: RequireKey) -> APIRouter:
-    """Probes need no key. KServe's own OpenAPI document describes these routes."""
-    router = APIRouter(prefix=KSERVE, include_in_schema=False)
-    keyed = [Depends(access)]
+def kserve_routes(kserve: Kserve, access: RequireKey, description_access: RequireKey) -> APIRouter:
+    """The protocol's routes, which its own OpenAPI document describes.
 
-    def add(
-        path: str, endpoint: Endpoint, method: str = "GET", *, open_to_all: bool = False
-    ) -> None:
-        dependencies = [] if open_to_all else keyed
+    Probes of the whole service need no key; `description_access` says who may name a pipeline.
+    """
+    router = APIRouter(prefix=KSERVE, include_in_schema=False)
+
+    def add(path: str, endpoint: Endpoint, method: str = "GET", *needs: RequireKey) -> None:
+        dependencies = [Depends(each) for each in needs]
         router.add_api_route(
             path, endpoint, methods=[method], dependencies=dependencies, response_model=None
         )
 
-    add("", kserve.server)
-    add("/health/live", kserve.live, open_to_all=True)
-    add("/health/ready", kserve.ready, open_to_all=True)
-    add("/models/stats", kserve.statistics)
-    add("/repository/index", kserve.index, "POST")
+    add("", kserve.server, "GET", access)
+    add("/health/live", kserve.live)
+    add("/health/ready", kserve.ready)
+    add("/models/stats", kserve.statistics, "GET", access)
+    add("/repository/index", kserve.index, "POST", access)
     for model in ("/models/{name}", "/models/{name}/versions/{version}"):
-        add(model, kserve.metadata)
-        add(f"{model}/ready", kserve.model_ready, open_to_all=True)
-        add(f"{model}/config", kserve.config)
-        add(f"{model}/stats", kserve.statistics)
-        add(f"{model}/infer", kserve.infer, "POST")
+        add(model, kserve.metadata, "GET", access)
+        add(f"{model}/ready", kserve.model_ready, "GET", description_access)
+        add(f"{model}/config", kserve.config, "GET", access)
+        add(f"{model}/stats", kserve.statistics, "GET", access)
+        add(f"{model}/infer", kserve.infer, "POST", access)
     return router
 
 

@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import CallerGoneError, Code, RefusedError
-from gateway.http.problems import problem_response
+from gateway.http.problems import SECURITY_HEADERS, problem_response
 from gateway.telemetry.recorder import HEADER, InferenceTelemetry, RequestContext, request_id
 
 _HEADER = HEADER.encode("ascii")
+_SAFE = [(name.encode("ascii"), value.encode("ascii")) for name, value in SECURITY_HEADERS.items()]
+"""On answers that do not say otherwise."""
 
 
 class RequestContextMiddleware:
@@ -46,8 +48,11 @@ class RequestContextMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                sent = message.get("headers", [])
+                names = {name for name, _ in sent}
                 own = (_HEADER, context.request_id.encode("ascii"))
-                message["headers"] = [*message.get("headers", ()), own]
+                safe = (field for field in _SAFE if field[0] not in names)
+                message["headers"] = [*sent, own, *safe]
             elif head:
                 message["body"] = b""
             await send(message)

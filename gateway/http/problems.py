@@ -16,8 +16,10 @@ SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
-"""On every answer: browsers guess no content type, pass no address on, and keep no answer."""
+"""On every answer: browsers guess no content type, pass no address on, keep no answer, and load
+nothing for it. /docs says itself what it loads."""
 KSERVE = "/v2"
 """Path of KServe's protocol, which has errors of its own form: one text, with the code in it."""
 _FRAMEWORK = {

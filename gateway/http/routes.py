@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from gateway.core.catalog import Catalog
 from gateway.core.readiness import Readiness
+from gateway.errors import RefusedError
 from gateway.http.openapi import BATCH_PROBLEMS, MANY_IMAGES, ONE_IMAGE, PROBLEMS, problems
 from gateway.http.predictions import Predictions
 from gateway.identity.api_keys import ApiKeys
@@ -50,6 +51,22 @@ class RequireKey:
         if key is None and bearer is not None:
             key = bearer.credentials
         request.state.context.caller = self._keys.caller(key)
+
+    async def check(self, request: Request) -> None:
+        """The same, within a route that some may ask without a key.
+
+        Raises:
+            RefusedError: with `unauthorized`.
+        """
+        await self(request, await _HEADER(request), await _BEARER(request))
+
+    async def lets_in(self, request: Request) -> bool:
+        """Whether the caller has a key, or needs none."""
+        try:
+            await self.check(request)
+        except RefusedError:
+            return False
+        return True
 
 
 def prediction_routes(predictions: Predictions, default: str, access: RequireKey) -> APIRouter:

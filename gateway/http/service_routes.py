@@ -27,7 +27,7 @@ class Health(TypedDict):
 
 @with_config(ConfigDict(extra="forbid"))
 class ReadinessReport(TypedDict):
-    """The state of each pipeline by name."""
+    """The state of each pipeline by name; none is named to a caller who lacks a key."""
 
     ready: bool
     pipelines: dict[str, bool]
@@ -39,9 +39,21 @@ class ReadinessProblem(Problem, ReadinessReport):
 
 
 def service_routes(
-    catalog: Catalog, readiness: Readiness, metrics: Metrics, metrics_access: RequireKey
+    catalog: Catalog,
+    readiness: Readiness,
+    metrics: Metrics,
+    metrics_access: RequireKey,
+    description_access: RequireKey,
 ) -> APIRouter:
-    """Probes need no key; `metrics_access` says who may read the metrics."""
+    """Probes need no key.
+
+    Args:
+        catalog: the pipelines.
+        readiness: their states.
+        metrics: what is scraped.
+        metrics_access: who may scrape.
+        description_access: who may read, and use, the names of pipelines in readiness.
+    """
     router = APIRouter(tags=["service"])
 
     @router.get("/healthz", operation_id="health", responses={**problems(), 200: {"model": Health}})
@@ -59,17 +71,20 @@ def service_routes(
     @router.get(
         "/readyz",
         operation_id="readiness",
-        responses={**problems(404), 200: {"model": ReadinessReport}, 503: unready},
+        responses={**problems(401, 404), 200: {"model": ReadinessReport}, 503: unready},
     )
     async def readyz(request: Request, pipeline: str | None = None) -> Response:
         """Ready where the default pipeline is, or the one that is asked for.
 
         At the start all pipelines are waited for. Without the default one, any other will do.
+        Where keys are configured, pipelines are named only to callers with a key.
         """
         request.state.context.quiet = True
         if pipeline is None:
-            ready, states = readiness.all_ready(), readiness.states()
+            named = await description_access.lets_in(request)
+            ready, states = readiness.all_ready(), readiness.states() if named else {}
         else:
+            await description_access.check(request)
             ready = readiness.ready((await catalog.find(pipeline)).name)
             states = {pipeline: ready}
         report = ReadinessReport(ready=ready, pipelines=states)
