@@ -142,15 +142,14 @@ def measure(
     measures = np.stack(rows)
     judged = [np.count_nonzero(~np.isnan(column)) > 0 for column in measures.T]
     share = warned / sum(judged)
-    return Distribution(
-        measures,
-        {
-            name: _bound(name, measures[:, index], share)
-            for index, name in enumerate(QualityWarning)
-            if judged[index]
-        },
-        len(left_out),
-    )
+    bounds = {
+        name: _bound(name, measures[:, index], share)
+        for index, name in enumerate(QualityWarning)
+        if judged[index]
+    }
+    # Below 0 lies nothing: such photos are of one colour.
+    proposed = {name: limit for name, limit in bounds.items() if limit > 0 or name not in _BELOW}
+    return Distribution(measures, proposed, len(left_out))
 
 
 def _check(files: list[Path], readable: int, left_out: dict[Path, str], rules: DecodeRules) -> None:
@@ -179,13 +178,17 @@ def _bound(warning: QualityWarning, values: NDArray[np.float32], share: float) -
     """Just beyond the value that at most this share of the photos exceeds, in two digits."""
     known = values[~np.isnan(values)].astype(np.float64)
     if warning in _BELOW:
-        limit = float(np.quantile(known, share, method="lower")) / _MARGIN
-        return _rounded(min(limit, _KNOWN.get(warning, math.inf)), math.floor)
+        limit = float(np.quantile(known, share, method="lower"))
+        if limit >= (fixed := _KNOWN.get(warning, math.inf)):
+            return fixed
+        return _rounded(limit / _MARGIN, math.floor)
     limit = float(np.quantile(known, 1 - share, method="higher"))
     if warning in {QualityWarning.DARK, QualityWarning.OVEREXPOSED}:
         margin = max((_MARGIN - 1) * min(limit, 1 - limit), _SHARE_MARGIN)
         return min(_rounded(limit + margin, math.ceil), 0.99)
-    return _rounded(max(limit * _MARGIN, _KNOWN.get(warning, 0.0)), math.ceil)
+    if limit <= (fixed := _KNOWN.get(warning, -math.inf)):
+        return fixed
+    return _rounded(limit * _MARGIN, math.ceil)
 
 
 def _rounded(value: float, towards: Callable[[float], int]) -> float:

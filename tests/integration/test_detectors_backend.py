@@ -18,9 +18,14 @@ from PIL import Image
 from pycocotools import mask as coco
 from tritonclient.utils import InferenceServerException
 
+from export.photos import decode_rules
 from export.triton_config import as_text, configs
+from inference.decode import decode
+from inference.quality import judge
 from pipelines import protocol
+from pipelines.enums import Measure
 from pipelines.load import load_spec
+from pipelines.quality import Quality
 from server.triton import metrics as queues
 from tests.facts import without_features
 from tests.integration import red_finders
@@ -29,6 +34,7 @@ from tests.integration.triton import Triton, bare
 BOXES, MASKS, BINARY = "object_detection", "cervical_lesions", "mhist"
 MEMBERS = {BOXES: red_finders.boxes, MASKS: red_finders.masks, BINARY: red_finders.brightness}
 CALLERS = 23
+BLURRED_BELOW = 5.0
 BUSY = ("timeout expired", "Exceeds maximum queue size")
 
 
@@ -50,6 +56,10 @@ def _lay_out(pipeline: str, repository: Path) -> list[str]:
     members = {name: each.model_copy(update=found) for name, each in spec.members.items()}
     serving = spec.serving.model_copy(update=bounds)
     spec = spec.model_copy(update={"serving": serving, "members": members})
+    if pipeline == BINARY:
+        # A photo that is black all over gets no answer.
+        quality = {"dark": {"above": 0.99, "refuse": True}, "blurred": {"below": BLURRED_BELOW}}
+        spec = spec.model_copy(update={"quality": Quality(**quality)})
     models = {protocol.member_model(pipeline, member) for member in spec.members}
     for name, config in configs(spec).items():
         folder = repository / name
@@ -154,6 +164,44 @@ def test_two_images_and_a_strip_are_refused(triton):
     for pipeline in (BOXES, MASKS):
         with pytest.raises(InferenceServerException, match=r"\[image_shape\]"):
             ask(triton, pipeline, photograph((2000, 3)))
+
+
+@pytest.mark.parametrize("pipeline", [BOXES, MASKS])
+def test_a_detectors_answer_has_the_quality_of_its_photo(triton, pipeline):
+    rules = decode_rules(load_spec(pipeline))
+    for file in (photograph((640, 480)), photograph((64, 48), (0, 0, 20, 20))):
+        answer = ask(triton, pipeline, file)
+        measures = decode(file, rules).measures
+        np.testing.assert_array_equal(answer["quality"], measures)
+        np.testing.assert_array_equal(answer["quality_warnings"], judge(measures, rules.quality))
+    assert answer["quality_warnings"][list(Measure).index(Measure.RESOLUTION)] == 1
+
+
+def test_each_image_of_a_batch_has_its_own_quality(triton):
+    files = [
+        photograph((64, 48)),
+        photograph((448, 672), (0, 0, 100, 400)),
+        photograph((224, 224), (10, 10, 30, 30)),
+    ]
+    rules = decode_rules(load_spec(BINARY))
+    result = triton.client.infer(BINARY, _input(*files))
+    expected = np.stack([decode(file, rules).measures for file in files])
+    np.testing.assert_array_equal(result.as_numpy("quality"), expected)
+    warned = result.as_numpy("quality_warnings")
+    assert warned[:, 0].tolist() == [1, 0, 0]
+    assert (warned[:, 1] == 0).all()
+    # The other measures have no bound here.
+    assert (warned[:, 2:] == -1).all()
+
+
+def test_a_photo_beyond_a_bound_that_refuses_fails_with_the_remedy(triton):
+    file = BytesIO()
+    Image.new("RGB", (64, 48)).save(file, "PNG")
+    with pytest.raises(InferenceServerException, match=r"\[image_quality\] the image is too dark"):
+        ask(triton, BINARY, file.getvalue())
+    with pytest.raises(InferenceServerException, match=r"\[image_quality\] image 1: .*Add light"):
+        triton.client.infer(BINARY, _input(photograph((64, 48)), file.getvalue()))
+    assert len(ask(triton, BINARY, photograph((64, 48)))["quality"]) == len(Measure)
 
 
 def test_a_member_that_is_gone_is_an_error_and_no_crash(triton):

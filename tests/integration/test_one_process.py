@@ -17,8 +17,11 @@ import tritonclient.grpc as grpcclient
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
+from export.photos import decode_rules
 from export.quiet import quiet
 from export.triton_config import as_text, configs
+from inference.decode import decode
+from inference.quality import judge
 from pipelines import protocol
 from pipelines.load import load_spec
 from pipelines.protocol import ConfigOverride, Output, Parameter, Refusal
@@ -154,6 +157,21 @@ def together(triton: Triton, requests: list[tuple[int, dict[str, Any]]]) -> list
 def test_each_request_of_a_batch_gets_its_own_answer(triton, member):
     answers = together(triton, [(grey, {Parameter.MEMBER: member}) for grey in GREY])
     assert [positive(answer) for answer in answers] == pytest.approx(list(map(likely, GREY)))
+
+
+def test_each_image_has_the_quality_that_decoding_measures(triton):
+    spec = load_spec(PIPELINE, profile=PROFILE)
+    rules = decode_rules(spec)
+    noise = np.random.default_rng(5).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    file = BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    files = [photograph(GREY[0]), file.getvalue()]
+    answer = infer(triton.client, PIPELINE, *files, parameters={Parameter.MEMBER: TOGETHER})
+    measures = np.stack([decode(each, rules).measures for each in files])
+    np.testing.assert_array_equal(answer[Output.QUALITY], measures)
+    warnings = judge(measures, rules.quality)
+    np.testing.assert_array_equal(answer[Output.QUALITY_WARNINGS], warnings)
+    assert warnings[:, 0].tolist() == [1, 0]
 
 
 def test_what_fails_unexpectedly_fails_alone_and_keeps_its_words(triton):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from inference.rules import Band, DecisionRules, DecodeRules, DetectionRules
-from pipelines.enums import Resize, Task
+from pipelines.enums import QualityWarning, Resize, Task
 from pipelines.load import available, load_definition, load_spec
 from pipelines.profile import DEFAULT_PROFILE
 
@@ -39,6 +39,12 @@ def test_decode_rules_are_those_of_the_spec(spec):
     if facts.interpolation is not None:
         assert rules.interpolation is Image.Resampling[facts.interpolation.upper()]
     assert rules.fill == (facts.fill or 0)
+    for warning, bound in zip(QualityWarning, rules.quality.bounds, strict=True):
+        expected = getattr(spec.quality, warning)
+        limit = getattr(expected, "above" if bound.above else "below")
+        found = (bound.limit, bound.text, bound.refuse)
+        assert found == (limit, expected.text, expected.refuse)
+    assert rules.quality.side == spec.quality.side
 
 
 @pytest.mark.parametrize("spec", CLASSIFICATIONS, ids=named)

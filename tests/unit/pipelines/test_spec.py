@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from pipelines.load import FOLDER, SpecError, available, load_spec
+from pipelines.quality import Quality
 from tests.facts import by_default
 
 
@@ -68,6 +69,14 @@ def set_key(data, path, value):
         ("serving.max_batch", 0, "serving.max_batch"),
         ("name", "other", "the file is named 'oral_cancer'"),
         ("release", "two words", "release"),
+        ("quality.blurred", {"above": 3}, "quality.blurred.below"),
+        ("quality.blurred", {"below": 0}, "quality.blurred.below"),
+        ("quality.blurred", {"below": float("nan")}, "quality.blurred.below"),
+        ("quality.blurred", {"below": 3, "text": "two\nlines"}, "quality.blurred.text"),
+        ("quality.blurred", 3, "quality.blurred"),
+        ("quality.dark", {"above": 1}, "give less than 1"),
+        ("quality.shaken", {"above": 1}, "quality.shaken"),
+        ("quality.side", 256, "quality.side"),
     ],
 )
 def test_a_wrong_value_names_file_and_key(facts, tmp_path, key, value, complaint):
@@ -76,6 +85,22 @@ def test_a_wrong_value_names_file_and_key(facts, tmp_path, key, value, complaint
         load(tmp_path, facts)
     assert str(tmp_path / "oral_cancer.yaml") in str(raised.value)
     assert complaint in str(raised.value)
+
+
+def test_a_bound_of_quality_has_a_text_with_a_remedy_and_may_have_one_of_its_own(facts, tmp_path):
+    facts["quality"] = {"blurred": {"below": 3}, "dark": {"above": 0.5, "text": "Dark. Add light."}}
+    quality = load(tmp_path, facts).quality
+    assert quality.blurred.text.endswith("Hold the camera still and repeat the photo.")
+    assert (quality.dark.text, quality.dark.refuse, quality.small) == (
+        "Dark. Add light.",
+        False,
+        None,
+    )
+
+
+def test_without_bounds_of_quality_nothing_is_judged(facts, tmp_path):
+    del facts["quality"]
+    assert load(tmp_path, facts).quality == Quality()
 
 
 def test_a_missing_key_is_named(facts, tmp_path):
