@@ -74,20 +74,42 @@ def problem(status, code, detail):
     return {"type": kind, "title": title, "status": status, "code": code, "detail": detail}
 
 
+_WORDS = (" blurred", " strange")
+
+
+def words_of(content):
+    """Its words without those of the photo."""
+    for word in _WORDS:
+        content = content.removesuffix(word)
+    return content.split()
+
+
+def kind(content):
+    """`... strange` at its end, or before `blurred`, is of another kind."""
+    if not content.removesuffix(" blurred").endswith("strange"):
+        return {"input": {"typical": True, "typicality": 0.4, "views": ["picture", "features"]}}
+    found = {"typical": False, "typicality": 0.002, "views": ["picture"], "new": 1}
+    return {"input": found | {"recommendation": "Do not use the result."}}
+
+
 def opinion(content):
     label, confidence = content.split()[:2]
     other = {"cancer": "healthy", "healthy": "cancer"}[label]
     sure = float(confidence)
-    return {
-        "prediction": label,
-        "confidence": sure,
-        "probabilities": {label: sure, other: round(1 - sure, 6)},
-    } | quality(content)
+    return (
+        {
+            "prediction": label,
+            "confidence": sure,
+            "probabilities": {label: sure, other: round(1 - sure, 6)},
+        }
+        | kind(content)
+        | quality(content)
+    )
 
 
 def calibration(content):
     """`cancer 0.7 cancer,healthy` has a set; without the third word nothing is calibrated."""
-    words = content.removesuffix(" blurred").split()
+    words = words_of(content)
     if len(words) < 3:
         return {"calibrated": False}, {}
     chosen = [name for name in words[2].split(",") if name != "none"]
@@ -110,7 +132,7 @@ def uncertainty():
 
 def detections(content, name, query):
     """`found circle 0.9 square 0.5` is what it finds, each in a box of its own."""
-    words = content.removesuffix(" blurred").split()[1:]
+    words = words_of(content)[1:]
     found = []
     for place, (label, score) in enumerate(zip(words[::2], words[1::2], strict=True)):
         box = [10.0 * place, 5.5, 10.0 * place + 8, 15.5]
@@ -120,18 +142,22 @@ def detections(content, name, query):
             if query.get("polygons") == "true":
                 one["polygons"] = [[0.0, 5.5, 8.0, 5.5, 8.0, 15.5]]
         found.append(one)
-    answer = quality(content) | {
-        "predictions": found,
-        "image": {"width": 100, "height": 50},
-        "metrics": {
-            "count": len(found),
-            "class_distribution": {
-                label: sum(one["class"] == label for one in found) for label in CLASSES[name]
+    answer = (
+        kind(content)
+        | quality(content)
+        | {
+            "predictions": found,
+            "image": {"width": 100, "height": 50},
+            "metrics": {
+                "count": len(found),
+                "class_distribution": {
+                    label: sum(one["class"] == label for one in found) for label in CLASSES[name]
+                },
+                "scores": [one["score"] for one in found],
+                "areas": [one["area"] for one in found],
             },
-            "scores": [one["score"] for one in found],
-            "areas": [one["area"] for one in found],
-        },
-    }
+        }
+    )
     if query.get("visualization") == "true":
         answer["visualization"] = base64.b64encode(PICTURE).decode()
     return answer
@@ -147,6 +173,7 @@ def summary(results, name):
     warned = sum(bool(each["quality"]["warnings"]) for each in answered)
     return {
         "warned": warned,
+        "atypical": sum(not each["input"]["typical"] for each in answered),
         "warnings": {"blurred": warned},
         "total": len(results),
         "failed": len(results) - len(answered),

@@ -79,6 +79,19 @@ def test_a_batch_counts_the_photos_with_a_warning(ask):
     assert (batch.summary.warned, batch.summary.warnings) == (1, {"blurred": 1})
 
 
+def test_an_answer_says_whether_the_image_is_of_the_models_kind(ask):
+    usual = ask("predict", b"cancer 0.7").input
+    assert (usual.typical, usual.typicality, usual.recommendation) == (True, 0.4, None)
+    strange = ask("predict_advanced", b"cancer 0.7 strange").input
+    assert (strange.typical, strange.typicality, strange.views) == (False, 0.002, ("picture",))
+    assert strange.recommendation == "Do not use the result."
+    found = ask("detect", b"found circle 0.9 strange", pipeline="object_detection").input
+    assert found.typical is False
+    batch = ask("predict_batch", [b"cancer 0.7", b"cancer 0.7 strange"])
+    assert [item.input.typical for item in batch.results] == [True, False]
+    assert batch.summary.atypical == 1
+
+
 def test_choices_become_path_and_query(ask, service):
     ask("predict", GOOD, pipeline="oral_cancer", threshold=0.4, top_k=2, member="vgg16")
     (seen,) = service.asked

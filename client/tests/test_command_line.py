@@ -61,6 +61,15 @@ def test_a_warning_has_a_column_and_its_text_is_said_once(command, folder):
     assert result.exit_code == 0
 
 
+def test_an_atypical_image_is_named_with_the_advice(command, folder):
+    (folder / "a.png").write_bytes(PHOTO.encode() + b"healthy 0.9 strange")
+    result = command("predict", folder)
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert rows[0][-1] == "warnings"
+    assert rows[1][-1] == "atypical"
+    assert "atypical: Do not use the result." in result.stderr
+
+
 def test_json_is_one_answer_per_line_and_nothing_else(command, folder, service):
     service.demo = True
     result = command("predict", folder, "--json")

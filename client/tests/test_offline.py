@@ -87,6 +87,16 @@ def test_the_columns_of_a_classifier(predict, out):
 
 
 @pytest.mark.parametrize("out", [".csv", ".parquet"], indirect=True)
+def test_whether_an_image_is_typical_is_a_column(predict, folder, out):
+    (folder / "a.jpg").write_text(PHOTO + "cancer 0.7 strange")
+    predict(out=out)
+    rows = read(out)
+    assert (rows["a.jpg"]["typical"], rows["sub/a.jpg"]["typical"]) == ("false", "true")
+    assert float(rows["a.jpg"]["typicality"]) == 0.002
+    assert not rows["b.jpg"]["typical"]
+
+
+@pytest.mark.parametrize("out", [".csv", ".parquet"], indirect=True)
 def test_a_prediction_set_its_coverage_and_whether_it_is_calibrated(predict, folder, out):
     (folder / "a.jpg").write_text(PHOTO + "cancer 0.7 cancer,healthy")
     predict(out=out)

@@ -47,6 +47,20 @@ class _Calibration(BaseModel):
     coverage: float
 
 
+class Reference(BaseModel):
+    """The photos that a release compares images with, as the launcher says it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    """Of the reference's file."""
+    photos: int
+    photos_sha256: str
+    """Over the photos' own, sorted."""
+    features: bool
+    """Whether a member's features are compared, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """The facts of one release of a pipeline."""
@@ -56,6 +70,8 @@ class Pipeline:
     release: str
     coverage: float | None = None
     """The least share of images whose prediction set holds the true class; None: no sets."""
+    reference: Reference | None = None
+    """None: no image's typicality is judged."""
 
     @classmethod
     def from_parameters(cls, model: str, parameters: Mapping[str, str]) -> Self:
@@ -72,9 +88,15 @@ class Pipeline:
             raise ValueError(f"no artefact of {', '.join(sorted(missing))}: start it by the server")
         if not (release := parameters.get(ConfigOverride.RELEASE)):
             raise ValueError("no release id: start it by the server")
-        if (calibration := parameters.get(ConfigOverride.CALIBRATION)) is None:
-            return cls(spec, artefacts, release)
-        return cls(spec, artefacts, release, _Calibration.model_validate_json(calibration).coverage)
+        calibration = parameters.get(ConfigOverride.CALIBRATION)
+        reference = parameters.get(ConfigOverride.REFERENCE)
+        return cls(
+            spec,
+            artefacts,
+            release,
+            _Calibration.model_validate_json(calibration).coverage if calibration else None,
+            Reference.model_validate_json(reference) if reference else None,
+        )
 
     @property
     def name(self) -> str:

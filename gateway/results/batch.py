@@ -70,6 +70,7 @@ def _entries(
 def _summary(results: Sequence[Result | RefusedError], pipeline: Pipeline) -> BatchSummary:
     """How often each class was predicted, with what mean confidence, and from what photos."""
     answered = [result for result in results if not isinstance(result, RefusedError)]
+    judged = [result.kind["typical"] for result in answered]
     scores = [pair for result in answered for pair in result.label_scores]
     counts = dict.fromkeys(pipeline.spec.classes, 0)
     for label, _ in scores:
@@ -89,4 +90,5 @@ def _summary(results: Sequence[Result | RefusedError], pipeline: Pipeline) -> Ba
             for code in QualityWarning
             if getattr(pipeline.spec.quality, code) is not None
         },
+        "atypical": None if None in judged or not judged else judged.count(False),
     }

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from gateway.core.catalog import Pipeline
 from gateway.core.request import RequestParameters
+from gateway.results import typicality
 from gateway.results.facts import Stamp, artefact, basis, member_facts, origin
 from gateway.results.photo_quality import PhotoQuality
 from gateway.results.shapes import (
@@ -16,6 +17,7 @@ from gateway.results.shapes import (
     Calibration,
     Decision,
     FlatPrediction,
+    ImageKind,
     Level,
     Prediction,
     UncertainDecision,
@@ -57,6 +59,8 @@ class ClassificationResult:
     """Name of the uncertainty level."""
     recommendation: str
     quality: PhotoQuality
+    kind: ImageKind
+    """Whether the image is of the kind that the models learnt from."""
     prediction_set: list[str] | None = None
     """The classes of the prediction set, the most probable first; None where there is none."""
     calibrated: bool = False
@@ -94,6 +98,8 @@ class ClassificationResult:
             raise invalid_model_output()
         if no_call(chosen, prediction) and bands.no_call is not None:
             recommendation = bands.no_call.recommendation
+        kind = typicality.read(outputs, pipeline)
+        recommendation = kind.get("recommendation", recommendation)
         return cls(
             pipeline=pipeline,
             quality=PhotoQuality.read(outputs, pipeline),
@@ -107,6 +113,7 @@ class ClassificationResult:
             level=cast("Level", name),
             recommendation=recommendation,
             prediction_set=_named(chosen, probabilities, pipeline),
+            kind=kind,
             calibrated=pipeline.is_calibrated(member),
         )
 
@@ -212,6 +219,7 @@ def flat(
         "prediction": result.predicted_class,
         "confidence": result.confidence,
         **_set(result),
+        "input": result.kind,
         "uncertainty": result.level,
         "recommendation": result.recommendation,
         "individual_scores": {
@@ -237,6 +245,7 @@ def _decision(result: ClassificationResult, parameters: RequestParameters) -> De
         "probabilities": _by_class(result.probabilities, result.pipeline, parameters),
         **_set(result),
         "quality": result.quality.facts(),
+        "input": result.kind,
     }
 
 

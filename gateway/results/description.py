@@ -6,7 +6,8 @@ from typing_extensions import TypedDict
 
 from gateway.core.catalog import Pipeline
 from gateway.results.facts import artefact
-from gateway.results.shapes import MemberFacts, closed, doc
+from gateway.results.shapes import MemberFacts, View, closed, doc
+from gateway.results.typicality import not_judged_because, views_of
 from pipelines.enums import Decoding, Format, QualityWarning, Task
 from pipelines.spec import PipelineSpec
 
@@ -54,6 +55,19 @@ class QualityBound(TypedDict):
 
 
 @closed
+class TypicalityFacts(TypedDict):
+    """How images of another kind than the models' are told."""
+
+    false_alarms: Annotated[
+        float, doc("The share of images of the models' kind that is flagged at most.")
+    ]
+    views: Annotated[list[View], doc("What is compared where a request names no member.")]
+    reference: Annotated[str, doc("SHA-256 of the reference's file.")]
+    photos: Annotated[int, doc("Reference photos.")]
+    photos_sha256: Annotated[str, doc("SHA-256 over those of the reference photos, sorted.")]
+
+
+@closed
 class PipelineDescription(TypedDict):
     """A pipeline and what it takes."""
 
@@ -77,6 +91,12 @@ class PipelineDescription(TypedDict):
     limits: LimitsFacts
     quality: Annotated[
         dict[QualityWarning, QualityBound], doc("Bounds of the photo's quality, by warning.")
+    ]
+    typicality: Annotated[
+        TypicalityFacts | None, doc("Null where the release judges no image's typicality.")
+    ]
+    typicality_reason: NotRequired[
+        Annotated[str, doc("Why `typicality` is null; only where it is.")]
     ]
     weights: NotRequired[Literal["demo"]]
 
@@ -126,7 +146,10 @@ def describe(pipeline: Pipeline, *, ready: bool) -> PipelineDescription:
         "preprocessing": spec.preprocessing.decoding,
         "limits": limits,
         "quality": _bounds(spec),
+        "typicality": _typicality(pipeline),
     }
+    if reason := not_judged_because(pipeline):
+        described["typicality_reason"] = reason
     if pipeline.demo:
         described["weights"] = "demo"
     return described
@@ -138,4 +161,17 @@ def _bounds(spec: PipelineSpec) -> dict[QualityWarning, QualityBound]:
         warning: bound.model_dump(exclude={"text"})
         for warning, bound in bounds.items()
         if bound is not None
+    }
+
+
+def _typicality(pipeline: Pipeline) -> TypicalityFacts | None:
+    facts, reference = pipeline.spec.typicality, pipeline.reference
+    if facts is None or reference is None:
+        return None
+    return {
+        "false_alarms": facts.false_alarms,
+        "views": views_of(pipeline),
+        "reference": reference.sha256,
+        "photos": reference.photos,
+        "photos_sha256": reference.photos_sha256,
     }

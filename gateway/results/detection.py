@@ -10,12 +10,14 @@ from pydantic import ValidationError
 
 from gateway.core.catalog import Pipeline
 from gateway.core.request import RequestParameters
+from gateway.results import typicality
 from gateway.results.facts import Stamp, basis, member_facts, origin
 from gateway.results.photo_quality import PhotoQuality
 from gateway.results.shapes import (
     DetectedObject,
     DetectionAnswer,
     Detections,
+    ImageKind,
     Polygons,
     Rle,
     adapter,
@@ -45,6 +47,8 @@ class DetectionResult:
     visualization: bytes
     """A PNG of the image with its objects; empty where it was not asked for."""
     quality: PhotoQuality
+    kind: ImageKind
+    """Whether the image is of the kind that the model learnt from."""
 
     @classmethod
     def read(cls, outputs: Outputs, pipeline: Pipeline, member: str | None) -> Self:
@@ -72,6 +76,7 @@ class DetectionResult:
             threshold=threshold,
             visualization=visualization,
             quality=PhotoQuality.read(outputs, pipeline),
+            kind=typicality.read(outputs, pipeline),
         )
 
     @property
@@ -154,6 +159,7 @@ def in_batch(result: DetectionResult, _: RequestParameters) -> Detections:
     """The objects of one image: its entry in a batch, and the main part of its own answer."""
     counts = Counter(found["class"] for found in result.objects)
     return {
+        "input": result.kind,
         "predictions": result.objects,
         "image": {"width": result.width, "height": result.height},
         "metrics": {

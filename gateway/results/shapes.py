@@ -118,7 +118,41 @@ class PhotoQualityFacts(TypedDict):
     ]
 
 
-class Decision(TypedDict):
+View = Literal["picture", "features"]
+
+
+@closed
+class ImageKind(TypedDict):
+    """Whether the image is of the kind that the models learnt from."""
+
+    typical: Annotated[
+        bool | None, doc("False of an image of another kind; null where nothing judges it.")
+    ]
+    typicality: Annotated[
+        Annotated[float, Field(gt=0, le=1)] | None,
+        doc(
+            "The share of images of the models' kind that are as unusual, at most (a conformal "
+            "p-value); null where nothing judges it."
+        ),
+    ]
+    views: Annotated[
+        list[View],
+        doc(
+            "What was compared with the reference photos: statistics of the picture, and "
+            "features of a member where it was asked."
+        ),
+    ]
+    recommendation: NotRequired[Annotated[str, doc("Only of an atypical image.")]]
+    reason: NotRequired[Annotated[str, doc("Why nothing judges it; only where it is null.")]]
+
+
+class Judged(TypedDict):
+    """What is said of every answered image."""
+
+    input: ImageKind
+
+
+class Decision(Judged):
     """The decision about one image."""
 
     prediction: str
@@ -157,7 +191,7 @@ class AdvancedPrediction(Answer, Calibration, UncertainDecision):
 
 
 @closed
-class FlatPrediction(Answer, Calibration):
+class FlatPrediction(Answer, Calibration, Judged):
     """A classification in the shape of older systems."""
 
     prediction: str
@@ -222,7 +256,7 @@ class DetectionMetrics(TypedDict):
     areas: list[float]
 
 
-class Detections(TypedDict):
+class Detections(Judged):
     """The objects of one image."""
 
     predictions: Annotated[
@@ -288,6 +322,10 @@ class BatchSummary(TypedDict):
     warnings: Annotated[
         dict[QualityWarning, int],
         doc("Images with each warning that the pipeline has a bound for."),
+    ]
+    atypical: Annotated[
+        int | None,
+        doc("Images that are not of the kind that the models learnt from; null if none is judged."),
     ]
 
 

@@ -98,6 +98,12 @@ class Metrics:
             buckets=_UNIT,
             registry=self.registry,
         )
+        self.typicality = Counter(
+            "prediction_typicality_total",
+            "Images compared with the reference photos: typical is yes, or no of another kind.",
+            ("pipeline", "release", "typical"),
+            registry=self.registry,
+        )
         self.uncertainty = Counter(
             "prediction_uncertainty_total",
             "Answers by uncertainty level.",

@@ -161,15 +161,22 @@ class InferenceTelemetry:
         """The outcomes of the images of a request.
 
         The `prediction_*` metrics count what the pipeline's own members say, and not the result
-        of a member that a request chose.
+        of a member that a request chose; but for typicality, which is the image's own.
         """
         if len(outcomes) == 1:
             context.facts["prediction_id"] = outcomes[0].prediction_id
         for outcome in outcomes:
             result = outcome.result
-            if isinstance(result, RefusedError) or outcome.parameters.member is not None:
+            if isinstance(result, RefusedError):
                 continue
             name, release = result.pipeline.name, result.pipeline.release
+            if (typical := result.kind["typical"]) is not None:
+                counts = self._metrics.typicality
+                # Also by 0: a counter that is born at 1 hides its first increase.
+                counts.labels(name, release, "yes").inc(typical)
+                counts.labels(name, release, "no").inc(not typical)
+            if outcome.parameters.member is not None:
+                continue
             self._metrics.answered.labels(name, release).inc()
             for code in result.quality.judged:
                 # Also by 0: a counter that is born at 1 hides its first increase.

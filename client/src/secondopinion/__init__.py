@@ -51,6 +51,7 @@ from secondopinion._images import Image
 from secondopinion._problem import Problem
 from secondopinion._quality import PhotoWarning, Quality
 from secondopinion._retries import Retries
+from secondopinion._typicality import ImageKind, TypicalityFacts
 
 __all__ = [
     "AdvancedPrediction",
@@ -70,6 +71,7 @@ __all__ = [
     "DetectionsBatch",
     "DetectionsItem",
     "Image",
+    "ImageKind",
     "ImageSize",
     "Limits",
     "Mask",
@@ -91,6 +93,7 @@ __all__ = [
     "SecondOpinionError",
     "Threshold",
     "TransportError",
+    "TypicalityFacts",
     "UnauthorizedError",
     "UnavailableError",
     "Uncertainty",

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from secondopinion._problem import Problem
 from secondopinion._quality import Quality
+from secondopinion._typicality import ImageKind
 
 
 class Member(Struct, frozen=True, kw_only=True):
@@ -65,12 +66,15 @@ class Answer(PipelineAnswer, frozen=True, kw_only=True):
         pipeline: Name of the pipeline that answered.
         release: Which release of its models and settings answered.
         quality: Of the photo, with warnings; None where the service does not say.
+        input: Whether the image is of the kind that the models learnt from; None where the service
+            does not say.
     """
 
     request_id: str
     pipeline: str
     release: str
     quality: Quality | None = None
+    input: ImageKind | None = None
 
 
 class Prediction(Answer, frozen=True, kw_only=True):
@@ -137,12 +141,14 @@ class BatchPlace(Struct, frozen=True, kw_only=True):
         filename: The path as it was given, else `image INDEX`.
         error: Why this image has no answer; the other fields are then None or empty.
         quality: Of the photo, as of an `Answer`.
+        input: Of the image's kind, as of an `Answer`.
     """
 
     index: int
     filename: str = ""
     error: Problem | None = None
     quality: Quality | None = None
+    input: ImageKind | None = None
 
     def _need(self, name: str) -> None:
         if self.error is None and getattr(self, name) is None:
@@ -173,6 +179,8 @@ class BatchSummary(Struct, frozen=True, kw_only=True):
             detections. None if there is none.
         warned: Images whose photo has a warning; None where the service does not say.
         warnings: Images with each warning that the pipeline has a bound for, by its code.
+        atypical: Images that are not of the kind that the models learnt from; None where nothing
+            judges them.
     """
 
     total: int
@@ -181,6 +189,7 @@ class BatchSummary(Struct, frozen=True, kw_only=True):
     average_confidence: float | None = None
     warned: int | None = None
     warnings: Mapping[str, int] = {}
+    atypical: int | None = None
 
 
 class BatchAnswer(PipelineAnswer, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from secondopinion._answers import Member, Received
+from secondopinion._typicality import TypicalityFacts
 
 
 class PipelineMember(Member, frozen=True, kw_only=True):
@@ -64,6 +65,8 @@ class Pipeline(Received, frozen=True, kw_only=True):
         positive: The class a threshold decides about; None if the pipeline is not binary.
         threshold: None where no threshold decides.
         quality: Bounds of the photo's quality, by the code of their warning.
+        typicality: How it tells images of another kind; None where it does not.
+        typicality_reason: Why it does not, else None.
         weights: `demo` where it answers from demonstration weights, else None.
     """
 
@@ -80,6 +83,8 @@ class Pipeline(Received, frozen=True, kw_only=True):
     preprocessing: str | None = None
     limits: Limits | None = None
     quality: Mapping[str, QualityBound] = {}
+    typicality: TypicalityFacts | None = None
+    typicality_reason: str | None = None
     weights: str | None = None
 
     @property

@@ -65,13 +65,21 @@ def print_table(outcomes: list[Outcome], notes: Console) -> None:
 
 
 def _warnings(answers: Iterable[Answer]) -> dict[str, str]:
-    """The text of each warning that a photo has, by its code."""
-    qualities = [answer.quality for answer in answers if answer.quality is not None]
-    return {warning.code: warning.detail for each in qualities for warning in each.warnings}
+    """The text of each warning about a photo, by its code."""
+    return {code: detail for answer in answers for code, detail in _warned_of(answer).items()}
+
+
+def _warned_of(answer: Answer) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if answer.input is not None and answer.input.typical is False:
+        found["atypical"] = answer.input.recommendation or ""
+    if answer.quality is not None:
+        found |= {warning.code: warning.detail for warning in answer.quality.warnings}
+    return found
 
 
 def _codes(answer: Answer) -> str:
-    return ", ".join(warning.code for warning in answer.quality.warnings) if answer.quality else ""
+    return ", ".join(_warned_of(answer))
 
 
 def _member_names(answers: Iterable[Answer]) -> list[str]:

@@ -33,6 +33,8 @@ _FOUND: dict[str, Kind] = {
     "visualization": "text",
 }
 _LAST: dict[str, Kind] = {
+    "typical": "text",
+    "typicality": "number",
     "warnings": "text",
     "quality": "text",
     "threshold": "number",
@@ -149,6 +151,8 @@ def _cells(record: Record) -> dict[str, Cell]:
     plain = ("prediction", "confidence", "threshold", "pipeline", "release", "member", "weights")
     known |= {name: answer.get(name) for name in (*plain, "request_id")}
     known |= {"status": "ok", "visualization": record.visualization}
+    if kind := answer.get("input"):
+        known |= {"typical": _compact(kind["typical"]), "typicality": kind["typicality"]}
     if quality := answer.get("quality"):
         measures = {name: value for name, value in quality.items() if name != "warnings"}
         codes = [warning["code"] for warning in quality["warnings"]]

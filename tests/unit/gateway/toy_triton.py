@@ -17,6 +17,13 @@ from pipelines.spec import PipelineSpec
 from tests.unit.gateway.toy_answers import Tensor, answer_of, elements, encoded
 
 SPEC = load_spec("oral_cancer")
+REFERENCE = {
+    "file": "oral_cancer/typicality/eeeeeeeeeeeeeeee.npz",
+    "sha256": "e" * 64,
+    "photos": 1000,
+    "photos_sha256": "f" * 64,
+    "features": True,
+}
 
 DATATYPES = {"float32": "FP32", "int32": "INT32", "float64": "FP64", "int64": "INT64"}
 
@@ -60,6 +67,8 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         """What the launcher says of the release's calibration."""
         self.temperatures: dict[str, float] = {}
         """Of calibrated members."""
+        self.reference: str | None = json.dumps(REFERENCE)
+        """What the launcher says of the release's reference for typicality."""
         self.ready = True
         self.models_before: tuple[str, ...] = ()
         self.models_after: tuple[str, ...] = ("oral_cancer_vgg16",)
@@ -127,6 +136,8 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             parameters[PIPELINE_PARAMETER].string_value = self.spec.model_dump_json()
             if self.calibration is not None:
                 parameters[ConfigOverride.CALIBRATION].string_value = self.calibration
+            if self.reference is not None:
+                parameters[ConfigOverride.REFERENCE].string_value = self.reference
             parameters[ConfigOverride.ARTEFACTS].string_value = json.dumps(self._artefacts())
             parameters[ConfigOverride.RELEASE].string_value = release_of(self.spec)
         return response

@@ -32,6 +32,7 @@ RESULT = ClassificationResult(
     level="medium",
     recommendation="Ask.",
     quality=PhotoQuality(dict.fromkeys(Measure, 0.5), {}, ()),
+    kind={"typical": None, "typicality": None, "views": [], "reason": "None."},
 )
 
 
