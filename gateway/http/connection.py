@@ -35,6 +35,37 @@ class _RefusedError(Exception):
     """Ends the parser's work on a request that is refused."""
 
 
+class _AnswerTransport(asyncio.Transport):
+    """What answers are written to. It is closed only once the caller has sent what it sends.
+
+    A socket that is closed before all of a body is read is reset, and its caller, who may read
+    only once it has sent all, loses the answer.
+    """
+
+    def __init__(self, transport: asyncio.Transport, connection: "Connection") -> None:
+        super().__init__()
+        self._connection = connection
+        self._closing = False
+        self._close = transport.close
+        self._is_closing = transport.is_closing
+        self.write = transport.write  # type: ignore[method-assign]
+        self.write_eof = transport.write_eof  # type: ignore[method-assign]
+        self.abort = transport.abort  # type: ignore[method-assign]
+        self.get_write_buffer_size = transport.get_write_buffer_size  # type: ignore[method-assign]
+
+    def is_closing(self) -> bool:
+        return self._closing or self._is_closing()
+
+    def close(self) -> None:
+        if self.is_closing():
+            return
+        if self._connection.drops_rest():
+            self._closing = True
+            self.write_eof()
+        else:
+            self._close()
+
+
 class Connection(HttpToolsProtocol):
     """Reads requests, and hands each to the application once its head is complete."""
 
@@ -66,6 +97,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins, or refuses the caller where too many connections are open."""
         super().connection_made(transport)
+        self.transport = _AnswerTransport(transport, self)
         self.due = self.loop.time() + self._limits.head_seconds
         if not self._limits.admit(self, self.client[0] if self.client else ""):
             detail = (
@@ -85,6 +117,8 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Reads the bytes that came, to their end or until a request is refused."""
         if self._ended:
+            if self._in_body:
+                self._extend(len(data))
             return
         self._unset_keepalive_if_required()
         self._progress = False
@@ -197,6 +231,13 @@ class Connection(HttpToolsProtocol):
             self._refuse()
         else:
             self.transport.close()
+
+    def drops_rest(self) -> bool:
+        """Whether some of a body is missing; from then on nothing is read, and all dropped."""
+        if self._in_body:
+            self._ended = True
+            self.flow.resume_reading()
+        return self._in_body
 
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

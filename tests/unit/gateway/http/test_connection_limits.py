@@ -228,6 +228,32 @@ def test_the_rest_of_a_body_that_was_answered_gets_no_second_answer(serve, rest)
         assert statuses(first + rest_of(connection)) == [401]
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        post(b"Content-Length: 20000000", b"Connection: close", body=b""),
+        post(b"Content-Length: 20000000", body=b"").replace(b"HTTP/1.1", b"HTTP/1.0"),
+        post(b"Content-Length: 20000000", body=b""),
+    ],
+    ids=["close", "HTTP/1.0", "kept"],
+)
+def test_who_reads_only_once_all_is_sent_gets_the_answer_too(serve, head):
+    served = serve(answered_unread, idle_seconds=0.5)
+    with open_to(served) as connection:
+        connection.sendall(head)
+        connection.sendall(bytes(20_000_000))
+        assert statuses(rest_of(connection)) == [401]
+
+
+def test_a_connection_that_is_closed_reads_no_further_request(serve):
+    served = serve(answered_unread)
+    with open_to(served) as connection:
+        connection.sendall(post(LENGTH, b"Connection: close", body=b"b"))
+        first = connection.recv(65536)
+        connection.sendall(b"b" * 4999 + LAST)
+        assert statuses(first + rest_of(connection)) == [401]
+
+
 def test_the_rest_of_a_body_that_was_answered_has_an_end(serve):
     served = serve(
         answered_unread, body_grace_seconds=0.1, body_bytes_per_second=1, deadline_seconds=0.2
