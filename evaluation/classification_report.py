@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from secondopinion import AdvancedPrediction, Pipeline
 
 from evaluation.answers import Answered, Outcome
 from evaluation.errors import EvaluationError
 from evaluation.labels import LabelledPhoto
+from evaluation.metrics.calibration import calibration, calibration_error, without_temperature
 from evaluation.metrics.classification import by_level, measure
+from evaluation.metrics.sets import SetScores, measure_sets
 from evaluation.metrics.sweep import best_by_youden, sweep, thresholds
 from evaluation.origin import answered, origin
-from evaluation.report import ClassificationReport, ClassifiedPhoto, Sweep
+from evaluation.report import ClassificationReport, ClassifiedPhoto, Reliability, Sweep
 from evaluation.settings import EvaluationSettings
 
 
@@ -50,6 +53,9 @@ def report(
         levels=by_level([each.uncertainty for each in answers], truth == predicted),
         sweep=_sweep(pipeline, answers, decided),
         answers=answers,
+        reliability=_reliability(probabilities, predicted, truth),
+        reliability_before=_before(kept, pipeline, truth, decided),
+        sets=_sets(kept, truth, pipeline),
     )
 
 
@@ -66,7 +72,61 @@ def _row(each: Answered[AdvancedPrediction], label: str, pipeline: Pipeline) -> 
         prediction=answer.prediction,
         probabilities=[answer.probabilities[name] for name in pipeline.classes],
         uncertainty=answer.uncertainty.level,
+        prediction_set=None if answer.prediction_set is None else list(answer.prediction_set),
     )
+
+
+def _reliability(
+    probabilities: NDArray[np.float64], predicted: NDArray[np.int64], truth: NDArray[np.int64]
+) -> Reliability:
+    confidence = probabilities[np.arange(len(truth)), predicted]
+    error = calibration_error(confidence, predicted == truth)
+    return Reliability(
+        expected_calibration_error=error.value,
+        low=error.low,
+        high=error.high,
+        bins=calibration(confidence, predicted == truth),
+    )
+
+
+def _before(
+    kept: Sequence[Answered[AdvancedPrediction]],
+    pipeline: Pipeline,
+    truth: NDArray[np.int64],
+    decided: float | None,
+) -> Reliability | None:
+    """The reliability that the same members have without their temperatures."""
+    if not all(each.answer.calibrated for each in kept):
+        return None
+    means: NDArray[np.float64] = np.zeros((len(kept), len(pipeline.classes)))
+    total = 0.0
+    for name, model in kept[0].answer.models.items():
+        temperature = pipeline.members[name].temperature if name in pipeline.members else None
+        if temperature is None:
+            return None
+        alone = len(kept[0].answer.models) == 1
+        weight = 1.0 if alone or model.weight is None else model.weight
+        said = [each.answer.models[name].probabilities for each in kept]
+        rows = np.array([[row[label] for label in pipeline.classes] for row in said])
+        means += weight * without_temperature(rows, temperature)
+        total += weight
+    means /= total
+    predicted = means.argmax(axis=1)
+    if decided is not None and pipeline.positive is not None:
+        place = pipeline.classes.index(pipeline.positive)
+        predicted = np.where(means[:, place] >= decided, place, 1 - place)
+    return _reliability(means, predicted, truth)
+
+
+def _sets(
+    kept: Sequence[Answered[AdvancedPrediction]], truth: NDArray[np.int64], pipeline: Pipeline
+) -> SetScores | None:
+    stated = kept[0].answer.coverage
+    named = [each.answer.prediction_set for each in kept]
+    if stated is None or any(each is None for each in named):
+        return None
+    sets = np.array([[label in (each or ()) for label in pipeline.classes] for each in named])
+    return measure_sets(truth, sets, pipeline.classes, stated)
 
 
 def _check_copies(

@@ -12,8 +12,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from evaluation.errors import EvaluationError
+from evaluation.metrics.calibration import Bin
 from evaluation.metrics.classification import ClassificationScores, LevelScore
 from evaluation.metrics.detection import AveragePrecision
+from evaluation.metrics.sets import SetScores
 from evaluation.metrics.sweep import OperatingPoint
 from evaluation.metrics.typicality import TypicalityScores
 
@@ -75,6 +77,7 @@ class ClassifiedPhoto(_Part):
     prediction: str
     probabilities: list[float]
     uncertainty: str
+    prediction_set: list[str] | None = None
 
 
 class Sweep(_Part):
@@ -83,6 +86,15 @@ class Sweep(_Part):
     points: list[OperatingPoint]
     best: OperatingPoint | None
     default: float
+
+
+class Reliability(_Part):
+    """How far confidence agrees with accuracy; the interval is a bootstrap's of 95 %."""
+
+    expected_calibration_error: float
+    low: float
+    high: float
+    bins: list[Bin]
 
 
 class ClassificationReport(Origin):
@@ -94,6 +106,12 @@ class ClassificationReport(Origin):
     levels: list[LevelScore]
     sweep: Sweep | None
     answers: list[ClassifiedPhoto]
+    reliability: Reliability | None = None
+    """As answered."""
+    reliability_before: Reliability | None = None
+    """Without the temperatures; None where not all members that answered were calibrated."""
+    sets: SetScores | None = None
+    """None where answers have no prediction set."""
 
 
 class DetectedPhoto(_Part):

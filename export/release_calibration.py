@@ -36,16 +36,24 @@ def measure(spec: PipelineSpec, folders: Mapping[str, Path]) -> ReleaseCalibrati
     read = {name: MemberCalibration.read(folder) for name, folder in folders.items()}
     if not read:
         return None
-    members = {name: _answers(spec, {name: each}) for name, each in read.items()}
+    members = {name: answers(spec, {name: each}) for name, each in read.items()}
     answering = {name: read[name] for name in spec.answering_members if name in read}
     together = len(answering) == len(spec.answering_members)
     same_photos = len({(each.photos_sha256, each.labels) for each in answering.values()}) == 1
-    ensemble = _answers(spec, answering) if together and same_photos else None
+    ensemble = answers(spec, answering) if together and same_photos else None
     return ReleaseCalibration(coverage=COVERAGE, ensemble=ensemble, members=members)
 
 
-def _answers(spec: PipelineSpec, members: Mapping[str, MemberCalibration]) -> AnswerCalibration:
-    """Of the answers that these members give together."""
+def answers(spec: PipelineSpec, members: Mapping[str, MemberCalibration]) -> AnswerCalibration:
+    """What photos say of the answers that these members give together.
+
+    Args:
+        spec: the facts of the release.
+        members: calibrations on the same photos, by member.
+
+    Raises:
+        CalibrationError: a class has too few photos, or they are not of the spec's classes.
+    """
     first = next(iter(members.values()))
     labels = np.array(first.labels, np.int64)
     after = _mean(spec, members, scaled=True)

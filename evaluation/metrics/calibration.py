@@ -92,3 +92,16 @@ def calibration_error(
     errors = [error(random.integers(count, size=count)) for _ in range(RESAMPLES)]
     low, high = np.percentile(errors, [2.5, 97.5])
     return CalibrationError(error(np.arange(count)), float(low), float(high))
+
+
+def without_temperature(
+    probabilities: NDArray[np.float64], temperature: float
+) -> NDArray[np.float64]:
+    """A member's probabilities [N, K] as they were before its logits were divided.
+
+    Logits are known from probabilities up to a constant of each row, which a softmax ignores:
+    p ** T, normalised.
+    """
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) * temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

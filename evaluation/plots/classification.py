@@ -76,6 +76,14 @@ def _calibration(report: ClassificationReport, axes: Axes) -> None:
         "o-",
         label="accuracy of a bin",
     )
+    if (before := report.reliability_before) is not None:
+        axes.plot(
+            [each.confidence for each in before.bins],
+            [each.accuracy for each in before.bins],
+            ".--",
+            color="grey",
+            label=f"without calibration ({before.expected_calibration_error:.3f})",
+        )
     axes.legend(loc="center left")
 
 

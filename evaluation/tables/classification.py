@@ -3,8 +3,9 @@
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from evaluation.metrics.sets import SetScores
 from evaluation.metrics.sweep import OperatingPoint
-from evaluation.report import ClassificationReport, Sweep
+from evaluation.report import ClassificationReport, Reliability, Sweep
 from evaluation.tables.layout import head, interval, number, table
 
 _SWEPT = ("sensitivity", "specificity", "ppv", "npv", "f1")
@@ -15,6 +16,8 @@ _MOST_CLASSES = 12  # a wider confusion matrix is only readable in the plot
 def render(report: ClassificationReport) -> Group:
     """The main figures; the report has all of them."""
     parts: list[RenderableType] = [*head(report), "", _scores(report), "", _levels(report)]
+    if report.sets is not None:
+        parts += ["", _sets(report.sets)]
     if report.positive is None:
         parts += ["", _recalls(report)]
     if len(report.classes) <= _MOST_CLASSES:
@@ -39,8 +42,27 @@ def _scores(report: ClassificationReport) -> Table:
     rows.add_row(f"F1 ({kind})", number(scores.f1))
     rows.add_row("ROC-AUC", number(scores.roc_auc))
     rows.add_row("average precision", number(scores.average_precision))
-    rows.add_row("expected calibration error", number(scores.expected_calibration_error))
+    error = "expected calibration error"
+    rows.add_row(error, number(scores.expected_calibration_error), _span(report.reliability))
+    if (before := report.reliability_before) is not None:
+        value = number(before.expected_calibration_error)
+        rows.add_row(f"{error}, without calibration", value, _span(before))
     rows.add_row("Brier score", number(scores.brier))
+    return rows
+
+
+def _span(reliability: Reliability | None) -> str:
+    return "" if reliability is None else f"{reliability.low:.3f} to {reliability.high:.3f}"
+
+
+def _sets(sets: SetScores) -> Table:
+    rows = table(f"prediction sets for {sets.stated:.0%}", "value", "95 % interval")
+    rows.add_row("hold the true class", number(sets.coverage), interval(sets.coverage))
+    if len(sets.coverage_of_class) <= _MOST_CLASSES:
+        for name, each in sets.coverage_of_class.items():
+            rows.add_row(f"of {name}", number(each), interval(each))
+    rows.add_row("classes in a set", f"{sets.mean_size:.2f}")
+    rows.add_row("without a class", number(sets.empty), interval(sets.empty))
     return rows
 
 

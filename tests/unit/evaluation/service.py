@@ -4,6 +4,7 @@
 [["circle", 0.9, 0, 0, 40, 40]]    -> a detector's finds: class, score, box; masks fill the boxes
 {"slow": 0.5, "then": [...]}       -> after that many seconds
 {"typicality": 0.2, "then": [...]} -> with that typicality
+{"set": ["healthy"], "then": [...]} -> with that prediction set
 anything else                      -> 422 image_undecodable
 """
 
@@ -43,6 +44,8 @@ class Service:
 
     url: str = ""
     demo: bool = False
+    temperature: float | None = None
+    """Of every member; None: nothing is calibrated."""
     releases: list = field(default_factory=list)
     seen: list = field(default_factory=list)
 
@@ -68,7 +71,10 @@ def create_app(service):
         task, classes, positive, threshold = PIPELINES[name]
         return {
             "name": name, "title": name, "task": task, "release": "1-3fa9c2d1", "ready": True,
-            "classes": classes, "positive": positive, "threshold": threshold, "members": MEMBERS,
+            "classes": classes, "positive": positive, "threshold": threshold,
+            "members": {
+                key: each | {"temperature": service.temperature} for key, each in MEMBERS.items()
+            },
             "preprocessing": "exact",
         }  # fmt: skip
 
@@ -80,10 +86,10 @@ def create_app(service):
             said = json.loads(await request.body())
         except ValueError:
             return problem(422, "image_undecodable", "file: no image. Send a JPEG or a PNG.")
-        typicality = None
+        typicality = chosen = None
         if isinstance(said, dict):
             await asyncio.sleep(said.get("slow", 0))
-            typicality = said.get("typicality")
+            typicality, chosen = said.get("typicality"), said.get("set")
             said = said["then"]
         task, classes, positive, threshold = PIPELINES[name]
         decided = float(query.get("threshold", 0.5))
@@ -104,6 +110,8 @@ def create_app(service):
             models = {key: member | opinion for key, member in members.items()}
             level = "low" if max(said) >= 0.8 else "high"
             sure = {"level": level, "disagreement": 0.0, "entropy": 0.1, "recommendation": "-"}
+            common["calibrated"] = service.temperature is not None
+            common |= {} if chosen is None else {"set": chosen, "coverage": 0.95}
             return common | opinion | {"uncertainty": sure, "models": models}
         found = [
             found_object(*each, masks=task == "segmentation") for each in said if each[1] >= decided

@@ -51,6 +51,47 @@ def test_a_binary_pipeline_is_measured(evaluate, tmp_path):
     assert (tmp_path / "run" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_prediction_sets_are_measured_beside_what_the_service_states(evaluate, tmp_path):
+    sets = [["cancer"], ["cancer", "healthy"], ["healthy"], [], ["healthy"], ["healthy"]]
+    photos = {
+        file: ({"set": chosen, "then": answer}, label)
+        for (file, (answer, label)), chosen in zip(SIX.items(), sets, strict=True)
+    }
+    status, output, _ = evaluate("lesions", label_set(tmp_path / "set", photos), "--out", "run")
+    assert status == 0
+    said = report(tmp_path / "run")["sets"]
+    assert (said["stated"], said["coverage"]["count"], said["coverage"]["of"]) == (0.95, 4, 6)
+    assert said["coverage_of_class"]["healthy"]["count"] == 2
+    assert said["mean_size"] == pytest.approx(1.0)
+    assert said["empty"]["count"] == 1
+    assert "prediction sets for 95%" in output
+    assert "hold the true class" in output
+
+
+def test_without_a_set_in_every_answer_there_are_no_figures_of_sets(evaluate, tmp_path):
+    photos = SIX | {"a.jpg": ({"set": ["cancer"], "then": [0.1, 0.9]}, "cancer")}
+    assert evaluate("lesions", label_set(tmp_path / "set", photos), "--out", "run")[0] == 0
+    assert report(tmp_path / "run")["sets"] is None
+
+
+def test_reliability_is_shown_with_and_without_the_temperature(evaluate, service, tmp_path):
+    # Logits were divided by 2: without that, 0.9 was 0.81 / (0.81 + 0.01), and 0.8 0.64 / 0.68.
+    service.temperature = 2.0
+    status, output, _ = evaluate("lesions", label_set(tmp_path / "set"), "--out", "run")
+    assert status == 0
+    said = report(tmp_path / "run")
+    assert said["reliability"]["expected_calibration_error"] == pytest.approx(
+        said["scores"]["expected_calibration_error"]
+    )
+    last = said["reliability_before"]["bins"][-1]
+    assert last["photos"] == 4
+    assert last["confidence"] == pytest.approx((0.81 / 0.82 + 0.64 / 0.68) / 2)
+    assert "expected calibration error, without calibration" in output
+    service.temperature = None
+    assert evaluate("lesions", tmp_path / "set" / "labels.csv", "--out", "plain")[0] == 0
+    assert report(tmp_path / "plain")["reliability_before"] is None
+
+
 def test_the_folder_is_named_after_pipeline_release_and_member(evaluate, tmp_path):
     labels = label_set(tmp_path / "set")
     assert evaluate("lesions", labels)[0] == 0
@@ -148,6 +189,7 @@ def test_the_report_knows_photos_by_content_and_never_by_name(evaluate, tmp_path
         "prediction": "cancer",
         "probabilities": [0.1, 0.9],
         "uncertainty": "low",
+        "prediction_set": None,
     }
 
 

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from evaluation.metrics.calibration import BINS, calibration, expected_calibration_error
+from evaluation.metrics.calibration import (
+    BINS,
+    calibration,
+    calibration_error,
+    expected_calibration_error,
+    without_temperature,
+)
 
 
 def error(confidence, correct):
@@ -38,3 +44,28 @@ def test_a_bin_holds_its_upper_edge_and_the_first_also_zero():
 def test_empty_bins_are_left_out():
     (only,) = calibration(np.array([0.5]), np.array([True]))
     assert only.low < 0.5 <= only.high
+
+
+def test_the_interval_of_the_error_is_reproducible_and_narrows_with_more_answers():
+    def found(count):
+        confidence = np.tile([0.6, 0.9], count // 2)
+        return calibration_error(confidence, np.arange(count) % 4 > 0)
+
+    few, many = found(40), found(4000)
+    assert found(40) == few
+    assert few.value == pytest.approx(many.value)
+    assert few.value == pytest.approx(error(np.tile([0.6, 0.9], 20), np.arange(40) % 4 > 0))
+    assert many.low <= many.value <= many.high
+    assert many.high - many.low < few.high - few.low
+
+
+def test_probabilities_without_a_temperature_are_those_of_the_undivided_logits():
+    logits = np.array([[0.0, 3.0, -1.0], [20.0, 0.0, -20.0]])
+
+    def softmax(numbers):
+        return np.exp(numbers) / np.exp(numbers).sum(axis=1, keepdims=True)
+
+    np.testing.assert_allclose(
+        without_temperature(softmax(logits / 2.5), 2.5), softmax(logits), atol=1e-12
+    )
+    assert np.isfinite(without_temperature(np.array([[0.0, 1.0]]), 0.5)).all()
