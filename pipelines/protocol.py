@@ -4,11 +4,18 @@ Read by the exporters, by the backends inside Triton and by the gateway. It impo
 outside the standard library, so that a backend's process stays small.
 """
 
+import base64
 import re
 from enum import StrEnum
 
 ENCODED_IMAGE = "image"
 """Input of every ensemble: BYTES [1], one encoded image (JPEG, PNG, ...)."""
+PROBE_IMAGE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAACAAAAAYCAIAAAAUMWhjAAAAJklEQVR4nGNcEBXAQEvARFPTRy0YtWDUglELRi0Y"
+    "tWDUglELqAYAmrgBeqIuD/8AAAAASUVORK5CYII="
+)
+"""What launcher and gateway send to learn whether a pipeline answers: a PNG of 32 x 24 pixels, of
+one colour. It is answered, whatever a pipeline refuses for its quality."""
 PIXELS = "pixels"
 """What decode hands to the members: UINT8 [H, W, 3], RGB, after EXIF orientation and resize."""
 GEOMETRY = "geometry"

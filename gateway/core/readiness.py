@@ -1,7 +1,6 @@
 """Readiness of each pipeline, from real inferences; the state is cached, so probes are cheap."""
 
 import asyncio
-import base64
 import time
 import urllib.request
 from http import HTTPStatus
@@ -11,13 +10,10 @@ import structlog
 from gateway.core.catalog import Catalog, Pipeline
 from gateway.errors import Code, RefusedError, exception_location
 from gateway.triton.client import TritonClient
+from pipelines.protocol import PROBE_IMAGE
 
 log = structlog.get_logger("gateway")
 
-_PROBE = base64.b64decode(
-    b"iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADElEQVR42mNgoA4AAABIAAEQRe/SAAAAAElFTkSuQmCC"
-)
-"""A black PNG of 8 x 8 pixels."""
 _SOON = 1.0
 _SILENT_SECONDS = 60.0
 """A pipeline that has answered nobody for so long is not ready, however alive it seems."""
@@ -127,7 +123,7 @@ class Readiness:
     async def _probe(self, pipeline: Pipeline) -> None:
         name, code = pipeline.name, None
         try:
-            await self._triton.infer(name, [_PROBE], {}, max(self._interval, _SOON))
+            await self._triton.infer(name, [PROBE_IMAGE], {}, max(self._interval, _SOON))
         except RefusedError as refusal:
             code = refusal.code
         # A late answer is none: it says as little of a pipeline that is new as of one that hangs.

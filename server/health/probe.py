@@ -4,11 +4,9 @@ import re
 import time
 from dataclasses import dataclass
 from enum import Enum, auto
-from io import BytesIO
 
 import numpy as np
 import tritonclient.grpc as triton
-from PIL import Image
 
 from pipelines import protocol
 from server.triton.connection import Connection
@@ -46,7 +44,7 @@ class ProbeResult:
 def probe(connection: Connection, pipeline: str, deadline: float) -> ProbeResult:
     """Sends a tiny valid image through a pipeline's ensemble; `deadline` in seconds."""
     image = triton.InferInput(protocol.ENCODED_IMAGE, [1, 1], "BYTES")
-    image.set_data_from_numpy(np.array([[_PNG]], dtype=object))
+    image.set_data_from_numpy(np.array([[protocol.PROBE_IMAGE]], dtype=object))
     started = time.monotonic()
     with connection.client() as client:
         try:
@@ -69,12 +67,3 @@ def judge(status: str, message: str) -> ProbeResult:
     if "UNAVAILABLE" in status:
         return ProbeResult(Health.UNREACHABLE, message)
     return ProbeResult(Health.FAILED, message)
-
-
-def _tiny_png() -> bytes:
-    file = BytesIO()
-    Image.new("RGB", (32, 24), (160, 90, 80)).save(file, "PNG")
-    return file.getvalue()
-
-
-_PNG = _tiny_png()

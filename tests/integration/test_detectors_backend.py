@@ -34,7 +34,7 @@ from tests.integration.triton import Triton, bare
 BOXES, MASKS, BINARY = "object_detection", "cervical_lesions", "mhist"
 MEMBERS = {BOXES: red_finders.boxes, MASKS: red_finders.masks, BINARY: red_finders.brightness}
 CALLERS = 23
-BLURRED_BELOW = 5.0
+BLURRED_BELOW = 0.5
 BUSY = ("timeout expired", "Exceeds maximum queue size")
 
 

@@ -9,12 +9,13 @@ import pytest
 from PIL import Image, ImageCms, ImageEnhance, ImageFilter
 from scipy.ndimage import laplace
 
+from inference import quality
 from inference.decode import decode
 from inference.errors import RefusedError
 from inference.quality import judge
 from inference.rules import DecodeRules, QualityBound, QualityRules
 from pipelines.enums import Colour, Measure, QualityWarning, Resize
-from pipelines.protocol import Refusal
+from pipelines.protocol import PROBE_IMAGE, Refusal
 
 RULES = DecodeRules(224, 224, Resize.STRETCH, Image.Resampling.BILINEAR, 10**8, 10**8)
 NO_BOUNDS = (None,) * len(QualityWarning)
@@ -268,3 +269,22 @@ def test_a_bound_that_refuses_names_the_remedy():
     assert error.value.code is Refusal.IMAGE_QUALITY
     warned = replace(RULES, quality=bounded(blurred=replace(bound, refuse=False)))
     assert decode(encoded(textured()), warned).pixels.shape == (224, 224, 3)
+
+
+def test_the_image_of_probes_is_answered_whatever_the_pipeline_refuses():
+    refusing = QualityBound(1e6, above=False, text="Blurred. Repeat.", refuse=True)
+    rules = replace(RULES, quality=bounded(blurred=refusing))
+    assert decode(PROBE_IMAGE, rules).pixels.shape == (224, 224, 3)
+    with pytest.raises(RefusedError):
+        decode(PROBE_IMAGE + b"\0", rules)
+
+
+def test_a_profile_that_was_seen_is_not_computed_again(monkeypatch):
+    asked = []
+    monkeypatch.setattr(quality, "_SHIFTS", {})
+    monkeypatch.setattr(quality, "_shift", lambda *of: asked.append(of) or 7.0)
+    for number in (*range(70), 69, 69):
+        found = measured(encoded(textured((64, 48)), icc_profile=b"profile %d" % number))
+        assert found["colour_shift"] == 7
+    assert len(asked) == 70
+    assert len(quality._SHIFTS) <= 64
