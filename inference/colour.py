@@ -1,5 +1,6 @@
 """Converts images of all of Pillow's colour modes to RGB, by their colour profile if asked to."""
 
+from collections.abc import Iterator
 from io import BytesIO
 
 import numpy as np
@@ -8,6 +9,8 @@ from PIL import Image, ImageCms
 from inference.tiff import white_bits, white_is_zero
 
 _BYTE = 255
+_ROWS = 256
+"""Of a strip."""
 _BITS = 16
 """Of deep grey in a PNG."""
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
@@ -25,8 +28,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """
     if image.mode.startswith("I;16"):
         tiff = image.format == "TIFF"
-        grey = (np.asarray(image) >> ((white_bits(image) if tiff else _BITS) - 8)).clip(0, _BYTE)
-        pixels = grey.astype(np.uint8)
+        bits = (white_bits(image) if tiff else _BITS) - 8
+        pixels = np.concatenate(
+            [(np.asarray(strip) >> bits).clip(0, _BYTE).astype(np.uint8) for strip in strips(image)]
+        )
         if tiff and white_is_zero(image):
             pixels = np.invert(pixels)
         return Image.fromarray(pixels).convert("RGB")
@@ -37,6 +42,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image.info.pop("transparency", None)
     # RGB is not copied, as images may be large.
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def strips(image: Image.Image) -> Iterator[Image.Image]:
+    """The image from top to bottom in parts: what is made of them takes less memory at a time."""
+    for top in range(0, image.height, _ROWS):
+        yield image.crop((0, top, image.width, min(top + _ROWS, image.height)))
 
 
 def to_srgb(image: Image.Image) -> Image.Image:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from inference.colour import to_rgb, to_srgb
+from inference.colour import strips, to_rgb, to_srgb
 from inference.errors import RefusedError
 from inference.header import Header, read_header
 from inference.jpeg import decode_jpeg
@@ -217,8 +217,10 @@ def _check_aspect(image: Image.Image, rules: DecodeRules) -> None:
 def _check_alpha(image: Image.Image) -> None:
     """Refuses a loaded image of which nearly nothing is to be seen, though it has colours."""
     if image.has_transparency_data and image.mode not in {"I;16", "I;16B"}:
-        whole = image if image.mode in {"RGBA", "LA"} else image.convert("RGBA")
-        hidden = sum(whole.getchannel("A").histogram()[:_INVISIBLE])
+        hidden = sum(
+            sum(strip.convert("RGBA").getchannel("A").histogram()[:_INVISIBLE])
+            for strip in strips(image)
+        )
         if hidden > _HIDDEN_AT_MOST * image.width * image.height:
             raise RefusedError(
                 Refusal.IMAGE_UNDECODABLE,

@@ -6,6 +6,8 @@ until its short side has 448, so that a label fits beside what it names. Lines a
 with the picture.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -29,19 +31,41 @@ _COMPRESSION = 3
 """Of 9: more takes several times as long for some percent."""
 
 
-def draw(encoded: bytes, found: Detections, classes: tuple[str, ...]) -> bytes:
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph at the size of its picture, RGB and upright."""
+
+    picture: Image.Image
+    size: tuple[int, int]
+    """Width and height of the photograph itself."""
+
+
+def photograph(encoded: bytes) -> Photograph:
+    """Decodes what `decode` has read without refusing it."""
+    with open_image(encoded) as image:
+        whole = upright(image, encoded)
+        size = picture_size(whole.size)
+        picture = whole.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return Photograph(picture, whole.size)
+
+
+def draw(
+    encoded: bytes,
+    found: Detections,
+    classes: tuple[str, ...],
+    read: Callable[[bytes], Photograph] = photograph,
+) -> bytes:
     """The detections over the encoded image they were found in, as a PNG.
 
     Args:
         encoded: what `decode` has read without refusing it.
         found: in pixels of the upright image.
         classes: names of all classes.
+        read: `photograph`, or what calls it under limits.
     """
-    with open_image(encoded) as image:
-        photograph = upright(image, encoded)
-        size = picture_size(photograph.size)
-        scale = np.array(size * 2, np.float32) / np.array(photograph.size * 2, np.float32)
-        picture = photograph.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    photo = read(encoded)
+    picture, size = photo.picture, photo.picture.size
+    scale = np.array(size * 2, np.float32) / np.array(photo.size * 2, np.float32)
     line = max(2, round((size[0] * size[1]) ** 0.5 / _LINES_ON_A_SIDE))
     if found.masks is not None:
         picture = _with_masks(picture, found, found.masks, scale, line)

@@ -39,6 +39,12 @@ def refused(error: RefusedError) -> Failure:
     return Failure(refusal(error.code, error.text), code)
 
 
+def expired() -> Failure:
+    """The failure of a request that waited beyond its deadline, in Triton's words for that."""
+    message = "Request timeout expired: costly images came before it"
+    return Failure(message, pb_utils.TritonError.UNAVAILABLE)
+
+
 def unexpected(model: str, error: Exception) -> Failure:
     """The failure of a request by an error that no code expects.
 

@@ -3,6 +3,7 @@
 Only inside Triton: it needs pb_utils.
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,14 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from PIL import Image
 
-from inference.decode import collect, decode
+from inference.decode import collect
 from inference.rules import DecodeRules, Spec
 from pipelines import protocol
 from pipelines.enums import Acceleration, Format
+from server.backends.decoding import Decoder
 from server.backends.engine import CPU, Engine, EngineFactory, session_options
-from server.backends.members import Call, MemberResult
+from server.backends.members import Call, MemberResult, Model
 from server.backends.session import Session
 
 
@@ -25,9 +26,9 @@ class LocalDecoder:
     """Decodes the images of a request, as the backend `image_decode` does."""
 
     def __init__(self, spec: Spec) -> None:
-        self._rules = DecodeRules.from_spec(spec)
-        # The pipeline's own limit is checked instead, before anything is decoded.
-        Image.MAX_IMAGE_PIXELS = None
+        self._decode = Decoder(DecodeRules.from_spec(spec))
+        self.costly, self.later = self._decode.costly, self._decode.later
+        self.close = self._decode.close
 
     def __call__(self, files: NDArray[np.object_]) -> dict[str, NDArray[Any]]:
         """The decode step's outputs, [N, ...] each, of `protocol.ENCODED_IMAGE` [N, 1].
@@ -36,7 +37,7 @@ class LocalDecoder:
             RefusedError: one of the images is refused.
         """
         files = files.reshape(-1)
-        images = collect((decode(file, self._rules) for file in files), len(files))
+        images = collect(map(self._decode, files), len(files))
         tensors = [image.tensors() for image in images]
         if len(tensors) == 1:
             return {name: array[None] for name, array in tensors[0].items()}
@@ -63,6 +64,7 @@ class LocalMembers:
             processes: that do the same beside this one, itself among them.
             siblings_idle: whether no other process computes.
         """
+        self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         for name, member in spec["members"].items():
             model = protocol.member_model(spec["name"], name)
@@ -74,13 +76,12 @@ class LocalMembers:
 
     def run(self, calls: Sequence[Call]) -> list[MemberResult]:
         """Runs one call after the other: this process has one core's share."""
-        results: list[MemberResult] = []
-        for model, pixels in calls:
-            found = self._sessions[model.name].run(model.outputs, {protocol.MEMBER_INPUT: pixels})
-            results.append(
-                dict(zip(model.outputs, found, strict=True)) if isinstance(found, list) else found
-            )
-        return results
+        with self._lock:  # costly images are answered from a thread of their own
+            return [self._result(*call) for call in calls]
+
+    def _result(self, model: Model, pixels: NDArray[np.uint8]) -> MemberResult:
+        found = self._sessions[model.name].run(model.outputs, {protocol.MEMBER_INPUT: pixels})
+        return dict(zip(model.outputs, found, strict=True)) if isinstance(found, list) else found
 
 
 def _factory(path: Path, member: Mapping[str, Any], spec: Spec) -> EngineFactory:

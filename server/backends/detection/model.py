@@ -8,22 +8,23 @@ alone. The encoded image is read only where a picture is asked for.
 """
 
 import json
+from functools import partial
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from PIL import Image
 
 from inference.candidates import Candidates
 from inference.detections import Tensors, find, located
-from inference.drawing import draw
+from inference.drawing import draw, photograph
 from inference.errors import RefusedError
 from inference.quality import judge
 from inference.resize import Geometry
-from inference.rules import DetectionRules, QualityRules
+from inference.rules import DecodeRules, DetectionRules, QualityRules
 from inference.typicality import Judgement
 from pipelines import protocol
 from pipelines.protocol import ConfigOverride, Detected, DetectorOutput, Parameter
 from server.backends.config import parameters_of, spec_of
+from server.backends.decoding import Decoder
 from server.backends.failure import Failure, Response, refused, unexpected
 from server.backends.members import (
     MemberRequest,
@@ -57,8 +58,7 @@ class TritonPythonModel:
         self._release = (given.get(ConfigOverride.RELEASE) or spec["release"]).encode()
         self._judge = judge_of(spec, given, args)
         self._models = models_of(spec, featured_member(spec, self._judge))
-        # Decode has checked the size.
-        Image.MAX_IMAGE_PIXELS = None
+        self._decoder = Decoder(DecodeRules.from_spec(spec))
 
     def execute(self, requests: list[Request]) -> list[Response]:
         """Runs the member on all images, then answers request by request."""
@@ -75,6 +75,10 @@ class TritonPythonModel:
             else asked
             for request, asked in zip(requests, read, strict=True)
         ]
+
+    def finalize(self) -> None:
+        """Ends what decodes for pictures."""
+        self._decoder.close()
 
     def _member(self, asked: RequestParameters) -> int:
         return self._rules.default_member if asked.member is None else asked.member
@@ -112,7 +116,8 @@ class TritonPythonModel:
         picture = b""
         if asked.visualization:
             encoded = tensor(request, protocol.ENCODED_IMAGE)[0, 0]
-            picture = draw(encoded, found, rules.classes)
+            read = partial(self._decoder.read, photograph)
+            picture = draw(encoded, found, rules.classes, read)
         return located(found, frame, polygons=asked.polygons) | {
             Detected.IMAGE_SIZE: np.array(frame, dtype=np.int32),
             Detected.THRESHOLD: np.array([threshold], dtype=np.float32),

@@ -10,22 +10,26 @@ a code of `protocol.Refusal`.
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
-from PIL import Image
 
-from inference.decode import Decoded, collect, decode
+from inference.decode import Decoded, collect
 from inference.errors import RefusedError
 from inference.rules import DecodeRules
 from pipelines import protocol
 from pipelines.enums import Task
 from pipelines.protocol import Refusal
 from server.backends.config import parameters_of, spec_of
-from server.backends.failure import Response, refused
+from server.backends.decoding import Decoder
+from server.backends.failure import Response, expired, refused, unexpected
 from server.backends.request import Array, Request, tensor
+
+ResponseSender: TypeAlias = Any
+"""Of a request; it exists inside Triton only."""
 
 
 class TritonPythonModel:
@@ -35,18 +39,39 @@ class TritonPythonModel:
         """Reads the spec from the config's parameters."""
         config = json.loads(args["model_config"])
         spec = spec_of(parameters_of(config))
-        self._rules = DecodeRules.from_spec(spec)
+        self._name = args["model_name"]
+        self._decode = Decoder(DecodeRules.from_spec(spec))
         self._batched = config["max_batch_size"] > 0
         self._outputs = [output["name"] for output in config["output"]]
         self._located = Task(spec["task"]) is not Task.CLASSIFICATION
         self._threads = spec["serving"]["decode"]["threads"]
         self._pool = ThreadPoolExecutor(self._threads)
-        # The pipeline's own limit is checked instead, before anything is decoded.
-        Image.MAX_IMAGE_PIXELS = None
 
-    def execute(self, requests: list[Request]) -> list[Response]:
-        """Decodes all images of all requests side by side; answers in the requests' order."""
+    def execute(self, requests: list[Request]) -> list[Response] | None:
+        """Decodes all images of all requests side by side; costly ones later, after others."""
         encoded = [tensor(request, protocol.ENCODED_IMAGE).reshape(-1) for request in requests]
+        costly = list(map(self._decode.costly, encoded))
+        if not any(costly):
+            return self._answers(encoded)
+        senders = [request.get_response_sender() for request in requests]
+        for sender, files, later in zip(senders, encoded, costly, strict=True):
+            if later:
+                self._decode.later(partial(self._answer_one, sender, files))
+        others = [index for index, later in enumerate(costly) if not later]
+        answers = self._answers([encoded[index] for index in others])
+        for index, response in zip(others, answers, strict=True):
+            _send(senders[index], response)
+        return None
+
+    def _answer_one(self, sender: ResponseSender, files: NDArray[np.object_], late: bool) -> None:
+        """Answers a request after `execute` has returned."""
+        try:
+            (response,) = [expired().response()] if late else self._answers([files])
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            response = unexpected(self._name, error).response()
+        _send(sender, response)
+
+    def _answers(self, encoded: list[NDArray[np.object_]]) -> list[Response]:
         # To hand a single image to another thread costs more than it can save.
         side_by_side = self._threads > 1 and sum(map(len, encoded)) > 1
         started = [self._start(files, side_by_side=side_by_side) for files in encoded]
@@ -56,6 +81,7 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Ends the threads."""
+        self._decode.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _start(
@@ -69,7 +95,7 @@ class TritonPythonModel:
                 "send several requests at once.",
             )
         each = self._pool.map if side_by_side else map
-        return each(decode, files, repeat(self._rules))
+        return each(self._decode, files)
 
     def _finish(self, images: Iterable[Decoded] | RefusedError, count: int) -> Response:
         if isinstance(images, RefusedError):
@@ -90,3 +116,7 @@ class TritonPythonModel:
         if len(parts) > 1:
             return np.stack(parts)
         return parts[0][None] if self._batched else parts[0]
+
+
+def _send(sender: ResponseSender, response: Response) -> None:
+    sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)

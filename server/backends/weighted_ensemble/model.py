@@ -12,10 +12,11 @@ decodes and runs the members itself, from the launcher's `artefacts` (docs/decis
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -31,7 +32,7 @@ from pipelines import protocol
 from pipelines.protocol import ConfigOverride, Output
 from server.backends.affinity import pin_to_own_core
 from server.backends.config import parameters_of, spec_of
-from server.backends.failure import Failure, Response, refused, unexpected
+from server.backends.failure import Failure, Response, expired, refused, unexpected
 from server.backends.members import (
     CallRunner,
     MemberRequest,
@@ -44,6 +45,9 @@ from server.backends.parameters import ParameterRules, RequestParameters
 from server.backends.reference import featured_member, judge_of
 from server.backends.request import Request, parameters, tensor
 from server.backends.sibling_load import SiblingLoad
+
+_Read: TypeAlias = Callable[[], Mapping[str, NDArray[Any]]]
+"""Gives the decode step's outputs."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ class TritonPythonModel:
             folder = Path(args["model_repository"])
             artefacts = json.loads(given[ConfigOverride.ARTEFACTS])
             members = LocalMembers(spec, folder, artefacts, processes, SiblingLoad().idle)
-            decode, self._run = LocalDecoder(spec), members.run
-            self._read = lambda request: decode(tensor(request, protocol.ENCODED_IMAGE))
+            self._decoder = LocalDecoder(spec)
+            self._run, self._read = members.run, self._decode
             # Last: the threads of the sessions may run on any core.
             pin_to_own_core(int(args["model_instance_name"].rpartition("_")[2]), processes)
 
@@ -99,12 +103,23 @@ class TritonPythonModel:
         """Answers all together; where it runs members itself, in parts, each when it is done."""
         if not self._runs_members:
             return self._answers(requests)
-        parts = list(self._parts(requests))
-        if len(parts) == 1:
+        costly = [request for request in requests if self._decoder.costly(_files(request))]
+        for request in costly:
+            self._answer_later(request)
+        parts = list(self._parts([each for each in requests if each not in costly]))
+        if len(parts) == 1 and not costly:
             return self._answers(parts[0])
         for part in parts:
             self._send(part)
         return None
+
+    def finalize(self) -> None:
+        """Ends what decodes here."""
+        if self._runs_members:
+            self._decoder.close()
+
+    def _decode(self, request: Request) -> Mapping[str, NDArray[Any]]:
+        return self._decoder(_files(request))
 
     def _parts(self, requests: list[Request]) -> Iterator[list[Request]]:
         """Requests of the same parameters, as many as their members take at once.
@@ -129,22 +144,33 @@ class TritonPythonModel:
             sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
     def _answers(self, requests: list[Request]) -> list[Response]:
-        """Answers requests together; callers get no message of an unexpected error."""
+        """Answers requests together."""
+        read = [
+            (parameters(each, self._parameters), partial(self._read, each)) for each in requests
+        ]
+        return self._respond(read)
+
+    def _answer_later(self, request: Request) -> None:
+        """Answers a request of costly images after `execute` has returned."""
+        # Triton keeps what the request holds until `execute` returns, and no longer.
+        sender, files = request.get_response_sender(), _files(request)
+        read = [(parameters(request, self._parameters), partial(self._decoder, files))]
+
+        def answer(late: bool) -> None:
+            (response,) = [expired().response()] if late else self._respond(read)
+            sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+        self._decoder.later(answer)
+
+    def _respond(
+        self, read: Sequence[tuple[RequestParameters | Response, _Read]]
+    ) -> list[Response]:
+        """Answers requests by their parameters; callers get no message of an unexpected error."""
         try:
-            return self._decided([self._accepted(request) for request in requests])
+            return self._decided([_accepted(*request) for request in read])
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers get an answer
             failure = unexpected(self._name, error)
-            return [failure.response() for _ in requests]
-
-    def _accepted(self, request: Request) -> _Accepted | Response:
-        """A request's parameters and images, or the response that refuses it."""
-        asked = parameters(request, self._parameters)
-        if not isinstance(asked, RequestParameters):
-            return asked
-        try:
-            return _Accepted(asked, self._read(request))
-        except RefusedError as error:
-            return refused(error).response()
+            return [failure.response() for _ in read]
 
     def _decided(self, read: list[_Accepted | Response]) -> list[Response]:
         """Runs each member once, on all images that it answers for; decides request by request."""
@@ -238,3 +264,17 @@ class TritonPythonModel:
             (str(name), np.ascontiguousarray(array if self._batched else array[0]))
             for name, array in tensors.items()
         ]
+
+
+def _accepted(asked: RequestParameters | Response, read: _Read) -> _Accepted | Response:
+    """A request's parameters and images, or the response that refuses it."""
+    if not isinstance(asked, RequestParameters):
+        return asked
+    try:
+        return _Accepted(asked, read())
+    except RefusedError as error:
+        return refused(error).response()
+
+
+def _files(request: Request) -> NDArray[np.object_]:
+    return tensor(request, protocol.ENCODED_IMAGE).reshape(-1)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -149,3 +150,28 @@ def test_what_takes_longer_is_told_by_the_header():
     unknown = inspect(attack_images.heif_of_items(b"heic", 3), RULES)
     assert unknown.pixels is None
     assert unknown.seconds == LIMITS.cpu_seconds
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize(("rows", "answered"), [(499, True), (501, False)])
+def test_hidden_pixels_are_counted_in_all_strips_of_an_image(mode, rows, answered):
+    image = Image.new("RGBA", (20, 1000), (200, 90, 60, 255))
+    image.paste((200, 90, 60, 0), (0, 1000 - rows, 20, 1000))
+    options = {}
+    if mode == "P":
+        image = Image.fromarray(np.asarray(image.getchannel("A")) // 255).convert("P")
+        options = {"transparency": 0}
+    file = photos.BytesIO()
+    (image if mode == "P" else image.convert(mode)).save(file, "PNG", **options)
+    if answered:
+        assert decode(file.getvalue(), RULES).pixels.shape == (224, 224, 3)
+    else:
+        assert "transparent" in refused(file.getvalue()).text
+
+
+def test_deep_grey_of_many_strips_is_read_by_its_high_byte():
+    deep = np.arange(700 * 30, dtype=np.uint16).reshape(700, 30) * 3
+    file = photos.BytesIO()
+    Image.fromarray(deep).save(file, "PNG")
+    rules = replace(RULES, height=700, width=30)
+    np.testing.assert_array_equal(decode(file.getvalue(), rules).pixels[..., 1], deep >> 8)

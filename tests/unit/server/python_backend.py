@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 TRITONSERVER_MEMORY_CPU, TRITONSERVER_MEMORY_GPU = "cpu", "gpu"
+TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
 Arrays = dict[str, np.ndarray]
 models: dict[str, Callable[[Arrays], Arrays]] = {}
 """What Triton has loaded: the outputs of a model for its inputs, by the model's name."""
@@ -131,6 +132,16 @@ class Received:
 
     inputs: Mapping[str, np.ndarray]
     text: str = ""
+    sent: list[InferenceResponse] | None = None
+    """Responses that were sent instead of returned, those of all requests in their order."""
+
+    def get_response_sender(self) -> "Received":
+        return self
+
+    def send(self, response: InferenceResponse, flags: int) -> None:
+        assert flags == TRITONSERVER_RESPONSE_COMPLETE_FINAL
+        assert self.sent is not None
+        self.sent.append(response)
 
     def parameters(self) -> str:
         return self.text
@@ -156,7 +167,7 @@ def imported() -> ModuleType:
     vars(module).update(
         get_input_tensor_by_name=_get_input_tensor_by_name,
         get_output_tensor_by_name=_get_output_tensor_by_name,
-        TRITONSERVER_RESPONSE_COMPLETE_FINAL=1,
+        TRITONSERVER_RESPONSE_COMPLETE_FINAL=TRITONSERVER_RESPONSE_COMPLETE_FINAL,
     )
     return module
 

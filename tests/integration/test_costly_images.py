@@ -1,0 +1,137 @@
+"""A costly photo keeps no other one waiting in a real Triton, and ends with its budget."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import psutil
+import pytest
+from PIL import Image
+
+from export.triton_config import as_text, configs
+from inference.decode import decode
+from inference.rules import DecodeRules
+from pipelines import protocol
+from pipelines.load import load_spec
+from pipelines.protocol import ConfigOverride, Output, Refusal
+from server.releases.config_override import with_override
+from tests import attack_images, photos
+from tests.facts import without_features
+from tests.integration import red_finders
+from tests.integration.triton import Triton, bare, begin, infer
+
+PIPELINE = "oral_cancer"
+PROFILES = ("default", "onnx")
+BATCH = 4
+GATHERING_US = 30_000_000
+"""How long Triton waits for a whole batch: longer than a test takes to send it."""
+WAIT = 120
+SMALL = photos.encoded(photos.photo(1))
+LARGE = photos.encoded(Image.new("RGB", (7000, 7000), (90, 40, 40)))
+ATTACK = (attack_images.ATTACKS / "prog_7000_5000.jpg").read_bytes()
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def triton(request, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
+    def lay_out(repository: Path) -> list[str]:
+        return _lay_out(repository, request.param)
+
+    with bare(tmp_path_factory.mktemp("costly"), lay_out) as running:
+        yield running
+
+
+def _lay_out(repository: Path, profile: str) -> list[str]:
+    facts = without_features(load_spec(PIPELINE, profile=profile))
+    # The attack would be refused by its header; here it has to use up its time.
+    limits = facts.limits.model_copy(update={"cpu_seconds": 2, "scans": 10**6})
+    spec = facts.model_copy(update={"limits": limits})
+    for member in spec.members:
+        folder = repository / protocol.member_model(PIPELINE, member) / "1"
+        folder.mkdir(parents=True)
+        onnx.save(red_finders.shy_brightness(), folder / "model.onnx")
+    artefacts = json.dumps({member: {"version": "1"} for member in spec.members})
+    found = configs(spec)
+    members = [protocol.member_model(PIPELINE, member) for member in spec.members]
+    for name in spec.models:
+        config = found[name]
+        if name in members:
+            config.backend, config.default_model_filename = "onnxruntime", "model.onnx"
+            config.ClearField("parameters")
+            config.parameters["intra_op_thread_count"].string_value = "1"
+        if name == protocol.decision_model(PIPELINE) and spec.serving.one_process:
+            config = with_override(config, {ConfigOverride.ARTEFACTS: artefacts}, None)
+        first = protocol.decision_model(PIPELINE)
+        if not spec.serving.one_process:
+            first = protocol.decode_model(PIPELINE)
+        if name == first:
+            config.instance_group[0].count = 1
+            config.dynamic_batching.max_queue_delay_microseconds = GATHERING_US
+            config.dynamic_batching.preferred_batch_size.append(BATCH)
+        (repository / name / "1").mkdir(parents=True, exist_ok=True)
+        (repository / name / protocol.CONFIG_FILENAME).write_text(
+            as_text(config, PIPELINE), "utf-8"
+        )
+    return list(spec.models)
+
+
+def below(triton: Triton) -> set[int]:
+    """Processes that decode costly images."""
+    server = psutil.Process(triton.process.pid)
+    return {
+        each.pid
+        for each in server.children(recursive=True)
+        if "server.backends.decoder_process" in " ".join(each.cmdline())
+    }
+
+
+def test_small_photos_of_a_batch_are_answered_before_a_costly_one(triton):
+    costly = begin(triton.client, PIPELINE, [(ATTACK, {})])
+    small = begin(triton.client, PIPELINE, [(SMALL, {})] * (BATCH - 1))
+    for future in small:
+        assert future.result(WAIT)[Output.PROBABILITIES].shape == (1, 2)
+    assert not costly[0].done()
+    error = costly[0].exception(WAIT)
+    assert f"[{Refusal.IMAGE_TOO_COSTLY}] " in error.message()
+    assert "more than 2 s of CPU time" in error.message()
+
+
+def test_the_next_batch_is_answered_while_a_costly_image_is_decoded(triton):
+    costly = begin(triton.client, PIPELINE, [(ATTACK, {})] * BATCH)
+    small = begin(triton.client, PIPELINE, [(SMALL, {})] * BATCH)
+    for future in small:
+        assert future.result(WAIT)[Output.PROBABILITIES].shape == (1, 2)
+    assert not costly[-1].done()
+    for future in costly:
+        assert f"[{Refusal.IMAGE_TOO_COSTLY}] " in future.exception(WAIT).message()
+
+
+def test_a_large_photo_has_the_answer_of_its_pixels(triton):
+    futures = begin(triton.client, PIPELINE, [(LARGE, {})] + [(SMALL, {})] * (BATCH - 1))
+    answer = futures[0].result(WAIT)
+    rules = DecodeRules.from_spec(load_spec(PIPELINE).model_dump(mode="json"))
+    brightness = decode(LARGE, rules).pixels.mean() / 255
+    np.testing.assert_allclose(
+        answer[Output.PROBABILITIES][0, 1], 1 / (1 + np.exp(-brightness)), atol=1e-5
+    )
+    assert len(below(triton)) == 1
+
+
+def test_sixteen_empty_canvases_in_one_request_hurt_nobody(triton):
+    webp = (attack_images.ATTACKS / "webp_rgba.webp").read_bytes()
+    batch = begin(triton.client, PIPELINE, [(webp, {})] * BATCH)
+    for future in begin(triton.client, PIPELINE, [(SMALL, {})] * BATCH):
+        assert future.result(WAIT)[Output.PROBABILITIES].shape == (1, 2)
+    assert not batch[-1].done()
+    for future in batch:
+        assert "transparent" in future.exception(WAIT).message()
+
+
+def test_the_child_ends_with_its_model(triton):
+    infer(triton.client, PIPELINE, *[LARGE] * BATCH)
+    (child,) = below(triton)
+    for model in (PIPELINE, protocol.decision_model(PIPELINE), protocol.decode_model(PIPELINE)):
+        triton.client.unload_model(model)
+    psutil.wait_procs([psutil.Process(child)] if psutil.pid_exists(child) else [], timeout=WAIT)
+    assert not psutil.pid_exists(child)
