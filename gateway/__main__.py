@@ -16,6 +16,7 @@ from prometheus_client import disable_created_metrics
 from pydantic import ValidationError
 
 from gateway.app import create_app
+from gateway.core.memory import bound_heaps
 from gateway.core.readiness import Readiness
 from gateway.grpc.server import GrpcServer, GrpcServerError
 from gateway.http.connection import Connection
@@ -77,6 +78,7 @@ def main() -> int:
         sys.stderr.write(f"gateway: {error}\n")
         return 2
     logs.configure()
+    bound_heaps()
     app.state.connection_limits.fit(raise_descriptor_limit())
     # Series of creation times would double the size of a scrape.
     disable_created_metrics()  # type: ignore[no-untyped-call]

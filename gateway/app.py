@@ -12,6 +12,7 @@ from gateway import VERSION
 from gateway.core.admission import Admission
 from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog
+from gateway.core.memory import give_back
 from gateway.core.readiness import Readiness
 from gateway.dataplane import Dataplane
 from gateway.grpc.health import Health
@@ -92,7 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         triton.open()
-        watch = asyncio.create_task(readiness.watch())
+        watch = asyncio.gather(readiness.watch(), give_back())
         yield
         await grpc_server.close()
         watch.cancel()

@@ -131,7 +131,7 @@ class Dataplane:
             self._telemetry.sent(request.images, formats)
             rows, results = await self._answered(request)
         except RefusedError as refusal:
-            results = [refusal] * len(request.images)
+            results = [refusal.forget_origin()] * len(request.images)
         seconds = time.perf_counter() - started
         return [
             Outcome(

@@ -3,7 +3,7 @@
 import traceback
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
@@ -64,6 +64,15 @@ class RefusedError(Exception):
         """Label in `gateway_requests_refused_total`; None where it is not counted there."""
         self.retry_after = retry_after or RETRY_AFTER_SECONDS.get(code)
         """Seconds until another try may succeed; None where trying again does not help."""
+
+    def forget_origin(self) -> Self:
+        """This, without its traceback and the error before it.
+
+        Their frames hold the images. What notes a refusal is often held by them too: the images
+        would be kept until the garbage collector finds them.
+        """
+        self.__context__ = None
+        return self.with_traceback(None)
 
     def message(self, request_id: str = "") -> str:
         """One line: the code in brackets, then the detail; with the id where the detail asks."""

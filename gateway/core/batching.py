@@ -132,6 +132,9 @@ class Batching:
                 # The images would be kept until a call is free.
                 queue.waiting.remove(pending)
             raise
+        finally:
+            # An error that it has for an answer holds this frame by its traceback.
+            del pending
 
     def _send(self, queue: _Queue) -> None:
         queue.scheduled = False
@@ -170,6 +173,8 @@ class Batching:
                 for pending in batch:
                     pending.alone = True
                 return batch
+            if isinstance(error, RefusedError):
+                error.forget_origin()
             for pending in batch:
                 if not pending.answer.done():
                     pending.answer.set_exception(error)

@@ -118,16 +118,16 @@ def handler(answer: Answer, telemetry: InferenceTelemetry) -> grpc.RpcMethodHand
             telemetry.end(context, "CANCELLED")
             raise
         except RefusedError as refusal:
-            context.refusal = refusal
+            refused = context.refuse(refusal)
         except Exception as error:  # noqa: BLE001 - nothing passes here
-            context.refusal = telemetry.unexpected(error, context)
+            refused = context.refuse(telemetry.unexpected(error, context))
         else:
             telemetry.end(context, "OK")
             return answered
-        status = grpc_status_of(context.refusal.code)
+        status = grpc_status_of(refused.code)
         telemetry.end(context, status)
         await connection.abort(
-            grpc.StatusCode[status], context.refusal.message(context.request_id), _trailing(context)
+            grpc.StatusCode[status], refused.message(context.request_id), _trailing(context)
         )
         raise AssertionError("abort raises")
 

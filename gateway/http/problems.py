@@ -41,7 +41,7 @@ def problem_response(
 ) -> Response:
     """A refusal as a response, which is noted in the context; `more` is added to its document."""
     context: RequestContext = request.state.context
-    context.refusal = refusal
+    context.refuse(refusal)
     sent = dict(headers or {})
     if refusal.retry_after:
         sent["Retry-After"] = str(refusal.retry_after)

@@ -72,6 +72,11 @@ class RequestContext:
         """Whose share of the limits the request counts to: the key's name, or else the address."""
         return self.address if self.caller is None else self.caller
 
+    def refuse(self, refusal: RefusedError) -> RefusedError:
+        """Notes, and returns, why the request as a whole got no answer."""
+        self.refusal = refusal.forget_origin()
+        return self.refusal
+
     def elapsed(self) -> float:
         """Seconds since the request's headers."""
         return time.perf_counter() - self.started

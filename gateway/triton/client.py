@@ -205,11 +205,17 @@ class TritonClient:
         try:
             return await method(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
-            refusal = translate(error.code().name, error.details() or "")
-            if refusal.code is Code.INTERNAL:
-                # The caller reads that it failed; the operator reads why, in Triton's words.
-                log.error("triton failed", status=error.code().name, message=error.details())  # noqa: TRY400
-            raise refusal from None
+            status, message = error.code().name, error.details() or ""
+        # Here, as gRPC's error, its call and its traceback hold each other and the images.
+        raise _refusal(status, message)
+
+
+def _refusal(status: str, message: str) -> RefusedError:
+    refusal = translate(status, message)
+    if refusal.code is Code.INTERNAL:
+        # The caller reads that it failed; the operator reads why, in Triton's words.
+        log.error("triton failed", status=status, message=message)
+    return refusal
 
 
 def outputs_of(response: bytes) -> Outputs:

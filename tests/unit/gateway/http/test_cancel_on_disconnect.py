@@ -70,6 +70,21 @@ async def test_a_caller_who_hangs_up_frees_the_place(serve, triton, sent):
     triton.rules.clear()
 
 
+async def test_bodies_that_do_not_come_refuse_nobody(serve):
+    port = await serve(max_in_flight=4, max_in_flight_bytes=5000, batch_bytes=1000)
+    writers = []
+    for _ in range(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST + JPEG[:5])
+        writers.append(writer)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        headers = {"content-type": "image/jpeg"}
+        response = await client.post("/api/v1/predict", content=JPEG, headers=headers)
+        assert response.status_code == 200
+    for writer in writers:
+        writer.close()
+
+
 async def test_a_refused_upload_leaves_the_connection_usable(serve):
     port = await serve()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
