@@ -38,12 +38,13 @@ async def test_a_key_is_asked_for_where_keys_are_configured(open_grpc, triton, t
             grpc_client.get_inference_statistics("oral_cancer", headers=headers),
             grpc_client.get_model_repository_index(headers=headers),
             grpc_client.get_server_metadata(headers=headers),
+            grpc_client.is_model_ready("oral_cancer", headers=headers),
         ):
             await assert_refused(call, "UNAUTHENTICATED", "unauthorized")
     assert triton.calls == []
     assert await grpc_client.is_server_live()
     assert await grpc_client.is_server_ready()
-    assert await grpc_client.is_model_ready("oral_cancer")
+    assert await grpc_client.is_model_ready("oral_cancer", headers={"x-api-key": KEY})
     with capture_logs() as lines:
         await grpc_client.infer("oral_cancer", images(JPEG), headers={"x-api-key": KEY})
     assert requests(lines)[0]["caller"] == "clinic"
