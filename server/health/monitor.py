@@ -58,10 +58,11 @@ class HealthMonitor:
         self._triton = triton
         self._served = served
         self._pool = ThreadPoolExecutor(max_workers=64)
-        self.forget()
+        self._forget()
 
-    def forget(self) -> None:
-        """Starts again without any result: Triton was started again."""
+    def _forget(self) -> None:
+        """Starts again without any result, for this Triton."""
+        self._triton_pid = self._triton.pid
         self._pending: defaultdict[str, PendingProbes] = defaultdict(
             lambda: PendingProbes(time.monotonic())
         )
@@ -76,6 +77,8 @@ class HealthMonitor:
 
     def verdicts(self) -> list[Verdict]:
         """What is to be done now; mostly nothing."""
+        if self._triton.pid != self._triton_pid:
+            self._forget()
         return [verdict for release in self._served() for verdict in self._consider(release)]
 
     def _consider(self, release: VerifiedRelease) -> list[Verdict]:

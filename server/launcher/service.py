@@ -137,7 +137,9 @@ class Service:
                 self._load(release, model)
             self._loader.check(release)
         except RefusedPipelineError as error:
-            self.served.remove(release)
+            # It may be refused already: healing goes on while others are healed.
+            if release in self.served:
+                self.served.remove(release)
             self._refuse(release, str(error))
             return False
         result = self._ask(release, _HEAL_PATIENCE_SECONDS)

@@ -209,6 +209,7 @@ class Supervisor:
             delay = self._backoff["triton"].delay()
             self._report.say(f"triton: {reason}; starting it again in {delay:.0f} s")
             self._service.triton.kill()
+            self._frozen.clear()
             if self._shutdown.wait(delay):
                 return
             started = time.monotonic()
@@ -217,8 +218,6 @@ class Supervisor:
             except ServerError as error:
                 reason = str(error)
                 continue
-            self._monitor.forget()
-            self._frozen.clear()
             self._failures = 0
             if not self._shutdown.requested():
                 names = ", ".join(release.spec.name for release in self._service.served)

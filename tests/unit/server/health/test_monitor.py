@@ -65,6 +65,7 @@ def look(metrics, probed, monkeypatch):
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: clock.now))
     triton = SimpleNamespace(
+        pid=1,
         connection=None,
         metrics_address=metrics.server.server_address[:2],
         backend_processes=dict,

@@ -31,7 +31,7 @@ class Pipeline:
         self.probes: list[Future] = []
         self.others: dict[int, str] = {}
         """Further processes, and the models that they are instances of."""
-        triton = SimpleNamespace(
+        self.triton = triton = SimpleNamespace(
             pid=TRITON,
             connection=None,
             metrics_address=("127.0.0.1", 1),
@@ -159,4 +159,14 @@ def test_a_lost_probe_while_nobody_is_answered_says_nothing_of_an_instance(pipel
     pipeline.others = {300: DECISION}
     pipeline.look(6)
     pipeline.probes[0].set_result(ProbeResult(Health.SILENT, "Deadline Exceeded"))
+    assert pipeline.look(1) == []
+
+
+def test_probes_of_a_triton_that_was_started_again_say_nothing_of_the_new_one(pipeline):
+    pipeline.look(30)
+    old = list(pipeline.probes)
+    assert len(old) > 3
+    pipeline.triton.pid = TRITON + 1
+    for probe in old:
+        probe.set_result(ProbeResult(Health.UNREACHABLE, "Socket closed"))
     assert pipeline.look(1) == []
