@@ -25,8 +25,8 @@ def start(
 ) -> "subprocess.Popen[bytes]":
     """Starts `command`, which gets SIGTERM when this process dies.
 
-    It is in a session of its own, so that Ctrl-C in the terminal reaches the launcher alone. What
-    it creates only its user may read: shared memory holds images until it is used again.
+    It is in a session of its own, so that Ctrl-C in the terminal reaches the launcher alone. The
+    files that it creates only its user may read: images, records and logs are among them.
 
     Args:
         command: the program and its arguments.

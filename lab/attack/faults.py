@@ -20,7 +20,7 @@ from lab.markdown import table
 from lab.paths import CACHE, ROOT
 from lab.service.service import GATEWAY, STEPS, TRITON, Service, role
 from loadtest.photos import SAMPLES
-from pipelines.load import load_spec
+from pipelines.load import FOLDER, load_spec
 from pipelines.protocol import DEFAULT_PIPELINE
 
 _CALLERS = 3
@@ -218,6 +218,9 @@ def main(
     repository: Annotated[
         Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
     ] = ROOT / "model_repository",
+    specs: Annotated[
+        Path, typer.Option(help="Folder of the pipelines' YAML.", exists=True, file_okay=False)
+    ] = FOLDER,
 ) -> None:
     """Breaks the processes of a service one after another while three callers ask it.
 
@@ -225,15 +228,16 @@ def main(
     is wrong, the service does not recover, or something is left behind.
     """
     try:
-        raise typer.Exit(_run(only, repository))
+        raise typer.Exit(_run(only, repository.absolute(), specs.absolute()))
     except (LabError, PermissionError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
 
 
-def _run(only: str, repository: Path) -> int:
+def _run(only: str, repository: Path, specs: Path) -> int:
     log = CACHE / "logs" / "faults.log"
-    service = Service([DEFAULT_PIPELINE], repository, log=log, run=Path("/run/faults/run"))
+    run = Path("/run/faults/run")
+    service = Service([DEFAULT_PIPELINE], repository, specs=specs, log=log, run=run)
     # A mount namespace of its own: what is filled is the service's alone.
     service.argv = ("unshare", "-m", "sh", "-c", f'{_MOUNTS} && exec "$@"', "sh", *service.argv)
     photos = [path.read_bytes() for path in sorted(Path(SAMPLES).glob("*.jpg"))[:6]]

@@ -245,6 +245,8 @@ class Service:
                 # The cause is in the log alone: a missing library, no memory left.
                 raise RefusedPipelineError(f"{str(error).rstrip('.')}{log.tail(written)}") from None
             raise
+        # Before the first image comes.
+        leftovers.close_regions(self.triton.prefix)
         # Processes of the generation before may take a while to end; they are not watched.
         self._watched[model] = self._new_processes(model, before)
 

@@ -1,5 +1,6 @@
 """Finds and removes the leftovers of a dead Triton: backend processes and shared memory."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -54,6 +55,16 @@ def remove_region(name: str) -> None:
     A tritonserver that still has it mapped may go on using it.
     """
     (SHARED_MEMORY / name).unlink(missing_ok=True)
+
+
+def close_regions(prefix: str) -> None:
+    """Lets nobody but their user read the regions of a prefix, whatever images are in them.
+
+    The umask is no help: Triton's library sets the mode of a new region itself, to 0644.
+    """
+    for region in regions(prefix):
+        with suppress(FileNotFoundError):
+            region.chmod(0o600)
 
 
 def regions(prefix: str) -> list[Path]:
