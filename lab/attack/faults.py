@@ -22,6 +22,7 @@ from lab.service.service import GATEWAY, STEPS, TRITON, Service, role
 from loadtest.photos import SAMPLES
 from pipelines.load import FOLDER, load_spec
 from pipelines.protocol import DEFAULT_PIPELINE
+from server.triton import backend_processes
 
 _CALLERS = 3
 _PATIENCE = 120.0
@@ -129,10 +130,19 @@ class Trial:
         return found
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Sends a signal to a process, and waits until it is another one."""
+        """Sends a signal to a process, and waits until that has ended.
+
+        Raises:
+            LabError: nobody ends it.
+        """
         process = self.roles()[name]
         process.send_signal(number)
-        process.wait(_PATIENCE)
+        until = time.monotonic() + _PATIENCE
+        # tritonserver leaves the entries of its processes.
+        while not backend_processes.has_ended(process.pid):
+            if time.monotonic() > until:
+                raise LabError(f"{name} was not replaced within {_PATIENCE:.0f} s")
+            time.sleep(0.05)
 
     def pause(self, seconds: float) -> None:
         """Stops all processes for a while, the ones that wait for others first."""
@@ -249,11 +259,10 @@ def _run(only: str, repository: Path, specs: Path) -> int:
             with Callers(service.url, photos) as callers:
                 time.sleep(2)
                 before, began = trial.restarts(), time.monotonic()
-                fault()
-                # A fault that lasts is over now; one that struck began before.
-                struck = name.startswith("SIG")
-                since = began if struck else time.monotonic()
                 try:
+                    fault()
+                    # A fault that lasts is over now; one that struck began before.
+                    since = began if name.startswith("SIG") else time.monotonic()
                     seconds = f"{callers.recovered(since):.1f} s"
                 except LabError as error:
                     seconds, failed = str(error), True
