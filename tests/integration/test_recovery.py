@@ -184,7 +184,8 @@ def test_a_gateway_that_is_stopped_is_replaced(oral_cancer, service):
     service.wait_ready()
     stopped = gateway_process(service)
     stopped.suspend()
-    assert stopped.wait(30) is not None, service.tail()
+    _, left = psutil.wait_procs([stopped], timeout=30)
+    assert not left, service.tail()
     service.wait_ready(60)
     assert gateway_process(service).pid != stopped.pid
     photo = {"file": oral_cancer.files[0]}
