@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -11,8 +12,9 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from gateway.errors import Code, RefusedError
 from gateway.triton.outputs import BYTES, Outputs, Tensor
-from gateway.triton.triton_errors import LATE, translate
+from gateway.triton.triton_errors import LATE, PAUSED, translate
 from pipelines import protocol
+from pipelines.pauses import Pauses
 from pipelines.tls import TritonTls
 
 log = structlog.get_logger("gateway")
@@ -73,6 +75,7 @@ class TritonClient:
         """
         self._address = address
         self.spare = spare
+        self._pauses = Pauses()
         self._tls = tls.read() if tls else None
 
     def open(self) -> None:
@@ -147,6 +150,7 @@ class TritonClient:
         Raises:
             RefusedError: whatever kept Triton from answering.
         """
+        began = time.monotonic()
         request = _infer_request(model, images, parameters, seconds)
         call = asyncio.ensure_future(self._infer(request, seconds + _LEFT_BEHIND_SECONDS))
         for hold in holds:
@@ -163,6 +167,9 @@ class TritonClient:
         await asyncio.wait((call,), timeout=seconds)
         if not call.done():
             raise RefusedError(Code.DEADLINE, LATE)
+        if self._pauses.overlapped(began):
+            # Triton may have taken another's memory for this request's.
+            raise RefusedError(Code.UNAVAILABLE, PAUSED)
         return outputs_of(call.result()).rows(len(images))
 
     async def _infer(self, request: bytes, seconds: float) -> Message:

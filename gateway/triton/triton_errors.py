@@ -12,6 +12,7 @@ _SHARED_MEMORY = (
     "pipeline: its processes have no shared memory left (/dev/shm), which the service's operator "
     "can enlarge. " + _AGAIN
 )
+PAUSED = "service: it stood still for seconds, so this answer is not trusted. " + _AGAIN
 LATE = "request: the models did not answer in time. Send it again, or fewer at a time."
 _FAILED = "request: the models failed on it. Report the request_id to the service's operator."
 

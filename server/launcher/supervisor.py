@@ -4,17 +4,18 @@ import time
 from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from pipelines.pauses import Pauses
 from server.errors import ServerError, UnhealthyError
 from server.health.launcher_health import LauncherHealth
 from server.health.monitor import Action, HealthMonitor, Verdict
 from server.launcher.backoff import Backoff
 from server.launcher.gateway_process import GatewayProcess
-from server.launcher.pauses import Pauses
 from server.launcher.report import Report
 from server.launcher.service import Service
 from server.launcher.shutdown import Shutdown
 from server.releases.discovery import PipelineDiscovery
 from server.releases.verified import VerifiedRelease
+from server.triton import backend_processes
 
 _INTERVAL_SECONDS = 1.0
 _TRITON, _GATEWAY = 0, -1
@@ -53,7 +54,7 @@ class Supervisor:
         self._failures = 0
         self._healing: set[str] = set()
         """Pipelines that get new processes at the moment."""
-        self._pauses = Pauses()
+        self._pauses = Pauses(self._end_triton)
         self._pool = ThreadPoolExecutor(1)
         self._looking: Future[tuple[list[VerifiedRelease], list[str]]] | None = None
         self._next_look = 0.0
@@ -82,9 +83,12 @@ class Supervisor:
         self._health.look()
         self._service.triton.log.bound()
         if (seconds := self._pauses.stood_still()) is not None:
-            self._report.say(f"this machine, or the service, stood still for {seconds:.0f} s")
             # What ended because of that is no fault of its own.
             self._backoff.clear()
+            pause = f"this machine, or the service, stood still for {seconds:.0f} s"
+            if self._service.served:
+                raise UnhealthyError(f"{pause}: its shared memory cannot be trusted")
+            self._report.say(pause)
         self._watch_gateway()
         self._watch_triton()
         self._watch_processes()
@@ -95,6 +99,11 @@ class Supervisor:
         # Where Triton ended, what waits for it says so, with the end of its log.
         if time.monotonic() >= self._next_look and self._service.triton.alive():
             self._look()
+
+    def _end_triton(self) -> None:
+        """Ends a Triton that went through a pause, before it answers anybody (decisions/0050)."""
+        if self._service.served and (pid := self._service.triton.pid):
+            backend_processes.kill(pid)
 
     def _watched(self) -> list[VerifiedRelease]:
         served = self._service.served

@@ -1,6 +1,7 @@
 """The channel to Triton, where one name stands for several."""
 
 import asyncio
+import time
 
 import grpc
 import httpx
@@ -101,3 +102,15 @@ async def test_without_a_spare_triton_it_may_be_sent_again():
         answer = await predicted(gpu)
         assert_problem(answer, 503, "out_of_memory")
         assert answer.headers["retry-after"] == "2"
+
+
+async def test_an_answer_that_was_under_way_while_the_machine_stood_still_is_not_given(monkeypatch):
+    async with running(ToyTriton()) as toy:
+        triton = TritonClient(f"127.0.0.1:{toy.port}")
+        triton.open()
+        await triton.infer("oral_cancer", [b"image"], {}, 5)
+        monkeypatch.setattr(triton._pauses, "_ended", time.monotonic())
+        with pytest.raises(RefusedError, match="stood still") as refused:
+            await triton.infer("oral_cancer", [b"image"], {}, 5)
+        assert refused.value.code == "unavailable"
+        await triton.close()

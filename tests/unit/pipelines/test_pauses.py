@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
-from server.launcher.pauses import Pauses
+from pipelines.pauses import Pauses
 
 PROGRAM = """
 import sys, time
-from server.launcher.pauses import Pauses
+from pipelines.pauses import Pauses
 pauses = Pauses()
 print("ready", flush=True)
 sys.stdin.readline()
@@ -38,3 +39,20 @@ def test_a_process_that_was_stopped_knows_for_how_long_and_says_it_once():
         told, again = process.communicate("\n", timeout=30)[0].split()
     assert float(told) > 5
     assert again == "None"
+
+
+def test_what_was_under_way_in_a_pause_is_known_even_before_the_next_tick(monkeypatch):
+    pauses = Pauses()
+    now = time.monotonic()
+    assert not pauses.overlapped(now)
+    monkeypatch.setattr(pauses, "_last", (now - 10, time.time() - 10))
+    assert pauses.overlapped(now - 11)
+
+
+def test_what_comes_right_after_a_pause_is_not_trusted_either(monkeypatch):
+    noticed = threading.Event()
+    pauses = Pauses(noticed.set)
+    monkeypatch.setattr(pauses, "_last", (time.monotonic() - 10, time.time() - 10))
+    assert noticed.wait(5)
+    assert pauses.overlapped(time.monotonic())
+    assert not pauses.overlapped(time.monotonic() + 4)
