@@ -8,8 +8,8 @@ PIPELINES ?= oral_cancer
 PROFILE ?= default
 # What of pyproject.toml's groups a target needs in .venv: `setup` installs what is not there yet.
 GROUPS ?= serve
-lint format test test-quick k8s-test: GROUPS := all
-image-check models-report bench tune scale: GROUPS := serve lab
+lint format test test-quick k8s-test attack: GROUPS := all
+image-check models-report bench tune scale soak: GROUPS := serve lab
 k8s-check: GROUPS := serve lab k8s
 loadtest overload: GROUPS := serve lab loadtest
 autoscaling: GROUPS := serve lab loadtest k8s
@@ -210,6 +210,18 @@ tune: setup ## Tries processes, threads and batches of oral_cancer on this machi
 scale: setup ## Measures cost as photos, batches, callers and pipelines grow into docs/scale.md (10 minutes, on a quiet machine); SCALE=--quick only tries it
 	@$(BIN)/python -m demo oral_cancer --if-missing
 	@$(BIN)/python -m lab.scale $(SCALE)
+
+.PHONY: attack
+attack: setup $(OLDEST_RUNTIME) ## Attacks a service of its own into docs/security.md, then sends 20,000 mutated images and more (an hour)
+	@$(BIN)/python -m demo oral_cancer --if-missing
+	@$(BIN)/python -m lab.attack --docs docs/security.md
+	@$(BIN)/python -m lab.attack.faults --docs docs/security.md
+	@MUTATIONS=20000 $(BIN)/python -m pytest tests/integration/test_mutations.py
+
+.PHONY: soak
+soak: setup ## Sends photos of all kinds for SOAK_SECONDS (600) to a service of its own; fails where memory grows
+	@$(BIN)/python -m demo oral_cancer --if-missing
+	@$(BIN)/python -m lab.attack.soak --seconds $${SOAK_SECONDS:-600} --docs docs/security.md
 
 .PHONY: autoscaling
 autoscaling: setup $(ENVOY) ## Simulates autoscaling by the shipped rules with real processes, into docs/autoscaling.md (5 minutes); needs kubectl

@@ -16,7 +16,7 @@ import psutil
 import typer
 
 from lab.errors import LabError
-from lab.markdown import table
+from lab.markdown import replace_section, table
 from lab.paths import CACHE, ROOT
 from lab.service.service import GATEWAY, STEPS, TRITON, Service, role
 from loadtest.photos import SAMPLES
@@ -24,6 +24,7 @@ from pipelines.load import FOLDER, load_spec
 from pipelines.protocol import DEFAULT_PIPELINE
 from server.triton import backend_processes
 
+SECTION = "faults"
 _CALLERS = 3
 _PATIENCE = 120.0
 _QUIET = 4.0
@@ -231,6 +232,9 @@ def main(
     specs: Annotated[
         Path, typer.Option(help="Folder of the pipelines' YAML.", exists=True, file_okay=False)
     ] = FOLDER,
+    docs: Annotated[
+        Path | None, typer.Option(help="Also write the table into this document.", dir_okay=False)
+    ] = None,
 ) -> None:
     """Breaks the processes of a service one after another while three callers ask it.
 
@@ -238,13 +242,13 @@ def main(
     is wrong, the service does not recover, or something is left behind.
     """
     try:
-        raise typer.Exit(_run(only, repository.absolute(), specs.absolute()))
+        raise typer.Exit(_run(only, repository.absolute(), specs.absolute(), docs))
     except (LabError, PermissionError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
 
 
-def _run(only: str, repository: Path, specs: Path) -> int:
+def _run(only: str, repository: Path, specs: Path, docs: Path | None) -> int:
     log = CACHE / "logs" / "faults.log"
     run = Path("/run/faults/run")
     service = Service([DEFAULT_PIPELINE], repository, specs=specs, log=log, run=run)
@@ -274,8 +278,10 @@ def _run(only: str, repository: Path, specs: Path) -> int:
             typer.echo(" | ".join(rows[-1]), err=True)
         processes = trial.service.tree.processes()
     left = [process for process in processes if process.is_running()]
-    typer.echo(table(_HEAD, rows))
-    typer.echo(f"Left behind after the stop: {len(left)} processes.")
+    text = f"{table(_HEAD, rows)}\nLeft behind after the stop: {len(left)} processes."
+    typer.echo(text)
+    if docs:
+        replace_section(docs, SECTION, text)
     return int(failed or bool(left))
 
 
