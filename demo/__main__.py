@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from demo import references
 from export import console
 from export.arguments import definitions
 from export.console import screen
@@ -47,6 +48,7 @@ class Demo:
                 console.write_configs(whole, self.target, self.specs)
                 if not self.if_missing or console.members_without_version(spec, self.target):
                     self._publish(whole, spec)
+                self._publish_references(whole)
             except (ExportError, OSError) as error:
                 console.say(error)
                 failed = True
@@ -79,6 +81,14 @@ class Demo:
                 version=None,
                 evidence=evidence(whole) if quantised else None,
             )
+
+    def _publish_references(self, whole: PipelineDefinition) -> None:
+        """Has releases of demo weights judge typicality, by references that are committed too."""
+        published = references.publish(whole, self.target)
+        if published:
+            # A reference of the user's own stays, unless everything is exported anew.
+            new = () if self.if_missing else published
+            console.make_releases(whole, self.target, new_references=new)
 
     def _require_no_trained(self, whole: PipelineDefinition, spec: PipelineSpec) -> None:
         for member in whole.members:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from demo.figures import CHECKPOINTS
 from demo.recipes import recipe_for
 from demo.subject import subject_for
 from export import architectures, checkpoint
@@ -19,8 +20,6 @@ from export.graph import ServedMember
 from pipelines.enums import Task
 from pipelines.spec import PipelineSpec
 
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
-"""The committed ones: a folder for each pipeline."""
 # Drawings on which a widened network is compared with the narrow one.
 _COMPARED = 4
 _SEED = 0

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+"""The committed ones, and what was made of them: a folder for each pipeline."""
 FILENAME = "figures.json"
 Recipe = dict[str, float | int | None]
 """Epochs, batch, rates and so on."""

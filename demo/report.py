@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from demo import drawings, histology, snakes, widening
-from demo.expansion import CHECKPOINTS
-from demo.figures import Figures
+from demo.figures import CHECKPOINTS, Figures
 from demo.report_text import TEXT
 from export.console import screen
 from pipelines import atomic_write

@@ -10,8 +10,7 @@ import typer
 from rich.table import Table
 
 from demo import training
-from demo.expansion import CHECKPOINTS
-from demo.figures import FILENAME, Figures
+from demo.figures import CHECKPOINTS, FILENAME, Figures
 from export.arguments import ALL, names
 from export.console import say, screen
 from export.errors import ExportError

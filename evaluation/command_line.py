@@ -12,6 +12,7 @@ from secondopinion import SecondOpinionError
 from evaluation.errors import EvaluationError
 from evaluation.settings import EvaluationSettings
 
+ROOT = Path(__file__).parents[1]
 OK, SOME_FAILED, STOPPED, INTERRUPTED = 0, 1, 2, 130
 
 _NOTICE = "No medical device: figures are for research and for learning."
@@ -85,6 +86,14 @@ def _measure(
             help="Images of other kinds, without labels: how many of them are called atypical.",
         ),
     ] = None,
+    repository: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="The model repository, to refuse photos that the release's reference for "
+            "typicality was made of.",
+        ),
+    ] = ROOT / "model_repository",
     concurrency: Annotated[
         int, typer.Option(min=1, max=64, help="Number of photos in flight at the same time.")
     ] = 4,
@@ -103,6 +112,7 @@ def _measure(
         threshold=threshold,
         concurrency=concurrency,
         other=other,
+        repository=repository,
     )
     with _ends():
         from evaluation.run import run  # noqa: PLC0415 - the libraries of science: quick --help

@@ -8,7 +8,14 @@ from typing import TypeVar
 
 from secondopinion import Answer, AsyncClient, Choices, Pipeline
 
-from evaluation import classification_report, coco_labels, detection_report, labels, other_images
+from evaluation import (
+    classification_report,
+    coco_labels,
+    detection_report,
+    labels,
+    other_images,
+    reference_photos,
+)
 from evaluation.answers import Failed, Outcome, ask_all
 from evaluation.errors import EvaluationError
 from evaluation.report import Report
@@ -26,6 +33,8 @@ class Evaluation:
 
     report: Report
     failed: list[Failed]
+    compared: bool
+    """Whether the photos are known not to be among those of the release's reference."""
 
 
 def evaluate(
@@ -52,6 +61,7 @@ def _classification(
 ) -> Evaluation:
     photos = labels.read(settings.labels, pipeline.classes)
     others = other_images.find(settings.other)
+    compared = _require_apart(settings, pipeline, [photo.file for photo in photos])
     choices = _choices(settings, settings.threshold)
     asked = _ask(
         settings,
@@ -61,7 +71,7 @@ def _classification(
     )
     outcomes, others_outcomes = asked[: len(photos)], asked[len(photos) :]
     report = classification_report.report(settings, pipeline, photos, outcomes)
-    return _with_typicality(report, outcomes, others_outcomes)
+    return _with_typicality(report, outcomes, others_outcomes, compared=compared)
 
 
 def _detection(
@@ -72,6 +82,7 @@ def _detection(
     masks = pipeline.task == Task.SEGMENTATION
     photos = coco_labels.read(settings.labels, settings.images, pipeline.classes, masks=masks)
     others = other_images.find(settings.other)
+    compared = _require_apart(settings, pipeline, [photo.file for photo in photos])
     # A curve over scores needs the low ones too; hits are counted at the threshold afterwards.
     choices = _choices(settings, pipeline.threshold.minimum)
     asked = _ask(
@@ -92,15 +103,23 @@ def _detection(
         ),
         asked_from=pipeline.threshold.minimum,
     )
-    return _with_typicality(report, outcomes, asked[len(photos) :])
+    return _with_typicality(report, outcomes, asked[len(photos) :], compared=compared)
+
+
+def _require_apart(settings: EvaluationSettings, pipeline: Pipeline, files: Sequence[Path]) -> bool:
+    return reference_photos.require_apart(pipeline, files, settings.repository)
 
 
 def _with_typicality(
-    report: Report, outcomes: Sequence[Outcome[A]], others: Sequence[Outcome[A]]
+    report: Report,
+    outcomes: Sequence[Outcome[A]],
+    others: Sequence[Outcome[A]],
+    *,
+    compared: bool,
 ) -> Evaluation:
     scores = other_images.judged(outcomes, others)
     return Evaluation(
-        report.model_copy(update={"typicality": scores}), _failed([*outcomes, *others])
+        report.model_copy(update={"typicality": scores}), _failed([*outcomes, *others]), compared
     )
 
 

@@ -53,6 +53,15 @@ def run(
     screen.print(render(evaluation.report))
     screen.print(f"\nwritten to {folder}", soft_wrap=True, markup=False)
     _name_failed(evaluation.failed, notes)
+    if evaluation.report.typicality is not None and not evaluation.compared:
+        notes.print(
+            f"evaluation: release {evaluation.report.release} does not lie in "
+            f"{settings.repository}, so it is not known whether its reference was made of these "
+            "photos: name the model repository with --repository",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
     for each in earlier:
         compared = compare(each, evaluation.report, common=common)
         screen.print("", comparison.render(compared), sep="\n")

@@ -20,6 +20,7 @@ class EvaluationSettings:
         threshold: Decides instead of the pipeline's own.
         concurrency: Photos on their way at the same time.
         other: Folder of images of other kinds, to measure how many of them are called atypical.
+        repository: The model repository, to look for the release's reference photos.
     """
 
     pipeline: str
@@ -30,6 +31,7 @@ class EvaluationSettings:
     threshold: float | None = None
     concurrency: int = 4
     other: Path | None = None
+    repository: Path = Path(__file__).parents[1] / "model_repository"
 
 
 def find_pipeline(settings: EvaluationSettings) -> Pipeline:

@@ -90,6 +90,13 @@ def main(  # noqa: PLR0917 - the command line
             "folder for each class."
         ),
     ] = None,
+    reference: Annotated[
+        Path | None,
+        _folder(
+            "1,000 or more photos like those that the models were trained on, without labels: what "
+            "images are compared with, to tell those of another kind (docs/typicality.md)."
+        ),
+    ] = None,
     photos: Annotated[
         Path | None, _folder("Photos for the parity gate; those of samples/ if left out.")
     ] = None,
@@ -140,6 +147,8 @@ def main(  # noqa: PLR0917 - the command line
 
     A checkpoint is given by the member that has it and makes all forms of it that the profile
     serves: --checkpoint regnet=b.pt also makes regnet_onnx or regnet_int8.
+
+    --reference DIR goes with checkpoints, or alone with the versions that there are.
     """
     target = ModelRepository(repository)
     try:
@@ -154,10 +163,15 @@ def main(  # noqa: PLR0917 - the command line
             for each in wholes:
                 console.write_configs(each, target, specs)
             raise typer.Exit(1 if problems else 0)
-        if not checkpoint:
+        if not checkpoint and reference is None:
             raise UsageError("give --checkpoint MEMBER=PATH for each member")  # noqa: TRY301
         whole = load_definition(only(pipelines), specs)
         require_profile(profile, [whole])
+        found = console.reference_photos(whole, reference, validation) if reference else None
+        if not checkpoint:
+            console.write_configs(whole, target, specs)
+            console.fit_references(whole, found, target)
+            return
         said = of_class_map(class_map) if class_map else None
         if said:
             require_classes(said, whole)
@@ -184,6 +198,7 @@ def main(  # noqa: PLR0917 - the command line
                 classes_confirmed=classes_confirmed,
             ),
         )
+        console.fit_references(whole, found, target)
     except (SpecError, UsageError, ExportError, ReleaseError, OSError) as error:
         console.say(error)
         raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None

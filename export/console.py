@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from export import releases
+from export.progress import shown_on
 from export.read_options import AS_THE_FILE_SAYS, ReadOptions
 from export.repository import ModelRepository
 from pipelines import protocol
@@ -19,6 +20,7 @@ from pipelines.spec import PipelineSpec
 if TYPE_CHECKING:
     from export.calibration import Calibrations
     from export.labelled_photos import Evidence
+    from export.reference_photos import ReferencePhotos
     from export.versions import Exported
 
 screen = Console(stderr=True)
@@ -63,6 +65,38 @@ def make_releases(
         screen.print(
             f"export: {problem}", style="red", markup=False, highlight=False, soft_wrap=True
         )
+
+
+def reference_photos(
+    whole: PipelineDefinition, folder: Path, validation: Path | None
+) -> "ReferencePhotos":
+    """`export.reference_photos.find`, apart from the photos that the pipeline is judged with."""
+    # torch: keep --help quick
+    from export import photos, reference_photos  # noqa: PLC0415
+
+    with screen.status(f"{whole.name}: looking for reference photos"):
+        return reference_photos.find(folder, photos.files_below(validation) if validation else ())
+
+
+def fit_references(
+    whole: PipelineDefinition, found: "ReferencePhotos | None", target: ModelRepository
+) -> None:
+    """`export.reference_fit.fit` with its progress, and the releases that name the references."""
+    if found is None:
+        return
+    from export import photos, reference_fit  # noqa: PLC0415 - torch, as above
+
+    with shown_on(screen) as on_progress:
+        made = reference_fit.fit(whole, target, found, on_progress)
+    if made.measured.left_out:
+        say(f"{whole.name}: {photos.described(made.measured.left_out)}")
+    copies = f"; {found.copies} copies left out" if found.copies else ""
+    screen.print(
+        f"{whole.name}: {len(made.sha256)} references of {len(made.measured.digests)} photos"
+        f"{copies}",
+        highlight=False,
+    )
+    make_releases(whole, target, new_references=made.sha256)
 
 
 def say_serves(release: Release) -> None:

@@ -60,9 +60,9 @@ def open_artefact(path: Path, format_: Format) -> Run:
     return _open(path, format_, protocol.MEMBER_OUTPUT)
 
 
-def open_features(path: Path, format_: Format) -> Run:
-    """Loads an artefact that gives features, to run it for them."""
-    return _open(path, format_, protocol.MEMBER_FEATURES)
+def open_features(path: Path, format_: Format, output: str = protocol.MEMBER_FEATURES) -> Run:
+    """Loads an artefact that gives features under this name, to run it for them."""
+    return _open(path, format_, output)
 
 
 def _open(path: Path, format_: Format, output: str) -> Run:

@@ -64,6 +64,11 @@ def files_below(folder: Path) -> list[Path]:
     return photo_files.below(folder).all()
 
 
+def described(left_out: dict[Path, str]) -> str:
+    """What was left out, counted and named in one line."""
+    return photo_files.described(left_out)
+
+
 def spread(paths: Sequence[Path], most: int) -> list[Path]:
     """At most `most` of these, evenly spaced."""
     return list(itertools.islice(paths, 0, None, max(1, -(-len(paths) // most))))

@@ -11,7 +11,7 @@ Source: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from inference.errors import RefusedError
 from inference.reference_view import UnfitReferenceError, View, not_finite
 from pipelines import atomic_write
-from pipelines.derived import REFERENCE_PHOTOS_AT_LEAST
+from pipelines.derived import REFERENCE_PHOTOS_AT_LEAST, REFERENCE_PHOTOS_KEY, short_digest
 from pipelines.protocol import Refusal
 
 Float32 = NDArray[np.float32]
@@ -42,6 +42,8 @@ class Reference:
     """[n], ascending: of the calibration photos, by the picture's statistics alone."""
     scores: Float64
     """[n], ascending: by all views that there are."""
+    photos: NDArray[np.uint64]
+    """`short_digest` of each reference photo, ascending: none may be used to judge a pipeline."""
     about: Mapping[str, Any]
     """Where it comes from, as JSON: nothing here reads it."""
 
@@ -51,6 +53,7 @@ class Reference:
         picture: NDArray[np.floating[Any]],
         features: NDArray[np.floating[Any]] | None,
         about: Mapping[str, Any],
+        photos: Iterable[str] = (),
     ) -> Self:
         """Fits one half of N photos and calibrates on the other one, which the fit never sees.
 
@@ -60,6 +63,7 @@ class Reference:
             picture: the statistics of each photo, [N, 34].
             features: a member's features of each photo, [N, D]; None where it has none.
             about: of the photos and the member, as JSON.
+            photos: SHA-256 of each photo's file, in hexadecimal.
 
         Raises:
             UnfitReferenceError: too few photos, all alike, or numbers that are not finite.
@@ -80,7 +84,7 @@ class Reference:
             both = np.maximum(alone, understood.score(features[calibrating]))
         if not np.isfinite(both).all():
             raise not_finite()
-        return cls(seen, understood, np.sort(alone), np.sort(both), dict(about))
+        return cls(seen, understood, np.sort(alone), np.sort(both), _short(photos), dict(about))
 
     def score(
         self,
@@ -117,6 +121,7 @@ class Reference:
             "about": np.array(json.dumps(self.about, sort_keys=True)),
             "scores": self.scores,
             "picture_scores": self.picture_scores,
+            REFERENCE_PHOTOS_KEY: self.photos,
         }
         for name, view in (("picture", self.picture), ("features", self.features)):
             if view is not None:
@@ -160,6 +165,7 @@ class Reference:
                 features,
                 content["picture_scores"],
                 content["scores"],
+                content[REFERENCE_PHOTOS_KEY],
                 json.loads(str(content["about"])),
             )
         except Exception as error:  # damaged archives raise anything
@@ -221,6 +227,10 @@ class Judge:
         return Judgement(
             typicality, typical.astype(np.int32), np.full(len(picture), views, np.int32)
         )
+
+
+def _short(photos: Iterable[str]) -> NDArray[np.uint64]:
+    return np.sort(np.array([short_digest(each) for each in photos], dtype=np.uint64))
 
 
 def p_values(scores: Float64, calibration: Float64) -> Float64:

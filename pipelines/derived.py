@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 REFERENCE_PHOTOS_AT_LEAST = 1000
 """Photos that a reference for typicality is made of: one half fits, the other one calibrates."""
+REFERENCE_PHOTOS_KEY = "photos"
+"""Array of a reference's file: `short_digest` of each photo that it was made of, UINT64 [N]."""
 FALSE_ALARMS_AT_LEAST = 0.002
 """The least share of false alarms: 1 of 501, the least typicality after 500 calibration photos."""
 
@@ -40,3 +42,8 @@ def no_call(chosen: Sequence[int], prediction: int) -> bool:
     if min(chosen) < 0:
         return False
     return not chosen[prediction] or (len(chosen) == 2 and sum(chosen) > 1)  # noqa: PLR2004 - binary
+
+
+def short_digest(sha256: str) -> int:
+    """The first 8 bytes of a photo's SHA-256: enough to find it, and no photo comes back of it."""
+    return int(sha256[:16], 16)

@@ -3,8 +3,8 @@
 import pytest
 
 from demo import report
-from demo.expansion import CHECKPOINTS, exportable
-from demo.figures import Figures
+from demo.expansion import exportable
+from demo.figures import CHECKPOINTS, Figures
 from demo.training import trained_members
 from export import checkpoint, class_order, class_statements
 from export.detector import open_detector

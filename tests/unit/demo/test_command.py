@@ -1,17 +1,26 @@
 """`python -m demo`: what it exports of the committed checkpoints, and when."""
 
+import json
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 import yaml
 from typer.testing import CliRunner
 
-from demo import expansion, rounding
+from demo import expansion, references, rounding
 from demo.__main__ import Demo, app
+from export import releases
 from export.__main__ import app as export_app
+from export.references import publish
 from export.repository import ModelRepository
+from inference.typicality import Reference
 from pipelines import protocol
-from pipelines.load import FOLDER, load_spec
-from pipelines.manifest import Manifest
+from pipelines.load import FOLDER, load_definition, load_spec
+from pipelines.manifest import Manifest, sha256_of
+from pipelines.release import Release
+from pipelines.typicality import reference_path
 from tests import detector_checkpoints
 from tests.unit.export.conftest import Tiny, tiny_members
 
@@ -34,6 +43,7 @@ def committed(tmp_path, tiny, monkeypatch):
     for name in ("vgg16", "regnet"):
         rounded(folder / f"{name}.safetensors")
     monkeypatch.setattr(expansion, "CHECKPOINTS", folder.parent)
+    monkeypatch.setattr(references, "CHECKPOINTS", folder.parent)
     return folder
 
 
@@ -162,6 +172,7 @@ def test_a_detector_is_exported_as_it_was_trained_and_once(name, repository, tmp
     (member,) = spec.members
     made = detector_checkpoints.make(spec, folder)[member]
     monkeypatch.setattr(expansion, "CHECKPOINTS", folder.parent)
+    monkeypatch.setattr(references, "CHECKPOINTS", folder.parent)
     if made.is_file():
         monkeypatch.setattr(expansion, "_small", lambda *_: made)
     command = [name, "--if-missing", f"--repository={repository.root}"]
@@ -169,3 +180,65 @@ def test_a_detector_is_exported_as_it_was_trained_and_once(name, repository, tmp
         result = CliRunner().invoke(app, command)
         assert result.exit_code == 0, result.output
     assert repository.versions(protocol.member_model(name, member)) == [1]
+
+
+@pytest.fixture
+def reference(committed, specs):
+    """A reference of numbers out of the air, committed for the tiny checkpoint."""
+    whole = load_definition("oral_cancer", specs)
+    random = np.random.default_rng(0)
+    origin = {
+        "pipeline": "oral_cancer",
+        "photos": 1000,
+        "photos_sha256": "ab" * 32,
+        "preprocessing_sha256": whole.picture_hash,
+    }
+    made = Reference.fit(random.normal(size=(1000, 34)), random.normal(size=(1000, 4)), origin)
+    made.save(committed / "typicality_fp32.npz")
+    said = {
+        "sha256": sha256_of(committed / "typicality_fp32.npz"),
+        "checkpoint": references.checkpoint_digest(whole),
+    }
+    (committed / references.FILENAME).write_text(json.dumps({"fp32": said}), "utf-8")
+    return made
+
+
+def served(repository, profile="default"):
+    return Release.current("oral_cancer", profile, repository.root).reference
+
+
+def test_the_release_of_demo_weights_has_the_committed_reference(demo, repository, reference):
+    assert demo("--if-missing")[0] == 0
+    named = served(repository)
+    assert named.origin.photos == 1000
+    folder = repository.root / "oral_cancer_regnet" / "1"
+    assert named.origin.checkpoint_sha256 == Manifest.read(folder).checkpoint_sha256
+    path = repository.root / reference_path("oral_cancer", named.sha256)
+    assert np.array_equal(Reference.load(path).scores, reference.scores)
+    # Formats of one precision share it.
+    assert demo("--if-missing", "--profile", "onnx")[0] == 0
+    assert served(repository, "onnx") == named
+
+
+@pytest.mark.usefixtures("reference")
+def test_a_reference_of_the_users_own_stays(demo, repository, specs):
+    assert demo("--if-missing")[0] == 0
+    first = served(repository)
+    path = repository.root / reference_path("oral_cancer", first.sha256)
+    own = replace(Reference.load(path), photos=np.arange(3, dtype=np.uint64))
+    sha256 = publish(own, repository.root)
+    whole = load_definition("oral_cancer", specs)
+    releases.make(whole, repository, new_references=[sha256])
+    assert demo("--if-missing")[0] == 0
+    assert served(repository).sha256 == sha256
+    assert demo()[0] == 0
+    assert served(repository) == first
+
+
+@pytest.mark.usefixtures("reference")
+def test_a_reference_of_another_checkpoint_is_named_and_not_served(demo, repository, committed):
+    rounded(committed / "regnet.safetensors")
+    status, output = demo("--if-missing")
+    assert status == 1
+    assert "typicality_fp32.npz: is not of the committed checkpoint: run python -m demo" in output
+    assert served(repository) is None

@@ -1,7 +1,7 @@
 import pytest
 
 from evaluation.command_line import main
-from tests.unit.evaluation.service import running
+from tests.unit.evaluation.service import IDENTITY, running
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +13,7 @@ def running_service():
 @pytest.fixture
 def service(running_service, monkeypatch):
     running_service.demo = False
+    running_service.identity = IDENTITY
     running_service.releases.clear()
     running_service.seen.clear()
     for name in ("SECONDOPINION_URL", "SECONDOPINION_API_KEY"):

@@ -25,6 +25,7 @@ from pycocotools import mask as coco_mask
 
 SIDE = 100
 FALSE_ALARMS = 0.01
+IDENTITY = "1-3fa9c2d1"
 THRESHOLD = {"default": 0.5, "minimum": 0.05, "maximum": 0.95}
 MEMBERS = {
     "small": {"weight": 1, "version": "1", "sha256": "aa11" * 16},
@@ -46,11 +47,12 @@ class Service:
     demo: bool = False
     temperature: float | None = None
     """Of every member; None: nothing is calibrated."""
+    identity: str = IDENTITY
     releases: list = field(default_factory=list)
     seen: list = field(default_factory=list)
 
     def release(self):
-        return self.releases.pop(0) if self.releases else "1-3fa9c2d1"
+        return self.releases.pop(0) if self.releases else self.identity
 
 
 def problem(status, code, detail):
@@ -70,7 +72,7 @@ def create_app(service):
             return problem(404, "pipeline_unknown", f"{name}: there is lesions.")
         task, classes, positive, threshold = PIPELINES[name]
         return {
-            "name": name, "title": name, "task": task, "release": "1-3fa9c2d1", "ready": True,
+            "name": name, "title": name, "task": task, "release": service.identity, "ready": True,
             "classes": classes, "positive": positive, "threshold": threshold,
             "members": {
                 key: each | {"temperature": service.temperature} for key, each in MEMBERS.items()
