@@ -4,6 +4,7 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.errors import Code, grpc_status_of
 from pipelines.protocol import Refusal, refusal
 from tests.unit.gateway.samples import FULL, JPEG, RAW, UNAVAILABLE, assert_problem
 from tests.unit.gateway.toy_triton import Failure
@@ -48,12 +49,13 @@ async def test_each_failure_of_triton_has_its_status(client, triton, failure, st
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("code", [Refusal.IMAGE_SHAPE, Refusal.IMAGE_TOO_LARGE])
+@pytest.mark.parametrize("code", [each for each in Refusal if each.startswith("image")])
 async def test_a_refusal_of_the_image_names_where_it_was_sent(client, triton, code):
     message = refusal(code, "it is too much. Cut it.")
     triton.failures.append(Failure(grpc.StatusCode.INVALID_ARGUMENT, message))
     response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
     assert response.json()["detail"] == "body: it is too much. Cut it."
+    assert grpc_status_of(Code(code)) == "INVALID_ARGUMENT"
 
 
 @pytest.mark.parametrize("query", ["top_k=0", "top_k=10000", "top_k=", "top_k=x", "polygons=true"])
