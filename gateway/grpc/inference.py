@@ -1,6 +1,6 @@
 """The method ModelInfer: from a gRPC request to the dataplane and back, with Triton's tensors."""
 
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from gateway.core.admission import Admission
@@ -34,7 +34,7 @@ class Inference:
         context = call.context
         context.caller = self.keys.caller(call.key)
         deadline = call.deadline(self.seconds)
-        async with AsyncExitStack() as held:
+        with ExitStack() as held:
             with context.stage("receive"):
                 async with call.message(self.reception, deadline) as message:
                     size, request = len(message), infer_request(message)

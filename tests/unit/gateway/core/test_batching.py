@@ -182,14 +182,15 @@ async def test_who_left_before_its_call_is_not_asked_about(client, triton, gate)
 
 
 async def test_images_left_behind_keep_their_places(start, triton):
-    client = await start(triton_calls=1, deadline_seconds=0.5, max_in_flight=4, caller_share=1)
+    client = await start(triton_calls=2, deadline_seconds=1, max_in_flight=4, caller_share=1)
     gate = triton.hold()
     first = asyncio.create_task(ask(client))
     await under_way(triton, 1)
+    # They share a call, which is sent at once: a busy machine could end them before it is.
     rest = [asyncio.create_task(ask(client)) for _ in range(3)]
+    await under_way(triton, 4)
     for answer in await asyncio.gather(first, *rest):
         assert_problem(answer, 504, "deadline")
-    await under_way(triton, 4)
     assert_problem(await ask(client), 429, "busy")
     gate.set()
     while triton.now:  # noqa: ASYNC110 - gRPC sets no event
