@@ -1,6 +1,7 @@
 """`python -m demo`: exports the demo weights that are committed in `demo/checkpoints/`."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from export.console import screen
 from export.errors import ExportError
 from export.repository import ModelRepository
 from pipelines import protocol
+from pipelines.calibration import MemberCalibration
 from pipelines.definition import PipelineDefinition
 from pipelines.load import FOLDER, SpecError, require_profile
 from pipelines.manifest import Manifest, ManifestError, sha256_of
@@ -55,8 +57,10 @@ class Demo:
         return not failed
 
     def _publish(self, whole: PipelineDefinition, spec: PipelineSpec) -> None:
-        from demo.expansion import exportable  # noqa: PLC0415 - torch: keep --help quick
+        from demo.calibration import committed  # noqa: PLC0415 - torch: keep --help quick
+        from demo.expansion import exportable  # noqa: PLC0415
         from demo.labelled import evidence  # noqa: PLC0415
+        from export.calibration import Calibrations  # noqa: PLC0415
         from export.plan import plan  # noqa: PLC0415
 
         if self.if_missing:
@@ -69,7 +73,10 @@ class Demo:
         origins = dict.fromkeys(map(spec.origin, spec.members))
         with tempfile.TemporaryDirectory() as scratch:
             files = exportable(whole, origins, Path(scratch))
-            members = _outdated(spec, files, self.target) if self.if_missing else spec.members
+            known = committed(whole)
+            members = (
+                _outdated(spec, files, self.target, known) if self.if_missing else spec.members
+            )
             files = {name: files[name] for name in map(spec.origin, members)}
             quantised = plan(whole, files, members).quantised
             console.export(
@@ -80,6 +87,7 @@ class Demo:
                 profile=self.profile,
                 version=None,
                 evidence=evidence(whole) if quantised else None,
+                calibrations=Calibrations(known=known),
             )
 
     def _publish_references(self, whole: PipelineDefinition) -> None:
@@ -114,8 +122,13 @@ def _newest(spec: PipelineSpec, member: str, repository: ModelRepository) -> Man
         return None
 
 
-def _outdated(spec: PipelineSpec, files: dict[str, Path], repository: ModelRepository) -> list[str]:
-    """The members of a spec whose newest version does not come from these checkpoints."""
+def _outdated(
+    spec: PipelineSpec,
+    files: dict[str, Path],
+    repository: ModelRepository,
+    known: Mapping[str, MemberCalibration],
+) -> list[str]:
+    """The members whose newest version comes from other checkpoints, or is calibrated otherwise."""
     manifests = {name: _newest(spec, name, repository) for name in spec.members}
     return [
         name
@@ -123,7 +136,16 @@ def _outdated(spec: PipelineSpec, files: dict[str, Path], repository: ModelRepos
         if manifest is None
         or manifest.member_hash != spec.member_hash(name)
         or not _made_from(files[spec.origin(name)], manifest)
+        or _temperature(manifest) != _known_temperature(known.get(spec.origin(name)))
     ]
+
+
+def _temperature(manifest: Manifest) -> float | None:
+    return None if manifest.calibration is None else manifest.calibration.temperature
+
+
+def _known_temperature(calibration: MemberCalibration | None) -> float | None:
+    return None if calibration is None else calibration.figures.temperature
 
 
 def _made_from(checkpoint: Path, manifest: Manifest) -> bool:

@@ -45,6 +45,20 @@ def exportable(spec: PipelineSpec, members: Iterable[str], scratch: Path) -> dic
     return {name: _expanded(spec, name, _small(spec, name), scratch) for name in members}
 
 
+def narrow(spec: PipelineSpec, name: str) -> ServedMember:
+    """A classifier's committed network as it was trained, in eval mode.
+
+    Raises:
+        NoDemoWeightsError: there is none.
+        CheckpointError: it is broken, or does not fit the pipeline.
+    """
+    recipe = recipe_for(spec.members[name].architecture)
+    with torch.random.fork_rng(devices=[]):
+        member = ServedMember(recipe.start(spec.logits(name)), spec.preprocessing).eval()
+    checkpoint.read(_small(spec, name)).load_into(member.model, spec.classes)
+    return member
+
+
 def _small(spec: PipelineSpec, name: str) -> Path:
     folder = CHECKPOINTS / spec.name
     for path in (folder / f"{name}.safetensors", folder / name):
@@ -66,11 +80,9 @@ def _expanded(spec: PipelineSpec, name: str, small: Path, scratch: Path) -> Path
     height, width = spec.preprocessing.size or (0, 0)
     drawings, _ = subject_for(spec).dataset(_COMPARED, _SEED, width, height)
     with torch.random.fork_rng(devices=[]):
-        narrow = ServedMember(recipe.start(logits), spec.preprocessing).eval()
         wide = ServedMember(architectures.build(architecture, logits), spec.preprocessing).eval()
-    checkpoint.read(small).load_into(narrow.model, spec.classes)
     generator = torch.Generator().manual_seed(_SEED)
-    recipe.finish(narrow, wide, torch.from_numpy(drawings), generator)
+    recipe.finish(narrow(spec, name), wide, torch.from_numpy(drawings), generator)
     path = scratch / f"{name}.safetensors"
     state = {key: value.contiguous() for key, value in wide.model.state_dict().items()}
     save_file(state, path, metadata={"weights": "demo", "classes": json.dumps(spec.classes)})

@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from demo import drawings, histology, snakes, widening
+from demo.calibration import CHECKED, PHOTOS, DemoCalibration
 from demo.figures import CHECKPOINTS, Figures
 from demo.report_text import TEXT
 from export.console import screen
 from pipelines import atomic_write
+from pipelines.calibration import Estimate
 from pipelines.load import available
 
 ROOT = Path(__file__).parent.parent
@@ -27,6 +29,8 @@ def main(
         hard_histology=histology.HARD_SHARE,
         hard_snakes=snakes.HARD_SHARE,
         tables="\n\n".join(map(_table, folders)),
+        photos=PHOTOS // 2,
+        checked=CHECKED,
         megabytes=sum(map(_megabytes, folders)),
         tolerance=widening.TOLERANCE,
     )
@@ -48,7 +52,34 @@ def _table(folder: Path) -> str:
         for setting, value in settings.items()
         if value
     ]
-    return "\n".join([f"### `{folder.name}`", "", facts, "", "| | |", "|---|---|", *rows, *recipes])
+    table = ["| | |", "|---|---|", *rows, *recipes]
+    return "\n".join([f"### `{folder.name}`", "", facts, "", *table, *_calibration(folder)])
+
+
+def _calibration(folder: Path) -> list[str]:
+    """The lines about temperatures and prediction sets; none of a detector."""
+    found = DemoCalibration.read(folder)
+    if found is None:
+        return []
+    rows = [
+        f"| `{name}` | {each.figures.temperature:.3f} | {_error(each.figures.error_before)} | "
+        f"{_error(each.figures.error_after)} |"
+        for name, each in found.members.items()
+    ]
+    answers = f"| as served | | {_error(found.error_before)} | {_error(found.error_after)} |"
+    sets = found.checked
+    classes = ", ".join(f"{name} {value:.3f}" for name, value in sets.coverage_of_class.items())
+    text = (
+        f"On {sets.drawings} further drawings, sets for 95 % held the true class in "
+        f"{_error(sets.coverage)} ({classes}). They had {sets.mean_size:.2f} classes on average; "
+        f"{sets.empty:.1%} had none. No call would be made about {sets.no_call:.1%}."
+    )
+    head = ["| | temperature | calibration error before | after |", "|---|---|---|---|"]
+    return ["", *head, *rows, answers, "", text]
+
+
+def _error(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
 
 
 def _megabytes(folder: Path) -> float:

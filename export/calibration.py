@@ -5,6 +5,7 @@ Networks, 2017, section 4.2. Logits are divided by the one number that gives lab
 largest likelihood; no class moves above another.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.metrics.calibration import calibration_error
-from export.calibration_labels import CalibrationPhotos
+from export.calibration_labels import CalibrationPhotos, LabelledHalf
 from export.errors import ExportError
 from export.formats import Run
 from export.gate import logits as logits_of
@@ -50,7 +51,7 @@ class Calibrations:
 
         Args:
             photos: to fit to, and to measure with; None: nothing is fitted.
-            known: of before, by the member that has the checkpoint, or by INT8 member.
+            known: of before, by the member that has the checkpoint.
         """
         self._photos = photos
         self._known = dict(known)
@@ -73,28 +74,46 @@ class Calibrations:
                 _two_or_more(logits_of(run, fitting.pixels)), fitting.labels, member
             )
             scaled = logits_of(run, measuring.pixels) / found
-            self._known[origin] = measured(spec, found, scaled, self._photos)
+            fitted = len(fitting.labels)
+            self._known[origin] = measured(
+                spec, found, scaled, measuring.labels, fitted=fitted, sha256=self._photos.sha256
+            )
         return self._known.get(origin)
 
     def of_quantised(
-        self, spec: PipelineSpec, member: str, original: MemberCalibration | None, run: Run
+        self,
+        spec: PipelineSpec,
+        member: str,
+        original: MemberCalibration | None,
+        run: Run,
+        judged: LabelledHalf,
     ) -> MemberCalibration | None:
         """The calibration of a quantised member, whose temperature is its original's.
+
+        INT8 has logits of its own. Without photos to calibrate with, they are measured on those of
+        its gate; the sets are then its own alone, and not those of an ensemble with FP32 members.
 
         Args:
             spec: the pipeline.
             member: a quantised member.
             original: the calibration of the member that it is made from.
             run: its logits, the temperature included.
+            judged: the photos of its gate.
         """
         quantisation = spec.members[member].quantisation
         if original is None or (quantisation and quantisation.method is Method.FP16):
             return original
-        if member not in self._known and self._photos is not None:
-            scaled = logits_of(run, self._photos.measuring.pixels)
-            found = original.figures.temperature
-            self._known[member] = measured(spec, found, scaled, self._photos)
-        return self._known.get(member)
+        half, sha256 = judged, _sha256(judged)
+        if self._photos is not None:
+            half, sha256 = self._photos.measuring, self._photos.sha256
+        return measured(
+            spec,
+            original.figures.temperature,
+            logits_of(run, half.pixels),
+            half.labels,
+            fitted=original.figures.fitted,
+            sha256=sha256,
+        )
 
 
 def temperature(numbers: Floats, labels: NDArray[np.int64], member: str) -> float:
@@ -139,29 +158,36 @@ def temperature(numbers: Floats, labels: NDArray[np.int64], member: str) -> floa
 
 
 def measured(
-    spec: PipelineSpec, found: float, scaled: NDArray[Any], photos: CalibrationPhotos
+    spec: PipelineSpec,
+    found: float,
+    scaled: NDArray[Any],
+    labels: NDArray[np.int64],
+    *,
+    fitted: int,
+    sha256: str,
 ) -> MemberCalibration:
     """A member's calibration file.
 
     Args:
         spec: the pipeline.
         found: the temperature.
-        scaled: logits of the measuring half, divided by it: [N, K] or [N, 1].
-        photos: the labelled photos.
+        scaled: logits of the photos to measure with, divided by it: [N, K] or [N, 1].
+        labels: theirs, INT64 [N].
+        fitted: how many other photos the temperature was fitted to.
+        sha256: of all these photos.
     """
-    half = photos.measuring
     rounded: Floats = np.asarray(np.round(scaled.astype(np.float64), _LOGIT_DIGITS), np.float64)
     figures = CalibrationFigures(
         temperature=found,
-        fitted=len(photos.fitting.labels),
-        measured=len(half.labels),
-        error_before=error(spec, _probabilities(spec, rounded * found), half.labels),
-        error_after=error(spec, _probabilities(spec, rounded), half.labels),
+        fitted=fitted,
+        measured=len(labels),
+        error_before=error(spec, _probabilities(spec, rounded * found), labels),
+        error_after=error(spec, _probabilities(spec, rounded), labels),
     )
     return MemberCalibration(
         figures=figures,
-        photos_sha256=photos.sha256,
-        labels=tuple(half.labels.tolist()),
+        photos_sha256=sha256,
+        labels=tuple(labels.tolist()),
         logits=tuple(map(tuple, rounded.tolist())),
     )
 
@@ -173,6 +199,10 @@ def error(spec: PipelineSpec, p: Floats, labels: NDArray[np.int64]) -> Estimate:
     found = calibration_error(confidence, decided == labels)
     value, low, high = (round(each, _ERROR_DIGITS) for each in (found.value, found.low, found.high))
     return Estimate(value=value, low=low, high=high)
+
+
+def _sha256(half: LabelledHalf) -> str:
+    return hashlib.sha256(half.pixels.tobytes() + half.labels.tobytes()).hexdigest()
 
 
 def _probabilities(spec: PipelineSpec, numbers: Floats) -> Floats:

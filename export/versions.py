@@ -9,6 +9,7 @@ from pathlib import Path
 
 from export import class_order, conversion, formats, gate, parity, timing
 from export.calibration import Calibrations
+from export.calibration_labels import LabelledHalf
 from export.conversion import Converted, OnStep
 from export.labelled_photos import Evidence, EvidenceError, require_evidence
 from export.native_fit import require_native_fit
@@ -171,7 +172,9 @@ def _quantised(
     calibrated = None
     if calibrations is not None:
         run = formats.open_artefact(artefact, Format.ONNX)
-        calibrated = calibrations.of_quantised(spec, name, original.calibration, run)
+        calibrated = calibrations.of_quantised(
+            spec, name, original.calibration, run, LabelledHalf(evidence.pixels, evidence.labels)
+        )
     made_of = replace(
         original, artefact=artefact, error=error, error_features=None, calibration=calibrated
     )

@@ -9,7 +9,7 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from demo import expansion, references, rounding
+from demo import calibration, expansion, references, rounding
 from demo.__main__ import Demo, app
 from export import releases
 from export.__main__ import app as export_app
@@ -44,6 +44,7 @@ def committed(tmp_path, tiny, monkeypatch):
         rounded(folder / f"{name}.safetensors")
     monkeypatch.setattr(expansion, "CHECKPOINTS", folder.parent)
     monkeypatch.setattr(references, "CHECKPOINTS", folder.parent)
+    monkeypatch.setattr(calibration, "CHECKPOINTS", folder.parent)
     return folder
 
 
@@ -173,6 +174,7 @@ def test_a_detector_is_exported_as_it_was_trained_and_once(name, repository, tmp
     made = detector_checkpoints.make(spec, folder)[member]
     monkeypatch.setattr(expansion, "CHECKPOINTS", folder.parent)
     monkeypatch.setattr(references, "CHECKPOINTS", folder.parent)
+    monkeypatch.setattr(calibration, "CHECKPOINTS", folder.parent)
     if made.is_file():
         monkeypatch.setattr(expansion, "_small", lambda *_: made)
     command = [name, "--if-missing", f"--repository={repository.root}"]

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from export import formats, releases
 from export.__main__ import app
-from export.calibration import Calibrations, TemperatureError, measured, temperature
+from export.calibration import Calibrations, TemperatureError, temperature
 from export.calibration_labels import halved
 from export.repository import ModelRepository
 from inference.decision import probabilities
@@ -106,22 +106,29 @@ def test_a_single_logit_is_calibrated_as_two_classes():
 def test_int8_inherits_the_temperature_and_measures_its_own_logits():
     logits, labels = drawn(3.0, count=250, classes=2)
     mhist = load_definition("mhist")
-    calibrations = Calibrations(photos_of(labels))
+    photos = photos_of(labels)
+    calibrations = Calibrations(photos)
     original = calibrations.of_checkpoint(mhist, "mlp", answering(logits))
     own = answering((logits + 0.5 * np.random.default_rng(1).normal(size=logits.shape)) / 3)
-    int8 = calibrations.of_quantised(mhist, "mlp_int8", original, own)
+    int8 = calibrations.of_quantised(mhist, "mlp_int8", original, own, photos.fitting)
     assert int8.figures.temperature == original.figures.temperature
+    assert (int8.photos_sha256, int8.labels) == (original.photos_sha256, original.labels)
     assert int8.logits != original.logits
-    fp16 = calibrations.of_quantised(mhist, "vit_fp16", original, own)
+    fp16 = calibrations.of_quantised(mhist, "vit_fp16", original, own, photos.fitting)
     assert fp16 == original
-    assert calibrations.of_quantised(mhist, "mlp_int8", None, own) is None
+    assert calibrations.of_quantised(mhist, "mlp_int8", None, own, photos.fitting) is None
 
 
-def test_a_calibration_of_before_is_taken_and_nothing_is_run():
+def test_a_calibration_of_before_is_taken_and_its_int8_form_measured_on_the_gates_photos():
     logits, labels = drawn(2.0, count=250, classes=10)
     photos = photos_of(labels)
-    known = measured(SNAKES, 2.0, logits[photos.measuring.pixels.ravel()] / 2, photos)
-    assert Calibrations(known={"fp32": known}).of_checkpoint(SNAKES, "fp32", None) == known
+    known = Calibrations(photos).of_checkpoint(SNAKES, "fp32", answering(logits))
+    calibrations = Calibrations(known={"fp32": known})
+    assert calibrations.of_checkpoint(SNAKES, "fp32", None) == known
+    int8 = calibrations.of_quantised(SNAKES, "int8", known, answering(logits / 2), photos.fitting)
+    assert int8.labels == tuple(photos.fitting.labels)
+    assert int8.photos_sha256 != known.photos_sha256
+    assert int8.figures.temperature == known.figures.temperature
     assert Calibrations().of_checkpoint(SNAKES, "fp32", None) is None
 
 
