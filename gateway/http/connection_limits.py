@@ -21,6 +21,8 @@ log = structlog.get_logger("gateway")
 _TICK_SECONDS = 1.0
 _TICKS = 4
 """Looks within the shortest time-out, at least."""
+_NEWCOMERS = 32
+"""One of so many connections is for addresses that have none open: a probe gets in."""
 _REFUSED_OPEN = 128
 """Refused connections that stay open for a moment, so that their callers can read why."""
 _OTHER_DESCRIPTORS = 128
@@ -106,7 +108,9 @@ class ConnectionLimits:
     def admit(self, connection: TimedConnection, address: str) -> bool:
         """Takes a new connection, unless too many are open."""
         network = network_of(address)
-        admitted = len(self._open) < self.total and self._addresses[network] < self._per_address
+        own = self._addresses.get(network, 0)
+        room = self.total - (self.total // _NEWCOMERS if own else 0)
+        admitted = len(self._open) < room and own < self._per_address
         if admitted:
             self._open[connection] = network
             self._addresses[network] += 1

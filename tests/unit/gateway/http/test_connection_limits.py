@@ -336,6 +336,18 @@ def test_one_address_cannot_take_all_connections(serve):
             assert statuses(rest_of(other)) == [200]
 
 
+def test_who_has_no_connection_gets_one_beside_those_who_have_many(serve):
+    served = serve(connections=64, connections_per_address=64)
+    with contextlib.ExitStack() as stack:
+        for _ in range(62):
+            stack.enter_context(open_to(served))
+        with open_to(served) as refused:
+            problem_in(rest_of(refused), 503, "too_many_connections")
+        with socket.create_connection(served.address, 10, ("127.0.0.2", 0)) as probe:
+            probe.sendall(LAST)
+            assert statuses(rest_of(probe)) == [200]
+
+
 def test_a_refused_connection_is_not_parsed(serve):
     served = serve(connections=1, connections_per_address=1)
     with open_to(served) as first:

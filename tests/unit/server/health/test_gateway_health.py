@@ -22,11 +22,11 @@ def mute():
         yield listener.getsockname()[1]
 
 
-@pytest.fixture
-def alive():
+@pytest.fixture(params=[200, 503], ids=["alive", "too many connections"])
+def alive(request):
     class Page(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200)
+            self.send_response(request.param)
             self.end_headers()
 
         def log_message(self, *_):
