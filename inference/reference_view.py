@@ -23,6 +23,9 @@ _PHOTOS_A_DIRECTION = 6
 """Photos that each direction's deviation is taken from at least."""
 _SPREAD_SHARE = 0.2
 """Of the photos that fit: those that give the scores' spread, and no direction."""
+_TAIL = 0.99
+"""Up to which share of their scores the spread reaches. Features may have heavy tails: measured
+nearer to the middle, the largest scores of such a view would hide what the other one tells."""
 _DEVIATION_FLOOR = 0.1
 """Least deviation of a feature, in units of the median one. A feature that does not vary among
 the reference photos, such as the saturation of grey ones, still tells other images."""
@@ -52,7 +55,7 @@ class View:
     middle: Float64
     """[], the median score of reference photos that gave no direction."""
     spread: Float64
-    """[], from their median score to their 90th percentile, above 0."""
+    """[], from their median score to their 99th percentile, above 0."""
 
     @classmethod
     def fit(cls, numbers: NDArray[np.floating[Any]]) -> Self:
@@ -88,7 +91,7 @@ class View:
             spread=np.ones(()),
         )
         scores = unscored.score(held_out)
-        middle, high = np.median(scores), np.quantile(scores, 0.9)
+        middle, high = np.median(scores), np.quantile(scores, _TAIL)
         spread = max(high - middle, 1e-3 * middle, _NOTHING)
         return cls(**(vars(unscored) | {"middle": middle, "spread": np.array(spread)}))
 

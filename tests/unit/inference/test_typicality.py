@@ -192,3 +192,13 @@ def test_a_file_that_is_no_reference_is_refused(damage, reference, tmp_path):
         np.savez(path, about=np.array({"a": object}, dtype=object))
     with pytest.raises(UnfitReferenceError, match="--reference"):
         Reference.load(path)
+
+
+def test_a_view_of_heavy_tails_does_not_hide_what_the_other_one_tells():
+    random = np.random.default_rng(8)
+    picture = random.normal(size=(1000, 34))
+    features = np.exp(random.normal(0, 2, (1000, 8)))
+    reference = Reference.fit(picture, features, {})
+    other = random.normal(size=(50, 34)) + 1.5
+    judged = reference.typicality(other, np.exp(random.normal(0, 0.5, (50, 8))))
+    assert (judged <= 0.01).mean() > 0.9
