@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import httpx
@@ -241,11 +242,17 @@ def main(
     Needs root, for small /dev/shm and run folders of the service's own. Fails (1) where an answer
     is wrong, the service does not recover, or something is left behind.
     """
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         raise typer.Exit(_run(only, repository.absolute(), specs.absolute(), docs))
     except (LabError, PermissionError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    """Leaves by an exception, so that the service is stopped."""
+    raise SystemExit(128 + number)
 
 
 def _run(only: str, repository: Path, specs: Path, docs: Path | None) -> int:
