@@ -65,6 +65,10 @@ _BRIGHTNESS = """
     white = Constant <value_float = 255.0> ()
     OUTPUT__0 = Div (flat, white)
 """
+_COLOUR = """
+    colours = ReduceMean <axes = [1, 2], keepdims = 0> (pixels)
+    OUTPUT__1 = Div (colours, white)
+"""
 _SHY_BRIGHTNESS = """
     pixels = Cast <to = 1> (INPUT__0)
     mean = ReduceMean <axes = [1, 2, 3], keepdims = 0> (pixels)
@@ -94,6 +98,12 @@ def masks() -> onnx.ModelProto:
 def brightness() -> onnx.ModelProto:
     """UINT8 [N, H, W, 3] to one logit in [0, 1]."""
     return _model("uint8[N, H, W, 3] INPUT__0", "float[N, 1] OUTPUT__0", _BRIGHTNESS)
+
+
+def coloured_brightness() -> onnx.ModelProto:
+    """UINT8 [N, H, W, 3] to one logit in [0, 1], and the mean red, green and blue as features."""
+    outputs = "float[N, 1] OUTPUT__0, float[N, 3] OUTPUT__1"
+    return _model("uint8[N, H, W, 3] INPUT__0", outputs, _BRIGHTNESS + _COLOUR)
 
 
 def shy_brightness() -> onnx.ModelProto:
