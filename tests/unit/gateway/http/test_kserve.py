@@ -329,18 +329,20 @@ async def test_the_index_lists_pipelines(client, body):
     assert_error(bad, 400, "malformed_body")
 
 
-async def test_a_key_is_asked_for_but_not_by_probes(start, triton, tmp_path):
+async def test_a_key_is_asked_for_but_not_by_probes_of_the_service(start, triton, tmp_path):
     path = tmp_path / "keys"
     path.write_text(hash_key("clinic", "correct-horse-battery"), "utf-8")
     client = await start(api_keys_file=path)
     await until_ready(client)
-    for url in ("", "/models/oral_cancer", "/models/oral_cancer/config", "/models/stats"):
+    names = ("/models/oral_cancer", "/models/oral_cancer/config", "/models/oral_cancer/ready")
+    for url in ("", "/models/stats", *names):
         assert_error(await client.get(f"/v2{url}"), 401, "unauthorized")
     assert_error(await client.post("/v2/repository/index"), 401, "unauthorized")
     assert_error(await client.post(INFER, json=document(JPEG)), 401, "unauthorized")
     assert triton.calls == []
-    for url in ("health/live", "health/ready", "models/oral_cancer/ready"):
+    for url in ("health/live", "health/ready"):
         assert (await client.get(f"/v2/{url}")).status_code == 200
     headers = {"x-api-key": "correct-horse-battery"}
+    assert (await client.get(f"/v2{names[-1]}", headers=headers)).status_code == 200
     answer = await client.post(INFER, json=document(JPEG), headers=headers)
     assert answer.status_code == 200
