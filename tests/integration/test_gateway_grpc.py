@@ -241,7 +241,7 @@ def test_a_key_goes_along_as_a_header(oral_cancer, service, tmp_path):
         gateway(service.triton_grpc, GATEWAY_API_KEYS_FILE=str(keys)) as alone,
         grpcclient.InferenceServerClient(alone.gateway_address) as client,
     ):
-        wait_ready(client)
+        wait_ready(client, {"x-api-key": "secret"})
         file = image(oral_cancer.files[0])
         with pytest.raises(InferenceServerException, match="unauthorized"):
             client.infer("oral_cancer", file)
@@ -270,15 +270,17 @@ def test_a_stop_lets_calls_in_flight_finish(oral_cancer, service):
     assert not [answer for answer in answers if isinstance(answer, Exception)]
 
 
-def wait_ready(client: grpcclient.InferenceServerClient) -> None:
+def wait_ready(
+    client: grpcclient.InferenceServerClient, headers: dict[str, str] | None = None
+) -> None:
     give_up = time.monotonic() + 30
-    while not ready(client):
+    while not ready(client, headers):
         assert time.monotonic() < give_up, "the gateway is not ready"
         time.sleep(0.1)
 
 
-def ready(client: grpcclient.InferenceServerClient) -> bool:
+def ready(client: grpcclient.InferenceServerClient, headers: dict[str, str] | None) -> bool:
     # It begins to listen a moment after HTTP.
     with contextlib.suppress(InferenceServerException):
-        return bool(client.is_model_ready("oral_cancer"))
+        return bool(client.is_model_ready("oral_cancer", headers=headers))
     return False

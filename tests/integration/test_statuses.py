@@ -166,7 +166,7 @@ def test_keys_are_asked_for_where_they_are_configured(oral_cancer, service, tmp_
     keys = tmp_path / "keys"
     keys.write_text(f"clinic:{hashlib.sha256(b'secret').hexdigest()}\n")
     with gateway(service.triton_grpc, GATEWAY_API_KEYS_FILE=str(keys)) as client:
-        wait_ready(client)
+        wait_ready(client, key="secret")
         post = {"files": {"file": oral_cancer.files[0]}}
         assert_problem(client.post(PREDICT, **post), 401, "unauthorized")
         wrong = client.post(PREDICT, headers={"X-API-Key": "guess"}, **post)
@@ -190,9 +190,10 @@ def test_a_bind_beyond_loopback_is_refused_without_keys():
     assert "Traceback" not in ended.stderr
 
 
-def wait_ready(client: httpx.Client, pipeline: str = "oral_cancer") -> None:
+def wait_ready(client: httpx.Client, pipeline: str = "oral_cancer", key: str = "") -> None:
     give_up = time.monotonic() + 60
-    while client.get(f"/readyz?pipeline={pipeline}").status_code != 200:
+    headers = {"X-API-Key": key}
+    while client.get(f"/readyz?pipeline={pipeline}", headers=headers).status_code != 200:
         assert time.monotonic() < give_up, client.get("/readyz").text
         time.sleep(0.1)
 
