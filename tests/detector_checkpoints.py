@@ -25,11 +25,14 @@ def make(spec: PipelineSpec, folder: Path) -> dict[str, Path]:
 
 def mask_rcnn_config(spec: PipelineSpec) -> dict[str, Any]:
     """What `mask_rcnn_config.yaml` says of the test's Mask R-CNN: torchvision's own, but small."""
+    (member,) = spec.members.values()
+    assert member.features is not None
     return {
         "classes": list(spec.classes),
         "backbone": "resnet18_fpn",
         "norm": "batch",
         "norm_eps": 1e-5,
+        "fpn_channels": member.features // 4,
         "min_size": 200,
         "max_size": 320,
         "anchor_sizes": [[16], [32], [64], [128], [256]],
@@ -69,14 +72,15 @@ def _yolos(spec: PipelineSpec, folder: Path) -> Path:
     from transformers import YolosConfig, YolosForObjectDetection  # noqa: PLC0415 - see above
 
     torch.manual_seed(0)
+    member = spec.members[folder.name]
     config = YolosConfig(
-        hidden_size=96,
+        hidden_size=member.features,
         num_hidden_layers=3,
         num_attention_heads=3,
         intermediate_size=192,
         image_size=list(spec.preprocessing.size),
         patch_size=32,
-        num_detection_tokens=spec.members[folder.name].queries,
+        num_detection_tokens=member.queries,
         use_mid_position_embeddings=False,
         initializer_range=0.2,
         id2label=dict(enumerate(spec.classes)),

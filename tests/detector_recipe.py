@@ -57,13 +57,18 @@ def find(file: bytes, spec: PipelineSpec, model: nn.Module) -> Found:
 def build_mask_rcnn(config: dict[str, Any], spec: PipelineSpec) -> nn.Module:
     """torchvision's own model, as a training script builds it."""
     ensure_runnable()
+    from torchvision.models import get_model
     from torchvision.models.detection import MaskRCNN
     from torchvision.models.detection.anchor_utils import AnchorGenerator
-    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+    from torchvision.models.detection.backbone_utils import BackboneWithFPN
 
     name = config["backbone"].removesuffix("_fpn")
-    backbone = resnet_fpn_backbone(
-        backbone_name=name, weights=None, norm_layer=nn.BatchNorm2d, trainable_layers=5
+    body = get_model(name, weights=None, norm_layer=nn.BatchNorm2d)
+    backbone = BackboneWithFPN(
+        body,
+        {f"layer{number}": str(number - 1) for number in range(1, 5)},
+        [body.inplanes // 2**halved for halved in (3, 2, 1, 0)],
+        config["fpn_channels"],
     )
     sizes = tuple(map(tuple, config["anchor_sizes"]))
     return MaskRCNN(
