@@ -100,7 +100,8 @@ def test_the_override_pins_versions_and_names_what_is_served(repository):
     ensemble = parameters(release.loadable(SPEC.name, generation=1))
     assert ensemble["release"] == release.identity
     assert json.loads(ensemble["artefacts"]) == {
-        member: {"version": "1", "sha256": sha[member], "weights": "demo"} for member in MEMBERS
+        member: {"version": "1", "sha256": sha[member], "weights": "demo", "temperature": None}
+        for member in MEMBERS
     }
 
 
