@@ -7,7 +7,7 @@ largest likelihood; no class moves above another.
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from evaluation.metrics.calibration import calibration_error
 from export.calibration_labels import CalibrationPhotos, LabelledHalf
 from export.errors import ExportError
-from export.formats import Run
 from export.gate import logits as logits_of
 from export.gate import predicted
 from inference.decision import probabilities
 from pipelines.calibration import CalibrationFigures, Estimate, MemberCalibration
 from pipelines.enums import Method
 from pipelines.spec import PipelineSpec
+
+if TYPE_CHECKING:
+    from export.formats import Run
 
 Floats = NDArray[np.float64]
 _LEAST, _MOST = 0.05, 100.0
@@ -56,7 +58,9 @@ class Calibrations:
         self._photos = photos
         self._known = dict(known)
 
-    def of_checkpoint(self, spec: PipelineSpec, member: str, run: Run) -> MemberCalibration | None:
+    def of_checkpoint(
+        self, spec: PipelineSpec, member: str, run: "Run"
+    ) -> MemberCalibration | None:
         """The calibration of a member's checkpoint.
 
         Args:
@@ -85,7 +89,7 @@ class Calibrations:
         spec: PipelineSpec,
         member: str,
         original: MemberCalibration | None,
-        run: Run,
+        run: "Run",
         judged: LabelledHalf,
     ) -> MemberCalibration | None:
         """The calibration of a quantised member, whose temperature is its original's.

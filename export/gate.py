@@ -1,17 +1,19 @@
 """The gate of quantised members: their decisions are compared with the FP32 original's."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.errors import ExportError
-from export.formats import Run
 from export.labelled_photos import Evidence
 from inference.decision import predict, probabilities
 from inference.rules import DecisionRules
 from pipelines.manifest import GateFigures
 from pipelines.spec import PipelineSpec
+
+if TYPE_CHECKING:
+    from export.formats import Run
 
 _BATCH = 8
 # Images whose features are looked at.
@@ -25,7 +27,7 @@ class GateError(ExportError):
 
 
 def measure(
-    original: Run, quantised: Run, evidence: Evidence, spec: PipelineSpec
+    original: "Run", quantised: "Run", evidence: Evidence, spec: PipelineSpec
 ) -> tuple[GateFigures, float]:
     """Compares two artefacts on labelled images.
 
@@ -91,7 +93,7 @@ def require(figures: GateFigures, member: str, spec: PipelineSpec) -> None:
     )
 
 
-def require_features(run: Run, member: str, evidence: Evidence) -> None:
+def require_features(run: "Run", member: str, evidence: Evidence) -> None:
     """Checks that a quantised member's features are numbers; they need not be the original's.
 
     Raises:
@@ -104,7 +106,7 @@ def require_features(run: Run, member: str, evidence: Evidence) -> None:
         )
 
 
-def logits(run: Run, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def logits(run: "Run", pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """An artefact's logits FP32 [N, K], or features, of pixels UINT8 [N, H, W, 3]."""
     starts = range(0, len(pixels), _BATCH)
     return np.concatenate([run(pixels[start : start + _BATCH]) for start in starts])

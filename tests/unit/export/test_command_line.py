@@ -1,6 +1,8 @@
 """`python -m export`: which arguments go together, and what is said where they do not."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -88,3 +90,9 @@ def test_an_int8_member_without_proof_is_refused_before_its_checkpoint_is_read(e
     assert status == 1
     assert "--calibration DIR" in output
     assert "--validation DIR" in output
+
+
+@pytest.mark.parametrize("command", ["export", "demo"])
+def test_starting_a_command_does_not_import_torch(command):
+    code = f"import sys, {command}.__main__; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
