@@ -1,6 +1,7 @@
 """Dockerfiles, compose.yaml and workflows: what is written twice agrees, and nothing floats."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -19,9 +20,11 @@ PINNED_IMAGE = re.compile(r"[^\s:]+(:\d+)?/[^\s:]+:v?\d+\.\d+[\w.-]*(@sha256:[0-
 PINNED_ACTION = re.compile(r"[\w-]+/[\w./-]+@(v\d+\.\d+\.\d+|[0-9a-f]{40})")
 
 
-def pip_version(text):
-    [version] = set(re.findall(r"pip==([\d.]+)", text))
-    return version
+def pip_requirement(text):
+    """The lines of constraints.txt that a Dockerfile or the Makefile installs pip by."""
+    [script] = set(re.findall(r"sed -n '(/\^pip==[^']+)' constraints\.txt", text))
+    command = ["sed", "-n", script, ROOT / "constraints.txt"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
@@ -32,10 +35,6 @@ class TestDockerfile:
         assert PINNED_IMAGE.fullmatch(base)
         stages = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
         assert set(stages) <= {f"${{{name}}}", "scratch"}
-
-    def test_pip_is_the_makefiles(self, path):
-        makefile = (ROOT / "Makefile").read_text("utf-8")
-        assert pip_version(path.read_text("utf-8")) == pip_version(makefile)
 
     def test_its_dependency_group_exists(self, path):
         [group] = re.findall(r"--group (\w+)", path.read_text("utf-8"))
@@ -62,6 +61,23 @@ def test_what_a_dockerfile_copies_is_sent_to_the_build(path):
     copies = re.findall(r"^COPY (?!--from)(.+) \S+$", path.read_text("utf-8"), re.MULTILINE)
     sources = set(" ".join(copies).split())
     assert {source for source in sources if not {source, source.split("/")[0]} & sent} == set()
+
+
+@pytest.mark.parametrize(
+    "path", [*DOCKERFILES, ROOT / "loadtest" / "Dockerfile"], ids=lambda path: path.parent.name
+)
+def test_pip_is_the_makefiles_and_has_a_known_hash(path):
+    text = path.read_text("utf-8")
+    first, *hashes = pip_requirement(text).splitlines()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert first.removesuffix(" \\") in project["dependency-groups"]["build"]
+    assert hashes
+    assert all(re.fullmatch(r" +--hash=sha256:[0-9a-f]{64}( \\)?", line) for line in hashes)
+    makefile = (ROOT / "Makefile").read_text("utf-8").replace("$$", "$")
+    assert "--require-hashes --requirement pip.txt" in text
+    assert "--require-hashes --requirement /dev/stdin" in makefile
+    assert "pip==" not in (text + makefile).replace("/^pip==/", "")
+    assert pip_requirement(makefile) == pip_requirement(text)
 
 
 def test_the_server_takes_every_backend_but_the_stand_ins():
