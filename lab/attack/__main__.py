@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lab.attack.calls import CALLS, Attack, photo_attack
-from lab.attack.photos import PHOTOS
+from lab.attack.calls import ATTACKS
 from lab.attack.trial import Bystander, Figures, Trial
 from lab.errors import LabError
 from lab.machine import describe
@@ -49,16 +48,15 @@ def main(
     Meanwhile one bystander sends a small photo again and again, another asks /healthz. Fails (1)
     where a process of the service had to be replaced, or it did not recover within a minute.
     """
-    attacks: dict[str, Attack] = {name: photo_attack(photo) for name, photo in PHOTOS.items()}
-    attacks = {name: attack for name, attack in (attacks | CALLS).items() if only in name}
-    if not attacks:
+    names = [name for name in ATTACKS if only in name]
+    if not names:
         _console.print(f"error: no attack has {only!r} in its name", markup=False)
         raise typer.Exit(_CANNOT)
     log = CACHE / "logs" / "attack.log"
     try:
         _console.print(f"starting a service of {DEFAULT_PIPELINE}; its log: {log}")
         with Service([DEFAULT_PIPELINE], repository.absolute(), log=log) as service:
-            usual, figures = asyncio.run(_attacked(service, attacks, seconds))
+            usual, figures = asyncio.run(_attacked(service, names, seconds))
     except (LabError, OSError) as error:
         _console.print(f"error: {error}", markup=False)
         raise typer.Exit(_CANNOT) from None
@@ -71,15 +69,15 @@ def main(
 
 
 async def _attacked(
-    service: Service, attacks: dict[str, Attack], seconds: float
+    service: Service, names: list[str], seconds: float
 ) -> tuple[Bystander, list[Figures]]:
     trial = Trial(service, (SAMPLES / "cancer.jpg").read_bytes())
     await trial.rest(2)
     usual = await trial.rest(seconds)
     figures = []
-    for number, (name, attack) in enumerate(attacks.items(), 1):
-        _console.print(f"{number} of {len(attacks)}: {name}")
-        figures.append(await trial.run(name, attack, seconds))
+    for number, name in enumerate(names, 1):
+        _console.print(f"{number} of {len(names)}: {name}")
+        figures.append(await trial.run(name, seconds))
     return usual, figures
 
 

@@ -1,7 +1,6 @@
-"""Attacks by what connects: headers, bodies and gRPC calls that never end, or are too much."""
+"""The attacks: dear photos, and headers, bodies and gRPC calls that never end or are too much."""
 
 import asyncio
-import contextlib
 import gzip
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -11,6 +10,7 @@ import grpc
 import grpc.aio
 from tritonclient.grpc import service_pb2
 
+from lab.attack.photos import PHOTOS
 from pipelines.protocol import ENCODED_IMAGE
 
 _PATH = "/api/v1/predict"
@@ -56,17 +56,16 @@ async def _send(
         reader, writer = await asyncio.open_connection("127.0.0.1", target.http)
     except OSError:
         return "no connection"
+    writer.write(head.encode())
+    sending = asyncio.ensure_future(body(writer))
     try:
-        writer.write(head.encode())
-        sending = asyncio.ensure_future(body(writer))
         line = await reader.readline()
-        sending.cancel()
-        with contextlib.suppress(asyncio.CancelledError, OSError):
-            await sending
         return line.decode("latin-1").split(" ")[1] if b" " in line else "closed"
     except OSError:
         return "closed"
     finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
         writer.close()
 
 
@@ -247,7 +246,7 @@ def _varint(number: int) -> bytes:
     return bytes([*digits, number])
 
 
-def photo_attack(photo: Callable[[], bytes], callers: int = 8) -> Attack:
+def _photos(photo: Callable[[], bytes], callers: int = 8) -> Attack:
     """So many callers that send a photo again and again."""
 
     async def attack(target: Target, seconds: float) -> Counter[str]:
@@ -274,7 +273,8 @@ def photo_attack(photo: Callable[[], bytes], callers: int = 8) -> Attack:
     return attack
 
 
-CALLS: dict[str, Attack] = {
+ATTACKS: dict[str, Attack] = {
+    **{name: _photos(photo) for name, photo in PHOTOS.items()},
     "6 connections whose headers never end": header_flood,
     "400 connections, a byte of header a second": slow_headers,
     "1,000 idle connections": idle_connections,
@@ -298,3 +298,12 @@ CALLS: dict[str, Attack] = {
     "4 gRPC tensors of 4,000,000 empty strings": _messages(_empty_contents, 4, compressed=False),
 }
 """By what the table calls them."""
+
+
+def attack(name: str, target: Target, seconds: float) -> Counter[str]:
+    """Runs an attack in a process of its own, so that bystanders wait for the service alone."""
+
+    async def run() -> Counter[str]:
+        return await ATTACKS[name](target, seconds)
+
+    return asyncio.run(run())

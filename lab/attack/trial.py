@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Awaitable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 import httpx
 import numpy as np
 
-from lab.attack.calls import Attack, Target
+from lab.attack.calls import Target, attack
 from lab.service.service import Service
 
 _PAUSE = 0.2
@@ -71,7 +73,7 @@ class Trial:
         self._usual = float(np.percentile(photo.seconds, 99))
         return photo
 
-    async def run(self, name: str, attack: Attack, seconds: float) -> Figures:
+    async def run(self, name: str, seconds: float) -> Figures:
         """Attacks for so many seconds, then waits for the recovery."""
         before, restarts = self._memory(), await self._restarts()
         samples = [before]
@@ -79,7 +81,11 @@ class Trial:
         answers: Counter[str] = Counter()
 
         async def attacking() -> None:
-            answers.update(await attack(self._target, seconds))
+            loop = asyncio.get_running_loop()
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+                answers.update(
+                    await loop.run_in_executor(process, attack, name, self._target, seconds)
+                )
 
         photo, health = await self._bystanders(attacking())
         recovery = await self._recovered()
