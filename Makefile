@@ -9,7 +9,7 @@ PROFILE ?= default
 # What of pyproject.toml's groups a target needs in .venv: `setup` installs what is not there yet.
 GROUPS ?= serve
 lint format test test-quick k8s-test attack: GROUPS := all
-image-check models-report bench tune scale soak: GROUPS := serve lab
+image-check models-report typicality bench tune scale soak: GROUPS := serve lab
 k8s-check: GROUPS := serve lab k8s
 loadtest overload: GROUPS := serve lab loadtest
 autoscaling: GROUPS := serve lab loadtest k8s
@@ -38,6 +38,8 @@ OPENAPI_TOOLS := .cache/openapi-tools/bin/schemathesis
 BENCH_FAST := .cache/bench/fast/model_repository
 
 ENVOY := .cache/envoy/bin/envoy
+# Real photographs: the pictures in a wheel of which nothing is run.
+PICTURES := .cache/scikit-image-0.26/skimage/data
 UNIT_TESTS := tests/unit tests/contract client/tests --ignore=tests/unit/k8s
 # What images hold Python packages of: the group of pyproject.toml that each installs.
 SBOM_GROUPS := gateway container loadtest serve
@@ -56,6 +58,9 @@ $(KSERVE_CLIENT): tests/integration/kserve_client.txt | setup
 	@$(PYTHON) -m venv --without-pip $(@D)
 	@$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --no-deps --no-compile --only-binary :all: --requirement $<
 	@touch $@
+
+$(PICTURES): | setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --only-binary :all: --upgrade --target .cache/scikit-image-0.26 scikit-image==0.26.0
 
 $(CHECKOV):
 	@echo "setup: getting checkov, once"
@@ -180,6 +185,12 @@ demo-weights: setup ## Trains all demo weights anew and compares their figures w
 .PHONY: models-report
 models-report: setup ## Measures size, CPU time and accuracy of all exported members into docs/models.md (slow)
 	@$(BIN)/python -m lab.models
+
+.PHONY: typicality
+typicality: setup $(PICTURES) ## Measures which images are called atypical, by the demo weights' references, into docs/typicality.md (slow)
+	@$(BIN)/python -m demo all --if-missing
+	@$(BIN)/python -m demo oral_cancer --profile int8 --if-missing
+	@$(BIN)/python -m lab.typicality
 
 .PHONY: loadtest
 loadtest: setup ## Sends as real users do for LOADTEST_SECONDS (120) to a service of its own; fails where a budget is broken

@@ -1,7 +1,10 @@
 """One view of reference photos: what D numbers of each photo are like, and how far others lie.
 
-The score of an image is its Mahalanobis norm in the leading principal directions of the photos
-plus, in units of its mean, the norm of what lies outside of them.
+An image's distance is its Mahalanobis norm in the leading principal directions of the photos plus,
+in units of its mean, the norm of what lies outside of them. Its score is how far that is beyond the
+photos' median, in units of their spread and raised to a power that makes a tenth of the photos lie
+above 1 and a hundredth above 2: about -log10 of the share that lies further out, so that views with
+light and with heavy tails can be compared.
 
 Sources: Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples, 2018
 (Mahalanobis distances of features); Wang et al., ViM: Out-Of-Distribution with Virtual-logit
@@ -21,11 +24,12 @@ _DIRECTIONS = 64
 """Leading principal directions at most."""
 _PHOTOS_A_DIRECTION = 6
 """Photos that each direction's deviation is taken from at least."""
-_SPREAD_SHARE = 0.2
-"""Of the photos that fit: those that give the scores' spread, and no direction."""
-_TAIL = 0.99
-"""Up to which share of their scores the spread reaches. Features may have heavy tails: measured
-nearer to the middle, the largest scores of such a view would hide what the other one tells."""
+_SPREAD_SHARE = 0.3
+"""Of the photos that fit: those that give the scores' spread and tail, and no direction."""
+_TENTH, _HUNDREDTH = 0.9, 0.99
+"""Of those photos, a tenth lies above 1 and a hundredth above 2 in units of the spread."""
+_STEEPEST, _FLATTEST = 2.0, 0.1
+"""Bounds of the tail's exponent, which few photos give."""
 _DEVIATION_FLOOR = 0.1
 """Least deviation of a feature, in units of the median one. A feature that does not vary among
 the reference photos, such as the saturation of grey ones, still tells other images."""
@@ -53,9 +57,11 @@ class View:
     residual: Float64
     """[], mean norm of what lies outside of the directions, above 0."""
     middle: Float64
-    """[], the median score of reference photos that gave no direction."""
+    """[], the median distance of reference photos that gave no direction."""
     spread: Float64
-    """[], from their median score to their 99th percentile, above 0."""
+    """[], from their median distance to their 90th percentile, above 0."""
+    tail: Float64
+    """[], the exponent of distances beyond the median, in units of the spread."""
 
     @classmethod
     def fit(cls, numbers: NDArray[np.floating[Any]]) -> Self:
@@ -89,14 +95,18 @@ class View:
             residual=np.array(max(outside.mean(), _RESIDUAL_FLOOR * math.sqrt(width))),
             middle=np.zeros(()),
             spread=np.ones(()),
+            tail=np.ones(()),
         )
-        scores = unscored.score(held_out)
-        middle, high = np.median(scores), np.quantile(scores, _TAIL)
-        spread = max(high - middle, 1e-3 * middle, _NOTHING)
-        return cls(**(vars(unscored) | {"middle": middle, "spread": np.array(spread)}))
+        distances = unscored.score(held_out)
+        middle, tenth, hundredth = np.quantile(distances, [0.5, _TENTH, _HUNDREDTH])
+        spread = max(tenth - middle, 1e-3 * middle, _NOTHING)
+        steepness = math.log(2) / math.log(max((hundredth - middle) / spread, 1 + _NOTHING))
+        tail = min(max(steepness, _FLATTEST), _STEEPEST)
+        found = {"middle": middle, "spread": np.array(spread), "tail": np.array(tail)}
+        return cls(**(vars(unscored) | found))
 
     def score(self, numbers: NDArray[np.floating[Any]]) -> Float64:
-        """Scores of N images, [N, D] to [N], in units of the spread; larger is less typical.
+        """Scores of N images, [N, D] to [N]; larger is less typical, and 0 is the photos' median.
 
         Numbers that are not finite score infinity.
         """
@@ -105,8 +115,10 @@ class View:
         scaled = (np.where(finite[:, None], values, self.mean) - self.mean) / self.deviation
         along = scaled @ self.directions
         norm = np.sqrt(((along / self.lengths) ** 2).sum(axis=1))
-        raw = norm + _outside(scaled, along) / self.residual
-        return np.asarray(np.where(finite, (raw - self.middle) / self.spread, np.inf))
+        distance = norm + _outside(scaled, along) / self.residual
+        beyond = (distance - self.middle) / self.spread
+        score = np.sign(beyond) * np.abs(beyond) ** self.tail
+        return np.asarray(np.where(finite, score, np.inf))
 
 
 def _outside(scaled: Float64, along: Float64) -> Float64:

@@ -2,7 +2,7 @@
 
 Two views of an image are compared with those of reference photos: the statistics of the picture
 (`inference.picture_statistics`) and the features of a member of the pipeline. An image's score is
-the larger of its views' (`inference.reference_view`) in units of their spread. Its typicality is
+the larger of its views' (`inference.reference_view`). Its typicality is
 the conformal p-value of that score: of images of the reference photos' kind at most a share of a
 has a typicality of a or less.
 
@@ -245,5 +245,5 @@ def p_values(scores: Float64, calibration: Float64) -> Float64:
 
 
 def _view(content: Mapping[str, Any], name: str) -> View:
-    keys = ("mean", "deviation", "directions", "lengths", "residual", "middle", "spread")
+    keys = ("mean", "deviation", "directions", "lengths", "residual", "middle", "spread", "tail")
     return View(**{key: content[f"{name}.{key}"] for key in keys})

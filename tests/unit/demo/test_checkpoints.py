@@ -1,17 +1,20 @@
 """The committed checkpoints: all there, small, and what the export reads."""
 
+import json
+
 import pytest
 
-from demo import report
+from demo import references, report
 from demo.expansion import exportable
 from demo.figures import CHECKPOINTS, Figures
 from demo.training import trained_members
 from export import checkpoint, class_order, class_statements
 from export.detector import open_detector
 from export.read_options import ReadOptions
+from inference.typicality import Reference
 from pipelines.enums import Task
-from pipelines.load import available, load_spec
-from pipelines.manifest import OrderKnownFrom
+from pipelines.load import available, load_definition, load_spec
+from pipelines.manifest import OrderKnownFrom, sha256_of
 
 LARGEST = 40e6
 
@@ -33,6 +36,21 @@ def test_detectors_find_and_classifiers_decide_well_enough_to_show(name):
 
 def test_all_of_them_together_are_small():
     assert sum(path.stat().st_size for path in CHECKPOINTS.rglob("*") if path.is_file()) < LARGEST
+
+
+REFERENCED = sorted(path.parent.name for path in CHECKPOINTS.glob(f"*/{references.FILENAME}"))
+
+
+@pytest.mark.parametrize("name", REFERENCED)
+def test_committed_references_are_of_the_committed_checkpoints(name):
+    whole, folder = load_definition(name), CHECKPOINTS / name
+    said = json.loads((folder / references.FILENAME).read_text("utf-8"))
+    for precision, of in said.items():
+        path = folder / f"typicality_{precision}.npz"
+        assert of == {"sha256": sha256_of(path), "checkpoint": references.checkpoint_digest(whole)}
+        reference = Reference.load(path)
+        assert reference.about["photos"] == len(reference.photos) == references.PHOTOS
+        assert len(reference.features.mean) == whole.members[whole.typicality.member].features
 
 
 # The perceptron of mhist takes 1.4 GB.

@@ -1,5 +1,7 @@
 """Typicality: its guarantee, its formulas, and what is refused."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -51,7 +53,7 @@ def test_the_score_is_the_mahalanobis_norm_and_the_residual_written_out():
     view = View.fit(numbers)
     image = photos(1, 4)[0]
 
-    own = numbers[:800]
+    own = numbers[:700]
     scaled = (image - own.mean(axis=0)) / np.maximum(
         own.std(axis=0), 0.1 * np.median(own.std(axis=0))
     )
@@ -59,7 +61,20 @@ def test_the_score_is_the_mahalanobis_norm_and_the_residual_written_out():
     mahalanobis = sum((a / s) ** 2 for a, s in zip(along, view.lengths, strict=True)) ** 0.5
     rest = scaled - sum(a * d for a, d in zip(along, view.directions.T, strict=True))
     expected = mahalanobis + np.linalg.norm(rest) / view.residual
-    assert view.score(image[None])[0] == pytest.approx((expected - view.middle) / view.spread)
+    beyond = (expected - view.middle) / view.spread
+    scored = math.copysign(abs(beyond) ** view.tail, beyond)
+    assert view.score(image[None])[0] == pytest.approx(scored)
+
+
+def test_scores_of_light_and_of_heavy_tails_mean_the_same():
+    random = np.random.default_rng(5)
+    normal = random.normal(size=(4000, 20))
+    # Photos whose distances have a heavy tail: all numbers of one are larger together.
+    heavy = normal * np.exp(random.normal(size=(4000, 1)))
+    for numbers in (normal, heavy):
+        view = View.fit(numbers[:2000])
+        scores = view.score(numbers[2000:])
+        assert np.quantile(scores, [0.9, 0.99]) == pytest.approx([1, 2], abs=0.35)
 
 
 def test_the_score_of_an_image_is_the_larger_of_its_views(reference):

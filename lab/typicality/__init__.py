@@ -1,0 +1,1 @@
+"""Measures how well typicality tells images of other kinds from a pipeline's own."""
