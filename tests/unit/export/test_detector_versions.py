@@ -20,6 +20,7 @@ from pipelines.protocol import MEMBER_INPUT, DetectorOutput
 
 LOADED = Loaded(Weights.RAW, "", ())
 SPEC = load_spec("cervical_lesions")
+FEATURES = SPEC.members["mask_rcnn"].features
 ORDER = ClassOrder(known_from=OrderKnownFrom.USER, place=None, trained=SPEC.classes)
 
 
@@ -37,7 +38,8 @@ class Corner(nn.Module):
         outputs = (self.box + 0 * score, score, (score * 0).long(), mask)
         # As many as it finds: always one, but no graph can know.
         found = score >= 0
-        return (*(output[found] for output in outputs), pixels.float().mean(dim=(0, 1)) / 255)
+        features = (pixels.float().mean(dim=(0, 1)) / 255).repeat(FEATURES)[:FEATURES]
+        return (*(output[found] for output in outputs), features)
 
 
 def corner(written: nn.Module) -> Detector:
