@@ -69,7 +69,9 @@ def oral_cancer(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def service(oral_cancer: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     places = ("--specs", str(oral_cancer.specs), "--pipelines", "all")
-    with running(oral_cancer.repository, folder, *places) as service:
+    # On a busy machine many photos at once take longer than the default lets anybody wait.
+    patience = {"GATEWAY_MAX_WAIT_SECONDS": "60"}
+    with running(oral_cancer.repository, folder, *places, **patience) as service:
         yield service
 
 
