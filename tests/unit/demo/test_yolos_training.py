@@ -56,7 +56,8 @@ class Oracle:
         self.next += len(pixels)
         kinds = self.shown.classes[chosen]
         boxes = self.shown.boxes[chosen] * pixels.shape[1] + self.moved
-        return boxes, torch.where(kinds == NONE, 0.01, self.score), kinds.clamp(0)
+        scores = torch.where(kinds == NONE, 0.01, self.score)
+        return boxes, scores, kinds.clamp(0), torch.zeros(len(pixels), 1)
 
 
 def test_a_trained_checkpoint_opens_and_calls_itself_a_demo(trained):

@@ -16,6 +16,7 @@ from export.read_options import ReadOptions
 from export.repository import ModelRepository
 from export.versions import export
 from pipelines.load import load_spec
+from pipelines.protocol import MEMBER_FEATURES, MEMBER_OUTPUT
 from tests.unit.export.checkpoint_mutations import mutate, write
 from tests.unit.export.conftest import CLASSES
 from tests.unit.export.test_yolos import SPEC as YOLOS_SPEC
@@ -46,18 +47,25 @@ def in_torch(monkeypatch):
     """Artefacts are copies of the network in torch, as it is when they are written."""
     written = {}
 
-    def keep(served, _height, _width, _format, path):
-        written[path] = copy.deepcopy(served)
+    def keep(served, _height, _width, _format, path, *, outputs):
+        written[path] = copy.deepcopy(served), list(outputs)
 
-    def run(path, _format):
+    def run(path, _format, output=MEMBER_OUTPUT):
         def answer(pixels):
+            served, outputs = written[path]
             with torch.inference_mode():
-                return written[path](torch.from_numpy(pixels)).numpy()
+                found = served(torch.from_numpy(pixels))
+            given = found if isinstance(found, tuple) else (found,)
+            return given[outputs.index(output)].numpy()
 
         return answer
 
+    def run_features(path, format_, output=MEMBER_FEATURES):
+        return run(path, format_, output)
+
     monkeypatch.setattr(formats, "write", keep)
     monkeypatch.setattr(formats, "open_artefact", run)
+    monkeypatch.setattr(formats, "open_features", run_features)
     return run
 
 
