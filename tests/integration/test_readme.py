@@ -28,6 +28,10 @@ def test_the_first_prediction_has_the_shape_that_the_readme_prints(http):
     answer = http.post(command[3], files={"file": (ROOT / command[1]).read_bytes()}).json()
     # The README's answer comes from demo weights, the test's from checkpoints of its own.
     assert printed.pop("weights") == "demo"
+    # The demo is calibrated and has reference photos, and the test's is not and has none.
+    assert {type(printed.pop(key)) for key in ("set", "coverage")} == {list, float}
+    assert printed.pop("input")["typical"] is True
+    assert answer.pop("input")["typical"] is None
     assert shape(printed) == shape(answer)
 
 
