@@ -1,1 +1,1 @@
-"""Attacks on a service of one's own: what bystanders, memory and processes bear meanwhile."""
+"""Attacks on a service of one's own: how long other callers wait, and what memory it takes."""

@@ -1,4 +1,4 @@
-"""`python -m lab.attack`: attacks a service of its own and writes what was borne."""
+"""`python -m lab.attack`: attacks a service of its own and writes how it held."""
 
 import asyncio
 from pathlib import Path

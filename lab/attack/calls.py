@@ -1,4 +1,4 @@
-"""The attacks: dear photos, and headers, bodies and gRPC calls that never end or are too much."""
+"""The attacks: costly photos, and headers, bodies and gRPC calls that never end or are too much."""
 
 import asyncio
 import gzip

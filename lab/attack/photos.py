@@ -1,4 +1,4 @@
-"""Photos that are small to send and dear to decode."""
+"""Photos that are small to send and costly to decode."""
 
 import struct
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Attacks a service while bystanders ask it, and measures what they and its memory bear."""
+"""Attacks a service while bystanders ask it; measures their waits and its memory."""
 
 import asyncio
 import contextlib
