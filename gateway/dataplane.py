@@ -135,7 +135,7 @@ class Dataplane:
         seconds = time.perf_counter() - started
         return [
             Outcome(
-                caller=request.context.caller,
+                principal=request.context.principal,
                 pipeline=request.pipeline.name,
                 image=image,
                 parameters=request.parameters,

@@ -14,6 +14,7 @@ class Code(StrEnum):
 
     MALFORMED_BODY = "malformed_body"
     UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     PIPELINE_UNKNOWN = "pipeline_unknown"
     MEMBER_UNKNOWN = "member_unknown"
@@ -94,6 +95,7 @@ class CallerGoneError(Exception):
 _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.MALFORMED_BODY: (HTTPStatus.BAD_REQUEST, "The body cannot be read"),
     Code.UNAUTHORIZED: (HTTPStatus.UNAUTHORIZED, "An API key is needed"),
+    Code.FORBIDDEN: (HTTPStatus.FORBIDDEN, "The credentials do not allow it"),
     Code.NOT_FOUND: (HTTPStatus.NOT_FOUND, "There is no such route"),
     Code.PIPELINE_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such pipeline"),
     Code.MEMBER_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such member"),
@@ -134,6 +136,7 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
 _GRPC: dict[HTTPStatus, str] = {
     HTTPStatus.BAD_REQUEST: "INVALID_ARGUMENT",
     HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
+    HTTPStatus.FORBIDDEN: "PERMISSION_DENIED",
     HTTPStatus.NOT_FOUND: "NOT_FOUND",
     HTTPStatus.METHOD_NOT_ALLOWED: "UNIMPLEMENTED",
     HTTPStatus.REQUEST_TIMEOUT: "DEADLINE_EXCEEDED",

@@ -39,7 +39,7 @@ class Health:
             RefusedError: no key, or there is no such pipeline.
         """
         call.context.quiet = True
-        self.description_keys.caller(call.key)
+        self.description_keys.principal(call.key)
         asked = await self._read(call, service_pb2.ModelReadyRequest)
         ready = await self.models.model_ready(asked.name, asked.version)
         return serialise(service_pb2.ModelReadyResponse(ready=ready))
@@ -103,7 +103,7 @@ class Health:
 
     def _begin(self, call: Call) -> None:
         call.context.route = "grpc/metadata"
-        call.context.caller = self.keys.caller(call.key)
+        call.context.principal = self.keys.principal(call.key)
 
     async def _read(self, call: Call, message_type: Message) -> Message:
         async with call.message(self.reception, call.deadline(self.reception.seconds)) as message:

@@ -32,7 +32,7 @@ class Inference:
             RefusedError: why there is none.
         """
         context = call.context
-        context.caller = self.keys.caller(call.key)
+        context.principal = self.keys.principal(call.key)
         deadline = call.deadline(self.seconds)
         with ExitStack() as held:
             with context.stage("receive"):

@@ -79,7 +79,7 @@ class StandardHealth:
         async with call.message(self.reception, call.deadline(self.reception.seconds)) as message:
             service: str = parse(health_pb2.HealthCheckRequest, message).service
         if service not in _WHOLE:
-            self.description_keys.caller(call.key)
+            self.description_keys.principal(call.key)
         return service
 
     def _watched(self, service: str, *, closing: bool) -> int:

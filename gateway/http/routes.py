@@ -50,7 +50,7 @@ class RequireKey:
         """
         if key is None and bearer is not None:
             key = bearer.credentials
-        request.state.context.caller = self._keys.caller(key)
+        request.state.context.principal = self._keys.principal(key)
 
     async def check(self, request: Request) -> None:
         """The same, within a route that some may ask without a key.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from gateway.errors import Code, RefusedError
+from gateway.identity.principal import OPEN, Principal, Role
 
 SHORTEST = 16
 _LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
@@ -66,14 +67,14 @@ class ApiKeys:
             raise ApiKeysError(f"{path}: has no key: python -m gateway --hash-key NAME >> {path}")
         return cls(digests)
 
-    def caller(self, key: str | None) -> str | None:
-        """The name that a key belongs to; None where no keys are configured.
+    def principal(self, key: str | None) -> Principal:
+        """Who a key belongs to; anyone where no keys are configured.
 
         Raises:
             RefusedError: with `unauthorized` where there is no key, or none that is known.
         """
         if self._digests is None:
-            return None
+            return OPEN
         owner = None if key is None else self._owner(_digest(key))
         if owner is None:
             raise RefusedError(
@@ -81,7 +82,7 @@ class ApiKeys:
                 "X-API-Key: missing or not known. Ask the operator for a key.",
                 reason="api_key",
             )
-        return owner
+        return Principal(owner, "key", owner, frozenset(Role), None)
 
     def _owner(self, digest: str) -> str | None:
         owner = None

@@ -13,6 +13,7 @@ import structlog
 
 from gateway.core.request import Image, RequestParameters
 from gateway.errors import Code, RefusedError, exception_location
+from gateway.identity.principal import NOBODY, Principal
 from gateway.results.classification import ClassificationResult
 from gateway.results.task_handlers import Result
 from gateway.telemetry.metrics import NO_PIPELINE, Metrics
@@ -33,8 +34,8 @@ class RequestContext:
     started: float = field(default_factory=time.perf_counter)
     route: str = "none"
     pipeline: str = NO_PIPELINE
-    caller: str | None = None
-    """Name of the API key, where keys are configured."""
+    principal: Principal = NOBODY
+    """Who asks; nobody until the credentials are checked."""
     address: str = ""
     """The network address that the request came from; it is not logged."""
     refusal: RefusedError | None = None
@@ -69,8 +70,8 @@ class RequestContext:
 
     @property
     def share_holder(self) -> str:
-        """Whose share of the limits the request counts to: the key's name, or else the address."""
-        return self.address if self.caller is None else self.caller
+        """Whose share of the limits the request counts to: the caller's, or else the address's."""
+        return self.principal.id if self.principal.known else self.address
 
     def refuse(self, refusal: RefusedError) -> RefusedError:
         """Notes, and returns, why the request as a whole got no answer."""
@@ -107,8 +108,8 @@ def new_prediction_id() -> str:
 class Outcome:
     """What became of one image, whatever the transport."""
 
-    caller: str | None
-    """Name of the API key; None where keys are not configured."""
+    principal: Principal
+    """Who asked."""
     pipeline: str
     image: Image
     """Its `digest` identifies the encoded bytes."""
@@ -213,7 +214,7 @@ class InferenceTelemetry:
                 if stage in context.seconds:
                     seconds = context.seconds[stage]
                     self._metrics.stage_seconds.labels(context.pipeline, stage).observe(seconds)
-        caller = {} if context.caller is None else {"caller": context.caller}
+        caller = {"caller": context.principal.name} if context.principal.known else {}
         log.info(
             "request",
             request_id=context.request_id,

@@ -2,6 +2,7 @@ import pytest
 
 from gateway.errors import Code, RefusedError
 from gateway.identity.api_keys import ApiKeys, ApiKeysError, hash_key
+from gateway.identity.principal import OPEN
 
 KEY = "correct-horse-battery"
 
@@ -11,17 +12,17 @@ def test_a_hashed_key_is_known_by_its_name(tmp_path):
     other = hash_key("lab", "another-long-enough-key")
     path.write_text(f"# who may call\n\n{hash_key('clinic', KEY)}\n{other}\n", "utf-8")
     keys = ApiKeys.read(path)
-    assert keys.caller(KEY) == "clinic"
-    assert keys.caller("another-long-enough-key") == "lab"
+    assert keys.principal(KEY).name == "clinic"
+    assert keys.principal("another-long-enough-key").name == "lab"
     for unknown in (KEY + "x", "", None):
         with pytest.raises(RefusedError) as caught:
-            keys.caller(unknown)
+            keys.principal(unknown)
         assert (caught.value.code, caught.value.reason) == (Code.UNAUTHORIZED, "api_key")
 
 
 def test_without_keys_every_caller_is_let_in_and_has_no_name():
-    assert ApiKeys().caller(None) is None
-    assert ApiKeys().caller(KEY) is None
+    assert ApiKeys().principal(None) is OPEN
+    assert ApiKeys().principal(KEY) is OPEN
 
 
 @pytest.mark.parametrize(
