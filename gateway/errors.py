@@ -33,6 +33,7 @@ class Code(StrEnum):
     IMAGE_SHAPE = "image_shape"
     IMAGE_QUALITY = "image_quality"
     IMAGES_MANY = "images_many"
+    FEEDBACK_INVALID = "feedback_invalid"
     PARAMETER_INVALID = "parameter_invalid"
     PARAMETER_UNKNOWN = "parameter_unknown"
     BUSY = "busy"
@@ -120,6 +121,10 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.IMAGE_SHAPE: (HTTPStatus.UNPROCESSABLE_ENTITY, "The image is too long and narrow"),
     Code.IMAGE_QUALITY: (HTTPStatus.UNPROCESSABLE_ENTITY, "The photo is too poor for an answer"),
     Code.IMAGES_MANY: (HTTPStatus.UNPROCESSABLE_ENTITY, "There is more than one image"),
+    Code.FEEDBACK_INVALID: (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The feedback does not fit the pipeline",
+    ),
     Code.PARAMETER_INVALID: (HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is not allowed"),
     Code.PARAMETER_UNKNOWN: (HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is unknown"),
     Code.BUSY: (HTTPStatus.TOO_MANY_REQUESTS, "The service is busy"),

@@ -53,6 +53,16 @@ class QuantisationGate(Facts):
     images_at_least: int = Field(default=500, ge=1)
 
 
+class KeepImages(Facts):
+    """That images may be kept whose callers consent, and for how long."""
+
+    days: int = Field(ge=1, le=36_500)
+
+
+def _absent(value: object) -> bool:
+    return value is None
+
+
 class PipelineSpec(Facts):
     """All facts of one pipeline under one profile: the members are those that it serves."""
 
@@ -73,6 +83,8 @@ class PipelineSpec(Facts):
     parity: Parity
     quantisation_gate: QuantisationGate = QuantisationGate()
     serving: Serving
+    keep_images: KeepImages | None = Field(default=None, exclude_if=_absent)
+    """None: none is kept."""
     summary_aliases: dict[Name, Label] = Field(default={})
 
     @model_validator(mode="after")

@@ -68,6 +68,13 @@ class TypicalityFacts(TypedDict):
 
 
 @closed
+class KeptImagesFacts(TypedDict):
+    """How long images are kept whose callers consent."""
+
+    days: int
+
+
+@closed
 class PipelineDescription(TypedDict):
     """A pipeline and what it takes."""
 
@@ -97,6 +104,10 @@ class PipelineDescription(TypedDict):
     ]
     typicality_reason: NotRequired[
         Annotated[str, doc("Why `typicality` is null; only where it is.")]
+    ]
+    keep_images: Annotated[
+        KeptImagesFacts | None,
+        doc("How long an image is kept whose caller consents; null where none is kept."),
     ]
     weights: NotRequired[Literal["demo"]]
 
@@ -147,6 +158,7 @@ def describe(pipeline: Pipeline, *, ready: bool) -> PipelineDescription:
         "limits": limits,
         "quality": _bounds(spec),
         "typicality": _typicality(pipeline),
+        "keep_images": None if spec.keep_images is None else {"days": spec.keep_images.days},
     }
     if reason := not_judged_because(pipeline):
         described["typicality_reason"] = reason

@@ -14,6 +14,7 @@ from secondopinion._answers import (
 from secondopinion._async_client import AsyncClient
 from secondopinion._calls import Choices
 from secondopinion._catalogue import (
+    KeepImages,
     Limits,
     Pipeline,
     PipelineMember,
@@ -73,6 +74,7 @@ __all__ = [
     "Image",
     "ImageKind",
     "ImageSize",
+    "KeepImages",
     "Limits",
     "Mask",
     "Member",

@@ -55,6 +55,12 @@ class QualityBound(Struct, frozen=True, kw_only=True):
     refuse: bool = False
 
 
+class KeepImages(Struct, frozen=True, kw_only=True):
+    """For how many days the service keeps an image whose caller consents."""
+
+    days: int
+
+
 class Pipeline(Received, frozen=True, kw_only=True):
     """A pipeline as the service describes it.
 
@@ -67,6 +73,7 @@ class Pipeline(Received, frozen=True, kw_only=True):
         quality: Bounds of the photo's quality, by the code of their warning.
         typicality: How it tells images of another kind; None where it does not.
         typicality_reason: Why it does not, else None.
+        keep_images: How long it keeps images whose callers consent; None where it keeps none.
         weights: `demo` where it answers from demonstration weights, else None.
     """
 
@@ -85,6 +92,7 @@ class Pipeline(Received, frozen=True, kw_only=True):
     quality: Mapping[str, QualityBound] = {}
     typicality: TypicalityFacts | None = None
     typicality_reason: str | None = None
+    keep_images: KeepImages | None = None
     weights: str | None = None
 
     @property

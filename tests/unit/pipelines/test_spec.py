@@ -7,6 +7,7 @@ import yaml
 
 from pipelines.load import FOLDER, SpecError, available, load_spec
 from pipelines.quality import Quality
+from pipelines.spec import PipelineSpec
 from tests.facts import by_default
 
 
@@ -77,6 +78,9 @@ def set_key(data, path, value):
         ("quality.dark", {"above": 1}, "give less than 1"),
         ("quality.shaken", {"above": 1}, "quality.shaken"),
         ("quality.side", 256, "quality.side"),
+        ("keep_images", True, "keep_images"),
+        ("keep_images", {"days": 0}, "keep_images.days"),
+        ("keep_images", {}, "keep_images.days"),
     ],
 )
 def test_a_wrong_value_names_file_and_key(facts, tmp_path, key, value, complaint):
@@ -101,6 +105,22 @@ def test_a_bound_of_quality_has_a_text_with_a_remedy_and_may_have_one_of_its_own
 def test_without_bounds_of_quality_nothing_is_judged(facts, tmp_path):
     del facts["quality"]
     assert load(tmp_path, facts).quality == Quality()
+
+
+@pytest.mark.parametrize("name", available())
+def test_no_shipped_pipeline_keeps_images(name):
+    assert load_spec(name).keep_images is None
+
+
+def test_a_pipeline_says_for_how_many_days_it_keeps_images(facts, tmp_path):
+    facts["keep_images"] = {"days": 180}
+    spec = load(tmp_path, facts)
+    assert spec.keep_images.days == 180
+    assert PipelineSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_a_pipeline_that_keeps_no_images_is_the_release_that_it_was(facts, tmp_path):
+    assert "keep_images" not in load(tmp_path, facts).model_dump_json()
 
 
 def test_a_missing_key_is_named(facts, tmp_path):

@@ -1,0 +1,1 @@
+"""What people say of predictions: checked against the pipeline, appended, never overwritten."""
