@@ -8,6 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from database.engine import open_engine, require_schema
 from gateway import VERSION
 from gateway.core.admission import Admission
 from gateway.core.batching import Batching
@@ -48,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         ApiKeysError: the file of API keys cannot be used.
     """
+    engine = open_engine(settings.database_url)
     keys = ApiKeys.read(settings.api_keys_file) if settings.api_keys_file else ApiKeys()
     # Those that descriptions and names of pipelines need.
     description_keys = ApiKeys() if settings.public_descriptions else keys
@@ -92,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(require_schema, engine)
         triton.open()
         watch = asyncio.gather(readiness.watch(), give_back())
         yield
@@ -100,6 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
         with suppress(asyncio.CancelledError):
             await watch
         await triton.close()
+        engine.dispose()
 
     app = FastAPI(
         title="Second Opinion",

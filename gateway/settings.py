@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from database.settings import DatabaseSettings
 from pipelines.ports import Ports
 from pipelines.protocol import DEFAULT_PIPELINE
 from pipelines.tls import TritonTls
@@ -32,7 +33,7 @@ def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class Settings(BaseSettings):
+class Settings(DatabaseSettings):
     """All settings of one gateway. Unsafe combinations are refused."""
 
     model_config = SettingsConfigDict(
@@ -53,6 +54,9 @@ class Settings(BaseSettings):
     """The pipeline of routes that name none."""
     api_keys_file: Path | None = None
     """File of lines `name:sha256`; without it every caller may send requests."""
+    secrets_dir: Path = Path(".run/secrets")
+    """Folder of the files `pepper`, `audit_signing_key` and `image_key`; made when they are first
+    needed where the database is a file of this machine."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins, separated by commas, whose pages may ask from a browser; `*` is any; none: CORS is
     off. A browser's cookies and certificates are never let in."""

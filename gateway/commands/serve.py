@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from pydantic import ValidationError
 
+from database.engine import DatabaseError, open_engine, require_schema
 from gateway.app import create_app
 from gateway.core.memory import bound_heaps
 from gateway.core.readiness import Readiness
@@ -56,12 +57,13 @@ def serve() -> int:
     """Runs until it is told to stop. Returns 2 where it cannot start as configured."""
     try:
         settings = Settings()
+        require_schema(open_engine(settings.database_url))
         app = create_app(settings)
     except ValidationError as error:
         for item in error.errors():
             sys.stderr.write(f"gateway: {_message(error.title, item['loc'], item['msg'])}\n")
         return 2
-    except ApiKeysError as error:
+    except (ApiKeysError, DatabaseError) as error:
         sys.stderr.write(f"gateway: {error}\n")
         return 2
     logs.configure()

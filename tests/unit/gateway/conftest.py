@@ -1,4 +1,5 @@
 import socket
+from pathlib import Path
 
 import pytest
 from httpx import ASGITransport, AsyncClient
@@ -13,6 +14,15 @@ from tests.unit.gateway.toy_triton import ToyTriton, running
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def own_database(sqlite_url, monkeypatch):
+    """Gateways of a test keep what they keep in its own folder."""
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", sqlite_url)
+    monkeypatch.setenv(
+        "GATEWAY_SECRETS_DIR", f"{Path(sqlite_url.removeprefix('sqlite:///')).parent}/secrets"
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What gateways keep: tables, migrations, and the one writer."""

@@ -1,0 +1,186 @@
+"""Opens a database by its URL and brings its schema up to date."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 0x5EC0_0D09
+"""Of PostgreSQL's advisory locks, the one that is held while migrations run."""
+_LOCK_SECONDS = 30
+_CONNECT_SECONDS = 5
+_READS = "database_reads"
+UPGRADE = "python -m database upgrade"
+
+
+class DatabaseError(Exception):
+    """A database that cannot be used as it is; the text names it and the remedy."""
+
+
+def parse_url(url: str) -> URL:
+    """The URL of a SQLite file or of a PostgreSQL database, with its driver.
+
+    Raises:
+        DatabaseError: it is neither.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseError(_unusable_url()) from None
+    kind = parsed.drivername.partition("+")[0]
+    if kind in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if kind == "sqlite" and parsed.database and parsed.database != ":memory:":
+        return parsed
+    raise DatabaseError(_unusable_url())
+
+
+def _unusable_url() -> str:
+    # The URL may hold a password and is not repeated.
+    return (
+        "the database's URL is not usable: write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+    )
+
+
+def is_embedded(url: str) -> bool:
+    """Whether the database is a file of this machine (SQLite), and not a server's (PostgreSQL).
+
+    Raises:
+        DatabaseError: the URL is of neither.
+    """
+    return parse_url(url).drivername == "sqlite"
+
+
+def open_engine(url: str) -> Engine:
+    """An engine whose commits are on disk when they return. It connects when it is first used.
+
+    A transaction takes SQLite's write lock when it begins (BEGIN IMMEDIATE), so that none fails
+    half-way because another one wrote first; `reading` does not.
+
+    Raises:
+        DatabaseError: the URL is neither of SQLite nor of PostgreSQL.
+    """
+    parsed = parse_url(url)
+    if parsed.drivername == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": _LOCK_SECONDS})
+        event.listen(engine, "do_connect", _make_file)
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(
+        parsed,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": _CONNECT_SECONDS,
+            "options": "-c synchronous_commit=on -c timezone=UTC",
+        },
+    )
+
+
+def reading(engine: Engine) -> Engine:
+    """The same engine for transactions that only read: on SQLite they keep no writer waiting."""
+    return engine.execution_options(**{_READS: True})
+
+
+def _make_file(_dialect: Any, _record: Any, arguments: list[str], _options: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own
+    """Makes the file and its folder for this user alone; SQLite's other files follow its mode."""
+    path = Path(arguments[0])
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - a driver's connection
+    # The driver would begin transactions itself, and later than it should.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def head() -> str:
+    """The newest revision of the schema, by the names of the migrations' files."""
+    return max(path.stem for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")).split("_")[0]
+
+
+def revision(engine: Engine) -> str | None:
+    """The revision of a database's schema; None where it has none yet.
+
+    Raises:
+        DatabaseError: the database cannot be reached or opened.
+    """
+    with _reachable(), reading(engine).connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return found
+
+
+def upgrade(engine: Engine) -> None:
+    """Brings the schema to the newest revision: all of it, or nothing where it fails.
+
+    Of several that do so at a time one does it and the others wait.
+
+    Raises:
+        DatabaseError: the database cannot be reached, or its schema is newer than this release.
+    """
+    # Imported where it is needed: who serves on a schema that fits needs no migrations.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with _reachable(), engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError:
+            raise DatabaseError(
+                "the database's schema is of a newer release than this one: use that release, or "
+                "another database"
+            ) from None
+
+
+def require_schema(engine: Engine) -> None:
+    """Checks that the schema is the one of this release; an embedded database is brought there.
+
+    Raises:
+        DatabaseError: it is not, or the database cannot be reached.
+    """
+    found = revision(engine)
+    if found == head():
+        return
+    if engine.dialect.name == "sqlite":
+        upgrade(engine)
+        return
+    raise DatabaseError(
+        f"the database's schema is {found or 'not there yet'}, this release needs {head()}: run "
+        f"`{UPGRADE}` with the same GATEWAY_DATABASE_URL"
+    )
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, OSError) as error:
+        # A driver's text may hold the address and the user, and never the password.
+        reason = str(getattr(error, "orig", error)).strip().splitlines()
+        raise DatabaseError(
+            f"the database cannot be used: {reason[0] if reason else type(error).__name__}"
+        ) from None

@@ -1,0 +1,90 @@
+"""All tables. Times are UTC in microseconds since 1970; JSON is stored as canonical text."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_DIGEST = String(64)
+"""SHA-256 in hexadecimal."""
+_CHAIN = String(96)
+
+chains = Table(
+    "chains",
+    METADATA,
+    Column("chain", _CHAIN, primary_key=True),
+    Column("gateway", String(64), nullable=False),  # GATEWAY_NAME of who writes it
+    Column("at", BigInteger, nullable=False),
+    Column("previous_chain", _CHAIN),  # the chain that was begun before this one
+    Column("previous_position", BigInteger),  # how far it had come then
+    Column("previous_head", _DIGEST),
+    Column("genesis", _DIGEST, nullable=False),  # hash of all of the above
+    Column("probed_at", BigInteger, nullable=False),  # last trial whether it can be written
+)
+"""One chain of audit rows for each start of a gateway."""
+
+predictions = Table(
+    "predictions",
+    METADATA,
+    Column("id", String(36), primary_key=True),  # UUIDv7, made by the gateway
+    Column("chain", _CHAIN, nullable=False),
+    Column("position", BigInteger, nullable=False),  # from 1 on, without gaps
+    Column("at", BigInteger, nullable=False),
+    Column("event", String(16), nullable=False),  # prediction, audit_read, audit_export
+    Column("principal_id", String(128), nullable=False),
+    Column("principal_kind", String(16), nullable=False),
+    Column("credential", String(128), nullable=False),  # id of the key, `jti` of the token
+    Column("tenant", String(128), nullable=False),  # name of the caller's key
+    Column("request_id", String(64), nullable=False),
+    Column("transport", String(8), nullable=False),  # http, kserve, grpc
+    Column("route", String(32), nullable=False),
+    Column("pipeline", String(64), nullable=False),
+    Column("release", String(128)),
+    Column("release_sha256", _DIGEST),
+    Column("input_digest", _DIGEST),  # HMAC-SHA256 of the encoded bytes, by the pepper
+    Column("input_bytes", BigInteger),
+    Column("input_format", String(16)),
+    Column("parameters", Text, nullable=False),  # JSON
+    Column("result", Text),  # JSON: what the answer says, without pictures and masks
+    Column("refusal", String(64)),  # code of the problem
+    Column("stages", Text, nullable=False),  # JSON: seconds by stage
+    Column("compute", Text),  # JSON: seconds and device by member
+    Column("compute_seconds", Double),  # sum of the members'
+    Column("kept", Boolean, nullable=False),  # whether the image was kept, by consent
+    Column("previous", _DIGEST, nullable=False),  # hash of the row before
+    Column("hash", _DIGEST, nullable=False),  # of all of the above
+    UniqueConstraint("chain", "position"),
+    Index(None, "at"),
+    Index(None, "principal_id", "id"),
+)
+"""The audit log: one row for each image, and for each reading of the log."""
+
+checkpoints = Table(
+    "checkpoints",
+    METADATA,
+    Column("chain", _CHAIN, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("kind", String(16), primary_key=True),  # head, retention
+    Column("head", _DIGEST, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("key", String(16), nullable=False),  # id of the public key
+    Column("signature", String(128), nullable=False),  # Ed25519, base64
+)
+"""Signed heads of chains, and the ends of segments that retention removed."""

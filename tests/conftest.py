@@ -1,0 +1,43 @@
+import pytest
+
+from database.engine import open_engine, parse_url, upgrade
+from tests import databases
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory):
+    return databases.migrated_file(tmp_path_factory.mktemp("database") / "migrated.db")
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite, tmp_path_factory):
+    """A migrated SQLite database of the test's own."""
+    return databases.copied(migrated_sqlite, tmp_path_factory.mktemp("database") / "own.db")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory):
+    with databases.postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server):
+    url = databases.new_postgres_database(postgres_server)
+    engine = open_engine(url)
+    upgrade(engine)
+    engine.dispose()
+    return parse_url(url).database
+
+
+@pytest.fixture
+def postgres_url(postgres_server, migrated_postgres):
+    """A migrated database of the test's own, of a real PostgreSQL."""
+    return databases.new_postgres_database(postgres_server, migrated_postgres)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request):
+    """A migrated database of the test's own, of each kind in turn."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    return request.getfixturevalue(name)

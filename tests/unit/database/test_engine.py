@@ -1,0 +1,170 @@
+"""The database's schema, and what its engine promises, on SQLite and on a real PostgreSQL."""
+
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from database import engine as database
+from database.engine import DatabaseError, open_engine, require_schema, revision, upgrade
+from database.settings import DatabaseSettings
+from database.tables import METADATA
+from tests import databases
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request, tmp_path):
+    if request.param == "sqlite":
+        return databases.sqlite_url(tmp_path / "new" / "empty.db")
+    return databases.new_postgres_database(request.getfixturevalue("postgres_server"))
+
+
+@pytest.fixture
+def engine(database_url):
+    engine = open_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def empty(empty_url):
+    engine = open_engine(empty_url)
+    yield engine
+    engine.dispose()
+
+
+def test_migrations_make_the_tables_that_the_code_knows(engine):
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_migrations_are_one_line_and_the_newest_is_known_without_reading_them():
+    scripts = ScriptDirectory(str(database._MIGRATIONS))
+    assert scripts.get_heads() == [database.head()]
+
+
+def test_several_may_migrate_at_a_time(empty_url, empty):
+    assert revision(empty) is None
+    failures = []
+
+    def migrate():
+        other = open_engine(empty_url)
+        try:
+            upgrade(other)
+        except DatabaseError as error:
+            failures.append(error)
+        finally:
+            other.dispose()
+
+    threads = [threading.Thread(target=migrate) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert revision(empty) == database.head()
+
+
+def test_a_migration_that_fails_leaves_nothing(empty, monkeypatch):
+    with empty.begin() as connection:
+        connection.execute(text("CREATE TABLE checkpoints (other INTEGER)"))
+    with pytest.raises(Exception, match="checkpoints"):
+        upgrade(empty)
+    assert revision(empty) is None
+    with empty.connect() as connection:
+        assert connection.dialect.has_table(connection, "predictions") is False
+
+
+def test_a_file_is_migrated_where_it_is_needed_and_a_servers_database_is_not(empty):
+    if empty.dialect.name == "sqlite":
+        require_schema(empty)
+        assert revision(empty) == database.head()
+    else:
+        with pytest.raises(DatabaseError, match="run `python -m database upgrade`"):
+            require_schema(empty)
+        assert revision(empty) is None
+
+
+def test_a_schema_of_a_newer_release_is_refused(engine):
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseError, match=r"9999|newer release"):
+        require_schema(engine)
+
+
+def test_a_file_is_readable_by_its_user_alone(tmp_path):
+    path = tmp_path / "new" / "own.db"
+    engine = open_engine(databases.sqlite_url(path))
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM checkpoints"))
+        files = list(path.parent.iterdir())
+        assert len(files) == 3  # with the write-ahead log
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    engine.dispose()
+
+
+def test_commits_are_on_disk_when_they_return(engine):
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+            assert connection.scalar(text("PRAGMA synchronous")) == 2
+            assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+        else:
+            assert connection.scalar(text("SHOW synchronous_commit")) == "on"
+
+
+def test_who_reads_keeps_no_writer_waiting(sqlite_url):
+    engine = open_engine(sqlite_url)
+    with database.reading(engine).connect() as reader:
+        reader.execute(text("SELECT * FROM predictions"))
+        with engine.begin() as writer:
+            writer.execute(text("DELETE FROM predictions"))
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://u:secret@h/d", "sqlite://", "no url", "sqlite:///:memory:"]
+)
+def test_other_urls_are_refused_without_repeating_them(url):
+    with pytest.raises(ValueError, match="postgresql://USER@HOST/DATABASE") as caught:
+        DatabaseSettings(database_url=url)
+    assert "secret" not in caught.value.errors()[0]["msg"]
+
+
+def test_the_password_is_not_shown():
+    assert "secret" not in repr(DatabaseSettings(database_url="postgresql://u:secret@h/d"))
+
+
+def run(command, url):
+    return subprocess.run(
+        [sys.executable, "-m", "database", command],
+        env={"GATEWAY_DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_line_migrates_and_tells_the_schema(empty_url):
+    before, upgraded, after = (run(word, empty_url) for word in ("status", "upgrade", "status"))
+    head = database.head()
+    assert (before.returncode, before.stdout) == (1, f"schema: none; newest: {head}\n")
+    assert (upgraded.returncode, upgraded.stderr) == (0, "")
+    assert (after.returncode, after.stdout) == (0, f"schema: {head}; newest: {head}\n")
+
+
+def test_a_server_that_is_away_is_told_without_a_traceback():
+    ended = run("status", "postgresql://user:secret@127.0.0.1:1/none")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("database: the database cannot be used: ")
+    assert "secret" not in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
