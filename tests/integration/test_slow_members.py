@@ -114,7 +114,7 @@ def test_a_pipeline_whose_first_pass_takes_seven_seconds_is_served(tmp_path):
     pipeline.make(place, 7_000)
     arguments = ("--pipelines", pipeline.PIPELINE, "--specs", str(place.specs))
     with running(place.repository, tmp_path, *arguments, wait=False) as service:
-        give_up = time.monotonic() + 60
+        give_up = time.monotonic() + 180
         while "Second Opinion is serving" not in service.tail():
             assert "NOT SERVED" not in service.tail(), service.tail()
             assert time.monotonic() < give_up, service.tail()

@@ -32,6 +32,6 @@ def requests(lines: list[dict]) -> list[dict]:
 async def until_ready(http) -> None:
     """Waits until the application of a client has taken note of the first probe's answer."""
     readiness = http._transport.app.state.readiness
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not any(readiness.states().values()):  # noqa: ASYNC110 - nothing says when
             await asyncio.sleep(0.005)

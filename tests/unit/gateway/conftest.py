@@ -7,6 +7,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 from gateway.app import create_app
 from gateway.settings import Settings
+from pipelines import pauses
 from pipelines.ports import Ports
 from tests.unit.gateway.toy_triton import ToyTriton, running
 
@@ -23,6 +24,12 @@ def own_database(sqlite_url, monkeypatch):
     monkeypatch.setenv(
         "GATEWAY_SECRETS_DIR", f"{Path(sqlite_url.removeprefix('sqlite:///')).parent}/secrets"
     )
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch):
+    """Tests that run at low priority beside others may wait for seconds: that is no pause."""
+    monkeypatch.setattr(pauses, "_SECONDS", 600.0)
 
 
 @pytest.fixture

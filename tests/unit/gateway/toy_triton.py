@@ -102,7 +102,7 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     async def probed(self):
         """Waits until the gateway's first probe is answered, then forgets it."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not self.seen or self.now:  # noqa: ASYNC110 - gRPC sets no event
                 await asyncio.sleep(0.005)
         self.seen.clear()

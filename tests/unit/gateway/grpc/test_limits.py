@@ -21,7 +21,7 @@ KEY = "correct-horse-battery"
 
 
 async def until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - gRPC sets no event
             await asyncio.sleep(0.01)
 
