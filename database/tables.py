@@ -6,6 +6,7 @@ from sqlalchemy import (
     Column,
     Double,
     Index,
+    Integer,
     MetaData,
     String,
     Table,
@@ -88,3 +89,31 @@ checkpoints = Table(
     Column("signature", String(128), nullable=False),  # Ed25519, base64
 )
 """Signed heads of chains, and the ends of segments that retention removed."""
+
+api_keys = Table(
+    "api_keys",
+    METADATA,
+    Column("id", String(16), primary_key=True),  # in the key's text; not secret
+    Column("line", String(16), nullable=False),  # id of the first of those that rotation made
+    Column("name", String(64), nullable=False),  # the owner
+    Column("roles", Text, nullable=False),  # separated by spaces
+    Column("pipelines", Text),  # separated by spaces; none is all
+    Column("rate", String(32)),
+    Column("budget", String(32)),
+    Column("digest", _DIGEST, nullable=False),  # HMAC-SHA256 of the key's text, by the pepper
+    Column("legacy", Boolean, nullable=False),  # of the keys file: HMAC-SHA256 of its SHA-256
+    Column("pepper", String(16), nullable=False),  # id of the pepper
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    UniqueConstraint("digest"),
+)
+"""The API keys, without their text."""
+
+api_key_changes = Table(
+    "api_key_changes",
+    METADATA,
+    Column("id", Integer, primary_key=True),  # 1
+    Column("count", BigInteger, nullable=False),
+)
+"""One row: how often the keys were changed. When it has moved, gateways read the keys again."""
