@@ -7,6 +7,7 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -117,3 +118,15 @@ api_key_changes = Table(
     Column("count", BigInteger, nullable=False),
 )
 """One row: how often the keys were changed. When it has moved, gateways read the keys again."""
+
+idempotency = Table(
+    "idempotency",
+    METADATA,
+    Column("id", LargeBinary, primary_key=True),  # HMAC of caller, route, pipeline and key
+    Column("asked", LargeBinary, nullable=False),  # HMAC of images and parameters
+    Column("claim", LargeBinary, nullable=False),  # whose turn it is to answer: random
+    Column("expires_at", BigInteger, nullable=False),
+    Column("answer", LargeBinary),  # encrypted by the caller's key; null until it is there
+    Index(None, "expires_at"),
+)
+"""Idempotency keys: a claim until it ends, or an answer for as long as it is kept."""

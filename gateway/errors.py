@@ -36,6 +36,8 @@ class Code(StrEnum):
     FEEDBACK_INVALID = "feedback_invalid"
     PARAMETER_INVALID = "parameter_invalid"
     PARAMETER_UNKNOWN = "parameter_unknown"
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
+    IDEMPOTENCY_IN_FLIGHT = "idempotency_in_flight"
     BUSY = "busy"
     INTERNAL = "internal"
     MODEL_OUTPUT = "model_output"
@@ -127,6 +129,14 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     ),
     Code.PARAMETER_INVALID: (HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is not allowed"),
     Code.PARAMETER_UNKNOWN: (HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is unknown"),
+    Code.IDEMPOTENCY_MISMATCH: (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The idempotency key is of another request",
+    ),
+    Code.IDEMPOTENCY_IN_FLIGHT: (
+        HTTPStatus.CONFLICT,
+        "A request with the idempotency key is not answered yet",
+    ),
     Code.BUSY: (HTTPStatus.TOO_MANY_REQUESTS, "The service is busy"),
     Code.INTERNAL: (HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed"),
     Code.MODEL_OUTPUT: (HTTPStatus.INTERNAL_SERVER_ERROR, "A model gave no usable number"),
@@ -145,6 +155,7 @@ _GRPC: dict[HTTPStatus, str] = {
     HTTPStatus.NOT_FOUND: "NOT_FOUND",
     HTTPStatus.METHOD_NOT_ALLOWED: "UNIMPLEMENTED",
     HTTPStatus.REQUEST_TIMEOUT: "DEADLINE_EXCEEDED",
+    HTTPStatus.CONFLICT: "ABORTED",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "INVALID_ARGUMENT",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "INVALID_ARGUMENT",
     HTTPStatus.UNPROCESSABLE_ENTITY: "INVALID_ARGUMENT",
@@ -155,6 +166,7 @@ _GRPC: dict[HTTPStatus, str] = {
     HTTPStatus.GATEWAY_TIMEOUT: "DEADLINE_EXCEEDED",
 }
 RETRY_AFTER_SECONDS: dict[Code, int] = {
+    Code.IDEMPOTENCY_IN_FLIGHT: 1,
     Code.BUSY: 1,
     Code.TOO_MANY_CONNECTIONS: 2,
     Code.UNAVAILABLE: 2,

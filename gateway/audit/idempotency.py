@@ -1,0 +1,292 @@
+"""Idempotency keys: of requests with one key one is answered; the others get that answer again."""
+
+import hashlib
+import hmac
+import json
+import secrets
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from database.tables import idempotency as table
+from gateway.errors import RETRY_AFTER_SECONDS, Code, RefusedError, status_of
+
+HEADER = "idempotency-key"
+"""Of a request, also in the metadata of a gRPC call."""
+REPLAYED = "idempotency-replayed"
+"""Of an answer that was stored: `true`."""
+ANSWER_BYTES = 8 * 1024 * 1024
+"""Largest answer that is stored, after compression."""
+_KEY_CHARACTERS = 255
+_NONCE_BYTES = 12
+_CLAIM_BYTES = 16
+_MARGIN_SECONDS = 5
+"""By how much a claim outlasts the deadline: clocks of gateways may differ by as much."""
+_REMOVED_AT_A_TIME = 1000
+_ATTEMPTS = 3
+_FIRST_SERVER_ERROR = 500
+_INSERT: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+T = TypeVar("T")
+
+
+class Writes(Protocol):
+    """Runs a function of a connection, and commits what it wrote before it returns."""
+
+    async def run(self, function: Callable[[Connection], T]) -> T:
+        """What the function returns.
+
+        Raises:
+            RefusedError: the database cannot be written.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as its transport sends it."""
+
+    status: str
+    """An HTTP status; over gRPC `OK`, or the code of a refusal, of which the content is the text.
+    """
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a key is of: another caller's, or of another route or pipeline, is another key."""
+
+    principal: str
+    route: str
+    pipeline: str
+    key: str
+
+    def digest(self, pepper: bytes, label: bytes) -> bytes:
+        """32 bytes, of which nobody learns the key who has not the pepper."""
+        parts = (self.principal, self.route, self.pipeline, self.key)
+        return keyed_digest(pepper, (label, *(part.encode() for part in parts)))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to answer a key until the deadline of the request has passed."""
+
+    id: bytes
+    """The scope's."""
+    token: bytes
+    """Who has the claim: random."""
+    cipher: AESGCM = field(repr=False)
+    """Of the answer. Its key is made from the caller's, which is stored nowhere."""
+    kept_seconds: float
+
+    def store(self, connection: Connection, answer: Answer) -> bool:
+        """Stores the answer; or frees the key where the answer is too large.
+
+        Returns:
+            Whether it is stored.
+
+        Raises:
+            RefusedError: the claim is another request's by now, as this one took too long.
+        """
+        sealed = self._sealed(answer)
+        if len(sealed) > ANSWER_BYTES:
+            self.release(connection)
+            return False
+        expires = _now() + _microseconds(self.kept_seconds)
+        written = connection.execute(
+            update(table)
+            .where(table.c.id == self.id, table.c.claim == self.token)
+            .values(answer=sealed, expires_at=expires)
+        )
+        if written.rowcount != 1:
+            raise _in_flight()
+        return True
+
+    def release(self, connection: Connection) -> None:
+        """Frees the key: the next request with it is answered anew."""
+        connection.execute(
+            delete(table).where(
+                table.c.id == self.id, table.c.claim == self.token, table.c.answer.is_(None)
+            )
+        )
+
+    def _sealed(self, answer: Answer) -> bytes:
+        head = json.dumps({"status": answer.status, "headers": dict(answer.headers)}).encode()
+        plain = zlib.compress(head + b"\n" + answer.content, level=1)
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + self.cipher.encrypt(nonce, plain, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """Claims keys in the database, which several gateways may share."""
+
+    writes: Writes
+    pepper: bytes = field(repr=False)
+    kept_seconds: float
+    """How long an answer is kept."""
+
+    async def claim(self, scope: Scope, asked: bytes, seconds: float) -> Claim | Answer:
+        """The right to answer, or the answer that is stored.
+
+        Args:
+            scope: the caller's key.
+            asked: digest of all that the answer depends on.
+            seconds: until the deadline of the request.
+
+        Raises:
+            RefusedError: another request has the key, or one that has not been answered yet; or
+                the database cannot be written.
+        """
+        identity = scope.digest(self.pepper, b"scope")
+        cipher = AESGCM(scope.digest(self.pepper, b"answer"))
+        claim = Claim(identity, secrets.token_bytes(_CLAIM_BYTES), cipher, self.kept_seconds)
+        until = _microseconds(seconds + _MARGIN_SECONDS)
+        row = await self.writes.run(lambda connection: _take(connection, claim, asked, until))
+        if row is None:
+            return claim
+        if not hmac.compare_digest(row.asked, asked):
+            raise RefusedError(
+                Code.IDEMPOTENCY_MISMATCH,
+                "Idempotency-Key: another image or other parameters were sent with it before. "
+                "Send a new key with each request.",
+            )
+        if row.answer is None:
+            raise _in_flight()
+        return _opened(row.answer, claim)
+
+    async def release(self, claim: Claim) -> None:
+        """Frees a key that gets no answer.
+
+        Raises:
+            RefusedError: the database cannot be written: the claim ends with its deadline.
+        """
+        await self.writes.run(claim.release)
+
+    async def remove_expired(self) -> int:
+        """Removes answers whose time is over, and claims of requests that never ended.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            RefusedError: the database cannot be written.
+        """
+        removed = count = await self.writes.run(_remove_expired)
+        while count == _REMOVED_AT_A_TIME:
+            count = await self.writes.run(_remove_expired)
+            removed += count
+        return removed
+
+
+def read_key(sent: Iterable[str]) -> str | None:
+    """The key of a request, with or without the quotes that the header's draft has around it.
+
+    Args:
+        sent: the values of all headers of the name.
+
+    Raises:
+        RefusedError: there are several, or one that is empty, too long or not of ASCII.
+    """
+    values = list(sent)
+    if not values:
+        return None
+    key = values[0].strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if len(values) > 1 or not 0 < len(key) <= _KEY_CHARACTERS or not _printable(key):
+        raise RefusedError(
+            Code.PARAMETER_INVALID,
+            f"Idempotency-Key: it must be given once, with 1 to {_KEY_CHARACTERS} printable "
+            "characters of ASCII. Send a UUID.",
+        )
+    return key
+
+
+def is_final(code: Code) -> bool:
+    """Whether a refusal is stored: asking again would bring it again."""
+    return status_of(code) < _FIRST_SERVER_ERROR and code not in RETRY_AFTER_SECONDS
+
+
+def keyed_digest(pepper: bytes, parts: Iterable[bytes]) -> bytes:
+    """HMAC-SHA256 of parts, each with its length before it."""
+    made = hmac.new(pepper, digestmod=hashlib.sha256)
+    for part in parts:
+        made.update(len(part).to_bytes(8, "big"))
+        made.update(part)
+    return made.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    asked: bytes
+    answer: bytes | None
+
+
+def _take(connection: Connection, claim: Claim, asked: bytes, until: int) -> _Row | None:
+    """Claims the key; returns what is known of it where another request has it."""
+    for _ in range(_ATTEMPTS):
+        now = _now()
+        values = {"asked": asked, "claim": claim.token, "expires_at": now + until, "answer": None}
+        insert = _INSERT[connection.dialect.name](table).values(id=claim.id, **values)
+        inserted = insert.on_conflict_do_nothing().returning(table.c.claim)
+        if connection.scalar(inserted) is not None:
+            return None
+        row = connection.execute(select(table).where(table.c.id == claim.id)).one_or_none()
+        if row is None:
+            # Removed in between.
+            continue
+        if row.expires_at > now:
+            return _Row(row.asked, row.answer)
+        expired = table.c.id == claim.id, table.c.claim == row.claim
+        if connection.execute(update(table).where(*expired).values(values)).rowcount == 1:
+            return None
+    return _Row(asked, None)
+
+
+def _opened(sealed: bytes, claim: Claim) -> Answer:
+    nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+    try:
+        plain = zlib.decompress(claim.cipher.decrypt(nonce, text, claim.id))
+    except InvalidTag:
+        raise RefusedError(
+            Code.INTERNAL,
+            "Idempotency-Key: the answer that was stored is damaged. Send the image with a new "
+            "key, and report the request_id to the operator.",
+        ) from None
+    head, _, content = plain.partition(b"\n")
+    return Answer(**json.loads(head), content=content)
+
+
+def _remove_expired(connection: Connection) -> int:
+    some = select(table.c.id).where(table.c.expires_at <= _now()).limit(_REMOVED_AT_A_TIME)
+    return connection.execute(delete(table).where(table.c.id.in_(some))).rowcount
+
+
+def _in_flight() -> RefusedError:
+    return RefusedError(
+        Code.IDEMPOTENCY_IN_FLIGHT,
+        "Idempotency-Key: a request with it is not answered yet. Send it again after the seconds "
+        "in Retry-After.",
+    )
+
+
+def _printable(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _microseconds(seconds: float) -> int:
+    return int(seconds * 1_000_000)
