@@ -26,6 +26,7 @@ from gateway.http.connection_limits import ConnectionLimits
 from gateway.http.docs import docs_routes
 from gateway.http.kserve import Kserve, kserve_routes
 from gateway.http.middleware import RequestContextMiddleware
+from gateway.http.page import page_routes
 from gateway.http.predictions import Predictions
 from gateway.http.routes import RequireKey, pipeline_routes, prediction_routes
 from gateway.http.service_routes import service_routes
@@ -121,16 +122,18 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.reception = images
     default = settings.default_pipeline
     access, description_access = RequireKey(keys), RequireKey(description_keys)
-    app.include_router(prediction_routes(predictions, default, access))
-    app.include_router(pipeline_routes(catalog, readiness, default, access))
     kserve = Kserve(settings, catalog, admission, dataplane, models)
-    app.include_router(kserve_routes(kserve, access, description_access))
     # Beyond loopback the metrics, too, need a key.
     metrics_access = RequireKey(ApiKeys()) if settings.loopback else access
-    app.include_router(
-        service_routes(catalog, readiness, metrics, metrics_access, description_access)
-    )
-    app.include_router(docs_routes(description_access))
+    for router in (
+        prediction_routes(predictions, default, access),
+        pipeline_routes(catalog, readiness, default, access),
+        kserve_routes(kserve, access, description_access),
+        service_routes(catalog, readiness, metrics, metrics_access, description_access),
+        docs_routes(description_access),
+        page_routes(),
+    ):
+        app.include_router(router)
     problems.install(app)
     if settings.cors_origins:
         app.add_middleware(

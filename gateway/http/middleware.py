@@ -37,7 +37,7 @@ class RequestContextMiddleware:
         )
         # uvicorn's own scope stays as it is: by its method it leaves out the content.
         scope = {**scope, "state": {**scope.get("state", {}), "context": context}}
-        if scope["path"] != "/":
+        if scope["path"].strip("/"):
             scope["path"] = scope["path"].removesuffix("/")
         head = scope["method"] == "HEAD"
         if head:

@@ -40,9 +40,10 @@ async def test_a_body_sent_to_a_path_with_a_slash_is_read(client, path):
     assert slash.json()["threshold"] == pytest.approx(0.3)
 
 
-@pytest.mark.parametrize("path", ["/", "//", "/healthz//", "/nowhere/"])
+@pytest.mark.parametrize("path", ["//", "/healthz//", "/nowhere/"])
 async def test_other_paths_are_not_found(client, path):
-    assert_problem(await client.get(path), 404, "not_found")
+    # A path alone, the client would join to its own.
+    assert_problem(await client.get(f"http://gateway{path}"), 404, "not_found")
 
 
 async def test_a_head_of_a_route_for_posts_is_405(client):

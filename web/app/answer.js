@@ -1,0 +1,141 @@
+// One photo and what the models say of it, or how far it is, or why there is no answer.
+import { html, useMemo, useState } from "./dom.js";
+import { Decision } from "./decision.js";
+import { Findings } from "./findings.js";
+import { State, retryable } from "./queue.js";
+import { fileSize, number, percent, text, textIfKnown } from "./texts.js";
+import { Viewer } from "./viewer.js";
+
+function Typicality({ input }) {
+  if (input.typical === false) {
+    return html`<div class="notice is-strong" role="note">
+      <strong><span aria-hidden="true">! </span>${text("typicality.atypical")}</strong>
+      <p lang="en">${input.recommendation}</p>
+    </div>`;
+  }
+  const words =
+    input.typical === null
+      ? text("typicality.unknown")
+      : text("typicality.typical", { share: percent(input.typicality) });
+  return html`<p class="note">${words}</p>`;
+}
+
+function Quality({ warnings }) {
+  if (!warnings.length) return html`<p class="note">${text("quality.none")}</p>`;
+  return html`<div class="notice" role="note">
+    <strong><span aria-hidden="true">! </span>${text("quality.title")}</strong>
+    <ul>
+      ${warnings.map(({ code, detail }) => {
+        const name = textIfKnown(`quality.${code}`);
+        return html`<li key=${code}>${name && `${name}: `}<span lang="en">${detail}</span></li>`;
+      })}
+    </ul>
+  </div>`;
+}
+
+function Facts({ answer }) {
+  const facts = {
+    pipeline: answer.pipeline,
+    release: answer.release,
+    weights: answer.weights ?? text("facts.trained"),
+    threshold: answer.threshold === undefined ? null : number(answer.threshold),
+    preprocessing: answer.preprocessing,
+    time: text("facts.milliseconds", { n: number(answer.processing_time_ms, 0) }),
+    prediction: answer.prediction_id,
+    request: answer.request_id,
+  };
+  const members = Object.entries(answer.models ?? answer.members);
+  return html`<details class="facts">
+    <summary>${text("facts.title")}</summary>
+    <dl>
+      ${Object.entries(facts)
+        .filter(([, value]) => value)
+        .map(([id, value]) => html`<div key=${id}><dt>${text(`facts.${id}`)}</dt><dd>${value}</dd></div>`)}
+      ${members.map(
+        ([name, { version, sha256 }]) => html`<div key=${name}>
+          <dt>${text("facts.member", { name })}</dt>
+          <dd>${text("facts.version", { version })} <code>${sha256}</code></dd>
+        </div>`,
+      )}
+    </dl>
+  </details>`;
+}
+
+function Answered({ photo }) {
+  const { answer, pipeline } = photo;
+  const detects = answer.predictions !== undefined;
+  const [shown, setShown] = useState(answer.threshold);
+  const [chosen, setChosen] = useState(null);
+  const objects = useMemo(() => {
+    if (!detects) return [];
+    const numbered = answer.predictions.map((object, at) => ({ ...object, number: at + 1 }));
+    // At the recorded threshold all that was answered is shown, whatever is lost in rounding.
+    return shown <= answer.threshold ? numbered : numbered.filter(({ score }) => score >= shown);
+  }, [answer, shown]);
+  return html`<${Viewer}
+      photo=${photo}
+      objects=${objects}
+      image=${answer.image}
+      classes=${pipeline.classes}
+      chosen=${chosen}
+    />
+    <article class="answer" aria-labelledby="answer-title">
+      <h2 id="answer-title" class="part-title" tabindex="-1">${text("answer.title", { name: photo.name })}</h2>
+      ${answer.input.typical === false && html`<${Typicality} input=${answer.input} />`}
+      ${detects
+        ? html`<${Findings}
+            answer=${answer}
+            pipeline=${pipeline}
+            objects=${objects}
+            shown=${shown}
+            onShown=${setShown}
+            chosen=${chosen}
+            onPoint=${setChosen}
+          />`
+        : html`<${Decision} answer=${answer} pipeline=${pipeline} />`}
+      <section aria-labelledby="photo-title">
+        <h3 id="photo-title" class="part-title">${text("photo.title")}</h3>
+        <${Quality} warnings=${answer.quality.warnings} />
+        ${answer.input.typical !== false && html`<${Typicality} input=${answer.input} />`}
+      </section>
+      <${Facts} answer=${answer} />
+    </article>`;
+}
+
+function Failed({ photo, queue }) {
+  const { failure, file, pipeline, id } = photo;
+  const title = textIfKnown(`failure.${failure.code}`) ?? failure.title ?? text("failure.internal");
+  const advice = textIfKnown(`advice.${failure.code}`);
+  const sizes = { size: fileSize(file.size), limit: fileSize(pipeline.limits.bytes) };
+  return html`<div class="notice is-strong" role="note">
+    <strong><span aria-hidden="true">✕ </span>${title}</strong>
+    ${failure.detail && html`<p lang="en">${failure.detail}</p>`}
+    ${advice && html`<p>${text(`advice.${failure.code}`, sizes)}</p>`}
+    ${failure.requestId && html`<p class="note">${text("failure.request", { id: failure.requestId })}</p>`}
+    ${retryable(failure) &&
+    html`<button class="button is-main" onClick=${() => queue.retry([id])}>${text("retry")}</button>`}
+  </div>`;
+}
+
+function Pending({ photo }) {
+  const { state, progress } = photo;
+  return html`<p>${text(`state.${state}`, { share: percent(Math.floor(progress * 100) / 100) })}</p>
+    <progress
+      class="progress"
+      max="1"
+      value=${state === State.SENDING ? progress : undefined}
+      aria-label=${text("progress.photo")}
+    ></progress>`;
+}
+
+/** What is known of a photo, beside the photo itself. */
+export function Answer({ photo, queue }) {
+  if (photo.state === State.ANSWERED) return html`<${Answered} key=${photo.id} photo=${photo} />`;
+  return html`<${Viewer} photo=${photo} classes=${photo.pipeline.classes} />
+    <article class="answer" aria-labelledby="answer-title">
+      <h2 id="answer-title" class="part-title" tabindex="-1">${text("answer.title", { name: photo.name })}</h2>
+      ${photo.state === State.FAILED
+        ? html`<${Failed} photo=${photo} queue=${queue} />`
+        : html`<${Pending} photo=${photo} />`}
+    </article>`;
+}

@@ -1,0 +1,81 @@
+// Questions to the service, on this page's own host, and the ways in which they fail.
+
+/** No answer: what the service's problem document says, or that no service could be reached. */
+export class Failure extends Error {
+  constructor({ status = 0, code, title = "", detail = "", requestId = "", retryAfter = 0 }) {
+    super(code);
+    Object.assign(this, { status, code, title, detail, requestId, retryAfter });
+  }
+}
+
+export const UNREACHABLE = "unreachable";
+/** Longer than the service lets any request take. */
+const PATIENCE_MS = 150_000;
+
+let credentials = {};
+
+/** Sends an API key with every question from now on; it is kept in memory alone. */
+export function useKey(key) {
+  credentials = key ? { "X-API-Key": key } : {};
+}
+
+function failureOf(status, body, retryAfter) {
+  let document = {};
+  try {
+    document = JSON.parse(body);
+  } catch {
+    // A proxy in front answers in forms of its own.
+  }
+  return new Failure({
+    status,
+    code: document.code ?? (status === 401 ? "unauthorized" : "internal"),
+    title: document.title,
+    detail: document.detail,
+    requestId: document.request_id,
+    retryAfter: Number(retryAfter) || 0,
+  });
+}
+
+/** Asks for JSON. */
+export async function get(path) {
+  let response;
+  try {
+    response = await fetch(path, { cache: "no-store", headers: credentials });
+  } catch {
+    throw new Failure({ code: UNREACHABLE });
+  }
+  if (response.ok) return response.status === 204 ? null : response.json();
+  throw failureOf(response.status, await response.text(), response.headers.get("retry-after"));
+}
+
+/** Whether the service answers at all. */
+export const alive = () => get("healthz").then(() => true, () => false);
+
+/**
+ * Sends one photo, without its name.
+ * @param path where it is sent
+ * @param file the photo
+ * @param headers further headers
+ * @param onProgress takes the share that was sent, 0 to 1
+ * @param signal ends it
+ */
+export function send(path, file, { headers = {}, onProgress, signal }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", path);
+    request.timeout = PATIENCE_MS;
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    for (const [name, value] of Object.entries({ ...credentials, ...headers })) request.setRequestHeader(name, value);
+    request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
+    request.upload.onload = () => onProgress(1);
+    request.onload = () => {
+      const { status, responseText } = request;
+      if (status === 200) resolve(JSON.parse(responseText));
+      else reject(failureOf(status, responseText, request.getResponseHeader("retry-after")));
+    };
+    const lost = () => reject(new Failure({ code: UNREACHABLE }));
+    request.onerror = request.ontimeout = request.onabort = lost;
+    signal.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}

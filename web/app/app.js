@@ -1,0 +1,158 @@
+// The whole page: what is at its head, and which part of it is to be seen.
+import { html, useEffect, useMemo, useRef, useState } from "./dom.js";
+import { Answer } from "./answer.js";
+import { UNREACHABLE, get, useKey } from "./api.js";
+import { Chooser } from "./chooser.js";
+import { Login } from "./login.js";
+import { PhotoList } from "./photo_list.js";
+import { readPreferences, showTheme, writePreferences } from "./preferences.js";
+import { Hold, Queue } from "./queue.js";
+import { LANGUAGES, currentLanguage, setLanguage, text } from "./texts.js";
+
+const LOOK_AGAIN_MS = 3000;
+const THEMES = ["light", "dark"];
+
+function Select({ id, label, value, options, onChange }) {
+  return html`<div class="choice">
+    <label for=${id}>${label}</label>
+    <div class="select">
+      <select id=${id} value=${value} onChange=${({ target }) => onChange(target.value)}>
+        ${Object.entries(options).map(
+          ([key, name]) => html`<option key=${key} value=${key} selected=${key === value}>${name}</option>`,
+        )}
+      </select>
+    </div>
+  </div>`;
+}
+
+function Head({ pipelines, pipeline, onPipeline, preferences, onPreferences }) {
+  const themes = { "": text("theme.system") };
+  for (const theme of THEMES) themes[theme] = text(`theme.${theme}`);
+  const offered = Object.fromEntries(pipelines.map(({ name, title }) => [name, title]));
+  return html`<header class="head">
+    <div class="brand">
+      <h1>Second Opinion</h1>
+      <p>${text("head.not_a_device")}</p>
+    </div>
+    <div class="choices">
+      ${pipeline &&
+      html`<${Select}
+        id="pipeline"
+        label=${text("head.pipeline")}
+        value=${pipeline.name}
+        options=${offered}
+        onChange=${onPipeline}
+      />`}
+      <${Select}
+        id="language"
+        label=${text("head.language")}
+        value=${currentLanguage()}
+        options=${LANGUAGES}
+        onChange=${(language) => onPreferences({ ...preferences, language })}
+      />
+      <${Select}
+        id="theme"
+        label=${text("head.theme")}
+        value=${preferences.theme ?? ""}
+        options=${themes}
+        onChange=${(theme) => onPreferences({ ...preferences, theme: theme || null })}
+      />
+    </div>
+  </header>`;
+}
+
+function DemoBanner() {
+  return html`<aside class="demo" aria-label=${text("demo.label")}>
+    <strong><span aria-hidden="true">! </span>${text("demo.title")}</strong>${" "}${text("demo.note")}
+  </aside>`;
+}
+
+/** Why there is nothing to ask yet. */
+function Unready({ failure }) {
+  return html`<div class="notice is-strong is-page" role="alert">
+    <strong>${text(failure.code === UNREACHABLE ? "start.gone" : "start.unready")}</strong>
+    <p>${text("start.again")}</p>
+    ${failure.detail && html`<p lang="en">${failure.detail}</p>`}
+  </div>`;
+}
+
+export function App() {
+  const [preferences, setPreferences] = useState(readPreferences);
+  setLanguage(preferences.language);
+  showTheme(preferences.theme);
+  const [, changed] = useState(0);
+  const queue = useMemo(() => new Queue(() => changed((before) => before + 1)), []);
+  const [served, setServed] = useState({ pipelines: [], default: null });
+  const [failure, setFailure] = useState(null);
+  const [name, setName] = useState(null);
+  const [chosen, setChosen] = useState(null);
+  const main = useRef(null);
+
+  async function load() {
+    try {
+      setServed(await get("api/v1/pipelines"));
+      setFailure(null);
+      return true;
+    } catch (error) {
+      setFailure(error);
+      if (error.status !== 401) setTimeout(load, LOOK_AGAIN_MS);
+      return false;
+    }
+  }
+  useEffect(() => void load(), []);
+  useEffect(() => {
+    const leaving = (event) => queue.unfinished.length && event.preventDefault();
+    addEventListener("beforeunload", leaving);
+    return () => removeEventListener("beforeunload", leaving);
+  }, []);
+
+  function onPreferences(next) {
+    writePreferences(next);
+    setPreferences(next);
+  }
+  async function onKey(key) {
+    useKey(key);
+    const right = await load();
+    if (right) queue.release();
+    return right;
+  }
+
+  const { pipelines } = served;
+  const pipeline =
+    pipelines.find((one) => one.name === (name ?? served.default)) ?? pipelines[0] ?? null;
+  const photo = queue.find(chosen) ?? queue.photos[0];
+  const asksForKey = failure?.status === 401 || queue.hold?.why === Hold.SESSION;
+  const demo = [pipeline, photo?.pipeline, photo?.answer].some((one) => one?.weights === "demo");
+
+  function onFiles(files) {
+    const first = queue.add(files, pipeline);
+    setChosen(first);
+  }
+  let content;
+  if (asksForKey) content = html`<${Login} onKey=${onKey} />`;
+  else if (!pipeline) {
+    content = failure ? html`<${Unready} failure=${failure} />` : html`<p role="status">${text("start.loading")}</p>`;
+  } else if (!photo) content = html`<${Chooser} pipeline=${pipeline} onFiles=${onFiles} />`;
+  else {
+    content = html`<div class="desk">
+      <div class="side">
+        <${Chooser} pipeline=${pipeline} onFiles=${onFiles} small />
+        <${PhotoList} queue=${queue} chosen=${photo.id} onChoose=${setChosen} />
+      </div>
+      <${Answer} key=${photo.id} photo=${photo} queue=${queue} />
+    </div>`;
+  }
+  return html`<a class="skip" href="#main">${text("head.skip")}</a>
+    <${Head}
+      pipelines=${pipelines}
+      pipeline=${pipeline}
+      onPipeline=${setName}
+      preferences=${preferences}
+      onPreferences=${onPreferences}
+    />
+    ${demo && html`<${DemoBanner} />`}
+    <main id="main" ref=${main} tabindex="-1">${content}</main>
+    <footer class="foot">
+      <p>${text("foot.not_a_device")} <a href="docs">${text("foot.api")}</a></p>
+    </footer>`;
+}

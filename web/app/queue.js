@@ -1,0 +1,176 @@
+// The photos of this visit, in their order: a few are on their way at a time, the others wait.
+import { UNREACHABLE, Failure, alive, send } from "./api.js";
+
+/** Browsers open six connections to a host; some are left for the page itself. */
+const AT_A_TIME = 3;
+const TRIES = 8;
+/** A longer wait is no wait at a screen: the photo fails, with a button to try again. */
+const LONGEST_WAIT_SECONDS = 300;
+const LOOK_AGAIN_MS = 3000;
+const EXPECTED = new Set([408, 429, 500, 503, 504]);
+
+export const State = {
+  WAITING: "waiting",
+  SENDING: "sending",
+  ANSWERING: "answering",
+  ANSWERED: "answered",
+  FAILED: "failed",
+};
+
+export const Hold = { BUSY: "busy", GONE: "gone", SESSION: "session" };
+
+let lastId = 0;
+
+export class Queue {
+  constructor(onChange) {
+    this.photos = [];
+    /** Why nothing is sent at the moment, with the time at which it goes on: null, or {why, until}. */
+    this.hold = null;
+    this.onChange = onChange;
+    this.controllers = new Map();
+  }
+
+  /** Adds photos for a pipeline; returns the id of the first. */
+  add(files, pipeline) {
+    const added = files.map((file) => ({
+      id: ++lastId,
+      file,
+      name: file.name || "photo",
+      url: URL.createObjectURL(file),
+      pipeline,
+      state: State.WAITING,
+      progress: 0,
+      tries: 0,
+      answer: null,
+      failure: refusalHere(file, pipeline),
+    }));
+    for (const photo of added) if (photo.failure) photo.state = State.FAILED;
+    this.photos = [...this.photos, ...added];
+    this.go();
+    return added[0]?.id;
+  }
+
+  retry(ids) {
+    for (const id of ids) {
+      const photo = this.find(id);
+      const failure = refusalHere(photo.file, photo.pipeline);
+      if (!failure) this.change(id, { state: State.WAITING, tries: 0, failure: null });
+    }
+    if (this.hold?.why !== Hold.SESSION) this.hold = null;
+    this.go();
+  }
+
+  remove(id) {
+    URL.revokeObjectURL(this.find(id).url);
+    this.controllers.get(id)?.abort();
+    this.photos = this.photos.filter((photo) => photo.id !== id);
+    this.go();
+  }
+
+  clear() {
+    for (const { id } of this.photos) this.remove(id);
+  }
+
+  /** Goes on after a login. */
+  release() {
+    this.hold = null;
+    this.go();
+  }
+
+  find(id) {
+    return this.photos.find((photo) => photo.id === id);
+  }
+
+  get unfinished() {
+    return this.photos.filter(({ state }) => state !== State.ANSWERED && state !== State.FAILED);
+  }
+
+  change(id, changes) {
+    this.photos = this.photos.map((photo) => (photo.id === id ? { ...photo, ...changes } : photo));
+    this.onChange();
+  }
+
+  go() {
+    while (!this.hold && this.controllers.size < AT_A_TIME) {
+      const next = this.photos.find(({ state }) => state === State.WAITING);
+      if (!next) break;
+      this.ask(next);
+    }
+    this.onChange();
+  }
+
+  async ask(photo) {
+    const controller = new AbortController();
+    this.controllers.set(photo.id, controller);
+    this.change(photo.id, { state: State.SENDING, progress: 0, tries: photo.tries + 1 });
+    const name = encodeURIComponent(photo.pipeline.name);
+    const task = photo.pipeline.task;
+    const query = task === "classification" ? "" : "?visualization=false";
+    try {
+      const answer = await send(`api/v1/pipelines/${name}/predict/advanced${query}`, photo.file, {
+        signal: controller.signal,
+        onProgress: (progress) => {
+          const state = progress < 1 ? State.SENDING : State.ANSWERING;
+          if (this.controllers.has(photo.id)) this.change(photo.id, { state, progress });
+        },
+      });
+      this.controllers.delete(photo.id);
+      this.change(photo.id, { state: State.ANSWERED, answer, failure: null });
+    } catch (error) {
+      this.controllers.delete(photo.id);
+      if (this.find(photo.id)) this.failed(this.find(photo.id), error);
+    }
+    this.go();
+  }
+
+  failed(photo, error) {
+    const failure = error instanceof Failure ? error : new Failure({ code: "internal" });
+    const { status, retryAfter } = failure;
+    if (status === 401) {
+      this.change(photo.id, { state: State.WAITING });
+      this.hold = { why: Hold.SESSION };
+    } else if (retryAfter && retryAfter <= LONGEST_WAIT_SECONDS && photo.tries < TRIES) {
+      this.change(photo.id, { state: State.WAITING });
+      this.wait(retryAfter);
+    } else {
+      this.change(photo.id, { state: State.FAILED, failure });
+      if (failure.code === UNREACHABLE) this.look();
+    }
+  }
+
+  wait(seconds) {
+    const hold = { why: Hold.BUSY, until: Date.now() + seconds * 1000 };
+    if (this.hold && !(this.hold.until < hold.until)) return;
+    this.hold = hold;
+    setTimeout(() => {
+      if (this.hold !== hold) return;
+      this.hold = null;
+      this.go();
+    }, seconds * 1000);
+  }
+
+  /** Sends nothing until the service answers again. */
+  look() {
+    if (this.hold?.why === Hold.GONE || this.hold?.why === Hold.SESSION) return;
+    const hold = { why: Hold.GONE };
+    this.hold = hold;
+    const again = async () => {
+      if (this.hold !== hold) return;
+      if (await alive()) {
+        this.hold = null;
+        this.go();
+      } else setTimeout(again, LOOK_AGAIN_MS);
+    };
+    setTimeout(again, LOOK_AGAIN_MS);
+  }
+}
+
+/** What the service would refuse anyway need not be sent. */
+function refusalHere(file, pipeline) {
+  if (!file.size) return new Failure({ code: "image_empty" });
+  if (file.size > pipeline.limits.bytes) return new Failure({ code: "body_too_large" });
+  return null;
+}
+
+/** Whether trying the same photo again may help. */
+export const retryable = ({ code, status }) => code === UNREACHABLE || EXPECTED.has(status);
