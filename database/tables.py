@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Double,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -130,3 +131,38 @@ idempotency = Table(
     Index(None, "expires_at"),
 )
 """Idempotency keys: a claim until it ends, or an answer for as long as it is kept."""
+
+feedback = Table(
+    "feedback",
+    METADATA,
+    Column("id", String(36), primary_key=True),  # of its row in the audit log
+    Column("prediction_id", String(36), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index(None, "prediction_id"),
+)
+"""Which rows of the audit log are feedback to which prediction. What was found is in those rows."""
+
+feedback_comments = Table(
+    "feedback_comments",
+    METADATA,
+    Column("feedback_id", String(36), ForeignKey("feedback.id"), primary_key=True),
+    Column("salt", LargeBinary, nullable=False),  # of the digests in the audit log
+    Column("reader", Text),  # who said so
+    Column("comment", Text),
+)
+"""What of a feedback may name people. The audit log has keyed digests of it; rows here may go."""
+
+kept_images = Table(
+    "kept_images",
+    METADATA,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("pipeline", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("name", String(128), nullable=False),  # in the store
+    Column("key_id", String(16), nullable=False),  # of the key file's key that wraps
+    Column("wrapped_key", LargeBinary),  # None: destroyed, and with it the image
+    Column("deleted_at", BigInteger),
+    Index(None, "expires_at"),
+)
+"""Images that were kept with their callers' consent. The images are in the store, encrypted."""

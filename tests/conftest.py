@@ -16,8 +16,8 @@ def sqlite_url(migrated_sqlite, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory):
-    with databases.postgres(tmp_path_factory.mktemp("postgres")) as url:
+def postgres_server():
+    with databases.postgres() as url:
         yield url
 
 

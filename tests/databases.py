@@ -1,6 +1,7 @@
 """Databases for tests: a migrated SQLite file to copy, and databases of a real PostgreSQL."""
 
 import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -29,8 +30,11 @@ def copied(template: Path, path: Path) -> str:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A PostgreSQL of its own for the time of the block; gives its URL."""
+    # Not among pytest's folders: as root its server runs as another user, and each further run of
+    # pytest closes those to others.
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     with warnings.catch_warnings():
         # It asks for a folder that no service needs.
         warnings.simplefilter("ignore")
@@ -41,6 +45,7 @@ def postgres(folder: Path) -> Iterator[str]:
         yield server.get_uri()
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_postgres_database(server: str, template: str = "template1") -> str:
