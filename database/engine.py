@@ -78,6 +78,11 @@ def open_engine(url: str) -> Engine:
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": _CONNECT_SECONDS,
+            # A server that vanished without a word is noticed.
+            "tcp_user_timeout": 1000 * _CONNECT_SECONDS,
+            "keepalives_idle": _CONNECT_SECONDS,
+            "keepalives_interval": 1,
+            "keepalives_count": _CONNECT_SECONDS,
             "options": "-c synchronous_commit=on -c timezone=UTC",
         },
     )

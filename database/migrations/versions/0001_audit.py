@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("previous_position", sa.BigInteger),
         sa.Column("previous_head", sa.String(64)),
         sa.Column("genesis", sa.String(64), nullable=False),
-        sa.Column("probed_at", sa.BigInteger, nullable=False),
+        sa.Column("ballast", sa.Text),
         sa.PrimaryKeyConstraint("chain", name="pk_chains"),
     )
     op.create_table(
