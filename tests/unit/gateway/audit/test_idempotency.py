@@ -2,14 +2,13 @@ import asyncio
 import time
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from database.engine import open_engine
 from database.tables import idempotency as table
 from gateway.audit import idempotency
 from gateway.audit.idempotency import Answer, Claim, Idempotency, Scope, is_final, read_key
 from gateway.errors import Code, RefusedError
-from tests import databases
 
 pytestmark = pytest.mark.anyio
 PEPPER = bytes(range(32))
@@ -33,26 +32,11 @@ class Direct:
             return await asyncio.to_thread(work)
 
 
-@pytest.fixture(scope="module")
-def postgres_engine(postgres_server, migrated_postgres):
-    url = databases.new_postgres_database(postgres_server, migrated_postgres)
-    engine = open_engine(url)
+@pytest.fixture
+def engine(database_url):
+    engine = open_engine(database_url)
     yield engine
     engine.dispose()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request):
-    """SQLite in a file of the test's own; PostgreSQL in one database, which is emptied."""
-    if request.param == "postgresql":
-        engine = request.getfixturevalue("postgres_engine")
-        with engine.begin() as connection:
-            connection.execute(delete(table))
-        yield engine
-    else:
-        engine = open_engine(request.getfixturevalue("sqlite_url"))
-        yield engine
-        engine.dispose()
 
 
 @pytest.fixture
