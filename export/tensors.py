@@ -5,7 +5,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from inference.picture_statistics import COUNT
 from pipelines import protocol
 from pipelines.enums import Measure, Task
-from pipelines.protocol import Detected, DetectorOutput, Output
+from pipelines.protocol import Compute, Detected, DetectorOutput, Output, Spent
 from pipelines.spec import PipelineSpec
 
 Tensor = tuple[str, int, list[int]]
@@ -14,6 +14,7 @@ Tensor = tuple[str, int, list[int]]
 ENCODED: Tensor = (protocol.ENCODED_IMAGE, pb.TYPE_STRING, [1])
 _GEOMETRY: Tensor = (protocol.GEOMETRY, pb.TYPE_FP64, [6])
 _MEASURES: Tensor = (protocol.MEASURES, pb.TYPE_FP32, [len(Measure)])
+_SPENT: Tensor = (protocol.SPENT, pb.TYPE_FP64, [len(Spent)])
 _PICTURE: Tensor = (protocol.PICTURE, pb.TYPE_FP32, [COUNT])
 _DETECTED: dict[Detected, tuple[int, list[int]]] = {
     Detected.BOXES: (pb.TYPE_FP32, [-1, 4]),
@@ -49,7 +50,7 @@ def decoded(spec: PipelineSpec) -> list[Tensor]:
     pixels: Tensor = (protocol.PIXELS, pb.TYPE_UINT8, _pixel_dims(spec))
     geometry = [] if spec.task is Task.CLASSIFICATION else [_GEOMETRY]
     picture = [] if spec.typicality is None else [_PICTURE]
-    return [pixels, *geometry, _MEASURES, *picture]
+    return [pixels, *geometry, _MEASURES, *picture, _SPENT]
 
 
 def decided_on(spec: PipelineSpec) -> list[Tensor]:
@@ -90,7 +91,9 @@ def answered(spec: PipelineSpec) -> list[Tensor]:
     """Outputs of the decision step, which are those of the ensemble."""
     if spec.task is not Task.CLASSIFICATION:
         masks = spec.task is Task.SEGMENTATION
-        return [(name, *_DETECTED[name]) for name in Detected.of(masks=masks)]
+        compute = (pb.TYPE_FP32, [len(spec.parts), len(Compute)])
+        detected = _DETECTED | {Detected.COMPUTE: compute}
+        return [(name, *detected[name]) for name in Detected.of(masks=masks)]
     classes, members = len(spec.classes), len(spec.members)
     shapes = {
         Output.PROBABILITIES: (pb.TYPE_FP32, [classes]),
@@ -108,6 +111,7 @@ def answered(spec: PipelineSpec) -> list[Tensor]:
         Output.TYPICALITY_VIEWS: (pb.TYPE_INT32, [1]),
         Output.QUALITY: (pb.TYPE_FP32, [len(Measure)]),
         Output.QUALITY_WARNINGS: (pb.TYPE_INT32, [len(Measure)]),
+        Output.COMPUTE: (pb.TYPE_FP32, [len(spec.parts), len(Compute)]),
         Output.RELEASE: (pb.TYPE_STRING, [1]),
     }
     return [(name, *shapes[name]) for name in Output]

@@ -7,7 +7,7 @@ Under the profile `fast` libjpeg decodes a JPEG at a half, a quarter or an eight
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from inference.tiff import tile_sides
 from pipelines import protocol
 from pipelines.enums import Colour
 from pipelines.protocol import Refusal
+
+T = TypeVar("T")
 
 _EARLY = ("data end too early", "Send the complete file.")
 _UNDECODABLE = {
@@ -116,13 +118,13 @@ def _refusing() -> Iterator[None]:
         raise _undecodable(error) from None
 
 
-def collect(images: Iterable[Decoded], count: int) -> list[Decoded]:
+def collect(images: Iterable[T], count: int) -> list[T]:
     """The images of one request; where they are several, a refusal says which one it is about.
 
     Raises:
         RefusedError: the first image that is refused.
     """
-    decoded: list[Decoded] = []
+    decoded: list[T] = []
     try:
         for image in images:
             decoded.append(image)

@@ -5,6 +5,8 @@ Standard library only, as backend processes import it.
 
 from collections.abc import Iterable, Sequence
 
+from pipelines.protocol import Step
+
 REFERENCE_PHOTOS_AT_LEAST = 1000
 """Photos that a reference for typicality is made of: one half fits, the other one calibrates."""
 REFERENCE_PHOTOS_KEY = "photos"
@@ -28,6 +30,11 @@ def max_batch(*, one_size: bool, member: int | None, pipeline: int) -> int:
         pipeline: the limit of all its models.
     """
     return min(member or pipeline, pipeline) if one_size else 0
+
+
+def parts(members: Iterable[str]) -> tuple[str, ...]:
+    """What the compute time of an image has parts of: the steps, and the members between them."""
+    return (Step.DECODE, *members, Step.DECISION)
 
 
 def no_call(chosen: Sequence[int], prediction: int) -> bool:

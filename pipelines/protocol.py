@@ -6,7 +6,7 @@ outside the standard library, so that a backend's process stays small.
 
 import base64
 import re
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 ENCODED_IMAGE = "image"
 """Input of every ensemble: BYTES [1], one encoded image (JPEG, PNG, ...)."""
@@ -27,6 +27,9 @@ MEASURES = "measures"
 `enums.Measure`; NaN where a measure does not apply."""
 PICTURE = "picture"
 """What decode tells the decision of a picture: FP32 [34], see `inference.picture_statistics`."""
+SPENT = "spent"
+"""What decode, and members whose backend measures, tell the decision of the pass that an image was
+in: FP64 [3], see `Spent`."""
 MEMBER_INPUT = "INPUT__0"
 """A member's input: UINT8 [N, H, W, 3]. The name is the one Triton's PyTorch backend demands."""
 MEMBER_OUTPUT = "OUTPUT__0"
@@ -34,6 +37,31 @@ MEMBER_OUTPUT = "OUTPUT__0"
 MEMBER_FEATURES = "OUTPUT__1"
 """A classifier's second output where its YAML says `features`: FP32 [N, D], what enters its last
 linear layer."""
+
+
+class Step(StrEnum):
+    """The steps around the members; no member has such a name."""
+
+    DECODE = "decode"
+    DECISION = "decision"
+
+
+class Spent(IntEnum):
+    """The numbers of `SPENT`, in their order."""
+
+    SECONDS = 0  # of compute for this image: the pass's, divided by the images that shared it
+    BEGAN = 1  # when the pass began, in seconds on the machine's monotonic clock
+    ENDED = 2
+
+
+class Compute(IntEnum):
+    """The numbers that the output `compute` has for each part of a pipeline, in their order."""
+
+    # For this image: CPU time, of a part on a GPU the time that its pass took. 0: it did not run.
+    SECONDS = 0
+    MEASURED = 1  # 1: by the part itself; 0: estimated from how long the decision waited for it
+    BEGAN = 2  # when its pass began, in seconds before the answer was made; NaN: it did not run
+    ENDED = 3
 
 
 class Output(StrEnum):
@@ -55,6 +83,7 @@ class Output(StrEnum):
     QUALITY = "quality"  # FP32 [6], the measures of the photo (`enums.Measure`)
     # INT32 [6], of each measure: 1 beyond its bound, 0 within, -1 not judged
     QUALITY_WARNINGS = "quality_warnings"
+    COMPUTE = "compute"  # FP32 [P, 4], of decode, the members in order, and decision: `Compute`
     RELEASE = "release"  # BYTES [1]
 
 
@@ -78,6 +107,7 @@ class Detected(StrEnum):
     TYPICALITY_VIEWS = "typicality_views"
     QUALITY = "quality"  # as of a classification
     QUALITY_WARNINGS = "quality_warnings"  # as of a classification
+    COMPUTE = "compute"  # as of a classification
     RELEASE = "release"  # BYTES [1]
 
     @classmethod
@@ -124,6 +154,7 @@ class ConfigOverride(StrEnum):
     # JSON of both, of a release that judges typicality: `ReleasedReference`.
     REFERENCE = "reference"
     SHA256 = "sha256"  # of a member's artefact
+    MEASURED = "measured"  # JSON list of a decision: the members whose backends answer `SPENT`
     GENERATION = "generation"  # changes when a dead backend process is replaced
 
 
@@ -177,9 +208,9 @@ def member_model(pipeline: str, member: str) -> str:
 
 def decode_model(pipeline: str) -> str:
     """Triton's name of a pipeline's decode step."""
-    return f"{pipeline}_decode"
+    return f"{pipeline}_{Step.DECODE}"
 
 
 def decision_model(pipeline: str) -> str:
     """Triton's name of a pipeline's decision step."""
-    return f"{pipeline}_decision"
+    return f"{pipeline}_{Step.DECISION}"

@@ -17,8 +17,6 @@ from pipelines.serving import Serving
 from pipelines.typicality import Typicality
 from pipelines.uncertainty import Uncertainty
 
-RESERVED_MEMBER_NAMES = {"decode", "decision"}
-
 
 class Threshold(Facts):
     """The score from which on it counts: of the positive class, or of a detection."""
@@ -109,7 +107,7 @@ class PipelineSpec(Facts):
         return self
 
     def _check_members(self) -> None:
-        if taken := RESERVED_MEMBER_NAMES & set(self.members):
+        if taken := set(protocol.Step) & set(self.members):
             raise ValueError(f"members.{taken.pop()}: the name is taken by a step")
         if not any(member.weight for member in self.members.values()):
             raise ValueError("members: one at least needs a weight above 0")
@@ -175,6 +173,11 @@ class PipelineSpec(Facts):
     def answering_members(self) -> tuple[str, ...]:
         """The members that answer where a request names none; others have weight 0."""
         return tuple(name for name, member in self.members.items() if member.weight)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What compute time is stated of: the decode step, the members, the decision step."""
+        return derived.parts(self.members)
 
     @property
     def weights(self) -> tuple[float, ...]:

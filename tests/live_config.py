@@ -2,7 +2,7 @@
 
 from tritonclient.grpc import model_config_pb2 as pb
 
-from pipelines.protocol import ConfigOverride
+from pipelines.protocol import SPENT, ConfigOverride
 from server.releases.config_override import without_defaults
 
 
@@ -20,4 +20,8 @@ def without_override(live: pb.ModelConfig, committed: pb.ModelConfig) -> pb.Mode
         config.parameters.pop(key, None)
         if key in committed.parameters:
             config.parameters[key].CopyFrom(committed.parameters[key])
+    added = [output for output in config.output if output.name == SPENT]
+    if SPENT not in {output.name for output in committed.output}:
+        for output in added:
+            config.output.remove(output)
     return config

@@ -92,6 +92,15 @@ def test_an_answer_says_whether_the_image_is_of_the_models_kind(ask):
     assert batch.summary.atypical == 1
 
 
+def test_an_answer_says_what_it_cost_to_compute(ask):
+    assert ask("predict", GOOD).compute_ms == 12.25
+    assert ask("predict", GOOD).compute_estimated is False
+    assert ask("detect", b"found circle 0.9", pipeline="object_detection").compute_ms == 12.25
+    batch = ask("predict_batch", [GOOD, GOOD, b"bad"])
+    assert [item.compute_ms for item in batch.results] == [12.25, 12.25, None]
+    assert batch.summary.compute_ms == 24.5
+
+
 def test_choices_become_path_and_query(ask, service):
     ask("predict", GOOD, pipeline="oral_cancer", threshold=0.4, top_k=2, member="vgg16")
     (seen,) = service.asked

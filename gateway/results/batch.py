@@ -7,6 +7,7 @@ from typing import Any
 from gateway.core.catalog import Pipeline
 from gateway.core.request import Image, RequestParameters
 from gateway.errors import RefusedError, problem
+from gateway.results.compute import milliseconds
 from gateway.results.facts import Stamp, basis, member_facts, origin
 from gateway.results.shapes import BatchEntry, BatchProblemParts, BatchSummary, adapter
 from gateway.results.task_handlers import Result, handler_of
@@ -90,5 +91,6 @@ def _summary(results: Sequence[Result | RefusedError], pipeline: Pipeline) -> Ba
             for code in QualityWarning
             if getattr(pipeline.spec.quality, code) is not None
         },
+        "compute_ms": milliseconds(math.fsum(result.compute.seconds() for result in answered)),
         "atypical": None if None in judged or not judged else judged.count(False),
     }

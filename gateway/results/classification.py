@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from gateway.core.catalog import Pipeline
 from gateway.core.request import RequestParameters
 from gateway.results import typicality
+from gateway.results.compute import ComputeTime, milliseconds
 from gateway.results.facts import Stamp, artefact, basis, member_facts, origin
 from gateway.results.photo_quality import PhotoQuality
 from gateway.results.shapes import (
@@ -61,6 +62,7 @@ class ClassificationResult:
     quality: PhotoQuality
     kind: ImageKind
     """Whether the image is of the kind that the models learnt from."""
+    compute: ComputeTime
     prediction_set: list[str] | None = None
     """The classes of the prediction set, the most probable first; None where there is none."""
     calibrated: bool = False
@@ -114,6 +116,7 @@ class ClassificationResult:
             recommendation=recommendation,
             prediction_set=_named(chosen, probabilities, pipeline),
             kind=kind,
+            compute=ComputeTime.read(outputs, pipeline, member),
             calibrated=pipeline.is_calibrated(member),
         )
 
@@ -198,6 +201,7 @@ def advanced(
                 "confidence": member.probabilities[member.prediction],
                 "probabilities": _by_class(member.probabilities, pipeline, parameters),
                 "weight": weights[name],
+                "compute_ms": milliseconds(result.compute.parts[name].seconds),
                 **artefact(pipeline, name),
             }
             for name, member in result.members.items()
@@ -220,6 +224,7 @@ def flat(
         "confidence": result.confidence,
         **_set(result),
         "input": result.kind,
+        **result.compute.facts(),
         "uncertainty": result.level,
         "recommendation": result.recommendation,
         "individual_scores": {
@@ -246,6 +251,7 @@ def _decision(result: ClassificationResult, parameters: RequestParameters) -> De
         **_set(result),
         "quality": result.quality.facts(),
         "input": result.kind,
+        **result.compute.facts(),
     }
 
 

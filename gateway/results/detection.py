@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from gateway.core.catalog import Pipeline
 from gateway.core.request import RequestParameters
 from gateway.results import typicality
+from gateway.results.compute import ComputeTime
 from gateway.results.facts import Stamp, basis, member_facts, origin
 from gateway.results.photo_quality import PhotoQuality
 from gateway.results.shapes import (
@@ -49,6 +50,7 @@ class DetectionResult:
     quality: PhotoQuality
     kind: ImageKind
     """Whether the image is of the kind that the model learnt from."""
+    compute: ComputeTime
 
     @classmethod
     def read(cls, outputs: Outputs, pipeline: Pipeline, member: str | None) -> Self:
@@ -77,6 +79,7 @@ class DetectionResult:
             visualization=visualization,
             quality=PhotoQuality.read(outputs, pipeline),
             kind=typicality.read(outputs, pipeline),
+            compute=ComputeTime.read(outputs, pipeline, member),
         )
 
     @property
@@ -160,6 +163,7 @@ def in_batch(result: DetectionResult, _: RequestParameters) -> Detections:
     counts = Counter(found["class"] for found in result.objects)
     return {
         "input": result.kind,
+        **result.compute.facts(),
         "predictions": result.objects,
         "image": {"width": result.width, "height": result.height},
         "metrics": {

@@ -72,6 +72,7 @@ class MemberResult(MemberFacts):
     weight: Annotated[
         float, doc("Its share of the weighted mean, of a sum of 1; 0 of an alternative.")
     ]
+    compute_ms: Annotated[float, doc("Its part of the image's.")]
 
 
 @closed
@@ -146,7 +147,24 @@ class ImageKind(TypedDict):
     reason: NotRequired[Annotated[str, doc("Why nothing judges it; only where it is null.")]]
 
 
-class Judged(TypedDict):
+class ComputeFacts(TypedDict):
+    """What an image cost to compute."""
+
+    compute_ms: Annotated[
+        float,
+        doc(
+            "CPU time of decoding, of the members and of the decision, and of members on a GPU the "
+            "time that their passes took; of a pass that images shared, this one's part."
+        ),
+    ]
+    compute_estimated: NotRequired[
+        Annotated[
+            Literal[True], doc("Only where a member says no time, and the wait for it is counted.")
+        ]
+    ]
+
+
+class Judged(ComputeFacts):
     """What is said of every answered image."""
 
     input: ImageKind
@@ -327,6 +345,7 @@ class BatchSummary(TypedDict):
         int | None,
         doc("Images that are not of the kind that the models learnt from; null if none is judged."),
     ]
+    compute_ms: Annotated[float, doc("Of all answered images together.")]
 
 
 @closed

@@ -20,7 +20,7 @@ from pipelines.protocol import Detected, Parameter
 
 Result = ClassificationResult | DetectionResult
 """The result about one image. Each kind has `pipeline`, `answering_members`, `threshold`,
-`label_scores`, `calibration`, `kind` and `quality`."""
+`label_scores`, `calibration`, `kind`, `quality` and `compute`."""
 
 _R = TypeVar("_R", ClassificationResult, DetectionResult)
 

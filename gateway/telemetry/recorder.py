@@ -15,6 +15,7 @@ from gateway.core.request import Image, RequestParameters
 from gateway.errors import Code, RefusedError, exception_location
 from gateway.identity.principal import NOBODY, Principal
 from gateway.results.classification import ClassificationResult
+from gateway.results.compute import ComputeTime
 from gateway.results.task_handlers import Result
 from gateway.telemetry.metrics import NO_PIPELINE, Metrics
 from gateway.triton.outputs import Outputs
@@ -125,6 +126,11 @@ class Outcome:
     def release(self) -> str | None:
         """The release that answered; None where there is no result."""
         return None if isinstance(self.result, RefusedError) else self.result.pipeline.release
+
+    @property
+    def compute(self) -> ComputeTime | None:
+        """What the image cost to compute; None where there is no result, as nobody says."""
+        return None if isinstance(self.result, RefusedError) else self.result.compute
 
     def answered(self) -> Result:
         """The result.

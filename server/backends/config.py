@@ -8,12 +8,21 @@ from typing import Any
 from inference.rules import Spec
 from pipelines.enums import Format
 from pipelines.native_backends import NativeRefusalError
-from pipelines.protocol import PIPELINE_PARAMETER
+from pipelines.protocol import PIPELINE_PARAMETER, SPENT
 
 
 def parameters_of(config: Mapping[str, Any]) -> dict[str, str]:
     """The parameters of a model's config, as Triton's JSON has it."""
     return {key: item["string_value"] for key, item in config["parameters"].items()}
+
+
+def without_spent(config: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """A member's config less the output that the backend adds, and whether it is to add it.
+
+    The launcher asks for `protocol.SPENT`, which no artefact has.
+    """
+    outputs = [output for output in config.get("output", ()) if output["name"] != SPENT]
+    return {**config, "output": outputs}, len(outputs) < len(config.get("output", ()))
 
 
 def spec_of(parameters: Mapping[str, str]) -> Spec:

@@ -75,8 +75,8 @@ class DecoderProcess:
         """Of the child; None where there is none."""
         return self._child.pid if self._child else None
 
-    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """What a function of a module gives for these arguments, in the child.
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> tuple[R, float]:
+        """What a function of a module gives for these arguments in the child, and its CPU seconds.
 
         Raises:
             RefusedError: the function's, or because it took too much.
@@ -86,15 +86,15 @@ class DecoderProcess:
             partial(function, *args, **kwargs), self._limits.cpu_seconds, self._limits.decoded_bytes
         )
         with self._lock:
-            result: R = self._run(task)
-        return result
+            answer: tuple[R, float] = self._run(task)
+        return answer
 
     def close(self) -> None:
         """Ends the child."""
         with self._lock:
             self._end()
 
-    def _run(self, task: _Task) -> Any:  # noqa: ANN401 - what the function gives
+    def _run(self, task: _Task) -> tuple[Any, float]:
         code = 0
         for _try in range(_TRIES):
             with suppress(EOFError, OSError):
@@ -111,16 +111,16 @@ class DecoderProcess:
             raise RuntimeError(f"the process that decodes costly images ended with {code}")
         raise _too_costly("took more memory or time than there was")
 
-    def _answer(self, task: _Task) -> Any:  # noqa: ANN401 - what the function gives
+    def _answer(self, task: _Task) -> tuple[Any, float]:
         if self._connection is None or self._child is None or self._child.poll() is not None:
             self._start()
         connection = self._ready()
         connection.send(task)
         connection = self._ready(answers=True)
-        refusal, result = connection.recv()
+        refusal, result, seconds = connection.recv()
         if refusal:
             raise RefusedError(*refusal)
-        return result
+        return result, seconds
 
     def _ready(self, *, answers: bool = False) -> Connection:
         """The connection to a child that runs; waits for its answer if asked to.
@@ -199,8 +199,10 @@ def _serve(connection: Connection) -> None:
             task: _Task = connection.recv()
         except EOFError:
             return
-        seconds = math.ceil(time.process_time()) + task.cpu_seconds
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+        began = time.process_time()
+        resource.setrlimit(
+            resource.RLIMIT_CPU, (math.ceil(began) + task.cpu_seconds, resource.RLIM_INFINITY)
+        )
         memory = start + task.memory + _SPARE_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (memory, resource.RLIM_INFINITY))
         refusal = result = None
@@ -208,7 +210,7 @@ def _serve(connection: Connection) -> None:
             result = task.function()
         except RefusedError as error:
             refusal = (error.code, error.text)
-        connection.send((refusal, result))
+        connection.send((refusal, result, time.process_time() - began))
         del task, result
         give_back_memory()
 

@@ -5,14 +5,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from inference.decode import Decoded, decode, inspect
+from inference.decode import decode, inspect
 from inference.errors import RefusedError
 from inference.header import Header
 from inference.rules import DecodeRules
+from pipelines import protocol
 from server.backends.decoder_process import DecoderProcess, give_back_memory
 
 P = ParamSpec("P")
@@ -61,17 +64,22 @@ class Decoder:
         except RefusedError:
             return False
 
-    def __call__(self, data: bytes) -> Decoded:
-        """One encoded image as RGB pixels.
+    def __call__(self, data: bytes) -> dict[str, NDArray[Any]]:
+        """What travels to the decision of one encoded image, by name, and what it spent.
 
         Raises:
             RefusedError: as `inference.decode.decode`, or it takes too much CPU time.
         """
+        began, before = time.monotonic(), time.thread_time()
         header = inspect(data, self._rules)
-        return self._within_limits(header, decode, data, self._rules, header)
+        image, in_child = self._within_limits(header, decode, data, self._rules, header)
+        seconds = time.thread_time() - before + in_child
+        return image.tensors() | {protocol.SPENT: np.array([seconds, began, time.monotonic()])}
 
-    def read(self, function: Callable[[bytes], R], data: bytes) -> R:
+    def read(self, function: Callable[[bytes], R], data: bytes) -> tuple[R, float]:
         """What another function that decodes makes of an image which has been decoded before.
+
+        Beside it the CPU seconds that another process took for it.
 
         Raises:
             RefusedError: it takes too much CPU time.
@@ -80,14 +88,14 @@ class Decoder:
 
     def _within_limits(
         self, header: Header, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
+    ) -> tuple[R, float]:
         if _is_costly(header):
             return self._process.run(function, *args, **kwargs)
         with self._turns.take(header.bytes):
             result = function(*args, **kwargs)
         if header.bytes > _LARGE_BYTES:
             give_back_memory()
-        return result
+        return result, 0.0
 
     def close(self) -> None:
         """Answers what waits, and ends the child."""

@@ -4,6 +4,7 @@ Only inside Triton: it needs pb_utils.
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from inference.decode import collect
 from inference.rules import DecodeRules, Spec
 from pipelines import protocol
 from pipelines.enums import Acceleration, Format
+from server.backends.compute import spent
 from server.backends.decoding import Decoder
 from server.backends.engine import CPU, Engine, EngineFactory, session_options
+from server.backends.failure import Failure
 from server.backends.members import Call, MemberResult, Model
 from server.backends.session import Session
 
@@ -37,8 +40,7 @@ class LocalDecoder:
             RefusedError: one of the images is refused.
         """
         files = files.reshape(-1)
-        images = collect(map(self._decode, files), len(files))
-        tensors = [image.tensors() for image in images]
+        tensors = collect(map(self._decode, files), len(files))
         if len(tensors) == 1:
             return {name: array[None] for name, array in tensors[0].items()}
         return {name: np.stack([each[name] for each in tensors]) for name in tensors[0]}
@@ -80,8 +82,14 @@ class LocalMembers:
             return [self._result(*call) for call in calls]
 
     def _result(self, model: Model, pixels: NDArray[np.uint8]) -> MemberResult:
+        began, before = time.monotonic(), time.process_time()
         found = self._sessions[model.name].run(model.outputs, {protocol.MEMBER_INPUT: pixels})
-        return dict(zip(model.outputs, found, strict=True)) if isinstance(found, list) else found
+        if isinstance(found, Failure):
+            return found
+        # Of the whole process, as an engine has threads of its own.
+        seconds = (time.process_time() - before) / len(pixels)
+        ran = spent(seconds, began, time.monotonic(), len(pixels))
+        return {**dict(zip(model.outputs, found, strict=True)), protocol.SPENT: ran}
 
 
 def _factory(path: Path, member: Mapping[str, Any], spec: Spec) -> EngineFactory:

@@ -4,7 +4,8 @@ A decision step calls all members at once itself: as parallel steps of Triton's 
 crash Triton when a caller cancels (docs/decisions/0006). Only inside Triton: it needs pb_utils.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +20,7 @@ from pipelines import protocol
 from pipelines.derived import max_batch
 from pipelines.enums import Resize, Task
 from pipelines.protocol import DetectorOutput
+from server.backends.compute import spent
 from server.backends.failure import Failure
 from server.backends.rows import missing_rows
 
@@ -39,14 +41,17 @@ class Model:
     """Images in one call at most; 0 for a model that takes one without a batch dimension."""
     outputs: tuple[str, ...]
     """Names of the outputs that are read."""
+    measured: bool = False
+    """Whether it answers what its pass spent."""
 
 
-def models_of(spec: Spec, featured: str | None) -> list[Model]:
+def models_of(spec: Spec, featured: str | None, measured: Collection[str] = ()) -> list[Model]:
     """The models of a spec's members, in their order.
 
     Args:
         spec: what is served.
         featured: the member whose features are read; None: of no member.
+        measured: the members that answer what their passes spent.
     """
     task = Task(spec["task"])
     classifies = task is Task.CLASSIFICATION
@@ -63,6 +68,7 @@ def models_of(spec: Spec, featured: str | None) -> list[Model]:
             protocol.member_model(spec["name"], name),
             max_batch(one_size=one_size, member=facts["max_batch"], pipeline=limit),
             (*answers, *([features] if name == featured else [])),
+            name in measured,
         )
         for name, facts in spec["members"].items()
     ]
@@ -101,7 +107,9 @@ def run_members(requests: Sequence[MemberRequest], run: CallRunner) -> list[Memb
 
 
 def run_in_triton(calls: Sequence[Call]) -> list[MemberResult]:
-    """Calls models that Triton has loaded (BLS), side by side.
+    """Calls models that Triton has loaded (BLS), side by side; each answers `protocol.SPENT` too.
+
+    Where a model does not measure it, it is the time that its call took, divided by its images.
 
     The last from here, the others from threads; Triton's `async_exec` starts threads for each call.
     """
@@ -165,10 +173,11 @@ def _joined(parts: list[MemberResult]) -> MemberResult:
 
 
 def _call(model: Model, pixels: NDArray[np.uint8]) -> MemberResult:
-    batched = model.max_batch > 0
+    batched, began = model.max_batch > 0, time.monotonic()
+    outputs = [*model.outputs, *([protocol.SPENT] if model.measured else [])]
     request = pb_utils.InferenceRequest(
         model_name=model.name,
-        requested_output_names=list(model.outputs),
+        requested_output_names=outputs,
         inputs=[pb_utils.Tensor(protocol.MEMBER_INPUT, pixels if batched else pixels[0])],
         # Else a member on a GPU leaves its outputs there, and NumPy cannot read them.
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
@@ -181,7 +190,12 @@ def _call(model: Model, pixels: NDArray[np.uint8]) -> MemberResult:
     if response.has_error():
         return Failure(response.error().message(), response.error().code())
     tensors = {
-        name: pb_utils.get_output_tensor_by_name(response, name).as_numpy()
-        for name in model.outputs
+        name: pb_utils.get_output_tensor_by_name(response, name).as_numpy() for name in outputs
     }
-    return tensors if batched else {name: tensor[None] for name, tensor in tensors.items()}
+    if not batched:
+        tensors = {name: tensor[None] for name, tensor in tensors.items()}
+    if not model.measured:
+        ended = time.monotonic()
+        seconds = (ended - began) / len(pixels)
+        tensors[protocol.SPENT] = spent(seconds, began, ended, len(pixels))
+    return tensors

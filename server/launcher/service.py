@@ -50,7 +50,7 @@ class Service:
         self._releases = sorted(releases, key=lambda each: each.spec.name != DEFAULT_PIPELINE)
         self._report = report
         self._stopping = stopping
-        self._loader = Loader(triton.connection)
+        self._loader = Loader(triton.connection, triton.measures)
         self._watched: dict[str, set[int]] = {}
         self._owners: dict[int, BackendProcess] = {}
         """Every backend process that was seen since Triton was started, but those cleared away."""

@@ -1,7 +1,7 @@
 """The parameters that the launcher adds to a config when it loads a model; what Triton fills in.
 
-The file holds facts. The artefact, the release and the generation of the backend processes are
-known when a model is loaded. Nothing else is added.
+The file holds facts. The artefact, the release, the generation of the backend processes and which
+backends measure are known when a model is loaded. Nothing else is added.
 """
 
 from collections.abc import Mapping

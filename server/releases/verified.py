@@ -1,12 +1,13 @@
 """A release with verified files, and the configs to load."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tritonclient.grpc import model_config_pb2 as pb
 
 from pipelines import protocol
-from pipelines.protocol import ConfigOverride
+from pipelines.protocol import ConfigOverride, Spent
 from pipelines.release import Release, ReleaseError
 from pipelines.release_files import ReleaseFiles
 from pipelines.spec import PipelineSpec
@@ -38,25 +39,44 @@ class VerifiedRelease:
         """Whether any member has demo weights."""
         return any(member.weights == "demo" for member in self.release.members.values())
 
-    def loadable(self, model: str, generation: int) -> pb.ModelConfig:
-        """The full config to load a model with: the file's and the launcher's override."""
+    def loadable(
+        self, model: str, generation: int, measures: Callable[[str], bool] = lambda _: False
+    ) -> pb.ModelConfig:
+        """The full config to load a model with: the file's and the launcher's override.
+
+        Args:
+            model: one of the release's.
+            generation: of its backend processes.
+            measures: whether a backend of this name answers what its passes spent.
+        """
         release, spec = self.release, self.spec
         parameters = {ConfigOverride.GENERATION: str(generation)}
         version = None
+        models = {name: protocol.member_model(spec.name, name) for name in release.members}
+        measured = [
+            name
+            for name, of_member in models.items()
+            if of_member in self.configs and measures(self.configs[of_member].backend)
+        ]
         for name, member in release.members.items():
-            if model == protocol.member_model(spec.name, name):
+            if model == models[name]:
                 parameters[ConfigOverride.SHA256] = release.artefact_sha256(name)
                 version = member.version
         decision = model == protocol.decision_model(spec.name)
         if decision or model == spec.name:
             parameters[ConfigOverride.RELEASE] = self.identity
+            if decision and measured:
+                parameters[ConfigOverride.MEASURED] = json.dumps(measured)
             if release.calibration is not None:
                 parameters[ConfigOverride.CALIBRATION] = release.calibration.served
             if release.reference is not None:
                 parameters[ConfigOverride.REFERENCE] = release.reference.served
         if model == spec.name or (decision and spec.serving.one_process):
             parameters[ConfigOverride.ARTEFACTS] = json.dumps(self._artefacts())
-        return with_override(self.configs[model], parameters, version)
+        config = with_override(self.configs[model], parameters, version)
+        if model in {models[name] for name in measured}:
+            config.output.add(name=protocol.SPENT, data_type=pb.TYPE_FP64, dims=[len(Spent)])
+        return config
 
     def _artefacts(self) -> dict[str, dict[str, str | float | None]]:
         return {

@@ -1,7 +1,7 @@
 """Loads models into Triton, and checks that Triton serves the configs that were sent."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,8 +21,10 @@ _ASK_TIMEOUT_SECONDS = 5
 class Loader:
     """Counts each model's loads: only another config makes Triton load a loaded model again."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, measures: Callable[[str], bool]) -> None:
+        """Takes Triton's connection, and which backends answer what their passes spent."""
         self._connection = connection
+        self._measures = measures
         self._generations: Counter[str] = Counter()
 
     def load(self, release: VerifiedRelease, model: str) -> None:
@@ -35,7 +37,7 @@ class Loader:
         """
         self._generations[model] += 1
         config = json_format.MessageToJson(
-            release.loadable(model, self._generations[model]), preserving_proto_field_name=True
+            self._sent(release, model), preserving_proto_field_name=True
         )
         with self._client(release) as client:
             client.load_model(model, config=config, client_timeout=_LOAD_TIMEOUT_SECONDS)
@@ -50,13 +52,16 @@ class Loader:
         """
         with self._client(release) as client:
             for model in release.configs:
-                sent = release.loadable(model, self._generations[model])
+                sent = self._sent(release, model)
                 live = client.get_model_config(model, client_timeout=_ASK_TIMEOUT_SECONDS).config
                 if (served := without_defaults(live, sent)) != sent:
                     raise RefusedPipelineError(
                         f"{release.spec.name}: Triton serves {model} with another "
                         f"{_difference(served, sent)} than it was given: start the server again"
                     )
+
+    def _sent(self, release: VerifiedRelease, model: str) -> ModelConfig:
+        return release.loadable(model, self._generations[model], self._measures)
 
     def unloaded(self, model: str) -> bool:
         """Asks Triton to unload a model, and says whether no request of it is in flight any more.

@@ -81,6 +81,10 @@ class TritonProcess:
         """Of the running server."""
         return self._process.pid if self._process else None
 
+    def measures(self, backend: str) -> bool:
+        """Whether a member's backend is this project's, which answers what its passes spend."""
+        return self._installation.has_processes(backend)
+
     def alive(self) -> bool:
         """Whether the server process runs."""
         return self._process is not None and self._process.poll() is None

@@ -8,7 +8,7 @@ import pytest
 import tritonclient.grpc as grpcclient
 
 from pipelines import protocol
-from pipelines.protocol import Output
+from pipelines.protocol import Compute, Output
 from tests.integration.triton import infer, infer_together
 
 TOLERANCE = 1e-4
@@ -58,6 +58,21 @@ def test_grpc_answers_equal_the_plain_recipe(oral_cancer, service):
             )
             disagreement = answer[Output.DISAGREEMENT][0, 0]
             assert disagreement == pytest.approx(expected.disagreement, abs=TOLERANCE)
+
+
+def test_every_answer_says_what_each_part_of_it_computed(oral_cancer, service):
+    service.wait_ready()
+    parts = oral_cancer.spec.parts
+    with grpcclient.InferenceServerClient(service.grpc) as triton:
+        table = infer(triton, "oral_cancer", *oral_cancer.files[:3])[Output.COMPUTE]
+        assert table.shape == (3, len(parts), len(Compute))
+        assert (table[..., Compute.SECONDS] > 0).all()
+        assert (table[..., Compute.MEASURED] == 1).all(), "the embedded Triton measures all"
+        assert (table[..., Compute.BEGAN] > table[..., Compute.ENDED]).all()
+        file = oral_cancer.files[0]
+        (alone,) = infer(triton, "oral_cancer", file, parameters={"member": "regnet"})["compute"]
+        assert alone[parts.index("vgg16"), Compute.SECONDS] == 0
+        assert alone[parts.index("regnet"), Compute.SECONDS] > 0
 
 
 def test_every_answer_says_where_it_comes_from(oral_cancer, http):

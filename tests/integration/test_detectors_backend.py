@@ -25,6 +25,7 @@ from inference.quality import judge
 from pipelines import protocol
 from pipelines.enums import Measure
 from pipelines.load import load_spec
+from pipelines.protocol import Compute
 from pipelines.quality import Quality
 from server.triton import metrics as queues
 from tests.facts import without_features
@@ -175,6 +176,15 @@ def test_a_detectors_answer_has_the_quality_of_its_photo(triton, pipeline):
         np.testing.assert_array_equal(answer["quality"], measures)
         np.testing.assert_array_equal(answer["quality_warnings"], judge(measures, rules.quality))
     assert answer["quality_warnings"][list(Measure).index(Measure.RESOLUTION)] == 1
+
+
+@pytest.mark.parametrize("pipeline", [BOXES, MASKS])
+def test_a_detectors_answer_says_what_each_part_of_it_computed(triton, pipeline):
+    table = ask(triton, pipeline, photograph((640, 480)))["compute"]
+    assert table.shape == (len(load_spec(pipeline).parts), len(Compute))
+    assert (table[:, Compute.SECONDS] > 0).all()
+    # Nobody asked the member to measure: it is estimated by the wait for it.
+    assert table[:, Compute.MEASURED].tolist() == [1, 0, 1]
 
 
 def test_each_image_of_a_batch_has_its_own_quality(triton):

@@ -24,7 +24,7 @@ from inference.decode import decode
 from inference.quality import judge
 from pipelines import protocol
 from pipelines.load import load_spec
-from pipelines.protocol import ConfigOverride, Output, Parameter, Refusal
+from pipelines.protocol import Compute, ConfigOverride, Output, Parameter, Refusal
 from server.releases.config_override import with_override
 from tests.facts import without_features
 from tests.integration import red_finders
@@ -172,6 +172,16 @@ def test_each_image_has_the_quality_that_decoding_measures(triton):
     warnings = judge(measures, rules.quality)
     np.testing.assert_array_equal(answer[Output.QUALITY_WARNINGS], warnings)
     assert warnings[:, 0].tolist() == [1, 0]
+
+
+def test_each_part_of_one_process_says_what_it_computed(triton):
+    parts = load_spec(PIPELINE, profile=PROFILE).parts
+    files = [photograph(grey) for grey in GREY[:2]]
+    table = infer(triton.client, PIPELINE, *files)[Output.COMPUTE]
+    assert table.shape == (2, len(parts), len(Compute))
+    assert (table[..., Compute.MEASURED] == 1).all()
+    for part in ("decode", TOGETHER, "decision"):
+        assert (table[:, parts.index(part), Compute.SECONDS] > 0).all()
 
 
 def test_what_fails_unexpectedly_fails_alone_and_keeps_its_words(triton):

@@ -68,6 +68,9 @@ class Answer(PipelineAnswer, frozen=True, kw_only=True):
         quality: Of the photo, with warnings; None where the service does not say.
         input: Whether the image is of the kind that the models learnt from; None where the service
             does not say.
+        compute_ms: What the image cost to compute, in milliseconds: CPU time, and of members on a
+            GPU the time that their passes took. None where the service does not say.
+        compute_estimated: Whether a part of that is an estimate.
     """
 
     request_id: str
@@ -75,6 +78,8 @@ class Answer(PipelineAnswer, frozen=True, kw_only=True):
     release: str
     quality: Quality | None = None
     input: ImageKind | None = None
+    compute_ms: float | None = None
+    compute_estimated: bool = False
 
 
 class Prediction(Answer, frozen=True, kw_only=True):
@@ -118,12 +123,17 @@ class Uncertainty(Struct, frozen=True, kw_only=True):
 
 
 class Opinion(Member, frozen=True, kw_only=True):
-    """One member's own answer; confidence and probabilities are 0 to 1, as is its weight."""
+    """One member's own answer; confidence and probabilities are 0 to 1, as is its weight.
+
+    Attributes:
+        compute_ms: Its part of the image's; None where the service does not say.
+    """
 
     prediction: str
     confidence: float
     probabilities: Mapping[str, float] = {}
     weight: float | None = None
+    compute_ms: float | None = None
 
 
 class AdvancedPrediction(Prediction, frozen=True, kw_only=True):
@@ -142,6 +152,7 @@ class BatchPlace(Struct, frozen=True, kw_only=True):
         error: Why this image has no answer; the other fields are then None or empty.
         quality: Of the photo, as of an `Answer`.
         input: Of the image's kind, as of an `Answer`.
+        compute_ms: As of an `Answer`, as is `compute_estimated`.
     """
 
     index: int
@@ -149,6 +160,8 @@ class BatchPlace(Struct, frozen=True, kw_only=True):
     error: Problem | None = None
     quality: Quality | None = None
     input: ImageKind | None = None
+    compute_ms: float | None = None
+    compute_estimated: bool = False
 
     def _need(self, name: str) -> None:
         if self.error is None and getattr(self, name) is None:
@@ -181,6 +194,7 @@ class BatchSummary(Struct, frozen=True, kw_only=True):
         warnings: Images with each warning that the pipeline has a bound for, by its code.
         atypical: Images that are not of the kind that the models learnt from; None where nothing
             judges them.
+        compute_ms: Of all answered images together; None where the service does not say.
     """
 
     total: int
@@ -190,6 +204,7 @@ class BatchSummary(Struct, frozen=True, kw_only=True):
     warned: int | None = None
     warnings: Mapping[str, int] = {}
     atypical: int | None = None
+    compute_ms: float | None = None
 
 
 class BatchAnswer(PipelineAnswer, frozen=True, kw_only=True):

@@ -1,14 +1,16 @@
 """Triton backend `detection`: runs a detector; answers boxes, masks and a picture of them.
 
 Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP64 `protocol.GEOMETRY` [6], FP32 `protocol.MEASURES`
-[6], BYTES `protocol.ENCODED_IMAGE` [1], one image a request. Outputs: `protocol.Detected`.
-Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release`.
+[6], FP64 `protocol.SPENT` [3], BYTES `protocol.ENCODED_IMAGE` [1], one image a request. Outputs:
+`protocol.Detected`.
+Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release` and
+`measured`.
 Request parameters: `protocol.Parameter`; each request of a batch keeps its own, and is refused
 alone. The encoded image is read only where a picture is asked for.
 """
 
 import json
-from functools import partial
+import time
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -22,7 +24,9 @@ from inference.resize import Geometry
 from inference.rules import DecodeRules, DetectionRules, QualityRules
 from inference.typicality import Judgement
 from pipelines import protocol
-from pipelines.protocol import ConfigOverride, Detected, DetectorOutput, Parameter
+from pipelines.derived import parts
+from pipelines.protocol import ConfigOverride, Detected, DetectorOutput, Parameter, Spent
+from server.backends.compute import Meter, compute_tensor, spent
 from server.backends.config import parameters_of, spec_of
 from server.backends.decoding import Decoder
 from server.backends.failure import Failure, Response, refused, unexpected
@@ -57,11 +61,17 @@ class TritonPythonModel:
         )
         self._release = (given.get(ConfigOverride.RELEASE) or spec["release"]).encode()
         self._judge = judge_of(spec, given, args)
-        self._models = models_of(spec, featured_member(spec, self._judge))
+        measured = json.loads(given.get(ConfigOverride.MEASURED, "[]"))
+        self._models = models_of(spec, featured_member(spec, self._judge), measured)
+        self._count = len(parts(self._rules.members))
+        self._estimated = {1 + n for n, model in enumerate(self._models) if not model.measured}
+        self._meter = Meter()
         self._decoder = Decoder(DecodeRules.from_spec(spec))
 
     def execute(self, requests: list[Request]) -> list[Response]:
         """Runs the member on all images, then answers request by request."""
+        self._meter.begin()
+        began = time.monotonic()
         read = [parameters(request, self._parameters) for request in requests]
         accepted = [
             MemberRequest(self._models[self._member(asked)], tensor(request, protocol.PIXELS))
@@ -69,8 +79,9 @@ class TritonPythonModel:
             if isinstance(asked, RequestParameters)
         ]
         results = iter(run_members(accepted, run_in_triton))
+        calling = spent(self._meter.lap() / max(len(accepted), 1), began, time.monotonic())
         return [
-            self._respond(request, asked, next(results))
+            self._respond(request, asked, next(results), calling)
             if isinstance(asked, RequestParameters)
             else asked
             for request, asked in zip(requests, read, strict=True)
@@ -84,12 +95,13 @@ class TritonPythonModel:
         return self._rules.default_member if asked.member is None else asked.member
 
     def _respond(
-        self, request: Request, asked: RequestParameters, result: MemberResult
+        self, request: Request, asked: RequestParameters, result: MemberResult, calling: Array
     ) -> Response:
+        """Decides on one image; `calling` is its share of the calls, as `protocol.SPENT`."""
         if isinstance(result, Failure):
             return result.response()
         try:
-            tensors = self._answer(request, asked, result)
+            tensors = self._answer(request, asked, result, calling)
         except RefusedError as error:
             return refused(error).response()
         except Exception as error:  # noqa: BLE001 - the batch's other requests are answered
@@ -99,7 +111,11 @@ class TritonPythonModel:
         )
 
     def _answer(
-        self, request: Request, asked: RequestParameters, outputs: dict[str, Array]
+        self,
+        request: Request,
+        asked: RequestParameters,
+        outputs: dict[str, Array],
+        calling: Array,
     ) -> Tensors:
         rules = self._rules
         geometry = Geometry.of(tensor(request, protocol.GEOMETRY)[0])
@@ -113,12 +129,21 @@ class TritonPythonModel:
         if self._judge is not None:
             features = outputs.get(DetectorOutput.FEATURES)
             judgement = self._judge(tensor(request, protocol.PICTURE), features)
-        picture = b""
+        picture, elsewhere = b"", 0.0
         if asked.visualization:
             encoded = tensor(request, protocol.ENCODED_IMAGE)[0, 0]
-            read = partial(self._decoder.read, photograph)
-            picture = draw(encoded, found, rules.classes, read)
-        return located(found, frame, polygons=asked.polygons) | {
+            photo, elsewhere = self._decoder.read(photograph, encoded)
+            picture = draw(encoded, found, rules.classes, lambda _: photo)
+        answer = located(found, frame, polygons=asked.polygons)
+        own = calling.copy()
+        own[:, Spent.SECONDS] += self._meter.lap() + elsewhere
+        own[:, Spent.ENDED] = time.monotonic()
+        spent_by = {
+            0: tensor(request, protocol.SPENT).reshape(1, -1),
+            1 + self._member(asked): outputs[protocol.SPENT],
+            self._count - 1: own,
+        }
+        return answer | {
             Detected.IMAGE_SIZE: np.array(frame, dtype=np.int32),
             Detected.THRESHOLD: np.array([threshold], dtype=np.float32),
             Detected.VISUALIZATION: np.array([picture], dtype=np.object_),
@@ -127,5 +152,6 @@ class TritonPythonModel:
             Detected.TYPICALITY_VIEWS: judgement.views,
             Detected.QUALITY: measures,
             Detected.QUALITY_WARNINGS: judge(measures, self._quality),
+            Detected.COMPUTE: compute_tensor(1, self._count, spent_by, self._estimated)[0],
             Detected.RELEASE: np.array([self._release], dtype=np.object_),
         }

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from pipelines import native_onnxruntime
 from pipelines.enums import Format
 from pipelines.native_backends import Interface, NativeRefusalError, whole_number
-from server.backends.config import artefact_of, parameters_of
+from pipelines.protocol import SPENT
+from server.backends.compute import Meter
+from server.backends.config import artefact_of, parameters_of, without_spent
 from server.backends.engine import CPU, Engine, session_options
 from server.backends.failure import Failure, Response, refusing_as_native_backends_do
 from server.backends.request import Request, tensor
@@ -45,9 +47,10 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Opens the artefact; raises what its engine says where it cannot."""
         with refusing_as_native_backends_do():
-            self._open(args, json.loads(args["model_config"]))
+            self._open(args, *without_spent(json.loads(args["model_config"])))
 
-    def _open(self, args: dict[str, str], config: dict[str, Any]) -> None:
+    def _open(self, args: dict[str, str], config: dict[str, Any], measures: bool) -> None:
+        self._measures = measures
         self._name = args["model_name"]
         parameters = parameters_of(config)
         native_onnxruntime.require_parameters(parameters)
@@ -66,6 +69,7 @@ class TritonPythonModel:
             else sum(group["count"] for group in config["instance_group"]),
             SiblingLoad().idle,
         )
+        self._meter = Meter(on_gpu=args["model_instance_kind"] == _GPU)
 
     def execute(self, requests: list[Request]) -> list[Response]:
         """One forward pass over all requests; each gets its own rows of the outputs."""
@@ -74,6 +78,7 @@ class TritonPythonModel:
         return self._run(requests)
 
     def _run(self, requests: list[Request]) -> list[Response]:
+        self._meter.begin()
         parts = {name: [tensor(request, name) for request in requests] for name in self._inputs}
         feed = {
             name: tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
@@ -83,15 +88,19 @@ class TritonPythonModel:
         if isinstance(outputs, Failure):
             return [outputs.response() for _ in requests]
         if not self._batched:
-            return [self._answer(outputs)]
-        split = split_rows(self._name, [len(tensor) for tensor in parts[self._inputs[0]]], outputs)
+            return [self._answer([*outputs, self._meter.end(1)[0]])]
+        sizes = [len(tensor) for tensor in parts[self._inputs[0]]]
+        split = split_rows(self._name, sizes, [*outputs, self._meter.end(sum(sizes))])
         if isinstance(split, Failure):
             return [split.response() for _ in requests]
         return [self._answer(tensors) for tensors in split]
 
     def _answer(self, tensors: list[NDArray[Any]]) -> Response:
-        named = zip(self._outputs, tensors, strict=True)
-        return pb_utils.InferenceResponse([pb_utils.Tensor(*item) for item in named])
+        """Of the outputs, and of what was spent last."""
+        named = dict(zip([*self._outputs, SPENT], tensors, strict=True))
+        if not self._measures:
+            del named[SPENT]
+        return pb_utils.InferenceResponse([pb_utils.Tensor(*item) for item in named.items()])
 
 
 def _open(

@@ -17,7 +17,9 @@ import triton_python_backend_utils as pb_utils
 from pipelines import native_pytorch
 from pipelines.enums import Format
 from pipelines.native_backends import Interface, NativeRefusalError, flag, whole_number
-from server.backends.config import artefact_of, parameters_of
+from pipelines.protocol import SPENT
+from server.backends.compute import Meter
+from server.backends.config import artefact_of, parameters_of, without_spent
 from server.backends.failure import Failure, Response, refusing_as_native_backends_do
 from server.backends.request import Request, tensor
 from server.backends.rows import split_rows
@@ -29,9 +31,10 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Opens the artefact; raises what torch says where it cannot."""
         with refusing_as_native_backends_do():
-            self._open(args, json.loads(args["model_config"]))
+            self._open(args, *without_spent(json.loads(args["model_config"])))
 
-    def _open(self, args: dict[str, str], config: dict[str, Any]) -> None:
+    def _open(self, args: dict[str, str], config: dict[str, Any], measures: bool) -> None:
+        self._measures = measures
         parameters = parameters_of(config)
         native_pytorch.require_parameters(parameters)
         if (threads := whole_number(parameters, "INTRA_OP_THREAD_COUNT")) > 0:
@@ -44,6 +47,7 @@ class TritonPythonModel:
         self._batched = self._interface.batched
         on_gpu = args["model_instance_kind"] == "GPU"
         self._device = torch.device(f"cuda:{args['model_instance_device_id']}" if on_gpu else "cpu")
+        self._meter = Meter(on_gpu=on_gpu)
         artefact = artefact_of(args, config, Format.TORCHSCRIPT)
         # As it was saved, without eval(): the native backend calls none.
         self._module = torch.jit.load(  # type: ignore[no-untyped-call]
@@ -60,6 +64,7 @@ class TritonPythonModel:
         return self._run(requests)
 
     def _run(self, requests: list[Request]) -> list[Response]:
+        self._meter.begin()
         try:
             parts = [[tensor(request, name) for request in requests] for name in self._inputs]
             feed = [
@@ -76,8 +81,9 @@ class TritonPythonModel:
             failure = Failure(message, pb_utils.TritonError.INTERNAL)
             return [failure.response() for _ in requests]
         if not self._batched:
-            return [self._answer(outputs)]
-        split = split_rows(self._name, [len(tensor) for tensor in parts[0]], outputs)
+            return [self._answer([*outputs, self._meter.end(1)[0]])]
+        sizes = [len(tensor) for tensor in parts[0]]
+        split = split_rows(self._name, sizes, [*outputs, self._meter.end(sum(sizes))])
         if isinstance(split, Failure):
             return [split.response() for _ in requests]
         return [self._answer(tensors) for tensors in split]
@@ -90,7 +96,9 @@ class TritonPythonModel:
         return [np.ascontiguousarray(tensor.cpu().numpy()) for tensor in tensors]
 
     def _answer(self, tensors: list[np.ndarray[Any, Any]]) -> Response:
-        named = zip(self._interface.outputs, tensors, strict=True)
-        return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(output.name, tensor) for output, tensor in named]
-        )
+        """Of the outputs, and of what was spent last."""
+        names = [output.name for output in self._interface.outputs]
+        named = dict(zip([*names, SPENT], tensors, strict=True))
+        if not self._measures:
+            del named[SPENT]
+        return pb_utils.InferenceResponse([pb_utils.Tensor(*item) for item in named.items()])

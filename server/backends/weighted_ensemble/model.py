@@ -1,9 +1,9 @@
 """Triton backend `weighted_ensemble`: runs the members, makes one decision (inference.decision).
 
-Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP32 `protocol.MEASURES` [6], and FP32
-`protocol.PICTURE` [34] where the YAML says `typicality`. Outputs: `protocol.Output`.
+Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP32 `protocol.MEASURES` [6], FP64 `protocol.SPENT` [3],
+and FP32 `protocol.PICTURE` [34] where the YAML says `typicality`. Outputs: `protocol.Output`.
 Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release`,
-`calibration` and `reference`.
+`calibration`, `reference` and `measured`.
 Request parameters: `protocol.Parameter`; each request of a batch keeps its own, and is refused
 alone. Only members that answer some request are run (docs/decisions/0008).
 
@@ -12,6 +12,7 @@ decodes and runs the members itself, from the launcher's `artefacts` (docs/decis
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,8 +30,10 @@ from inference.quality import judge
 from inference.rules import DecisionRules, QualityRules
 from inference.typicality import Judgement
 from pipelines import protocol
-from pipelines.protocol import ConfigOverride, Output
+from pipelines.derived import parts
+from pipelines.protocol import ConfigOverride, Output, Spent
 from server.backends.affinity import pin_to_own_core
+from server.backends.compute import Meter, compute_tensor, spent
 from server.backends.config import parameters_of, spec_of
 from server.backends.failure import Failure, Response, expired, refused, unexpected
 from server.backends.members import (
@@ -46,6 +49,8 @@ from server.backends.reference import featured_member, judge_of
 from server.backends.request import Request, parameters, tensor
 from server.backends.sibling_load import SiblingLoad
 
+_Rest: TypeAlias = Callable[[float, float], float]
+"""Gives the CPU seconds of the decision itself, by those of decoding and members beside it."""
 _Read: TypeAlias = Callable[[], Mapping[str, NDArray[Any]]]
 """Gives the decode step's outputs."""
 
@@ -79,13 +84,18 @@ class TritonPythonModel:
         self._release = (given.get(ConfigOverride.RELEASE) or spec["release"]).encode()
         self._judge = judge_of(spec, given, args)
         self._featured = featured_member(spec, self._judge)
-        self._models = models_of(spec, self._featured)
+        self._runs_members = spec["serving"]["one_process"]
+        measured = json.loads(given.get(ConfigOverride.MEASURED, "[]"))
+        self._models = models_of(
+            spec, self._featured, spec["members"] if self._runs_members else measured
+        )
+        self._count = len(parts(self._rules.members))
+        self._estimated = {1 + n for n, model in enumerate(self._models) if not model.measured}
         judged = [] if self._judge is None else [protocol.PICTURE]
-        self._inputs = [protocol.PIXELS, protocol.MEASURES, *judged]
+        self._inputs = [protocol.PIXELS, protocol.MEASURES, protocol.SPENT, *judged]
         self._batched = config["max_batch_size"] > 0
         self._run: CallRunner = run_in_triton
         self._read: Callable[[Request], Mapping[str, NDArray[Any]]] = self._decoded
-        self._runs_members = spec["serving"]["one_process"]
         if self._runs_members:
             # It needs ONNX Runtime; where native backends run members, there is none.
             from server.backends.in_process import LocalDecoder, LocalMembers  # noqa: PLC0415
@@ -98,9 +108,11 @@ class TritonPythonModel:
             self._run, self._read = members.run, self._decode
             # Last: the threads of the sessions may run on any core.
             pin_to_own_core(int(args["model_instance_name"].rpartition("_")[2]), processes)
+        self._meter = Meter()
 
     def execute(self, requests: list[Request]) -> list[Response] | None:
         """Answers all together; where it runs members itself, in parts, each when it is done."""
+        self._meter.begin()
         if not self._runs_members:
             return self._answers(requests)
         costly = [request for request in requests if self._decoder.costly(_files(request))]
@@ -148,7 +160,7 @@ class TritonPythonModel:
         read = [
             (parameters(each, self._parameters), partial(self._read, each)) for each in requests
         ]
-        return self._respond(read)
+        return self._respond(read, self._rest)
 
     def _answer_later(self, request: Request) -> None:
         """Answers a request of costly images after `execute` has returned."""
@@ -157,32 +169,48 @@ class TritonPythonModel:
         read = [(parameters(request, self._parameters), partial(self._decoder, files))]
 
         def answer(late: bool) -> None:
-            (response,) = [expired().response()] if late else self._respond(read)
+            (response,) = [expired().response()] if late else self._respond(read, self._beside)
             sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
         self._decoder.later(answer)
 
+    def _rest(self, decoding: float, members: float) -> float:
+        """CPU seconds of this process, less what decoding and members in it have counted."""
+        return max(self._meter.lap() - decoding - members, 0.0)
+
+    def _beside(self, _: float, members: float) -> float:
+        """As `_rest`, of what is answered beside the process's passes: too little to tell apart."""
+        self._meter.exclude(members)
+        return 0.0
+
     def _respond(
-        self, read: Sequence[tuple[RequestParameters | Response, _Read]]
+        self, read: Sequence[tuple[RequestParameters | Response, _Read]], rest: _Rest
     ) -> list[Response]:
         """Answers requests by their parameters; callers get no message of an unexpected error."""
         try:
-            return self._decided([_accepted(*request) for request in read])
+            return self._decided([_accepted(*request) for request in read], rest)
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers get an answer
             failure = unexpected(self._name, error)
             return [failure.response() for _ in read]
 
-    def _decided(self, read: list[_Accepted | Response]) -> list[Response]:
+    def _decided(self, read: list[_Accepted | Response], rest: _Rest) -> list[Response]:
         """Runs each member once, on all images that it answers for; decides request by request."""
+        began = time.monotonic()
         members = [
             member
             for request in read
             if isinstance(request, _Accepted)
             for member in self._member_requests(request)
         ]
-        results = iter(run_members(members, self._run))
+        found = run_members(members, self._run)
+        decoded = [each.decoded for each in read if isinstance(each, _Accepted)]
+        ran = [result for result in found if not isinstance(result, Failure)]
+        counted = (_seconds(decoded), _seconds(ran)) if self._runs_members else (0.0, 0.0)
+        images = sum(each[protocol.SPENT].size for each in decoded) // len(Spent)
+        own = spent(rest(*counted) / max(images, 1), began, time.monotonic())
+        results = iter(found)
         return [
-            self._decide(results, request) if isinstance(request, _Accepted) else request
+            self._decide(results, request, own) if isinstance(request, _Accepted) else request
             for request in read
         ]
 
@@ -195,8 +223,12 @@ class TritonPythonModel:
         for member in self._rules.answering_members(request.parameters.member):
             yield MemberRequest(self._models[member], pixels)
 
-    def _decide(self, results: Iterator[MemberResult], request: _Accepted) -> Response:
+    def _decide(
+        self, results: Iterator[MemberResult], request: _Accepted, own: NDArray[np.float64]
+    ) -> Response:
         asked = request.parameters
+        decoding = request.decoded[protocol.SPENT].reshape(-1, len(Spent))
+        spent_by = {0: decoding, self._count - 1: own}
         logits: dict[int, NDArray[np.float32]] = {}
         features: NDArray[np.float32] | None = None
         failures: list[Failure] = []
@@ -206,6 +238,7 @@ class TritonPythonModel:
                 failures.append(result)
             else:
                 logits[member] = result[protocol.MEMBER_OUTPUT]
+                spent_by[1 + member] = result[protocol.SPENT]
                 features = result.get(protocol.MEMBER_FEATURES, features)
         if failures:
             return failures[0].response()
@@ -221,7 +254,8 @@ class TritonPythonModel:
             )
         except RefusedError as error:
             return refused(error).response()
-        tensors = self._tensors(decisions, judgement, request.decoded)
+        compute = compute_tensor(len(decoding), self._count, spent_by, self._estimated)
+        tensors = self._tensors(decisions, judgement, request.decoded, compute)
         return pb_utils.InferenceResponse([pb_utils.Tensor(*named) for named in tensors])
 
     def _judged(
@@ -238,7 +272,11 @@ class TritonPythonModel:
         return self._sets.of(None if member is None else self._rules.members[member])
 
     def _tensors(
-        self, decisions: Decisions, judgement: Judgement, decoded: Mapping[str, NDArray[Any]]
+        self,
+        decisions: Decisions,
+        judgement: Judgement,
+        decoded: Mapping[str, NDArray[Any]],
+        compute: NDArray[np.float32],
     ) -> list[tuple[str, NDArray[Any]]]:
         images = len(decisions.prediction)
         measures = decoded[protocol.MEASURES].reshape(images, -1)
@@ -258,6 +296,7 @@ class TritonPythonModel:
             Output.TYPICALITY_VIEWS: judgement.views[:, None],
             Output.QUALITY: measures,
             Output.QUALITY_WARNINGS: judge(measures, self._quality),
+            Output.COMPUTE: compute,
             Output.RELEASE: np.full((images, 1), self._release, dtype=object),
         }
         return [
@@ -274,6 +313,11 @@ def _accepted(asked: RequestParameters | Response, read: _Read) -> _Accepted | R
         return _Accepted(asked, read())
     except RefusedError as error:
         return refused(error).response()
+
+
+def _seconds(tensors: Sequence[Mapping[str, NDArray[Any]]]) -> float:
+    """What images spent in all."""
+    return sum(float(each[protocol.SPENT][:, Spent.SECONDS].sum()) for each in tensors)
 
 
 def _files(request: Request) -> NDArray[np.object_]:

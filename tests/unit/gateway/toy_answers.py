@@ -6,7 +6,7 @@ import struct
 import numpy as np
 
 from pipelines.enums import Task
-from pipelines.protocol import Detected, Output
+from pipelines.protocol import Compute, Detected, Output
 from pipelines.spec import PipelineSpec
 
 Tensor = np.ndarray | list[bytes]
@@ -36,6 +36,8 @@ JUDGED = {
     Output.TYPICALITY_VIEWS: np.array([2], np.int32),
 }
 """Of an image of the usual kind, as both views see it."""
+SECONDS = 0.015625
+"""Of compute, of each part that runs."""
 PICTURE = b"\x89PNG\r\n\x1a\npicture"
 MASKS = [{"size": [HEIGHT, WIDTH], "counts": counts} for counts in ("PQ3a1`0", 'X\\`0"2', "Ye2")]
 POLYGONS = [[[10.5, 20.0, 110.0, 20.0, 110.0, 220.5]], [[0.0, 0.0, 8.0, 0.0, 8.0, 9.0]], []]
@@ -60,6 +62,20 @@ def answer_of(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tenso
     if spec.task is Task.CLASSIFICATION:
         return _opinion(spec, parameters)
     return _detections(spec, parameters)
+
+
+def compute(spec: PipelineSpec, parameters: dict[str, str]) -> np.ndarray:
+    """As each part that runs has measured it, one after the other."""
+    asked = {parameters["member"]} if "member" in parameters else set(spec.answering_members)
+    table = np.zeros((len(spec.parts), len(Compute)), np.float32)
+    table[:, Compute.MEASURED] = 1
+    for index, part in enumerate(spec.parts):
+        if part in spec.members and part not in asked:
+            table[index, Compute.BEGAN :] = np.nan
+            continue
+        before = len(spec.parts) - index
+        table[index] = SECONDS, 1, before * SECONDS, (before - 1) * SECONDS
+    return table
 
 
 def _opinion(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tensor]:
@@ -88,6 +104,7 @@ def _opinion(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tensor
         **JUDGED,
         Output.QUALITY: MEASURES,
         Output.QUALITY_WARNINGS: WARNINGS,
+        Output.COMPUTE: compute(spec, parameters),
     }
 
 
@@ -108,6 +125,7 @@ def _detections(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Ten
         **JUDGED,
         Detected.QUALITY: MEASURES,
         Detected.QUALITY_WARNINGS: WARNINGS,
+        Detected.COMPUTE: compute(spec, parameters),
         Detected.VISUALIZATION: [PICTURE if "visualization" in asked else b""],
     }
     if spec.task is Task.SEGMENTATION:

@@ -116,7 +116,7 @@ def refused(process: DecoderProcess, function, *args) -> RefusedError:
 @pytest.mark.parametrize("pipeline", ["oral_cancer", "cervical_lesions"])
 def test_a_child_gives_the_same_bits(child, pipeline, data):
     rules = DecodeRules.from_spec(load_spec(pipeline).model_dump(mode="json"))
-    here, there = decode(data, rules), child.run(decode, data, rules)
+    here, (there, _) = decode(data, rules), child.run(decode, data, rules)
     np.testing.assert_array_equal(here.pixels, there.pixels)
     np.testing.assert_array_equal(here.measures, there.measures)
     assert here.geometry == there.geometry
@@ -133,24 +133,24 @@ def test_an_image_that_takes_too_much_cpu_time_is_refused_and_the_next_is_decode
     error = refused(impatient, decode, ATTACK, endless)
     assert error.code is Refusal.IMAGE_TOO_COSTLY
     assert "more than 1 s of CPU time" in error.text
-    assert impatient.run(decode, PHOTO, RULES).pixels.shape == (224, 224, 3)
+    assert impatient.run(decode, PHOTO, RULES)[0].pixels.shape == (224, 224, 3)
 
 
 def test_time_is_counted_for_each_image(impatient):
-    spent = [impatient.run(burn, 0.4) for _ in range(6)]
+    spent = [impatient.run(burn, 0.4)[0] for _ in range(6)]
     assert spent[-1] > 2
 
 
 def test_memory_beyond_the_limit_is_not_to_be_had():
     process = DecoderProcess(DecodingLimits(decoded_bytes=2**28))
-    assert process.run(take, 2**27) == 2**27
-    assert process.run(take, 2**30) == 0
+    assert process.run(take, 2**27)[0] == 2**27
+    assert process.run(take, 2**30)[0] == 0
     process.close()
 
 
 def test_a_decoder_that_crashes_refuses_its_image_alone(child):
     assert refused(child, crash, PHOTO).code is Refusal.IMAGE_UNDECODABLE
-    assert child.run(decode, PHOTO, RULES).pixels.shape == (224, 224, 3)
+    assert child.run(decode, PHOTO, RULES)[0].pixels.shape == (224, 224, 3)
 
 
 def test_an_image_whose_child_is_killed_is_decoded_by_another(child):
@@ -159,10 +159,10 @@ def test_an_image_whose_child_is_killed_is_decoded_by_another(child):
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(child.run, decode, PHOTO, RULES)
         os.kill(first, signal.SIGKILL)
-        assert answer.result(WAIT).pixels.shape == (224, 224, 3)
+        assert answer.result(WAIT)[0].pixels.shape == (224, 224, 3)
     os.kill(child.pid, signal.SIGKILL)
     until(lambda: gone(child.pid))
-    assert child.run(decode, PHOTO, RULES).pixels.shape == (224, 224, 3)
+    assert child.run(decode, PHOTO, RULES)[0].pixels.shape == (224, 224, 3)
     assert child.pid != first
 
 
@@ -191,7 +191,7 @@ def test_a_stopped_child_is_replaced():
     until(lambda: psutil.Process(stopped).status() == psutil.STATUS_STOPPED)
     # More than the socket holds.
     data = PHOTO + bytes(5_000_000)
-    assert process.run(decode, data, RULES).pixels.shape == (224, 224, 3)
+    assert process.run(decode, data, RULES)[0].pixels.shape == (224, 224, 3)
     assert gone(stopped)
     process.close()
 
@@ -223,10 +223,10 @@ def test_an_ordinary_photo_starts_no_child():
 
 def test_a_picture_of_a_costly_photo_is_the_same(monkeypatch):
     decoder = Decoder(RULES)
-    here = decoder.read(photograph, PHOTO)
+    here, _ = decoder.read(photograph, PHOTO)
     assert decoder._process.pid is None
     monkeypatch.setattr(decoding, "_SECONDS_HERE", 0)
-    there = decoder.read(photograph, PHOTO)
+    there, _ = decoder.read(photograph, PHOTO)
     assert decoder._process.pid is not None
     assert here.size == there.size
     assert here.picture.tobytes() == there.picture.tobytes()

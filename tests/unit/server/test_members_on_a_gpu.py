@@ -63,7 +63,11 @@ def test_a_classification_decides_on_what_members_on_a_gpu_say(name):
     step = started(WeightedEnsemble, spec)
     pixels = np.zeros((2, *spec.preprocessing.size, 3), np.uint8)
     measures = np.arange(12, dtype=np.float32).reshape(2, 6)
-    inputs = {protocol.PIXELS: pixels, protocol.MEASURES: measures}
+    inputs = {
+        protocol.PIXELS: pixels,
+        protocol.MEASURES: measures,
+        protocol.SPENT: np.zeros((2, 3)),
+    }
     (response,) = step.execute([Received(inputs)])
     outputs = answer(response)
     assert outputs["probabilities"].shape == (2, len(spec.classes))
@@ -92,6 +96,7 @@ def test_a_detector_on_a_gpu_is_read(name):
         protocol.PIXELS: image.pixels[None],
         protocol.GEOMETRY: image.geometry.as_array()[None],
         protocol.MEASURES: image.measures[None],
+        protocol.SPENT: np.zeros((1, 3)),
         protocol.ENCODED_IMAGE: np.array([[file]], dtype=object),
     }
     (response,) = step.execute([Received(inputs)])

@@ -48,6 +48,7 @@ async def test_a_batch_answers_each_image_in_its_place(client, triton):
         "average_confidence": 0.63,
         "warned": 2,
         "warnings": dict.fromkeys(QualityWarning, 0) | {"blurred": 2},
+        "compute_ms": 125.0,
         "atypical": 0,
     }
 

@@ -47,6 +47,7 @@ async def test_the_advanced_answer_has_each_members_own_opinion(client):
         "confidence": 0.7,
         "probabilities": {"healthy": 0.7, "cancer": 0.3},
         "weight": 0.4,
+        "compute_ms": 15.625,
         "version": "1",
         "sha256": "a" * 64,
     }

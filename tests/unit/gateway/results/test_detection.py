@@ -41,6 +41,7 @@ async def test_a_detection_answers_with_objects_and_their_numbers(serving, trito
         "pipeline": "object_detection",
         "release": release_of(DETECTION),
         "input": {"typical": True, "typicality": 0.3125, "views": ["picture", "features"]},
+        "compute_ms": 46.875,
         "predictions": [
             {
                 "class": "triangle",
@@ -160,6 +161,7 @@ async def test_a_batch_of_a_detector_counts_detections(serving, triton):
         "average_confidence": 0.75,
         "warned": 2,
         "warnings": dict.fromkeys(QualityWarning, 0) | {"blurred": 2},
+        "compute_ms": 93.75,
         "atypical": 0,
     }
 
@@ -175,6 +177,7 @@ async def test_a_batch_that_finds_nothing_has_no_average(serving):
         "average_confidence": None,
         "warned": 2,
         "warnings": dict.fromkeys(QualityWarning, 0) | {"blurred": 2},
+        "compute_ms": 93.75,
         "atypical": 0,
     }
 

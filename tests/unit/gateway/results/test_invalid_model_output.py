@@ -73,6 +73,10 @@ async def test_detections_that_do_not_fit_the_facts_are_not_given(serving, trito
         (Output.QUALITY, np.array([np.inf, 0, 0, 0, 0, 0], np.float32)),
         (Output.QUALITY_WARNINGS, np.zeros(5, np.int32)),
         (Output.QUALITY_WARNINGS, np.array([2, 0, 0, 0, 0, 0], np.int32)),
+        (Output.COMPUTE, np.zeros((4, 4), np.float32)),
+        (Output.COMPUTE, np.full((5, 4), np.nan, np.float32)),
+        (Output.COMPUTE, np.full((5, 4), -1, np.float32)),
+        (Output.COMPUTE, np.full((5, 4), 0.5, np.float32)),
     ],
 )
 async def test_an_opinion_that_does_not_fit_the_facts_is_not_given(serving, triton, name, tensor):

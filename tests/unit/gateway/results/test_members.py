@@ -46,6 +46,7 @@ async def test_an_alternative_that_is_named_is_heard_alone(mhist):
             "weight": 0.0,
             "version": "3",
             "sha256": "c" * 64,
+            "compute_ms": 15.625,
         }
     }
     flat = await post(mhist, "/predict?member=mlp_int8")

@@ -2,9 +2,10 @@ from gateway.core.catalog import Artefact, Pipeline
 from gateway.core.request import RequestParameters
 from gateway.results import classification
 from gateway.results.classification import ClassificationResult, MemberProbabilities
+from gateway.results.compute import ComputeTime, Part
 from gateway.results.facts import Stamp
 from gateway.results.photo_quality import PhotoQuality
-from pipelines.enums import Measure
+from pipelines.enums import Kind, Measure
 from tests.unit.gateway.toy_triton import SPEC
 
 THREE = SPEC.model_copy(
@@ -33,6 +34,7 @@ RESULT = ClassificationResult(
     recommendation="Ask.",
     quality=PhotoQuality(dict.fromkeys(Measure, 0.5), {}, ()),
     kind={"typical": None, "typicality": None, "views": [], "reason": "None."},
+    compute=ComputeTime({name: Part(0.002, Kind.CPU, False, 0.2, 0.1) for name in THREE.parts}),
 )
 
 
