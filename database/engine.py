@@ -107,6 +107,8 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - a d
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    # What is deleted is overwritten, such as keys of images.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 

@@ -47,13 +47,13 @@ class SecretFiles:
         """
         return self._bytes(SecretName.PEPPER)
 
-    def image_key(self) -> bytes:
-        """The key that wraps the keys of kept images; 32 bytes.
+    def image_keys(self) -> list[bytes]:
+        """The keys that wrap the keys of kept images, 32 bytes each; the first wraps new ones.
 
         Raises:
-            SecretError: it is not there or not usable.
+            SecretError: there is none, or one is not usable.
         """
-        return self._bytes(SecretName.IMAGE_KEY)
+        return self._keys(SecretName.IMAGE_KEY)
 
     def audit_signing_key(self) -> Ed25519PrivateKey:
         """The key that signs receipts and checkpoints.
@@ -82,16 +82,23 @@ class SecretFiles:
         return missing
 
     def _bytes(self, name: SecretName) -> bytes:
+        values = self._keys(name)
+        if len(values) > 1:
+            raise SecretError(f"{self.folder / name}: it has several lines. Restore the file")
+        return values[0]
+
+    def _keys(self, name: SecretName) -> list[bytes]:
+        """One a line."""
         path, content = self._content(name)
         try:
-            value = bytes.fromhex(content.decode("ascii").strip())
+            values = [bytes.fromhex(line) for line in content.decode("ascii").split()]
         except ValueError:
-            value = b""
-        if len(value) != _BYTES:
+            values = []
+        if not values or any(len(value) != _BYTES for value in values):
             raise SecretError(
                 f"{path}: it has no {2 * _BYTES} hexadecimal digits. Restore the file"
             )
-        return value
+        return values
 
     def _content(self, name: SecretName) -> tuple[Path, bytes]:
         path = self.folder / name

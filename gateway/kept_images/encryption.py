@@ -1,26 +1,18 @@
 """Encrypts each kept image under a key of its own, and wraps that key by one of the key file's."""
 
 import hashlib
-import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _BYTES = 32
 _NONCE = 12
-_LINE = re.compile(rf"[0-9a-f]{{{2 * _BYTES}}}")
 # What is encrypted is bound to its purpose and to the id of its prediction, so that neither an
 # image nor a key can be put in the place of another.
 _IMAGE, _KEY = b"second-opinion:kept-image:1:", b"second-opinion:image-key:1:"
-
-
-class ImageKeysError(ValueError):
-    """The key file cannot be used; the text says why."""
 
 
 class UnreadableImageError(Exception):
@@ -36,35 +28,18 @@ class WrappedKey:
     content: bytes
 
 
-def new_key() -> str:
-    """A key as a line of the key file: 64 hexadecimal digits."""
-    return secrets.token_hex(_BYTES)
-
-
 class ImageKeys:
     """The keys of the key file: the first one wraps, any of them unwraps."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
+        """Takes keys of 32 bytes, one at least."""
         self._keys = {_id(key): AESGCM(key) for key in keys}
         self._current = _id(keys[0])
 
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Reads a file of one key a line, 64 hexadecimal digits each.
-
-        Raises:
-            ImageKeysError: no such file, no key in it, or a line of another form.
-        """
-        try:
-            lines = path.read_text("ascii").split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ImageKeysError(f"{path}: cannot be read: {type(error).__name__}") from None
-        if not lines or not all(map(_LINE.fullmatch, lines)):
-            raise ImageKeysError(
-                f"{path}: has no keys of 64 hexadecimal digits, one a line: make one with "
-                f"python -c 'import secrets; print(secrets.token_hex({_BYTES}))'"
-            )
-        return cls([bytes.fromhex(line) for line in lines])
+    @property
+    def current(self) -> str:
+        """Id of the key that wraps."""
+        return self._current
 
     def encrypt(self, image: bytes, name: str) -> tuple[bytes, WrappedKey]:
         """Encrypts an image by AES-256-GCM under a new key.
