@@ -35,6 +35,7 @@ from gateway.kserve.models import Models
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.recorder import HEADER, InferenceTelemetry
+from gateway.tls import ServerTls
 from gateway.triton.client import TritonClient
 
 _FACTS_SECONDS = 2.0
@@ -45,18 +46,20 @@ def create_app(settings: Settings) -> FastAPI:
     """The gateway as an ASGI application; it finds Triton by itself, now or later.
 
     `state.grpc_server` is to be opened once the application has started up; the application
-    closes it when it shuts down. `state.connection_limits` are for the connections of its server.
+    closes it when it shuts down. `state.connection_limits` and `state.tls` are for the connections
+    of its server.
 
     Raises:
         ApiKeysError: the file of API keys cannot be used.
+        TlsError: the files of TLS cannot be used.
     """
     engine = open_engine(settings.database_url)
     keys = ApiKeys.read(settings.api_keys_file) if settings.api_keys_file else ApiKeys()
     # Those that descriptions and names of pipelines need.
     description_keys = ApiKeys() if settings.public_descriptions else keys
-    tls = settings.triton_tls
-    spare = TritonClient(settings.spare_triton, tls) if settings.spare_triton else None
-    triton = TritonClient(settings.triton_address, tls, spare)
+    triton_tls = settings.triton_tls
+    spare = TritonClient(settings.spare_triton, triton_tls) if settings.spare_triton else None
+    triton = TritonClient(settings.triton_address, triton_tls, spare)
     catalog = Catalog(triton)
     readiness = Readiness(
         triton,
@@ -75,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         wait=settings.max_wait_seconds,
     )
     metrics = Metrics(lambda: admission.in_flight)
+    tls = ServerTls(settings.tls, metrics) if settings.tls.on else None
     telemetry = InferenceTelemetry(metrics)
     dataplane = Dataplane(batching, catalog, readiness, telemetry, settings.batch_concurrency)
     models = Models(catalog, readiness, triton)
@@ -91,13 +95,14 @@ def create_app(settings: Settings) -> FastAPI:
         Health(keys, description_keys, models, facts),
         Inference(keys, images, admission, catalog, dataplane, settings.deadline_seconds),
         StandardHealth(description_keys, models, facts),
+        tls=tls,
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(require_schema, engine)
         triton.open()
-        watch = asyncio.gather(readiness.watch(), give_back())
+        watch = asyncio.gather(readiness.watch(), give_back(), *([tls.watch()] if tls else []))
         yield
         await grpc_server.close()
         watch.cancel()
@@ -116,9 +121,8 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.readiness = readiness
-    app.state.grpc_server = grpc_server
-    app.state.connection_limits = ConnectionLimits(settings, metrics)
+    app.state.readiness, app.state.grpc_server = readiness, grpc_server
+    app.state.connection_limits, app.state.tls = ConnectionLimits(settings, metrics), tls
     app.state.reception = images
     default = settings.default_pipeline
     access, description_access = RequireKey(keys), RequireKey(description_keys)
@@ -144,5 +148,9 @@ def create_app(settings: Settings) -> FastAPI:
             expose_headers=[HEADER, "Retry-After"],
         )
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
-    app.add_middleware(RequestContextMiddleware, telemetry=telemetry)
+    app.add_middleware(
+        RequestContextMiddleware,
+        telemetry=telemetry,
+        certificates_required=settings.tls.certificates_required,
+    )
     return app

@@ -11,7 +11,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from database.settings import DatabaseSettings
 from pipelines.ports import Ports
 from pipelines.protocol import DEFAULT_PIPELINE
-from pipelines.tls import TritonTls
+from pipelines.tls import GatewayTls, TritonTls
 
 MIB = 1024 * 1024
 AROUND_IMAGES = 64 * 1024
@@ -57,6 +57,8 @@ class Settings(DatabaseSettings):
     secrets_dir: Path = Path(".run/secrets")
     """Folder of the files `pepper`, `audit_signing_key` and `image_key`; made when they are first
     needed where the database is a file of this machine."""
+    tls: GatewayTls = Field(default_factory=GatewayTls)
+    """GATEWAY_TLS_CERTIFICATE_FILE and so on."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins, separated by commas, whose pages may ask from a browser; `*` is any; none: CORS is
     off. A browser's cookies and certificates are never let in."""

@@ -1,7 +1,7 @@
-"""TLS settings of Triton's gRPC, for its server and its clients."""
+"""TLS settings of the gateway, and of Triton's gRPC for its server and its clients."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -52,3 +52,48 @@ class TritonTls(BaseSettings):
             self.certificate_file.read_bytes(),
             self.key_file.read_bytes(),
         )
+
+
+class GatewayTls(BaseSettings):
+    """PEM files, from the environment: GATEWAY_TLS_CERTIFICATE_FILE and so on; none: no TLS.
+
+    The launcher reads them too: it asks the gateway whether it is ready.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_prefix="GATEWAY_TLS_", env_ignore_empty=True, extra="ignore"
+    )
+
+    certificate_file: Path | None = None
+    """What HTTP and gRPC show, with its chain. With the key's file, both answer over TLS alone. A
+    renewed file is served without a restart."""
+    key_file: Path | None = None
+    """Its private key, without a password."""
+    client_ca_file: Path | None = None
+    """Certificates of those who sign callers' certificates; without it callers need none."""
+    client_certificates: Literal["required", "optional"] = "required"
+    """Whether callers without a certificate are refused, but for probes over HTTP. Where it is
+    optional, gRPC asks for none: its library asks every caller or nobody."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError(
+                "GATEWAY_TLS_CERTIFICATE_FILE and GATEWAY_TLS_KEY_FILE: give both or none"
+            )
+        if self.client_ca_file is not None and not self.on:
+            raise ValueError(
+                "GATEWAY_TLS_CLIENT_CA_FILE needs GATEWAY_TLS_CERTIFICATE_FILE and "
+                "GATEWAY_TLS_KEY_FILE: without them nothing is encrypted"
+            )
+        return self
+
+    @property
+    def on(self) -> bool:
+        """Whether the gateway answers over TLS."""
+        return self.certificate_file is not None
+
+    @property
+    def certificates_required(self) -> bool:
+        """Whether callers must have a certificate."""
+        return self.client_ca_file is not None and self.client_certificates == "required"

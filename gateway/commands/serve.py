@@ -20,9 +20,11 @@ from gateway.core.readiness import Readiness
 from gateway.grpc.server import GrpcServer, GrpcServerError
 from gateway.http.connection import Connection
 from gateway.http.connection_limits import raise_descriptor_limit
+from gateway.http.tls_connection import TlsConnection
 from gateway.identity.api_keys import ApiKeysError
 from gateway.settings import Settings
 from gateway.telemetry import logs
+from gateway.tls import TlsError
 
 
 class _Server(uvicorn.Server):
@@ -63,7 +65,7 @@ def serve() -> int:
         for item in error.errors():
             sys.stderr.write(f"gateway: {_message(error.title, item['loc'], item['msg'])}\n")
         return 2
-    except (ApiKeysError, DatabaseError) as error:
+    except (ApiKeysError, DatabaseError, TlsError) as error:
         sys.stderr.write(f"gateway: {error}\n")
         return 2
     logs.configure()
@@ -71,12 +73,14 @@ def serve() -> int:
     app.state.connection_limits.fit(raise_descriptor_limit())
     # Series of creation times would double the size of a scrape.
     disable_created_metrics()  # type: ignore[no-untyped-call]
+    limits, tls = app.state.connection_limits, app.state.tls
+    connection = partial(TlsConnection, tls=tls) if tls else Connection
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.ports.gateway_port,
         loop="uvloop",
-        http=partial(Connection, limits=app.state.connection_limits),  # type: ignore[arg-type]
+        http=partial(connection, limits=limits),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         access_log=False,

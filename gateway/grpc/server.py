@@ -13,6 +13,7 @@ from gateway.grpc.inference import Inference
 from gateway.grpc.standard_health import HEALTH_SERVICE, StandardHealth
 from gateway.settings import Settings
 from gateway.telemetry.recorder import InferenceTelemetry
+from gateway.tls import Served, ServerTls
 from gateway.triton.client import SERVICE
 
 _IDENTITY_AND_GZIP = 0b101
@@ -54,8 +55,11 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
         health: Health,
         inference: Inference,
         standard_health: StandardHealth,
+        *,
+        tls: ServerTls | None,
     ) -> None:
         self._settings = settings
+        self._tls = tls
         self._standard_health = standard_health
         answers: dict[str, Answer] = {
             "ServerLive": health.server_live,
@@ -94,7 +98,10 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
             names = (SERVICE.strip("/"), HEALTH_SERVICE, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, server)
         try:
-            server.add_insecure_port(self._settings.grpc_address)
+            if self._tls is None:
+                server.add_insecure_port(self._settings.grpc_address)
+            else:
+                server.add_secure_port(self._settings.grpc_address, _credentials(self._tls))
         except RuntimeError:
             raise GrpcServerError(
                 f"{self._settings.grpc_address} cannot be bound: stop the program that uses "
@@ -108,6 +115,25 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._standard_health.closing.set()
         if self._server is not None:
             await self._server.stop(self._settings.shutdown_seconds)
+
+
+def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
+    """What new connections get: gRPC asks at each whether it changed, in a thread of its own."""
+    given: Served | None = None
+
+    def current() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal given
+        served = tls.served
+        if served is given:
+            return None
+        given = served
+        # gRPC's library asks every caller for a certificate, or nobody.
+        ca = served.client_ca if tls.certificates_required else None
+        return grpc.ssl_server_certificate_configuration([(served.key, served.certificate)], ca)
+
+    return grpc.dynamic_ssl_server_credentials(
+        current(), current, require_client_authentication=tls.certificates_required
+    )
 
 
 def _not_offered(method: str) -> Answer:
@@ -138,7 +164,7 @@ def _options(settings: Settings) -> tuple[tuple[str, int], ...]:
         ("grpc.max_concurrent_streams", settings.max_in_flight + _PROBES),
         ("grpc.max_metadata_size", 8 * 1024),
         ("grpc.absolute_max_metadata_size", 16 * 1024),
-        ("grpc.server_handshake_timeout_ms", 10_000),
+        ("grpc.server_handshake_timeout_ms", int(settings.head_seconds * 1000)),
         # Callers may ping every 10 s, also without calls; the default of gRPC is 5 min.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),

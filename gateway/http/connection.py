@@ -28,7 +28,8 @@ FIELD_LIMIT = 512
 AHEAD_LIMIT = 16
 """Most requests that may come before the first of them is answered."""
 LINGER_SECONDS = 1
-"""How long what still comes is dropped after a refusal, so that the caller can read it."""
+"""How long what still comes is dropped after a refusal, so that the caller can read it; also how
+long a caller has to end its side of TLS."""
 
 
 class _RefusedError(Exception):
@@ -49,9 +50,15 @@ class _AnswerTransport(asyncio.Transport):
         self._close = transport.close
         self._is_closing = transport.is_closing
         self.write = transport.write  # type: ignore[method-assign]
-        self.write_eof = transport.write_eof  # type: ignore[method-assign]
+        self._write_eof = transport.write_eof
+        self._can_write_eof = transport.can_write_eof
         self.abort = transport.abort  # type: ignore[method-assign]
         self.get_write_buffer_size = transport.get_write_buffer_size  # type: ignore[method-assign]
+
+    def write_eof(self) -> None:
+        # Over TLS there is no such end: the caller knows it by the length of the answer.
+        if self._can_write_eof():
+            self._write_eof()
 
     def is_closing(self) -> bool:
         return self._closing or self._is_closing()
@@ -63,6 +70,7 @@ class _AnswerTransport(asyncio.Transport):
             self._closing = True
             self.write_eof()
         else:
+            self._connection.due = self._connection.loop.time() + LINGER_SECONDS
             self._close()
 
 
@@ -91,28 +99,32 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, limits: ConnectionLimits, **kwargs: Any) -> None:  # noqa: ANN401
         """Takes uvicorn's arguments, and the limits that all connections share."""
         super().__init__(*args, **kwargs)
-        self._limits = limits
+        self.limits = limits
         self.timeout_keep_alive = limits.idle_seconds  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins, or refuses the caller where too many connections are open."""
-        super().connection_made(transport)
-        self.transport = _AnswerTransport(transport, self)
-        self.due = self.loop.time() + self._limits.head_seconds
-        if not self._limits.admit(self, self.client[0] if self.client else ""):
+        self.begin(transport)
+        if not self.limits.admit(self, self.client[0] if self.client else ""):
             detail = (
                 "connection: too many are open, in total or from this address. Close some, or "
                 "try again after the seconds in Retry-After."
             )
             self._refusal = Code.TOO_MANY_CONNECTIONS, detail
             self._refuse()
-            if self._limits.crowded:
+            if self.limits.crowded:
                 transport.close()
+
+    def begin(self, transport: asyncio.Transport) -> None:
+        """Reads requests from here on."""
+        super().connection_made(transport)
+        self.transport = _AnswerTransport(transport, self)
+        self.due = self.loop.time() + self.limits.head_seconds
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Makes room for another."""
         super().connection_lost(exc)
-        self._limits.release(self)
+        self.limits.release(self)
 
     def data_received(self, data: bytes) -> None:
         """Reads the bytes that came, to their end or until a request is refused."""
@@ -145,7 +157,7 @@ class Connection(HttpToolsProtocol):
             raise _RefusedError
         self._in_head = True
         if not self._answering():
-            self.due = self.loop.time() + self._limits.head_seconds
+            self.due = self.loop.time() + self.limits.head_seconds
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Takes a header field, and drops a trailer, which comes behind a body in chunks."""
@@ -173,8 +185,8 @@ class Connection(HttpToolsProtocol):
             super().on_headers_complete()
             self._in_body = True
             now = self.loop.time()
-            self.due = now + self._limits.body_grace_seconds
-            self._body_due = now + self._limits.body_seconds
+            self.due = now + self.limits.body_grace_seconds
+            self._body_due = now + self.limits.body_seconds
 
     def on_body(self, body: bytes) -> None:
         """Takes a part of a body."""
@@ -200,7 +212,7 @@ class Connection(HttpToolsProtocol):
         """The caller does not read what is answered."""
         super().pause_writing()
         if self._answering():
-            self.due = self.loop.time() + self._limits.idle_seconds
+            self.due = self.loop.time() + self.limits.idle_seconds
 
     def resume_writing(self) -> None:
         """The caller reads on."""
@@ -215,14 +227,14 @@ class Connection(HttpToolsProtocol):
         What is sent slowly goes on: less of it must be unsent each time.
         """
         now = self.loop.time()
-        unsent = self.transport.get_write_buffer_size()
+        unsent = self.unsent()
         if 0 < unsent < self._unsent and not self._ended:
             self._unsent = unsent
-            self.due = now + self._limits.idle_seconds
+            self.due = now + self.limits.idle_seconds
         elif unsent or self._ended or self.transport.is_closing():
             self.transport.abort()
         elif self._in_body and self._answering() and self._keeps_caller_waiting():
-            self.due = now + self._limits.body_grace_seconds
+            self.due = now + self.limits.body_grace_seconds
         elif self._in_head or self._in_body:
             self._refusal = (
                 Code.TOO_SLOW,
@@ -231,6 +243,10 @@ class Connection(HttpToolsProtocol):
             self._refuse()
         else:
             self.transport.close()
+
+    def unsent(self) -> int:
+        """Bytes of answers that the caller's machine has not taken."""
+        return self.transport.get_write_buffer_size()
 
     def drops_rest(self) -> bool:
         """Whether some of a body is missing; from then on nothing is read, and all dropped."""
@@ -250,16 +266,16 @@ class Connection(HttpToolsProtocol):
         """The next bytes are the gateway's, or those of another request."""
         if self._answering():
             self.due = inf
-        else:
-            seconds = self._limits.head_seconds if self._in_head else self._limits.idle_seconds
+        elif not self.transport.is_closing():
+            seconds = self.limits.head_seconds if self._in_head else self.limits.idle_seconds
             self.due = self.loop.time() + seconds
 
     def _extend(self, received: int) -> None:
         """Bytes of a body earn time for the next ones."""
         now = self.loop.time()
         self.due = min(
-            max(self.due, now) + received / self._limits.body_bytes_per_second,
-            now + self._limits.body_grace_seconds,
+            max(self.due, now) + received / self.limits.body_bytes_per_second,
+            now + self.limits.body_grace_seconds,
             self._body_due,
         )
 
@@ -296,7 +312,7 @@ class Connection(HttpToolsProtocol):
     def _refuse(self) -> None:
         """Ends the connection; with a problem document where it would be the next answer."""
         self._ended = True
-        self._limits.count_refusal(self._refusal[0])
+        self.limits.count_refusal(self._refusal[0])
         if self._answering() and not self._in_body:
             # The requests before this one are answered first.
             self.cycle.keep_alive = False

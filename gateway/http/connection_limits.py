@@ -27,11 +27,14 @@ _REFUSED_OPEN = 128
 """Refused connections that stay open for a moment, so that their callers can read why."""
 _OTHER_DESCRIPTORS = 128
 """File descriptors that are not for HTTP connections, where there are twice as many or more."""
+TLS_HANDSHAKE = "tls_handshake"
+"""Why a connection is refused that brings no request: a certificate, or no TLS at all."""
 _REFUSALS = (
     Code.MALFORMED_BODY,
     Code.HEAD_TOO_LARGE,
     Code.TOO_SLOW,
     Code.TOO_MANY_CONNECTIONS,
+    TLS_HANDSHAKE,
 )
 """Why a connection is refused; each is counted from 0 on."""
 _PREFIX = 8
@@ -84,8 +87,8 @@ class ConnectionLimits:
         shortest = min(self.head_seconds, self.idle_seconds, self.body_grace_seconds)
         self._tick = min(_TICK_SECONDS, shortest / _TICKS)
         self._metrics = metrics
-        for code in _REFUSALS:
-            metrics.connections_refused.labels(code)
+        for reason in _REFUSALS:
+            metrics.connections_refused.labels(reason)
         self._open: dict[TimedConnection, bytes | str] = {}
         self._addresses: Counter[bytes | str] = Counter()
         self._refused: set[TimedConnection] = set()
@@ -137,9 +140,9 @@ class ConnectionLimits:
                 del self._addresses[network]
             self._metrics.connections.set(len(self._open))
 
-    def count_refusal(self, code: Code) -> None:
+    def count_refusal(self, reason: str) -> None:
         """A connection was refused, or ended in the middle of a request."""
-        self._metrics.connections_refused.labels(code).inc()
+        self._metrics.connections_refused.labels(reason).inc()
 
     def _look(self, loop: AbstractEventLoop) -> None:
         """Ends the connections whose time is over; looks again while any are open."""

@@ -17,13 +17,19 @@ _HEADER = HEADER.encode("ascii")
 _SAFE = [(name.encode("ascii"), value.encode("ascii")) for name, value in SECURITY_HEADERS.items()]
 """On answers that do not say otherwise."""
 
+PROBES = ("/healthz", "/readyz")
+"""What is answered without a certificate: the launcher and Kubernetes have none."""
+
 
 class RequestContextMiddleware:
     """Gives each request its context, as `request.state.context`, and records it at its end."""
 
-    def __init__(self, app: ASGIApp, telemetry: InferenceTelemetry) -> None:
+    def __init__(
+        self, app: ASGIApp, telemetry: InferenceTelemetry, *, certificates_required: bool
+    ) -> None:
         self._app = app
         self._telemetry = telemetry
+        self._certificates_required = certificates_required
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request; raises nothing."""
@@ -58,7 +64,11 @@ class RequestContextMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            if self._lacks_certificate(scope):
+                response = problem_response(Request(scope), _no_certificate())
+                await response(scope, receive, send_with_id)
+            else:
+                await self._app(scope, receive, send_with_id)
         except CallerGoneError:
             context.gone = True
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - nothing passes here
@@ -69,6 +79,11 @@ class RequestContextMiddleware:
         finally:
             self._telemetry.end(context, status or None)
 
+    def _lacks_certificate(self, scope: Scope) -> bool:
+        if not self._certificates_required or scope["path"] in PROBES:
+            return False
+        return not scope.get("extensions", {}).get("tls", {}).get("client_cert_chain")
+
     def _refusal(self, error: BaseException, context: RequestContext) -> RefusedError:
         if isinstance(error, asyncio.CancelledError):
             # The time that a shutdown gives to requests in flight is over.
@@ -76,3 +91,11 @@ class RequestContextMiddleware:
                 Code.UNAVAILABLE, "request: the service is stopping. Send it again."
             )
         return self._telemetry.unexpected(error, context)
+
+
+def _no_certificate() -> RefusedError:
+    return RefusedError(
+        Code.UNAUTHORIZED,
+        "connection: a client certificate is needed. Ask the operator for one.",
+        reason="certificate",
+    )

@@ -59,7 +59,7 @@ class Metrics:
         self.refused = Counter(
             "gateway_requests_refused_total",
             "Refusals by reason: requests or bytes (in flight), caller (its share of them), "
-            "receiving (gRPC messages), wait, triton_queue, api_key.",
+            "receiving (gRPC messages), wait, triton_queue, api_key, certificate.",
             ("pipeline", "reason"),
             registry=self.registry,
         )
@@ -68,8 +68,20 @@ class Metrics:
         )
         self.connections_refused = Counter(
             "gateway_connections_refused_total",
-            "HTTP connections that were refused or ended in a request, by the problem's code.",
+            "HTTP connections that were refused or ended in a request, by the problem's code; or "
+            "tls_handshake.",
             ("reason",),
+            registry=self.registry,
+        )
+        self.certificate_days = Gauge(
+            "gateway_tls_certificate_days",
+            "Days until the certificate ends: of the server, or the last one of the client CA.",
+            ("certificate",),
+            registry=self.registry,
+        )
+        self.certificate_failures = Counter(
+            "gateway_tls_reload_failures_total",
+            "Times that the TLS files changed and could not be served.",
             registry=self.registry,
         )
         self.image_bytes = Histogram(

@@ -10,7 +10,7 @@ from k8s.checks.rendering import Overlay, Rendered
 from k8s.checks.workloads import Workload, workloads
 from pipelines.load import FOLDER
 from pipelines.ports import Ports
-from pipelines.tls import TritonTls
+from pipelines.tls import GatewayTls, TritonTls
 
 _PORTS = {
     ("gateway", "http"): "gateway_port",
@@ -19,7 +19,7 @@ _PORTS = {
     ("triton", "metrics"): "triton_metrics_port",
     ("triton", "server-metrics"): "server_metrics_port",
 }
-_GATEWAY, _TLS = "GATEWAY_", "TRITON_TLS_"
+_GATEWAY, _GATEWAY_TLS, _TLS = "GATEWAY_", "GATEWAY_TLS_", "TRITON_TLS_"
 
 
 def problems(rendered: Rendered) -> Iterator[str]:
@@ -48,12 +48,16 @@ def _settings(workload: Workload, overlay: Overlay) -> Iterator[str]:
         if address and not overlay.find("Service", address.partition(":")[0]):
             yield f"{setting}={address}: there is no Service of this name"
     own = {name: value for name, value in found.items() if name.startswith(_GATEWAY)}
+    tls = {name for name in own if name.startswith(_GATEWAY_TLS)}
+    yield from _unread(tls, {_GATEWAY_TLS + field.upper() for field in GatewayTls.model_fields})
     ports = {field.upper() for field in Ports.model_fields}
     yield from _unread(
-        own.keys(), {_GATEWAY + field.upper() for field in Settings.model_fields} | ports
+        own.keys() - tls, {_GATEWAY + field.upper() for field in Settings.model_fields} | ports
     )
     if own:
-        fields = {name.removeprefix(_GATEWAY).lower(): own[name] for name in own.keys() - ports}
+        fields = {
+            name.removeprefix(_GATEWAY).lower(): own[name] for name in own.keys() - ports - tls
+        }
         try:
             Settings.model_validate(fields)
         except ValidationError as error:

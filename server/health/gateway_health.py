@@ -1,15 +1,29 @@
 """Tells whether the gateway answers its own `/healthz`, hangs, or is only busy."""
 
 import http.client
+import ssl
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from pipelines.tls import GatewayTls
 from server.health.stall import ModelSample, Stall
 from server.triton.backend_processes import cpu_seconds
 
 _INTERVAL_SECONDS = 5.0
 _TIMEOUT_SECONDS = 10.0
 _NAME = "gateway"
+
+
+def connect(host: str, port: int, seconds: float) -> http.client.HTTPConnection:
+    """A connection to the gateway, over TLS where its settings say so.
+
+    Its certificate is not checked: it is a child process on this machine, and its name another.
+    """
+    if not GatewayTls().on:
+        return http.client.HTTPConnection(host, port, timeout=seconds)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
 
 
 class GatewayHealth:
@@ -53,7 +67,7 @@ class GatewayHealth:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self) -> bool:
-        connection = http.client.HTTPConnection(*self._address, timeout=_TIMEOUT_SECONDS)
+        connection = connect(*self._address, _TIMEOUT_SECONDS)
         try:
             connection.request("GET", "/healthz")
             # Where all connections are taken it says 503, and lives.

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 
 from pipelines.ports import Ports
+from pipelines.tls import GatewayTls
 from server import parent_death
 from server.errors import StartError
-from server.health.gateway_health import GatewayHealth
+from server.health.gateway_health import GatewayHealth, connect
 from server.triton import backend_processes
 from server.triton.connection import LOOPBACK, reached_at
 from server.triton.installation import ROOT
@@ -40,7 +41,7 @@ class GatewayProcess:
     @property
     def url(self) -> str:
         """Where it answers over HTTP."""
-        return f"http://{LOOPBACK}:{self._port}"
+        return f"{'https' if GatewayTls().on else 'http'}://{LOOPBACK}:{self._port}"
 
     @property
     def grpc_address(self) -> str:
@@ -103,7 +104,7 @@ class GatewayProcess:
         self._health.close()
 
     def _ready(self) -> bool:
-        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=2)
+        connection = connect(LOOPBACK, self._port, 2)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.HTTPStatus.OK

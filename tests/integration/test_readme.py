@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings
 
 from gateway.settings import Settings
 from pipelines.ports import Ports
-from pipelines.tls import TritonTls
+from pipelines.tls import GatewayTls, TritonTls
 from tests.integration.service import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -35,10 +35,12 @@ def test_the_first_prediction_has_the_shape_that_the_readme_prints(http):
     assert shape(printed) == shape(answer)
 
 
-@pytest.mark.parametrize("settings", [Settings, Ports, TritonTls], ids=lambda kind: kind.__module__)
+@pytest.mark.parametrize(
+    "settings", [Settings, Ports, TritonTls, GatewayTls], ids=lambda kind: kind.__name__
+)
 def test_every_setting_is_documented(settings: type[BaseSettings]):
     prefix = settings.model_config.get("env_prefix", "")
-    for name in settings.model_fields.keys() - {"ports", "triton_tls"}:
+    for name in settings.model_fields.keys() - {"ports", "triton_tls", "tls"}:
         default = settings.model_fields[name].default
         # As a variable of the environment says it.
         said = str(default).lower() if isinstance(default, bool) else default

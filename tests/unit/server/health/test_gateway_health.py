@@ -1,7 +1,9 @@
 """A gateway that does nothing is told from one that is only slow."""
 
+import contextlib
 import os
 import socket
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ import pytest
 from server.health import gateway_health
 from server.health.gateway_health import GatewayHealth
 from server.health.stall import BUSY_SECONDS, IDLE_SECONDS
+from tests.certificates import Site
 
 
 @pytest.fixture
@@ -22,21 +25,43 @@ def mute():
         yield listener.getsockname()[1]
 
 
-@pytest.fixture(params=[200, 503], ids=["alive", "too many connections"])
-def alive(request):
+@contextlib.contextmanager
+def serving(status, site=None):
     class Page(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(request.param)
+            self.send_response(status)
             self.end_headers()
 
         def log_message(self, *_):
             pass
 
-    page = HTTPServer(("127.0.0.1", 0), Page)
+    class Server(HTTPServer):
+        def handle_error(self, *_):
+            """Who speaks no TLS is not let in."""
+
+    page = Server(("127.0.0.1", 0), Page)
+    if site:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(site.certificate, site.key)
+        page.socket = context.wrap_socket(page.socket, server_side=True)
     threading.Thread(target=page.serve_forever, daemon=True).start()
     yield page.server_port
     page.shutdown()
     page.server_close()
+
+
+@pytest.fixture(params=[200, 503], ids=["alive", "too many connections"])
+def alive(request):
+    with serving(request.param) as port:
+        yield port
+
+
+@pytest.fixture
+def alive_over_tls(tmp_path):
+    site = Site(tmp_path)
+    site.issue()
+    with serving(200, site) as port:
+        yield site, port
 
 
 @pytest.fixture
@@ -63,6 +88,16 @@ def hangs_after(monkeypatch):
 
 def test_a_gateway_that_answers_is_left_alone(alive, hangs_after):
     assert hangs_after(alive, 120) is None
+
+
+def test_a_gateway_is_asked_over_tls_where_its_settings_say_so(
+    alive_over_tls, alive, hangs_after, monkeypatch
+):
+    site, port = alive_over_tls
+    monkeypatch.setenv("GATEWAY_TLS_CERTIFICATE_FILE", str(site.certificate))
+    monkeypatch.setenv("GATEWAY_TLS_KEY_FILE", str(site.key))
+    assert hangs_after(port, 120) is None
+    assert IDLE_SECONDS < hangs_after(alive, 120) < IDLE_SECONDS + 10
 
 
 def test_a_gateway_that_neither_answers_nor_works_hangs(mute, hangs_after):
