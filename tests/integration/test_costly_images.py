@@ -29,6 +29,8 @@ BATCH = 4
 GATHERING_US = 30_000_000
 """How long Triton waits for a whole batch: longer than a test takes to send it."""
 WAIT = 120
+BUDGET = 4
+"""Seconds of CPU time, far above what small photos take."""
 SMALL = photos.encoded(photos.photo(1))
 LARGE = photos.encoded(Image.new("RGB", (7000, 7000), (90, 40, 40)))
 ATTACK = (attack_images.ATTACKS / "prog_7000_5000.jpg").read_bytes()
@@ -46,7 +48,7 @@ def triton(request, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton
 def _lay_out(repository: Path, profile: str) -> list[str]:
     facts = without_features(load_spec(PIPELINE, profile=profile))
     # The attack would be refused by its header; here it has to use up its time.
-    limits = facts.limits.model_copy(update={"cpu_seconds": 2, "scans": 10**6})
+    limits = facts.limits.model_copy(update={"cpu_seconds": BUDGET, "scans": 10**6})
     spec = facts.model_copy(update={"limits": limits})
     for member in spec.members:
         folder = repository / protocol.member_model(PIPELINE, member) / "1"
@@ -87,11 +89,8 @@ def below(triton: Triton) -> set[int]:
     }
 
 
-def overtaken(costly: list[Future[Answer]], small: list[Future[Answer]]) -> bool:
-    """Waits for all; whether a small photo was answered before the last costly one had its answer.
-
-    How many more were depends on how fast the machine is.
-    """
+def overtaking(costly: list[Future[Answer]], small: list[Future[Answer]]) -> list[bool]:
+    """Waits for all; of each small photo whether it was answered before the last costly image."""
     ended: list[bool] = []
     for futures in (small, costly):
         for future in futures:
@@ -100,22 +99,23 @@ def overtaken(costly: list[Future[Answer]], small: list[Future[Answer]]) -> bool
         future.exception(WAIT)
     for future in small:
         assert future.result(WAIT)[Output.PROBABILITIES].shape == (1, 2)
-    return any(ended[: len(ended) - 1 - ended[::-1].index(False)])
+    last = len(ended) - 1 - ended[::-1].index(False)
+    return [place < last for place, of_small in enumerate(ended) if of_small]
 
 
 def test_small_photos_of_a_batch_are_answered_before_a_costly_one(triton):
     costly = begin(triton.client, PIPELINE, [(ATTACK, {})])
     small = begin(triton.client, PIPELINE, [(SMALL, {})] * (BATCH - 1))
-    assert overtaken(costly, small)
+    assert all(overtaking(costly, small))
     error = costly[0].exception(WAIT)
     assert f"[{Refusal.IMAGE_TOO_COSTLY}] " in error.message()
-    assert "more than 2 s of CPU time" in error.message()
+    assert f"more than {BUDGET} s of CPU time" in error.message()
 
 
 def test_the_next_batch_is_answered_while_a_costly_image_is_decoded(triton):
     costly = begin(triton.client, PIPELINE, [(ATTACK, {})] * BATCH)
     small = begin(triton.client, PIPELINE, [(SMALL, {})] * BATCH)
-    assert overtaken(costly, small)
+    assert all(overtaking(costly, small))
     for future in costly:
         assert f"[{Refusal.IMAGE_TOO_COSTLY}] " in future.exception(WAIT).message()
 
@@ -135,7 +135,8 @@ def test_sixteen_empty_canvases_in_one_request_hurt_nobody(triton):
     webp = (attack_images.ATTACKS / "webp_rgba.webp").read_bytes()
     batch = begin(triton.client, PIPELINE, [(webp, {})] * BATCH)
     small = begin(triton.client, PIPELINE, [(SMALL, {})] * BATCH)
-    assert overtaken(batch, small)
+    # How many more are answered first depends on how fast the machine is.
+    assert any(overtaking(batch, small))
     for future in batch:
         assert "transparent" in future.exception(WAIT).message()
 
