@@ -1,5 +1,7 @@
 """Where the shared libraries of tritonserver and its backend processes come from."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,14 @@ def test_in_the_container_nothing_comes_before_cudas_forward_compatibility(own_p
 def test_the_wheels_own_libraries_come_first(own_python, monkeypatch):
     found = libraries(monkeypatch, Path("/wheel.libs"), COMPAT)
     assert found == ["/wheel.libs", own_python, str(SYSTEM), *COMPAT.split(":")]
+
+
+def test_numpy_in_a_backends_process_has_no_threads_that_spin():
+    code = (
+        "import pathlib, numpy; numpy.ones((500, 500)) @ numpy.ones((500, 500));"
+        "print(len(list(pathlib.Path('/proc/self/task').iterdir())))"
+    )
+    environment = Installation(Path("/opt/tritonserver"), None).environment()
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "1"
