@@ -31,6 +31,8 @@ from database.tables import chains, checkpoints, predictions
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
+Then = Callable[[Connection, Sequence[Receipt]], None]
+"""Writes more in the transaction of rows, whose receipts it is given."""
 
 CAPACITY = 4096
 """Rows that may wait."""
@@ -73,6 +75,7 @@ class _Job:
     """Rows of the chain, or a function of the connection; written whole or not at all."""
 
     rows: Sequence[Row] = ()
+    then: Then | None = None
     function: Callable[[Connection], Any] | None = None
     future: asyncio.Future[Any] | None = None
     since: float = field(default_factory=time.monotonic)
@@ -164,9 +167,18 @@ class Writer:
         (receipt,) = await self.write_all([row])
         return receipt
 
-    async def write_all(self, rows: Sequence[Row]) -> list[Receipt]:
-        """Writes rows in one transaction; as `write`."""
-        receipts: list[Receipt] = await self._wait_for(_Job(rows=rows))
+    async def write_all(self, rows: Sequence[Row], then: Then | None = None) -> list[Receipt]:
+        """Writes rows in one transaction; as `write`.
+
+        Args:
+            rows: of `predictions`.
+            then: is called in the writer's thread; its writes and the rows are all there or none.
+                It may be called again where a transaction failed.
+
+        Raises:
+            Exception: what `then` raises; the rows are not written.
+        """
+        receipts: list[Receipt] = await self._wait_for(_Job(rows=rows, then=then))
         return receipts
 
     async def run(self, function: Callable[[Connection], T]) -> T:
@@ -262,26 +274,43 @@ class Writer:
         with connection.begin():
             waiting: list[dict[str, Any]] = []
             for job in jobs:
-                job.receipts, job.error = [], None
-                for row in job.rows:
-                    position += 1
-                    full = {**row, "chain": self.chain, "position": position, "previous": head}
-                    head = full["hash"] = row_hash(full)
-                    waiting.append(full)
-                    job.receipts.append(Receipt(self.chain, position, head))
-                if job.function is not None:
-                    try:
-                        with connection.begin_nested():
-                            job.result = job.function(connection)
-                    except Exception as error:
-                        if connection.invalidated or self._is_outage(error):
-                            raise
-                        job.error = error
+                made = self._chained(job.rows, position, head)
+                job.receipts = [Receipt(self.chain, r["position"], r["hash"]) for r in made]
+                if self._succeeds(job, connection) and made:
+                    waiting += made
+                    position, head = made[-1]["position"], made[-1]["hash"]
             if waiting:
                 connection.execute(insert(predictions), waiting)
             rows = len(waiting)
         self._position, self._head = position, head
         self._observer.committed(rows, time.perf_counter() - started)
+
+    def _chained(self, rows: Sequence[Row], position: int, head: str) -> list[dict[str, Any]]:
+        """The rows as they follow a head."""
+        made: list[dict[str, Any]] = []
+        for row in rows:
+            position += 1
+            full = {**row, "chain": self.chain, "position": position, "previous": head}
+            head = full["hash"] = row_hash(full)
+            made.append(full)
+        return made
+
+    def _succeeds(self, job: _Job, connection: Connection) -> bool:
+        """Calls a job's function, or what goes with its rows; whether it raised nothing."""
+        job.error = None
+        if job.function is None and job.then is None:
+            return True
+        try:
+            with connection.begin_nested():
+                if job.then is not None:
+                    job.then(connection, job.receipts)
+                if job.function is not None:
+                    job.result = job.function(connection)
+        except Exception as error:
+            if connection.invalidated or self._is_outage(error):
+                raise
+            job.error = error
+        return job.error is None
 
     def _connected(self) -> Connection:
         if self._connection is None:

@@ -9,7 +9,10 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from database.engine import open_engine, require_schema
+from database.writer import Writer
 from gateway import VERSION
+from gateway.audit.idempotency import HEADER as KEY
+from gateway.audit.idempotency import REPLAYED, Idempotency
 from gateway.core.admission import Admission
 from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog
@@ -32,6 +35,8 @@ from gateway.http.routes import RequireKey, pipeline_routes, prediction_routes
 from gateway.http.service_routes import service_routes
 from gateway.identity.api_keys import ApiKeys
 from gateway.kserve.models import Models
+from gateway.replays import Replays
+from gateway.secret_files import SecretFiles
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.recorder import HEADER, InferenceTelemetry
@@ -51,15 +56,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     Raises:
         ApiKeysError: the file of API keys cannot be used.
+        SecretError: a secret is missing.
         TlsError: the files of TLS cannot be used.
     """
     engine = open_engine(settings.database_url)
     keys = ApiKeys.read(settings.api_keys_file) if settings.api_keys_file else ApiKeys()
     # Those that descriptions and names of pipelines need.
     description_keys = ApiKeys() if settings.public_descriptions else keys
-    triton_tls = settings.triton_tls
-    spare = TritonClient(settings.spare_triton, triton_tls) if settings.spare_triton else None
-    triton = TritonClient(settings.triton_address, triton_tls, spare)
+    triton = _triton(settings)
     catalog = Catalog(triton)
     readiness = Readiness(
         triton,
@@ -80,9 +84,12 @@ def create_app(settings: Settings) -> FastAPI:
     metrics = Metrics(lambda: admission.in_flight)
     tls = ServerTls(settings.tls, metrics) if settings.tls.on else None
     telemetry = InferenceTelemetry(metrics)
+    writer = Writer(engine, "gateway")
+    pepper = SecretFiles(settings.secrets_dir, made=settings.embedded_database).pepper()
+    replays = Replays(Idempotency(writer, pepper, settings.idempotency_seconds))
     dataplane = Dataplane(batching, catalog, readiness, telemetry, settings.batch_concurrency)
     models = Models(catalog, readiness, triton)
-    predictions = Predictions(settings, catalog, admission, dataplane)
+    predictions = Predictions(settings, catalog, admission, dataplane, replays)
     # What needs no key has turns of its own: it keeps no image waiting.
     for_facts = max(1, settings.receptions // 4)
     facts = Reception(for_facts, settings.largest_message, _FACTS_SECONDS)
@@ -93,7 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
         settings,
         telemetry,
         Health(keys, description_keys, models, facts),
-        Inference(keys, images, admission, catalog, dataplane, settings.deadline_seconds),
+        Inference(keys, images, admission, catalog, dataplane, replays, settings.deadline_seconds),
         StandardHealth(description_keys, models, facts),
         tls=tls,
     )
@@ -101,14 +108,18 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(require_schema, engine)
+        writer.start()
         triton.open()
-        watch = asyncio.gather(readiness.watch(), give_back(), *([tls.watch()] if tls else []))
+        certificates = [tls.watch()] if tls else []
+        watch = asyncio.gather(readiness.watch(), replays.watch(), give_back(), *certificates)
         yield
         await grpc_server.close()
+        await replays.drain()
         watch.cancel()
         with suppress(asyncio.CancelledError):
             await watch
         await triton.close()
+        await writer.close()
         engine.dispose()
 
     app = FastAPI(
@@ -126,7 +137,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.reception = images
     default = settings.default_pipeline
     access, description_access = RequireKey(keys), RequireKey(description_keys)
-    kserve = Kserve(settings, catalog, admission, dataplane, models)
+    kserve = Kserve(settings, catalog, admission, dataplane, models, replays)
     # Beyond loopback the metrics, too, need a key.
     metrics_access = RequireKey(ApiKeys()) if settings.loopback else access
     for router in (
@@ -139,14 +150,7 @@ def create_app(settings: Settings) -> FastAPI:
     ):
         app.include_router(router)
     problems.install(app)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "X-API-Key", HEADER],
-            expose_headers=[HEADER, "Retry-After"],
-        )
+    _allow_origins(app, settings)
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
     app.add_middleware(
         RequestContextMiddleware,
@@ -154,3 +158,21 @@ def create_app(settings: Settings) -> FastAPI:
         certificates_required=settings.tls.certificates_required,
     )
     return app
+
+
+def _allow_origins(app: FastAPI, settings: Settings) -> None:
+    """Lets the pages of other origins ask from a browser, where the settings name them."""
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "X-API-Key", HEADER, KEY],
+            expose_headers=[HEADER, REPLAYED, "Retry-After"],
+        )
+
+
+def _triton(settings: Settings) -> TritonClient:
+    tls = settings.triton_tls
+    spare = TritonClient(settings.spare_triton, tls) if settings.spare_triton else None
+    return TritonClient(settings.triton_address, tls, spare)

@@ -111,6 +111,8 @@ class Settings(DatabaseSettings):
     once, so until every pipeline that is to be served was loaded or refused. `python -m server
     --gateway` sets it. Not needed where Triton is reached only once it is ready, as a Service of
     Kubernetes sees to."""
+    idempotency_seconds: float = Field(default=86_400, gt=0)
+    """How long an answer is kept for its idempotency key."""
     public_descriptions: bool = False
     """Whether callers without a key, too, may read /docs and /openapi.json and ask whether a
     pipeline of a name is ready. Matters where API keys are configured."""

@@ -52,7 +52,9 @@ def test_a_problem_is_raised_at_once_as_its_own_type(ask, service, status, code,
     assert len(service.asked) == 1
 
 
-@pytest.mark.parametrize(("status", "kind"), [(429, BusyError), (503, UnavailableError)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(409, BusyError), (429, BusyError), (503, UnavailableError)]
+)
 def test_a_service_that_stays_busy_or_down_is_raised_after_the_last_attempt(
     ask, service, status, kind
 ):
@@ -101,7 +103,7 @@ def test_a_refused_connection_names_the_url(ask, closed_url):
     assert caught.value.url == closed_url
 
 
-def test_a_connection_that_breaks_after_sending_is_not_asked_again(ask):
+def test_a_request_for_a_picture_is_not_sent_again_when_its_connection_breaks(ask):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -117,7 +119,7 @@ def test_a_connection_that_breaks_after_sending_is_not_asked_again(ask):
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(TransportError) as caught:
-            ask("predict", GOOD, options={"url": url})
+            ask("detect", GOOD, visualization=True, options={"url": url})
         thread.join()
     assert type(caught.value) is TransportError
     assert len(accepted) == 1

@@ -4,20 +4,21 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
-from secondopinion import Retries, UnreachableError
+from secondopinion import AnswerTimeoutError, Retries, TransportError, UnreachableError
 from secondopinion._request import Request
 from secondopinion._retries import Wait, with_retries
 
 from client.tests.service import problem
 
 GOOD = b"cancer 0.95"
-ASKED = Request(method="POST", path="/api/v1/predict")
+ASKED = Request(method="POST", path="/api/v1/predict", once_by_key=True)
+PICTURE = Request(method="POST", path="/api/v1/predict")
 
 
-def outcome(replies, retries, chance=1.0):
+def outcome(replies, retries, chance=1.0, asked=ASKED):
     """Plays the transport: the waits that were asked for, and the last answer."""
     now, waits, replies = 0.0, [], iter(replies)
-    steps = with_retries(ASKED, retries, clock=lambda: now, chance=lambda: chance)
+    steps = with_retries(asked, retries, clock=lambda: now, chance=lambda: chance)
     try:
         step = next(steps)
         while True:
@@ -36,8 +37,11 @@ def busy(retry_after=None):
 
 
 def refused():
-    request = httpx.Request("POST", "http://127.0.0.1:9/api/v1/predict")
-    return httpx.ConnectError("refused", request=request)
+    return failed(httpx.ConnectError)
+
+
+def failed(kind):
+    return kind("no answer", request=httpx.Request("POST", "http://127.0.0.1:9/api/v1/predict"))
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -113,6 +117,57 @@ def test_a_connection_that_was_not_made_is_tried_again():
 def test_a_connection_that_is_never_made_is_an_error():
     with pytest.raises(UnreachableError):
         outcome([refused()] * 2, Retries(attempts=2))
+
+
+def keys(service):
+    return [seen.headers.get("idempotency-key") for seen in service.asked]
+
+
+@pytest.mark.parametrize("status", [409, 429, 503])
+def test_all_attempts_of_a_request_have_one_key_and_each_request_its_own(ask, service, status):
+    for _ in range(2):
+        service.replies.append(problem(status, "x", Retry_After="0"))
+        assert ask("predict", GOOD).prediction == "cancer"
+    first, again, second, second_again = keys(service)
+    assert first == again != second == second_again
+    assert len(first) == 32
+
+
+def test_a_batch_has_one_key(ask, service):
+    service.replies.append(problem(503, "unavailable", Retry_After="0"))
+    ask("predict_batch", [GOOD, GOOD])
+    assert len(set(keys(service))) == 1
+    assert None not in keys(service)
+
+
+def test_a_request_for_a_picture_has_no_key(ask, service):
+    ask("detect", b"found", pipeline="object_detection", visualization=True)
+    assert keys(service) == [None]
+
+
+def test_without_retries_there_is_no_key(ask, service):
+    ask("predict", GOOD, options={"retries": Retries(attempts=1)})
+    assert keys(service) == [None]
+
+
+@pytest.mark.parametrize("kind", [httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError])
+def test_what_was_sent_and_got_no_answer_is_sent_again_with_its_key_alone(kind):
+    waits, last = outcome([failed(kind), httpx.Response(200)], Retries(first_delay=1))
+    assert waits == [1]
+    assert last.status_code == 200
+    with pytest.raises(TransportError):
+        outcome([failed(kind), httpx.Response(200)], Retries(), asked=PICTURE)
+
+
+def test_what_was_not_answered_in_time_is_not_sent_again():
+    with pytest.raises(AnswerTimeoutError):
+        outcome([failed(httpx.ReadTimeout), httpx.Response(200)], Retries())
+
+
+def test_without_a_key_a_conflict_is_not_waited_for():
+    waits, last = outcome([httpx.Response(409)], Retries(), asked=PICTURE)
+    assert waits == []
+    assert last.status_code == 409
 
 
 @pytest.mark.parametrize("status", [400, 422, 500, 502, 504])

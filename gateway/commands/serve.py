@@ -22,6 +22,7 @@ from gateway.http.connection import Connection
 from gateway.http.connection_limits import raise_descriptor_limit
 from gateway.http.tls_connection import TlsConnection
 from gateway.identity.api_keys import ApiKeysError
+from gateway.secret_files import SecretError
 from gateway.settings import Settings
 from gateway.telemetry import logs
 from gateway.tls import TlsError
@@ -65,7 +66,7 @@ def serve() -> int:
         for item in error.errors():
             sys.stderr.write(f"gateway: {_message(error.title, item['loc'], item['msg'])}\n")
         return 2
-    except (ApiKeysError, DatabaseError, TlsError) as error:
+    except (ApiKeysError, DatabaseError, SecretError, TlsError) as error:
         sys.stderr.write(f"gateway: {error}\n")
         return 2
     logs.configure()

@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 import grpc
 
+from gateway.audit.idempotency import HEADER as KEY
+from gateway.audit.idempotency import REPLAYED
 from gateway.core.inflation import Inflation
 from gateway.core.request import Deadline
 from gateway.errors import Code, RefusedError, grpc_status_of
@@ -39,6 +41,12 @@ class Call:
         """The API key in the call's metadata."""
         key = self.metadata.get(_KEY)
         return key if isinstance(key, str) else None
+
+    @property
+    def idempotency_keys(self) -> list[str]:
+        """The idempotency keys in the call's metadata."""
+        sent = self.connection.invocation_metadata() or ()
+        return [value for name, value in sent if name == KEY and isinstance(value, str)]
 
     def deadline(self, seconds: float) -> Deadline:
         """So many seconds from now, or the caller's own deadline where that is earlier."""
@@ -123,6 +131,7 @@ def handler(answer: Answer, telemetry: InferenceTelemetry) -> grpc.RpcMethodHand
             refused = context.refuse(telemetry.unexpected(error, context))
         else:
             telemetry.end(context, "OK")
+            connection.set_trailing_metadata(_trailing(context))
             return answered
         status = grpc_status_of(refused.code)
         telemetry.end(context, status)
@@ -135,7 +144,9 @@ def handler(answer: Answer, telemetry: InferenceTelemetry) -> grpc.RpcMethodHand
 
 
 def _trailing(context: RequestContext) -> tuple[tuple[str, str], ...]:
-    own = (HEADER, context.request_id)
-    if context.refusal is None or context.refusal.retry_after is None:
-        return (own,)
-    return own, ("retry-after", str(context.refusal.retry_after))
+    trailing = [(HEADER, context.request_id)]
+    if context.replayed:
+        trailing.append((REPLAYED, "true"))
+    if context.refusal is not None and context.refusal.retry_after is not None:
+        trailing.append(("retry-after", str(context.refusal.retry_after)))
+    return tuple(trailing)

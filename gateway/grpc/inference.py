@@ -1,16 +1,23 @@
 """The method ModelInfer: from a gRPC request to the dataplane and back, with Triton's tensors."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from gateway.audit.idempotency import Answer
 from gateway.core.admission import Admission
 from gateway.core.catalog import Catalog
-from gateway.dataplane import Dataplane
+from gateway.dataplane import Dataplane, InferenceRequest
+from gateway.errors import Code, RefusedError
 from gateway.grpc.call import Call
 from gateway.grpc.infer_messages import infer_request, infer_response
 from gateway.grpc.reception import Reception
 from gateway.identity.api_keys import ApiKeys
-from gateway.kserve.inference import infer
+from gateway.kserve.inference import inference_request, rows_of, shown
+from gateway.replays import Replays
+from gateway.telemetry.recorder import Outcome
+
+_OK = "OK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,7 @@ class Inference:
     admission: Admission
     catalog: Catalog
     dataplane: Dataplane
+    replays: Replays
     seconds: float
     """How long a request may take."""
 
@@ -47,9 +55,23 @@ class Inference:
                         self.admission.enter(caller, pipeline.name, size, remaining)
                     )
                     holding.receive(size)
-            holding.take_place(deadline.remaining())
-            rows = await infer(
-                self.dataplane, context, pipeline, request, deadline, holding=holding
+
+            def render(outcomes: Sequence[Outcome]) -> Answer:
+                try:
+                    with context.stage("render"):
+                        return Answer(_OK, {}, infer_response(request, rows_of(outcomes)))
+                except RefusedError as refusal:
+                    refusal.forget_origin()
+                    return Answer(refusal.code, {}, refusal.detail.encode())
+
+            async def measured(asked: InferenceRequest) -> Sequence[Outcome]:
+                with context.stage("infer"):
+                    return await self.dataplane.infer(asked)
+
+            asked = inference_request(context, pipeline, request, deadline, holding=holding)
+            answer = await self.replays.answer(
+                call.idempotency_keys, asked, measured, render, shown(request)
             )
-        with context.stage("render"):
-            return infer_response(request, rows)
+        if answer.status != _OK:
+            raise RefusedError(Code(answer.status), answer.content.decode())
+        return answer.content

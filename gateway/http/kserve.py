@@ -1,6 +1,6 @@
 """The routes of KServe's inference protocol (v2), for pipelines only."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Depends, Request
@@ -19,13 +19,14 @@ from gateway.http.kserve_messages import (
     InferBody,
     infer_response,
 )
-from gateway.http.predictions import cancel_on_disconnect
-from gateway.http.problems import KSERVE
+from gateway.http.predictions import answered
+from gateway.http.problems import KSERVE, problem_response
 from gateway.http.routes import RequireKey
-from gateway.kserve.inference import infer
+from gateway.kserve.inference import inference_request, rows_of, shown
 from gateway.kserve.models import Message, Models, json_of
+from gateway.replays import Replays
 from gateway.settings import Settings
-from gateway.telemetry.recorder import RequestContext
+from gateway.telemetry.recorder import Outcome, RequestContext
 from pipelines.spec import PipelineSpec
 
 _SLOW = "body: it came too slowly. Send a smaller one, or over a faster line."
@@ -48,6 +49,7 @@ class Kserve:
     admission: Admission
     dataplane: Dataplane
     models: Models
+    replays: Replays
 
     async def infer(self, request: Request) -> Response:
         """An inference.
@@ -75,11 +77,18 @@ class Kserve:
                 asked = read.request(name, version)
                 del read
             deadline = deadline.within(asked.timeout())
-            holding.take_place(deadline.remaining())
-            work = infer(self.dataplane, context, pipeline, asked, deadline, holding=holding)
-            rows = await cancel_on_disconnect(request.receive, work)
-        with context.stage("render"):
-            return infer_response(asked, rows)
+
+            def render(outcomes: Sequence[Outcome]) -> Response:
+                try:
+                    return infer_response(asked, rows_of(outcomes))
+                except RefusedError as refusal:
+                    return problem_response(request, refusal)
+
+            question = inference_request(context, pipeline, asked, deadline, holding=holding)
+            infer = self.dataplane.infer
+            return await answered(
+                request, self.replays, question, infer, render, shown=shown(asked)
+            )
 
     async def live(self, request: Request) -> Response:
         """The process lives."""

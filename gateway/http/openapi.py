@@ -15,6 +15,12 @@ _COMPONENT = "#/components/schemas/{model}"
 _BINARY = {"type": "string", "format": "binary"}
 _PARAMETERS = [
     {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Requests with the same key are one prediction, and get the same answer.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+    {
         "name": "threshold",
         "in": "query",
         "description": "Binary classification, detection, segmentation: another threshold, "
@@ -88,6 +94,7 @@ _DESCRIPTIONS = {
     401: "An API key is needed.",
     404: "No such pipeline or member.",
     408: "The request came too slowly.",
+    409: "A request with the same Idempotency-Key is not answered yet: wait as Retry-After says.",
     413: "Body, image or number of files over the limit.",
     415: "No content type, or no image format, that is read.",
     422: "The image cannot be decoded, or a field or parameter is wrong.",

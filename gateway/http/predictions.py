@@ -1,14 +1,17 @@
 """The endpoints that take images: from an HTTP request to the dataplane and back."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive
 
+from gateway.audit.idempotency import HEADER as KEY
+from gateway.audit.idempotency import REPLAYED, Answer
 from gateway.core.admission import Admission
 from gateway.core.catalog import Catalog, Pipeline
 from gateway.core.request import Deadline, RequestParameters
@@ -16,6 +19,7 @@ from gateway.dataplane import Dataplane, InferenceRequest
 from gateway.errors import CallerGoneError, Code, RefusedError, status_of
 from gateway.http.body import Body
 from gateway.http.problems import problem_response
+from gateway.replays import Infer, Replays
 from gateway.results import batch
 from gateway.results.facts import Stamp
 from gateway.results.task_handlers import Form, handler_of
@@ -27,6 +31,7 @@ T = TypeVar("T")
 
 _SLOW = "body: it came too slowly. Send a smaller one, or over a faster line."
 _JSON = "application/json"
+_LENGTH = "content-length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class Predictions:
     catalog: Catalog
     admission: Admission
     dataplane: Dataplane
+    replays: Replays
 
     async def one(self, request: Request, name: str, form: Form) -> Response:
         """An answer about one image, in the given form.
@@ -55,16 +61,10 @@ class Predictions:
             with context.stage("receive"):
                 async with deadline.enforce(_SLOW):
                     image = await body.image(holding.receive)
-            holding.take_place(deadline.remaining())
             context.received([image], batch=False)
             asked = InferenceRequest(context, holding, pipeline, [image], parameters, deadline)
-            with context.stage("infer"):
-                work = self.dataplane.infer(asked)
-                (outcome,) = await cancel_on_disconnect(request.receive, work)
-                result = outcome.answered()
-        with context.stage("render"):
-            view = handler_of(result.pipeline).views[form]
-            return Response(view.render(result, parameters, _stamp(context)), media_type=_JSON)
+            render = partial(_one_answer, request, form)
+            return await answered(request, self.replays, asked, self.dataplane.infer, render)
 
     async def many(self, request: Request, name: str) -> Response:
         """An answer about a batch; a problem where no image of it was answered.
@@ -88,20 +88,57 @@ class Predictions:
             with context.stage("receive"):
                 async with deadline.enforce(_SLOW):
                     images = await body.images(self.settings.batch_files, holding.receive)
-            holding.take_place(deadline.remaining())
             context.received(images, batch=True)
             asked = InferenceRequest(context, holding, pipeline, images, parameters, deadline)
-            with context.stage("infer"):
-                work = self.dataplane.infer_each(asked)
-                outcomes = await cancel_on_disconnect(request.receive, work)
-        with context.stage("render"):
-            return _batch_response(request, outcomes, pipeline, parameters)
+            render = partial(_batch_answer, request, pipeline)
+            return await answered(request, self.replays, asked, self.dataplane.infer_each, render)
 
     async def _begin(self, request: Request, name: str) -> tuple[Pipeline, RequestParameters]:
         pipeline = await self.catalog.find(name)
         context: RequestContext = request.state.context
         context.pipeline, context.prediction = pipeline.name, True
         return pipeline, RequestParameters.read(request.query_params.multi_items(), pipeline.spec)
+
+
+async def answered(
+    request: Request,
+    replays: Replays,
+    asked: InferenceRequest,
+    infer: Infer,
+    render: Callable[[Sequence[Outcome]], Response],
+    *,
+    shown: Iterable[str] = (),
+) -> Response:
+    """The answer to images that were received; of a request with a key perhaps the stored one.
+
+    Args:
+        request: the body of which has been read.
+        replays: knows the answers.
+        asked: what is asked.
+        infer: asks it.
+        render: makes the response of the outcomes.
+        shown: what else the answer depends on.
+
+    Raises:
+        RefusedError: why there is none.
+        CallerGoneError: the caller hung up.
+    """
+    context = asked.context
+
+    async def measured(asked: InferenceRequest) -> Sequence[Outcome]:
+        with context.stage("infer"):
+            return await infer(asked)
+
+    def made(outcomes: Sequence[Outcome]) -> Answer:
+        with context.stage("render"):
+            response = render(outcomes)
+        headers = {name: value for name, value in response.headers.items() if name != _LENGTH}
+        return Answer(str(response.status_code), headers, bytes(response.body))
+
+    work = replays.answer(request.headers.getlist(KEY), asked, measured, made, shown)
+    answer = await cancel_on_disconnect(request.receive, work)
+    repeated = {REPLAYED: "true"} if context.replayed else {}
+    return Response(answer.content, int(answer.status), {**answer.headers, **repeated})
 
 
 async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
@@ -132,13 +169,19 @@ def _stamp(context: RequestContext) -> Stamp:
     return Stamp(context.request_id, round(context.elapsed() * 1000, 1))
 
 
-def _batch_response(
-    request: Request,
-    outcomes: Sequence[Outcome],
-    pipeline: Pipeline,
-    parameters: RequestParameters,
-) -> Response:
+def _one_answer(request: Request, form: Form, outcomes: Sequence[Outcome]) -> Response:
+    (outcome,) = outcomes
+    result, parameters = outcome.result, outcome.parameters
+    if isinstance(result, RefusedError):
+        return problem_response(request, result)
+    view = handler_of(result.pipeline).views[form]
+    content = view.render(result, parameters, _stamp(request.state.context))
+    return Response(content, media_type=_JSON)
+
+
+def _batch_answer(request: Request, pipeline: Pipeline, outcomes: Sequence[Outcome]) -> Response:
     context: RequestContext = request.state.context
+    parameters = outcomes[0].parameters
     images = [outcome.image for outcome in outcomes]
     results = [outcome.result for outcome in outcomes]
     refusals = [result for result in results if isinstance(result, RefusedError)]

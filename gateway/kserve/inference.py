@@ -1,40 +1,51 @@
-"""One inference of the protocol: from a request to the dataplane and back, as tensors."""
+"""One inference of the protocol: from a request to what the dataplane takes, and back."""
 
 from collections.abc import Mapping, Sequence
 
 from gateway.core.admission import Holding
 from gateway.core.catalog import Pipeline
 from gateway.core.request import Deadline
-from gateway.dataplane import Dataplane, InferenceRequest
+from gateway.dataplane import InferenceRequest
 from gateway.kserve.request import InferRequest, check_version
-from gateway.telemetry.recorder import RequestContext
+from gateway.telemetry.recorder import Outcome, RequestContext
 from gateway.triton.outputs import Outputs, Tensor
 
 
-async def infer(
-    dataplane: Dataplane,
+def inference_request(
     context: RequestContext,
     pipeline: Pipeline,
     request: InferRequest,
     deadline: Deadline,
     *,
     holding: Holding,
-) -> list[Outputs]:
-    """The outputs of each image of a request that was admitted; it no longer holds its images.
+) -> InferenceRequest:
+    """What a request that was admitted asks; the request no longer holds its images.
 
     Raises:
-        RefusedError: why there are none.
+        RefusedError: it asks for what there is not.
     """
     check_version(request.version)
     parameters = request.request_parameters(pipeline.spec)
     images = request.take_images(pipeline.spec)
     context.received(images, batch=len(images) > 1)
-    asked = InferenceRequest(context, holding, pipeline, images, parameters, deadline)
-    with context.stage("infer"):
-        outcomes = await dataplane.infer(asked)
+    return InferenceRequest(context, holding, pipeline, images, parameters, deadline)
+
+
+def rows_of(outcomes: Sequence[Outcome]) -> list[Outputs]:
+    """The outputs of each image.
+
+    Raises:
+        RefusedError: why there are none.
+    """
     for outcome in outcomes:
         outcome.answered()
     return [outcome.outputs for outcome in outcomes if outcome.outputs]
+
+
+def shown(request: InferRequest) -> list[str]:
+    """What the response depends on besides images and parameters."""
+    outputs = (f"{out.name} {out.binary(request.binary_output)}" for out in request.outputs)
+    return [request.version, request.id, str(request.binary_output), *outputs]
 
 
 def answer(request: InferRequest, rows: Sequence[Outputs]) -> Mapping[str, Tensor]:

@@ -41,6 +41,8 @@ class RequestContext:
     """The network address that the request came from; it is not logged."""
     refusal: RefusedError | None = None
     """Why the request as a whole got no answer."""
+    replayed: bool = False
+    """The answer is that of an earlier request with the same idempotency key."""
     gone: bool = False
     """The caller hung up before the answer."""
     quiet: bool = False
@@ -231,6 +233,7 @@ class InferenceTelemetry:
             total_ms=round(total * 1000, 1),
             **{f"{name}_ms": round(value * 1000, 1) for name, value in context.seconds.items()},
             **caller,
+            **({"replayed": True} if context.replayed else {}),
             **context.facts,
         )
 

@@ -14,8 +14,8 @@ from tritonclient.grpc import service_pb2
 from lab.load.client import RequestError
 from pipelines.protocol import ENCODED_IMAGE, Output
 
-_METHOD = "/inference.GRPCInferenceService/ModelInfer"
-_OPTIONS = (
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
+OPTIONS = (
     # While a server starts, it is found at once and not after a backoff.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 200),
@@ -56,8 +56,8 @@ class GrpcClient:
 
     async def open(self, workers: int) -> None:
         """Makes the channel, which connects by itself."""
-        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{self._port}", options=_OPTIONS)
-        self._infer = self._channel.unary_unary(_METHOD)
+        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{self._port}", options=OPTIONS)
+        self._infer = self._channel.unary_unary(METHOD)
 
     async def close(self) -> None:
         """Ends the channel."""

@@ -172,6 +172,8 @@ def _one_image(image: Image, path: str, query: dict[str, str]) -> Request:
         query=query,
         content=_images.read(image),
         content_type="application/octet-stream",
+        # The service stores no pictures, so that it refuses a key with one.
+        once_by_key="visualization" not in query,
     )
 
 
@@ -180,4 +182,4 @@ def _many_images(images: list[Image], path: str, query: dict[str, str]) -> Reque
     files = [
         ("files", (f"image-{index}", _images.read(image))) for index, image in enumerate(images)
     ]
-    return Request(method="POST", path=path, query=query, files=files)
+    return Request(method="POST", path=path, query=query, files=files, once_by_key=True)

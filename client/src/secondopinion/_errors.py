@@ -9,7 +9,7 @@ SecondOpinionError
     ├── UnauthorizedError     401, 403: the API key
     ├── NotFoundError         404: the pipeline, the member, or the URL
     ├── RefusedError          400, 413, 415, 422: this input; asking again changes nothing
-    ├── BusyError             429: still, after the retries
+    ├── BusyError             409, 429: still, after the retries
     ├── UnavailableError      503: still, after the retries
     └── DeadlineError         504: the service gave up waiting
 
@@ -79,7 +79,7 @@ class RefusedError(ProblemError):
 
 
 class BusyError(ProblemError):
-    """The service had no room for the request, also after the retries."""
+    """The service had no room for the request, or still worked on it, also after the retries."""
 
 
 class UnavailableError(ProblemError):
@@ -96,6 +96,7 @@ _BY_STATUS: dict[int, type[ProblemError]] = {
     403: UnauthorizedError,
     404: NotFoundError,
     408: DeadlineError,
+    409: BusyError,
     413: RefusedError,
     415: RefusedError,
     422: RefusedError,

@@ -27,15 +27,19 @@ class Request:
     content: bytes | None = None
     content_type: str | None = None
     files: Files | None = None
+    once_by_key: bool = False
+    """Whether the service may be told by a key that further attempts are the same request."""
+    idempotency_key: str | None = None
 
     def as_keywords(self) -> Keywords:
         """The arguments of `httpx.Client.request`."""
+        # A multipart body brings its own content type, with its boundary.
+        headers = {"Content-Type": self.content_type, "Idempotency-Key": self.idempotency_key}
         return {
             "method": self.method,
             "url": self.path,
             "params": self.query,
             "content": self.content,
             "files": self.files,
-            # A multipart body brings its own content type, with its boundary.
-            "headers": {"Content-Type": self.content_type} if self.content_type else {},
+            "headers": {name: value for name, value in headers.items() if value},
         }

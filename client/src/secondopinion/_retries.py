@@ -3,7 +3,8 @@
 import random
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import uuid4
 
 import httpx
 
@@ -12,6 +13,10 @@ from secondopinion._problem import retry_after
 from secondopinion._request import Request
 
 _WORTH_REPEATING = {429, 503}
+_IN_FLIGHT = 409
+"""An earlier attempt with the same key has not been answered yet."""
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
+_NO_ANSWER = (*_NOTHING_SENT, httpx.NetworkError, httpx.RemoteProtocolError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +24,11 @@ class Retries:
     """How often, and for how long, a request is sent again.
 
     Sent again are requests that were answered with 429 or 503, and those whose connection could
-    not be made: in each case the service has done nothing. A request that was sent and got no
-    answer is never sent again.
+    not be made: in each case the service has done nothing. A request about images has an
+    idempotency key, the same in all its attempts; so it is also sent again where the connection
+    broke before the answer came, and the service then gives the answer that it has. Without a key
+    (a request for a picture) what was sent and got no answer is never sent again; nor is what was
+    not answered within the client's timeout.
 
     Attributes:
         attempts: Requests sent at most, the first included; 1 turns retries off.
@@ -67,6 +75,8 @@ def with_retries(
     Raises:
         TransportError: The last attempt got no answer.
     """
+    if request.once_by_key and retries.attempts > 1:
+        request = replace(request, idempotency_key=uuid4().hex)
     end = clock() + retries.total_seconds
     for attempt in range(1, retries.attempts + 1):
         reply = yield request
@@ -74,7 +84,7 @@ def with_retries(
         wait = _asked_wait(reply)
         seconds = chance() * limit if wait is None else wait
         last = attempt == retries.attempts or clock() + seconds > end
-        if last or not _repeatable(reply):
+        if last or not _repeatable(request, reply):
             break
         yield Wait(seconds)
     if isinstance(reply, httpx.RequestError):
@@ -82,10 +92,12 @@ def with_retries(
     return reply
 
 
-def _repeatable(reply: Reply) -> bool:
+def _repeatable(request: Request, reply: Reply) -> bool:
+    keyed = request.idempotency_key is not None
     if isinstance(reply, httpx.Response):
-        return reply.status_code in _WORTH_REPEATING
-    return isinstance(reply, httpx.ConnectError | httpx.ConnectTimeout)
+        status = reply.status_code
+        return status in _WORTH_REPEATING or (keyed and status == _IN_FLIGHT)
+    return isinstance(reply, _NO_ANSWER if keyed else _NOTHING_SENT)
 
 
 def _asked_wait(reply: Reply) -> float | None:

@@ -186,6 +186,53 @@ async def test_a_function_shares_the_transactions_and_fails_alone(engine):
         assert writer.seen.failures == 0
 
 
+async def test_what_goes_with_rows_is_written_with_them_or_not_at_all(engine):
+    names = ("chain", "kind", "key", "signature")
+
+    def note(connection, receipts):
+        head = {"position": receipts[-1].position, "head": receipts[-1].head, "at": 1}
+        connection.execute(insert(checkpoints), dict.fromkeys(names, "x") | head)
+
+    def fail(connection, receipts):
+        note(connection, receipts)
+        raise ValueError("no answer")
+
+    async with writing(engine) as writer:
+        first, failed, last = await asyncio.gather(
+            writer.write_all([row(), row()], note),
+            writer.write_all([row()], fail),
+            writer.write_all([row()], note),
+            return_exceptions=True,
+        )
+        assert [receipt.position for receipt in first + last] == [1, 2, 3]
+        assert isinstance(failed, ValueError)
+        assert [each.hash for each in stored(engine)] == [each.head for each in first + last]
+        with engine.connect() as connection:
+            heads = connection.scalars(select(checkpoints.c.head).order_by(checkpoints.c.position))
+            assert list(heads) == [first[-1].head, last[-1].head]
+        with pytest.raises(RowRefusedError):
+            await writer.write_all([row(pipeline=None)], note)
+        assert len(stored(engine)) == 3
+
+
+async def test_what_goes_with_rows_is_tried_again_with_them(engine):
+    """A poison row beside them fails the transaction that they shared."""
+    calls = []
+    async with writing(engine) as writer:
+        results = await asyncio.gather(
+            *(
+                writer.write_all([row()], lambda _, receipts: calls.append(receipts[0]))
+                for _ in range(3)
+            ),
+            writer.write(row(pipeline=None)),
+            return_exceptions=True,
+        )
+        assert isinstance(results[3], RowRefusedError)
+        # What counts is the last call of each.
+        assert {receipt for (receipt,) in results[:3]} <= set(calls)
+        assert {each.hash for each in stored(engine)} == {each.head for (each,) in results[:3]}
+
+
 async def test_while_nothing_can_be_written_rows_are_refused_at_once_and_later_written(engine):
     outage = Outage(engine)
     async with writing(engine, patience=0.5) as writer:

@@ -37,5 +37,5 @@ def assert_problem(response, status, code):
     )
     assert (document["status"], document["code"]) == (status, code)
     assert document["request_id"] == response.headers["x-request-id"]
-    assert ("retry-after" in response.headers) == (status in {429, 503})
+    assert ("retry-after" in response.headers) == (status in {409, 429, 503})
     return document

@@ -47,18 +47,21 @@ def collected():
     [(JPEG, []), (TEXT, []), (JPEG, [FULL]), (JPEG, [UNAVAILABLE] * 2), (JPEG, [UNDECODABLE])],
     ids=["answered", "no image", "busy", "unavailable", "undecodable"],
 )
+@pytest.mark.parametrize("key", [{}, {"idempotency-key": "1"}], ids=["no key", "key"])
 async def test_a_request_leaves_nothing_for_the_garbage_collector(
-    open_grpc, triton, image, failures
+    open_grpc, triton, image, failures, key
 ):
     client = await open_grpc()
     with collected() as kept:
         triton.failures += failures
         with contextlib.suppress(InferenceServerException):
-            await client.infer("oral_cancer", images(image))
+            await client.infer("oral_cancer", images(image), headers=key)
         triton.failures += failures
-        await client.http.post("/api/v1/predict", content=image, headers=RAW)
+        await client.http.post("/api/v1/predict", content=image, headers=RAW | key)
         triton.failures += failures
-        await client.http.post("/api/v1/predict/batch", files=files(image))
+        await client.http.post("/api/v1/predict/batch", files=files(image), headers=key)
+        # With a key that may be another request's by now.
+        await client.http.post("/api/v1/predict", content=image + b"2", headers=RAW | key)
     assert kept == []
 
 

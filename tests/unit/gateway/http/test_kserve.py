@@ -54,7 +54,7 @@ def assert_error(response, status, code):
     assert response.headers["content-type"] == "application/json"
     assert set(response.json()) == {"error"}
     assert response.json()["error"].startswith(f"[{code}] "), response.text
-    assert ("retry-after" in response.headers) == (status in {429, 503})
+    assert ("retry-after" in response.headers) == (status in {409, 429, 503})
     return response.json()["error"]
 
 

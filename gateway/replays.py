@@ -1,0 +1,143 @@
+"""Requests with an idempotency key: asked once, answered again from what is stored."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+
+from sqlalchemy import Connection
+
+from gateway.audit.idempotency import (
+    Answer,
+    Claim,
+    Idempotency,
+    Scope,
+    is_final,
+    keyed_digest,
+    read_key,
+)
+from gateway.core.request import Image
+from gateway.dataplane import InferenceRequest
+from gateway.errors import Code, RefusedError
+from gateway.telemetry.recorder import Outcome
+from pipelines.protocol import Parameter
+
+Infer = Callable[[InferenceRequest], Awaitable[Sequence[Outcome]]]
+Render = Callable[[Sequence[Outcome]], Answer]
+_PAUSE_SECONDS = 60.0
+
+
+class Replays:
+    """Has requests answered, those with a key by the answer of the first one.
+
+    A request with a key is worked on to its end also where its caller leaves: the answer is there
+    when the caller comes again.
+    """
+
+    def __init__(self, idempotency: Idempotency) -> None:
+        self._idempotency = idempotency
+        self._tasks: set[asyncio.Task[Answer]] = set()
+
+    async def answer(
+        self,
+        keys: Iterable[str],
+        asked: InferenceRequest,
+        infer: Infer,
+        render: Render,
+        shown: Iterable[str] = (),
+    ) -> Answer:
+        """The answer to a request that holds no place yet.
+
+        Args:
+            keys: values of the header `Idempotency-Key`.
+            asked: what is asked.
+            infer: asks it.
+            render: makes the answer of the outcomes. With a key it runs in the thread that writes.
+            shown: what else the answer depends on.
+
+        Raises:
+            RefusedError: why there is none.
+        """
+        key = read_key(keys)
+        if key is None:
+            asked.holding.take_place(asked.deadline.remaining())
+            return render(await infer(asked))
+        if asked.parameters.values.get(Parameter.VISUALIZATION, "false") != "false":
+            raise RefusedError(
+                Code.PARAMETER_INVALID,
+                "Idempotency-Key: an answer with a picture is not stored, as no image is. Send "
+                "visualization=false, or no key.",
+            )
+        scope = Scope(asked.context.principal.id, asked.context.route, asked.pipeline.name, key)
+        digest = await asyncio.to_thread(self._digest, asked, tuple(shown))
+        found = await self._idempotency.claim(scope, digest, asked.deadline.remaining())
+        if isinstance(found, Answer):
+            asked.context.replayed = True
+            return found
+        task = asyncio.ensure_future(self._work(found, asked, infer, render))
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+        return await asyncio.shield(task)
+
+    async def watch(self) -> None:
+        """Removes what is no longer kept, for as long as the gateway runs."""
+        while True:
+            # The next gateway, or the next round, does what this one cannot.
+            with suppress(RefusedError):
+                await self._idempotency.remove_expired()
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def drain(self) -> None:
+        """Waits for those whose callers left; each ends with its deadline at the latest."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(
+        self, claim: Claim, asked: InferenceRequest, infer: Infer, render: Render
+    ) -> Answer:
+        made: list[Answer] = []
+
+        def finish(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+            """Stores the answer in the transaction of the outcomes' rows."""
+            answer = render(outcomes)
+            if _is_final(outcomes):
+                claim.store(connection, answer)
+            else:
+                claim.release(connection)
+            made[:] = [answer]
+
+        asked.holding.retain()
+        try:
+            asked.holding.take_place(asked.deadline.remaining())
+            outcomes = await infer(asked)
+            await self._idempotency.run(lambda connection: finish(connection, outcomes))
+        except BaseException:
+            # Where that fails, too, the claim ends with its deadline.
+            with suppress(RefusedError):
+                await self._idempotency.release(claim)
+            raise
+        finally:
+            asked.holding.release()
+        return made[0]
+
+    def _digest(self, asked: InferenceRequest, shown: Sequence[str]) -> bytes:
+        parameters = (f"{name}={value}" for name, value in sorted(asked.parameters.values.items()))
+        parts = [text.encode() for text in (*shown, "", *parameters, "")]
+        for image in asked.images:
+            parts += _parts(image)
+        return keyed_digest(self._idempotency.pepper, parts)
+
+    def _over(self, task: asyncio.Task[Answer]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            # Its caller may have left: then nobody else looks at it.
+            task.exception()
+
+
+def _parts(image: Image) -> tuple[bytes, ...]:
+    code = image.refusal.code if image.refusal else ""
+    return image.data, (image.filename or "").encode(errors="surrogatepass"), code.encode()
+
+
+def _is_final(outcomes: Sequence[Outcome]) -> bool:
+    results = [outcome.result for outcome in outcomes]
+    refusals = [result for result in results if isinstance(result, RefusedError)]
+    return len(refusals) < len(results) or all(is_final(each.code) for each in refusals)
