@@ -146,8 +146,16 @@ format: setup ## Formats the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+.PHONY: browser
+browser: ## Installs Chromium for the tests of the page where there is no browser, with apt and as root
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name >/dev/null && exit 0; done; \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+	echo "setup: installing Chromium for the tests of the page, once"; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium >/dev/null; \
+	else echo "setup: NO BROWSER: the page will not be tested; as root: apt-get install chromium"; fi
+
 .PHONY: test
-test: setup $(OLDEST_RUNTIME) $(KSERVE_CLIENT) $(OPENAPI_TOOLS) ## All tests but k8s-test, on a real tritonserver and a real gateway
+test: setup browser $(OLDEST_RUNTIME) $(KSERVE_CLIENT) $(OPENAPI_TOOLS) ## All tests but k8s-test, on a real tritonserver and a real gateway
 	@# The tests that need no service fill the time in which the others wait for theirs.
 	@nice -n 10 $(BIN)/python -m pytest $(UNIT_TESTS) > .cache/unit-tests.log 2>&1 & unit=$$!; \
 	trap 'kill $$unit 2>/dev/null' EXIT; \

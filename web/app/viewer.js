@@ -1,5 +1,6 @@
 // A photo at any size, with what was found over it. It is moved by scrolling its frame.
 import { html, useEffect, useRef, useState } from "./dom.js";
+import { turnedAlike } from "./orientation.js";
 import { Overlay } from "./overlay.js";
 import { percent, text } from "./texts.js";
 
@@ -19,18 +20,17 @@ export function Viewer({ photo, objects = [], image, classes, chosen, children }
   const [unseen, setUnseen] = useState(false);
   const [zoom, setZoom] = useState(1);
   const [covered, setCovered] = useState(true);
+  const [alike, setAlike] = useState(null);
   const frame = useRef(null);
 
-  useEffect(() => {
-    setNatural(null);
-    setUnseen(false);
-    setZoom(1);
-  }, [photo.id]);
+  useEffect(() => void (image && turnedAlike(photo.file).then(setAlike)), [image]);
 
   const size = image ?? natural;
   // A browser that turns the photo otherwise than the service did would put boxes beside things.
   const turned =
-    image && natural && (natural.width !== image.width || natural.height !== image.height);
+    image &&
+    natural &&
+    (alike === false || natural.width !== image.width || natural.height !== image.height);
 
   function zoomTo(wanted, at = { x: 0.5, y: 0.5 }) {
     const next = Math.min(CLOSEST, Math.max(1, wanted));
@@ -89,10 +89,11 @@ export function Viewer({ photo, objects = [], image, classes, chosen, children }
               onError=${() => setUnseen(true)}
             />`}
         ${image &&
+        (unseen || (natural && alike)) &&
         !turned &&
         covered &&
         html`<${Overlay} objects=${objects} image=${image} classes=${classes} chosen=${chosen} />`}
-        ${size && !turned && children}
+        ${size && (!image || alike) && !turned && children}
       </div>
     </div>
     <figcaption class="tools">

@@ -122,7 +122,7 @@ export default {
   "quality.title": "Das Foto ist schlecht",
   "retry": "Noch einmal",
   "retry.all": "Alle {n} noch einmal",
-  "retry.one": "{name} noch einmal versuchen",
+  "retry.one": "Noch einmal: {name}",
   "set.none": "keine Klasse",
   "start.again": "Die Seite versucht es von selbst wieder.",
   "start.gone": "Der Dienst ist nicht erreichbar.",

@@ -122,7 +122,7 @@ export default {
   "quality.title": "The photo is poor",
   "retry": "Try again",
   "retry.all": "Try all {n} again",
-  "retry.one": "Try {name} again",
+  "retry.one": "Try again: {name}",
   "set.none": "no class",
   "start.again": "The page tries again by itself.",
   "start.gone": "The service cannot be reached.",

@@ -1,0 +1,131 @@
+"""Answers that the page is shown: the gateway's own to tensors of a toy, with changes of a test."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+from httpx import ASGITransport, AsyncClient
+
+from gateway.app import create_app
+from gateway.results.description import PipelineList
+from gateway.results.shapes import AdvancedPrediction, DetectionPrediction, adapter
+from gateway.settings import Settings
+from pipelines.load import load_spec
+from pipelines.ports import Ports
+from tests.unit.gateway.samples import JPEG, RAW
+from tests.unit.gateway.toy_triton import ToyTriton, running
+
+BLURRED = {
+    "code": "blurred",
+    "detail": "The image is blurred. Hold the camera still and repeat the photo.",
+}
+ATYPICAL = {
+    "typical": False,
+    "typicality": 0.001,
+    "views": ["picture", "features"],
+    "recommendation": "This image does not look like those that the models learnt from.",
+}
+
+
+@cache
+def answered(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A pipeline's description and an answer of it, as the gateway makes them."""
+
+    async def ask() -> tuple[dict[str, Any], dict[str, Any]]:
+        toy = ToyTriton()
+        toy.serve(load_spec(name))
+        async with running(toy):
+            app = create_app(
+                Settings(ports=Ports(triton_grpc_port=toy.port), default_pipeline=name)
+            )
+            async with (
+                app.router.lifespan_context(app),
+                AsyncClient(transport=ASGITransport(app), base_url="http://gateway") as client,
+            ):
+                await toy.probed()
+                listed = (await client.get("/api/v1/pipelines")).json()
+                answer = await client.post("/api/v1/predict/advanced", content=JPEG, headers=RAW)
+                return listed["pipelines"][0], answer.json()
+
+    # The browser's own event loop has this thread.
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(lambda: asyncio.run(ask())).result()
+
+
+def described(name: str = "oral_cancer", **changes: Any) -> dict[str, Any]:
+    """A pipeline, without demo weights."""
+    pipeline = deepcopy(answered(name)[0])
+    del pipeline["weights"]
+    return pipeline | changes
+
+
+def offered(*pipelines: dict[str, Any]) -> dict[str, Any]:
+    listed = {"default": pipelines[0]["name"], "pipelines": list(pipelines)}
+    adapter(PipelineList).validate_python(listed)
+    return listed
+
+
+def quality(*warnings: dict[str, str]) -> dict[str, Any]:
+    return answered("oral_cancer")[1]["quality"] | {"warnings": list(warnings)}
+
+
+def decision(
+    level: str = "low", *, pipeline: str = "oral_cancer", **changes: Any
+) -> dict[str, Any]:
+    answer = deepcopy(answered(pipeline)[1])
+    answer.pop("weights", None)
+    answer["quality"]["warnings"] = []
+    answer["uncertainty"] = {
+        "level": level,
+        "disagreement": 0.04,
+        "entropy": 0.29,
+        "recommendation": "The models agree. Use the result as one input.",
+    }
+    if pipeline == "oral_cancer":
+        cancer = {"vgg16": 0.97, "regnet": 0.93}
+        for name, share in cancer.items():
+            answer["models"][name] |= {
+                "prediction": "cancer",
+                "confidence": share,
+                "probabilities": {"healthy": 1 - share, "cancer": share},
+            }
+        answer |= {
+            "prediction": "cancer",
+            "confidence": 0.95,
+            "probabilities": {"healthy": 0.05, "cancer": 0.95},
+            "set": ["cancer"],
+            "calibrated": True,
+            "coverage": 0.95,
+        }
+    answer |= changes
+    adapter(AdvancedPrediction).validate_python(answer)
+    return answer
+
+
+def detections(*objects: dict[str, Any], width: int, height: int, **changes: Any) -> dict[str, Any]:
+    """Of cervical_lesions."""
+    answer = deepcopy(answered("cervical_lesions")[1])
+    for name in ("weights", "visualization"):
+        answer.pop(name, None)
+    answer["quality"]["warnings"] = []
+    answer |= {"predictions": list(objects), "image": {"width": width, "height": height}} | changes
+    adapter(DetectionPrediction).validate_python(answer)
+    return answer
+
+
+def found(box: list[float], name: str = "acetowhite", score: float = 0.93, **more: Any) -> Any:
+    x1, y1, x2, y2 = box
+    return {"class": name, "score": score, "box": box, "area": (x2 - x1) * (y2 - y1), **more}
+
+
+def problem(status: int, code: str, detail: str = "request: it is refused. Wait.") -> Any:
+    return {
+        "type": f"urn:second-opinion:problem:{code}",
+        "title": "A problem",
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": "0123456789abcdef",
+    }
