@@ -25,15 +25,16 @@ from gateway.grpc.reception import Reception
 from gateway.grpc.server import GrpcServer
 from gateway.grpc.standard_health import StandardHealth
 from gateway.http import openapi, problems
+from gateway.http.access import Access
 from gateway.http.connection_limits import ConnectionLimits
 from gateway.http.docs import docs_routes
 from gateway.http.kserve import Kserve, kserve_routes
 from gateway.http.middleware import RequestContextMiddleware
 from gateway.http.page import page_routes
 from gateway.http.predictions import Predictions
-from gateway.http.routes import RequireKey, pipeline_routes, prediction_routes
+from gateway.http.routes import pipeline_routes, prediction_routes
 from gateway.http.service_routes import service_routes
-from gateway.identity.api_keys import ApiKeys
+from gateway.identity.authentication import Authenticator
 from gateway.kserve.models import Models
 from gateway.replays import Replays
 from gateway.secret_files import SecretFiles
@@ -55,14 +56,13 @@ def create_app(settings: Settings) -> FastAPI:
     of its server.
 
     Raises:
-        ApiKeysError: the file of API keys cannot be used.
-        SecretError: a secret is missing.
+        SecretError: a secret is missing or not usable.
         TlsError: the files of TLS cannot be used.
     """
     engine = open_engine(settings.database_url)
-    keys = ApiKeys.read(settings.api_keys_file) if settings.api_keys_file else ApiKeys()
-    # Those that descriptions and names of pipelines need.
-    description_keys = ApiKeys() if settings.public_descriptions else keys
+    authenticator = Authenticator.of(settings, engine)
+    # For descriptions and names of pipelines.
+    descriptions = Authenticator() if settings.public_descriptions else authenticator
     triton = _triton(settings)
     catalog = Catalog(triton)
     readiness = Readiness(
@@ -99,9 +99,17 @@ def create_app(settings: Settings) -> FastAPI:
     grpc_server = GrpcServer(
         settings,
         telemetry,
-        Health(keys, description_keys, models, facts),
-        Inference(keys, images, admission, catalog, dataplane, replays, settings.deadline_seconds),
-        StandardHealth(description_keys, models, facts),
+        Health(authenticator, descriptions, models, facts),
+        Inference(
+            authenticator,
+            images,
+            admission,
+            catalog,
+            dataplane,
+            replays,
+            settings.deadline_seconds,
+        ),
+        StandardHealth(descriptions, models, facts),
         tls=tls,
     )
 
@@ -109,9 +117,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(require_schema, engine)
         writer.start()
+        await authenticator.begin()
         triton.open()
-        certificates = [tls.watch()] if tls else []
-        watch = asyncio.gather(readiness.watch(), replays.watch(), give_back(), *certificates)
+        watches = (readiness.watch(), replays.watch(), give_back(), authenticator.watch())
+        watch = asyncio.gather(*watches, *([tls.watch()] if tls else []))
         yield
         await grpc_server.close()
         await replays.drain()
@@ -134,17 +143,15 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.readiness, app.state.grpc_server = readiness, grpc_server
     app.state.connection_limits, app.state.tls = ConnectionLimits(settings, metrics), tls
-    app.state.reception = images
+    app.state.reception, app.state.authenticator = images, authenticator
     default = settings.default_pipeline
-    access, description_access = RequireKey(keys), RequireKey(description_keys)
+    access, description_access = Access(authenticator), Access(descriptions)
     kserve = Kserve(settings, catalog, admission, dataplane, models, replays)
-    # Beyond loopback the metrics, too, need a key.
-    metrics_access = RequireKey(ApiKeys()) if settings.loopback else access
     for router in (
         prediction_routes(predictions, default, access),
         pipeline_routes(catalog, readiness, default, access),
         kserve_routes(kserve, access, description_access),
-        service_routes(catalog, readiness, metrics, metrics_access, description_access),
+        service_routes(catalog, readiness, metrics, access, description_access),
         docs_routes(description_access),
         page_routes(),
     ):

@@ -97,7 +97,7 @@ class CallerGoneError(Exception):
 
 _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.MALFORMED_BODY: (HTTPStatus.BAD_REQUEST, "The body cannot be read"),
-    Code.UNAUTHORIZED: (HTTPStatus.UNAUTHORIZED, "An API key is needed"),
+    Code.UNAUTHORIZED: (HTTPStatus.UNAUTHORIZED, "Credentials are needed"),
     Code.FORBIDDEN: (HTTPStatus.FORBIDDEN, "The credentials do not allow it"),
     Code.NOT_FOUND: (HTTPStatus.NOT_FOUND, "There is no such route"),
     Code.PIPELINE_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such pipeline"),

@@ -3,12 +3,13 @@
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from database.settings import DatabaseSettings
+from gateway.identity.token_settings import TokenSettings
 from pipelines.ports import Ports
 from pipelines.protocol import DEFAULT_PIPELINE
 from pipelines.tls import GatewayTls, TritonTls
@@ -52,8 +53,14 @@ class Settings(DatabaseSettings):
     """TRITON_TLS_CA_FILE, TRITON_TLS_CERTIFICATE_FILE, TRITON_TLS_KEY_FILE."""
     default_pipeline: str = DEFAULT_PIPELINE
     """The pipeline of routes that name none."""
-    api_keys_file: Path | None = None
-    """File of lines `name:sha256`; without it every caller may send requests."""
+    auth: Literal["required", "off"] | None = None
+    """Whether callers must say who they are, by an API key or a token. By default they must where
+    other machines reach the gateway; there it cannot be off."""
+    tokens: TokenSettings = Field(default_factory=TokenSettings)
+    """GATEWAY_TOKEN_*."""
+    keys_stale_seconds: float = Field(default=900, gt=0)
+    """How long the known API keys go on while the database cannot be read; then nobody is let in.
+    Until it can be read again a key that was revoked meanwhile is one that goes on."""
     secrets_dir: Path = Path(".run/secrets")
     """Folder of the files `pepper`, `audit_signing_key` and `image_key`; made when they are first
     needed where the database is a file of this machine."""
@@ -84,7 +91,7 @@ class Settings(DatabaseSettings):
     """Sum of the bodies of requests, as sent or inflated, from their first byte on; in memory they
     take up to three times that."""
     caller_share: float = Field(default=0.5, gt=0, le=1)
-    """Share of the two that one caller may take: who has an API key, or without keys an address.
+    """Share of the two that one caller may take: who has credentials, or without any an address.
     1 where all come through one address."""
     max_wait_seconds: float = Field(default=30, gt=0, le=3600)
     """Longest expected wait of a request, by the rate of the last answers. Requests that would wait
@@ -115,7 +122,7 @@ class Settings(DatabaseSettings):
     """How long an answer is kept for its idempotency key."""
     public_descriptions: bool = False
     """Whether callers without a key, too, may read /docs and /openapi.json and ask whether a
-    pipeline of a name is ready. Matters where API keys are configured."""
+    pipeline of a name is ready. Matters where callers must say who they are."""
     grpc_reflection: bool = False
     """Whether gRPC tells any caller the protocol's methods and messages, as grpcurl asks."""
     shutdown_seconds: int = Field(default=30, ge=0)
@@ -125,6 +132,11 @@ class Settings(DatabaseSettings):
     def loopback(self) -> bool:
         """Whether only this machine reaches the gateway."""
         return is_loopback(self.host)
+
+    @property
+    def identity_required(self) -> bool:
+        """Whether callers must say who they are."""
+        return not self.loopback if self.auth is None else self.auth == "required"
 
     @property
     def triton_address(self) -> str:
@@ -162,11 +174,16 @@ class Settings(DatabaseSettings):
 
     @model_validator(mode="after")
     def _safe(self) -> Self:
-        if not self.loopback and self.api_keys_file is None:
+        if not self.loopback and not self.identity_required:
             raise ValueError(
-                f"GATEWAY_HOST={self.host} is reachable from other machines, but no API keys are "
-                "configured. Write keys with `python -m gateway --hash-key NAME >> FILE` and set "
-                "GATEWAY_API_KEYS_FILE=FILE, or bind to 127.0.0.1"
+                f"GATEWAY_HOST={self.host} is reachable from other machines, where "
+                "GATEWAY_AUTH=off would let everyone in. Make keys with "
+                "`python -m gateway keys create` and leave GATEWAY_AUTH out, or bind to 127.0.0.1"
+            )
+        if self.tokens.configured and not self.identity_required:
+            raise ValueError(
+                "GATEWAY_TOKEN_* are set, and nobody would have to send a token. Set "
+                "GATEWAY_AUTH=required, or remove them"
             )
         if self.batch_bytes > self.max_in_flight_bytes:
             raise ValueError(

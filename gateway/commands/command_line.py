@@ -1,45 +1,27 @@
 """The command line of `python -m gateway`: without a command it serves."""
 
-import getpass
-import sys
-from typing import Annotated
-
 import typer
+
+from gateway.commands import keys, secrets
 
 app = typer.Typer(
     add_completion=False,
     # Local variables hold keys.
     pretty_exceptions_enable=False,
 )
+app.add_typer(keys.app, name="keys")
+app.add_typer(secrets.app, name="secrets")
 
 
 @app.callback(invoke_without_command=True)
-def _serve(
-    context: typer.Context,
-    hash_key: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Read an API key from the terminal or stdin, print its line for the keys file.",
-        ),
-    ] = "",
-) -> None:
+def _serve(context: typer.Context) -> None:
     """The gateway of Second Opinion. Without a command it serves HTTP and gRPC until it is told to
-    stop; its settings are environment variables (README.md).
+    stop. Settings are environment variables (README.md).
     """  # noqa: D205 - typer shows the whole text
-    if hash_key:
-        from gateway.identity import api_keys  # noqa: PLC0415 - as below
-
-        key = getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()
-        try:
-            typer.echo(api_keys.hash_key(hash_key, key.strip()))
-        except api_keys.ApiKeysError as error:
-            typer.echo(f"gateway: {error}", err=True)
-            raise typer.Exit(2) from None
-    elif context.invoked_subcommand is None:
+    if context.invoked_subcommand is None:
         from gateway.commands.serve import serve  # noqa: PLC0415 - the web framework
 
-        raise typer.Exit(serve())
+        serve()
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Serves HTTP and gRPC until the process is told to stop."""
 
 import asyncio
+import os
 import signal
-import sys
 from contextlib import suppress
 from functools import partial
 from socket import socket
@@ -11,21 +11,20 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
-from pydantic import ValidationError
 
-from database.engine import DatabaseError, open_engine, require_schema
 from gateway.app import create_app
+from gateway.commands.setup import opened_database, stop, stops_on_errors
 from gateway.core.memory import bound_heaps
 from gateway.core.readiness import Readiness
 from gateway.grpc.server import GrpcServer, GrpcServerError
 from gateway.http.connection import Connection
 from gateway.http.connection_limits import raise_descriptor_limit
 from gateway.http.tls_connection import TlsConnection
-from gateway.identity.api_keys import ApiKeysError
-from gateway.secret_files import SecretError
 from gateway.settings import Settings
 from gateway.telemetry import logs
 from gateway.tls import TlsError
+
+_KEYS_FILE = "GATEWAY_API_KEYS_FILE"
 
 
 class _Server(uvicorn.Server):
@@ -56,19 +55,19 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve() -> int:
-    """Runs until it is told to stop. Returns 2 where it cannot start as configured."""
-    try:
+def serve() -> None:
+    """Runs until it is told to stop; ends the process with 2 where it cannot start as set up."""
+    if os.environ.get(_KEYS_FILE):
+        # Without it a gateway on loopback would now let everyone in.
+        stop(
+            f"{_KEYS_FILE} is not read any more: API keys are in the database. Take them over with "
+            "`python -m gateway keys import FILE`, remove the setting, and set "
+            "GATEWAY_AUTH=required"
+        )
+    with stops_on_errors(TlsError):
         settings = Settings()
-        require_schema(open_engine(settings.database_url))
-        app = create_app(settings)
-    except ValidationError as error:
-        for item in error.errors():
-            sys.stderr.write(f"gateway: {_message(error.title, item['loc'], item['msg'])}\n")
-        return 2
-    except (ApiKeysError, DatabaseError, SecretError, TlsError) as error:
-        sys.stderr.write(f"gateway: {error}\n")
-        return 2
+        with opened_database(settings):
+            app = create_app(settings)
     logs.configure()
     bound_heaps()
     app.state.connection_limits.fit(raise_descriptor_limit())
@@ -90,19 +89,5 @@ def serve() -> int:
     )
     # uvicorn raises its signal again at the end, but a drained gateway has succeeded.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    with suppress(KeyboardInterrupt):
-        try:
-            _Server(config, app).run()
-        except GrpcServerError as error:
-            sys.stderr.write(f"gateway: {error}\n")
-            return 2
-    return 0
-
-
-def _message(model: str, location: tuple[int | str, ...], message: str) -> str:
-    """The error of a setting, by the name of its environment variable."""
-    text = message.removeprefix("Value error, ")
-    if not location:
-        return text
-    prefix = "GATEWAY_" if model == Settings.__name__ else ""
-    return f"{prefix}{str(location[0]).upper()}: {text}"
+    with suppress(KeyboardInterrupt), stops_on_errors(GrpcServerError):
+        _Server(config, app).run()

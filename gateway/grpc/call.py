@@ -1,6 +1,7 @@
 """One gRPC call: its context, its record, and how a refusal becomes a gRPC status."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from gateway.core.inflation import Inflation
 from gateway.core.request import Deadline
 from gateway.errors import Code, RefusedError, grpc_status_of
 from gateway.grpc.reception import Reception
+from gateway.identity.authentication import Credentials
 from gateway.telemetry.recorder import HEADER, InferenceTelemetry, RequestContext, request_id
 
 Context = Any
 """grpc.aio.ServicerContext, which has no types."""
 
-_KEY = "x-api-key"
+_KEY, _AUTHORIZATION = "x-api-key", "authorization"
+_BEARER = re.compile(r"[Bb]earer +(\S+)")
 _GZIP = b"\x1f\x8b"
 """Begins a message in gzip. No message of protobuf begins so."""
 _PIECES = 16
@@ -37,10 +40,13 @@ class Call:
     context: RequestContext
 
     @property
-    def key(self) -> str | None:
-        """The API key in the call's metadata."""
-        key = self.metadata.get(_KEY)
-        return key if isinstance(key, str) else None
+    def credentials(self) -> Credentials:
+        """What the call's metadata say of who sends it."""
+        key, authorization = self.metadata.get(_KEY), self.metadata.get(_AUTHORIZATION)
+        bearer = _BEARER.fullmatch(authorization) if isinstance(authorization, str) else None
+        return Credentials(
+            key if isinstance(key, str) else None, None if bearer is None else bearer[1]
+        )
 
     @property
     def idempotency_keys(self) -> list[str]:
@@ -74,7 +80,19 @@ class Call:
             yield message
 
 
-def address(peer: str) -> str:
+def opened(connection: Context) -> Call:
+    """A call that begins, with a context of its own."""
+    metadata = dict(connection.invocation_metadata())
+    sent = metadata.get(HEADER)
+    context = RequestContext(
+        request_id(sent if isinstance(sent, str) else None),
+        route="grpc",
+        address=_address(connection.peer()),
+    )
+    return Call(connection, metadata, context)
+
+
+def _address(peer: str) -> str:
     """The network address of a peer as gRPC names it, e.g. `ipv6:%5B::1%5D:50000`."""
     return unquote(peer.partition(":")[2].rpartition(":")[0]).strip("[]")
 
@@ -110,16 +128,11 @@ def handler(answer: Answer, telemetry: InferenceTelemetry) -> grpc.RpcMethodHand
     """
 
     async def behaviour(_: object, connection: Context) -> bytes:
-        metadata = dict(connection.invocation_metadata())
-        sent = metadata.get(HEADER)
-        context = RequestContext(
-            request_id(sent if isinstance(sent, str) else None),
-            route="grpc",
-            address=address(connection.peer()),
-        )
+        call = opened(connection)
+        context = call.context
         connection.set_trailing_metadata(((HEADER, context.request_id),))
         try:
-            answered = await answer(Call(connection, metadata, context))
+            answered = await answer(call)
         except asyncio.CancelledError:
             # The caller left, its deadline passed, or the time of a shutdown is over.
             context.gone = True

@@ -8,17 +8,18 @@ from gateway.errors import Code, RefusedError
 from gateway.grpc.call import Call
 from gateway.grpc.messages import Message, parse, serialise
 from gateway.grpc.reception import Reception
-from gateway.identity.api_keys import ApiKeys
+from gateway.identity.authentication import Authenticator
+from gateway.identity.principal import Principal
 from gateway.kserve.models import Models
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Probes are not logged. Facts and names need a key where keys are configured."""
+    """Probes are not logged. Facts and names need credentials."""
 
-    keys: ApiKeys
-    description_keys: ApiKeys
-    """Those that may name a pipeline where they ask whether it is ready."""
+    authenticator: Authenticator
+    descriptions: Authenticator
+    """Tells those who may name a pipeline where they ask whether it is ready."""
     models: Models
     reception: Reception
 
@@ -36,32 +37,32 @@ class Health:
         """Whether one pipeline answers; false also where Triton cannot be asked.
 
         Raises:
-            RefusedError: no key, or there is no such pipeline.
+            RefusedError: no credentials, or there is no such pipeline.
         """
         call.context.quiet = True
-        self.description_keys.principal(call.key)
+        caller = await self.descriptions.authenticate(call.credentials)
         asked = await self._read(call, service_pb2.ModelReadyRequest)
-        ready = await self.models.model_ready(asked.name, asked.version)
+        ready = await self.models.model_ready(caller, asked.name, asked.version)
         return serialise(service_pb2.ModelReadyResponse(ready=ready))
 
     async def server_metadata(self, call: Call) -> bytes:
         """The gateway's name, version and extensions.
 
         Raises:
-            RefusedError: no key.
+            RefusedError: no credentials.
         """
-        self._begin(call)
+        await self._begin(call)
         return serialise(self.models.server())
 
     async def model_metadata(self, call: Call) -> bytes:
         """A pipeline's input and outputs.
 
         Raises:
-            RefusedError: no key, no such pipeline, or Triton does not answer.
+            RefusedError: no credentials, no such pipeline, or Triton does not answer.
         """
-        self._begin(call)
+        caller = await self._begin(call)
         asked = await self._read(call, service_pb2.ModelMetadataRequest)
-        answer = await self.models.metadata(asked.name, asked.version)
+        answer = await self.models.metadata(caller, asked.name, asked.version)
         call.context.pipeline = answer.name
         return serialise(answer)
 
@@ -69,11 +70,11 @@ class Health:
         """A pipeline's config, without its steps.
 
         Raises:
-            RefusedError: no key, no such pipeline, or Triton does not answer.
+            RefusedError: no credentials, no such pipeline, or Triton does not answer.
         """
-        self._begin(call)
+        caller = await self._begin(call)
         asked = await self._read(call, service_pb2.ModelConfigRequest)
-        config = await self.models.config(asked.name, asked.version)
+        config = await self.models.config(caller, asked.name, asked.version)
         call.context.pipeline = config.name
         return serialise(service_pb2.ModelConfigResponse(config=config))
 
@@ -81,29 +82,30 @@ class Health:
         """What Triton counted for one pipeline, or for all.
 
         Raises:
-            RefusedError: no key, no such pipeline, or Triton does not answer.
+            RefusedError: no credentials, no such pipeline, or Triton does not answer.
         """
-        self._begin(call)
+        caller = await self._begin(call)
         asked = await self._read(call, service_pb2.ModelStatisticsRequest)
-        return serialise(await self.models.statistics(asked.name, asked.version))
+        return serialise(await self.models.statistics(caller, asked.name, asked.version))
 
     async def repository_index(self, call: Call) -> bytes:
         """The pipelines and their states.
 
         Raises:
-            RefusedError: no key, or a repository that is named.
+            RefusedError: no credentials, or a repository that is named.
         """
-        self._begin(call)
+        caller = await self._begin(call)
         asked = await self._read(call, service_pb2.RepositoryIndexRequest)
         if asked.repository_name:
             raise RefusedError(
                 Code.PARAMETER_INVALID, "repository_name: repositories have none. Leave it empty."
             )
-        return serialise(await self.models.index(ready=asked.ready))
+        return serialise(await self.models.index(caller, ready=asked.ready))
 
-    def _begin(self, call: Call) -> None:
+    async def _begin(self, call: Call) -> Principal:
         call.context.route = "grpc/metadata"
-        call.context.principal = self.keys.principal(call.key)
+        call.context.principal = await self.authenticator.authenticate(call.credentials)
+        return call.context.principal
 
     async def _read(self, call: Call, message_type: Message) -> Message:
         async with call.message(self.reception, call.deadline(self.reception.seconds)) as message:

@@ -12,7 +12,8 @@ from gateway.errors import Code, RefusedError
 from gateway.grpc.call import Call
 from gateway.grpc.infer_messages import infer_request, infer_response
 from gateway.grpc.reception import Reception
-from gateway.identity.api_keys import ApiKeys
+from gateway.identity.authentication import Authenticator
+from gateway.identity.principal import Role
 from gateway.kserve.inference import inference_request, rows_of, shown
 from gateway.replays import Replays
 from gateway.telemetry.recorder import Outcome
@@ -24,7 +25,7 @@ _OK = "OK"
 class Inference:
     """Answers requests that bring images."""
 
-    keys: ApiKeys
+    authenticator: Authenticator
     reception: Reception
     admission: Admission
     catalog: Catalog
@@ -40,13 +41,14 @@ class Inference:
             RefusedError: why there is none.
         """
         context = call.context
-        context.principal = self.keys.principal(call.key)
+        context.principal = await self.authenticator.authenticate(call.credentials)
         deadline = call.deadline(self.seconds)
         with ExitStack() as held:
             with context.stage("receive"):
                 async with call.message(self.reception, deadline) as message:
                     size, request = len(message), infer_request(message)
                     del message
+                    context.principal.require(Role.PREDICT, request.model)
                     pipeline = await self.catalog.find(request.model)
                     context.pipeline, context.prediction = pipeline.name, True
                     deadline = deadline.within(request.timeout())

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import grpc
-from grpc_reflection.v1alpha import reflection
 
 from gateway.errors import Code, RefusedError
 from gateway.grpc.call import Answer, Call, handler
 from gateway.grpc.health import Health
 from gateway.grpc.inference import Inference
+from gateway.grpc.reflection import Reflection
 from gateway.grpc.standard_health import HEALTH_SERVICE, StandardHealth
+from gateway.identity.authentication import Authenticator
 from gateway.settings import Settings
 from gateway.telemetry.recorder import InferenceTelemetry
 from gateway.tls import Served, ServerTls
@@ -61,6 +62,7 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._settings = settings
         self._tls = tls
         self._standard_health = standard_health
+        self._authenticator = inference.authenticator
         answers: dict[str, Answer] = {
             "ServerLive": health.server_live,
             "ServerReady": health.server_ready,
@@ -71,7 +73,7 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
             "ModelStatistics": health.model_statistics,
             "RepositoryIndex": health.repository_index,
             "ModelInfer": inference.infer,
-            **{method: _not_offered(method) for method in REMEDIES},
+            **{method: _not_offered(method, self._authenticator) for method in REMEDIES},
         }
         self._handlers: Mapping[str, grpc.RpcMethodHandler] = {
             **{SERVICE + method: handler(answer, telemetry) for method, answer in answers.items()},
@@ -95,8 +97,7 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
         """
         server = grpc.aio.server(handlers=(self,), options=_options(self._settings))
         if self._settings.grpc_reflection:
-            names = (SERVICE.strip("/"), HEALTH_SERVICE, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, server)
+            Reflection((SERVICE.strip("/"), HEALTH_SERVICE), self._authenticator).add_to(server)
         try:
             if self._tls is None:
                 server.add_insecure_port(self._settings.grpc_address)
@@ -136,10 +137,11 @@ def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
     )
 
 
-def _not_offered(method: str) -> Answer:
+def _not_offered(method: str, authenticator: Authenticator) -> Answer:
     """An answer that refuses the method, whoever asks."""
 
-    async def refuse(_: Call) -> bytes:
+    async def refuse(call: Call) -> bytes:
+        call.context.principal = await authenticator.authenticate(call.credentials)
         raise RefusedError(
             Code.METHOD_NOT_ALLOWED, f"{method}: it is not offered here. {REMEDIES[method]}"
         )

@@ -9,12 +9,12 @@ from grpc_health.v1 import health_pb2
 from tritonclient.grpc import service_pb2
 
 from gateway.errors import RefusedError, grpc_status_of
-from gateway.grpc.call import Call, Context, address
+from gateway.grpc.call import Call, Context, opened
 from gateway.grpc.messages import parse, serialise
 from gateway.grpc.reception import Reception
-from gateway.identity.api_keys import ApiKeys
+from gateway.identity.authentication import Authenticator
+from gateway.identity.principal import NOBODY, Principal
 from gateway.kserve.models import Models
-from gateway.telemetry.recorder import RequestContext, request_id
 
 HEALTH_SERVICE: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _INFERENCE_SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
@@ -31,8 +31,8 @@ _SERVICE_UNKNOWN: int = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 class StandardHealth:
     """Says whether the service, or one pipeline, answers; it is not logged."""
 
-    description_keys: ApiKeys
-    """Those that may name a pipeline; the service as a whole needs none."""
+    descriptions: Authenticator
+    """Tells those who may name a pipeline; the service as a whole needs no credentials."""
     models: Models
     reception: Reception
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -42,22 +42,20 @@ class StandardHealth:
         """The state at this moment.
 
         Raises:
-            RefusedError: no key, or there is no such pipeline.
+            RefusedError: no credentials, or there is no such pipeline.
         """
         call.context.quiet = True
-        service = await self._service(call)
+        service, caller = await self._service(call)
         if service in _WHOLE:
             ready = self.models.server_ready()
         else:
-            ready = await self.models.model_ready(service)
+            ready = await self.models.model_ready(caller, service)
         return serialise(health_pb2.HealthCheckResponse(status=_status(ready=ready)))
 
     async def watch(self, _: object, connection: Context) -> None:
         """Sends the state, and again whenever it has changed, until the caller leaves."""
-        context = RequestContext(request_id(None), address=address(connection.peer()))
         try:
-            metadata = dict(connection.invocation_metadata())
-            service = await self._service(Call(connection, metadata, context))
+            service, _ = await self._service(opened(connection))
         except RefusedError as refusal:
             status = grpc.StatusCode[grpc_status_of(refusal.code)]
             await connection.abort(status, refusal.message())
@@ -75,12 +73,14 @@ class StandardHealth:
                 async with asyncio.timeout(_INTERVAL):
                     await self.closing.wait()
 
-    async def _service(self, call: Call) -> str:
+    async def _service(self, call: Call) -> tuple[str, Principal]:
         async with call.message(self.reception, call.deadline(self.reception.seconds)) as message:
             service: str = parse(health_pb2.HealthCheckRequest, message).service
-        if service not in _WHOLE:
-            self.description_keys.principal(call.key)
-        return service
+        if service in _WHOLE:
+            return service, NOBODY
+        caller = await self.descriptions.authenticate(call.credentials)
+        caller.require_covered(service)
+        return service, caller
 
     def _watched(self, service: str, *, closing: bool) -> int:
         states = self.models.readiness.states()

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from gateway.errors import Code, RefusedError
-from gateway.http.routes import RequireKey
+from gateway.http.access import Access
 
 # The package is used for its files alone.
 _FOLDER = Path(str(files("fastapi_offline"))) / "static"
@@ -41,7 +41,7 @@ _POLICY = (
 )
 
 
-def docs_routes(access: RequireKey) -> APIRouter:
+def docs_routes(access: Access) -> APIRouter:
     """The OpenAPI document, the page that shows it, and the page's files."""
     router = APIRouter(include_in_schema=False, dependencies=[Depends(access)])
 

@@ -12,6 +12,7 @@ from gateway.core.catalog import Catalog
 from gateway.core.request import Deadline
 from gateway.dataplane import Dataplane
 from gateway.errors import Code, RefusedError
+from gateway.http.access import Access, principal_of
 from gateway.http.body import Body
 from gateway.http.kserve_messages import (
     HEADER_LENGTH,
@@ -21,7 +22,7 @@ from gateway.http.kserve_messages import (
 )
 from gateway.http.predictions import answered
 from gateway.http.problems import KSERVE, problem_response
-from gateway.http.routes import RequireKey
+from gateway.identity.principal import Role
 from gateway.kserve.inference import inference_request, rows_of, shown
 from gateway.kserve.models import Message, Models, json_of
 from gateway.replays import Replays
@@ -62,6 +63,7 @@ class Kserve:
         context.route = "v2"
         deadline = Deadline.after(self.settings.deadline_seconds)
         name, version = _asked(request)
+        context.principal.require(Role.PREDICT, name)
         pipeline = await self.catalog.find(name)
         context.pipeline, context.prediction = pipeline.name, True
         length = request.headers.get(HEADER_LENGTH)
@@ -114,7 +116,7 @@ class Kserve:
         """
         request.state.context.quiet = True
         name, version = _asked(request)
-        if not await self.models.model_ready(name, version):
+        if not await self.models.model_ready(principal_of(request), name, version):
             raise _unready("pipeline: it is not ready.")
         return JSONResponse({"name": name, "ready": True})
 
@@ -125,15 +127,21 @@ class Kserve:
 
     async def metadata(self, request: Request) -> Response:
         """A pipeline's input and outputs."""
-        return _described(request, await self.models.metadata(*_asked(request)))
+        return _described(
+            request, await self.models.metadata(principal_of(request), *_asked(request))
+        )
 
     async def config(self, request: Request) -> Response:
         """A pipeline's config, without its steps."""
-        return _described(request, await self.models.config(*_asked(request)))
+        return _described(
+            request, await self.models.config(principal_of(request), *_asked(request))
+        )
 
     async def statistics(self, request: Request) -> Response:
         """What Triton counted for one pipeline, or for all."""
-        return _described(request, await self.models.statistics(*_asked(request)))
+        return _described(
+            request, await self.models.statistics(principal_of(request), *_asked(request))
+        )
 
     async def index(self, request: Request) -> Response:
         """The pipelines and their states."""
@@ -144,19 +152,19 @@ class Kserve:
             raise RefusedError(
                 Code.MALFORMED_BODY, 'body: send nothing, or {"ready": true} or {"ready": false}.'
             ) from None
-        index = await self.models.index(ready=asked.ready)
+        index = await self.models.index(principal_of(request), ready=asked.ready)
         request.state.context.route = "v2/metadata"
         return JSONResponse(json_of(index)["models"])
 
 
-def kserve_routes(kserve: Kserve, access: RequireKey, description_access: RequireKey) -> APIRouter:
+def kserve_routes(kserve: Kserve, access: Access, description_access: Access) -> APIRouter:
     """The protocol's routes, which its own OpenAPI document describes.
 
     Probes of the whole service need no key; `description_access` says who may name a pipeline.
     """
     router = APIRouter(prefix=KSERVE, include_in_schema=False)
 
-    def add(path: str, endpoint: Endpoint, method: str = "GET", *needs: RequireKey) -> None:
+    def add(path: str, endpoint: Endpoint, method: str = "GET", *needs: Access) -> None:
         dependencies = [Depends(each) for each in needs]
         router.add_api_route(
             path, endpoint, methods=[method], dependencies=dependencies, response_model=None

@@ -91,7 +91,8 @@ def problem_of(shape: object, description: str) -> dict[str, Any]:
 
 _DESCRIPTIONS = {
     400: "The request or its body cannot be read.",
-    401: "An API key is needed.",
+    401: "No credentials, or none that are known.",
+    403: "The credentials do not cover the pipeline, or lack the role.",
     404: "No such pipeline or member.",
     408: "The request came too slowly.",
     409: "A request with the same Idempotency-Key is not answered yet: wait as Retry-After says.",

@@ -19,6 +19,7 @@ from gateway.dataplane import Dataplane, InferenceRequest
 from gateway.errors import CallerGoneError, Code, RefusedError, status_of
 from gateway.http.body import Body
 from gateway.http.problems import problem_response
+from gateway.identity.principal import Role
 from gateway.replays import Infer, Replays
 from gateway.results import batch
 from gateway.results.facts import Stamp
@@ -94,8 +95,9 @@ class Predictions:
             return await answered(request, self.replays, asked, self.dataplane.infer_each, render)
 
     async def _begin(self, request: Request, name: str) -> tuple[Pipeline, RequestParameters]:
-        pipeline = await self.catalog.find(name)
         context: RequestContext = request.state.context
+        context.principal.require(Role.PREDICT, name)
+        pipeline = await self.catalog.find(name)
         context.pipeline, context.prediction = pipeline.name, True
         return pipeline, RequestParameters.read(request.query_params.multi_items(), pipeline.spec)
 

@@ -1,19 +1,16 @@
-"""The routes for images and pipelines: paths, API key check, documentation."""
+"""The routes for images and pipelines: paths, who may ask, documentation."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
 from gateway.core.catalog import Catalog
 from gateway.core.readiness import Readiness
-from gateway.errors import RefusedError
+from gateway.http.access import Access, principal_of
 from gateway.http.openapi import BATCH_PROBLEMS, MANY_IMAGES, ONE_IMAGE, PROBLEMS, problems
 from gateway.http.predictions import Predictions
-from gateway.identity.api_keys import ApiKeys
 from gateway.results.description import PipelineDescription, PipelineList, describe
 from gateway.results.shapes import adapter
 from gateway.results.task_handlers import Form, shapes_of
@@ -27,49 +24,9 @@ _SUMMARIES = {
     Form.BATCH: "What each image shows, or its error, and a summary.",
     Form.FLAT: "What an image shows, in the shape of older systems.",
 }
-_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False)
-_BEARER = HTTPBearer(auto_error=False, description="For Prometheus, which sends no X-API-Key.")
 
 
-class RequireKey:
-    """A dependency of routes: lets in who has a key, or everyone where none are configured."""
-
-    def __init__(self, keys: ApiKeys) -> None:
-        self._keys = keys
-
-    async def __call__(
-        self,
-        request: Request,
-        key: Annotated[str | None, Depends(_HEADER)],
-        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
-    ) -> None:
-        """Checks the key in X-API-Key, or else in Authorization, and notes whose it is.
-
-        Raises:
-            RefusedError: with `unauthorized`.
-        """
-        if key is None and bearer is not None:
-            key = bearer.credentials
-        request.state.context.principal = self._keys.principal(key)
-
-    async def check(self, request: Request) -> None:
-        """The same, within a route that some may ask without a key.
-
-        Raises:
-            RefusedError: with `unauthorized`.
-        """
-        await self(request, await _HEADER(request), await _BEARER(request))
-
-    async def lets_in(self, request: Request) -> bool:
-        """Whether the caller has a key, or needs none."""
-        try:
-            await self.check(request)
-        except RefusedError:
-            return False
-        return True
-
-
-def prediction_routes(predictions: Predictions, default: str, access: RequireKey) -> APIRouter:
+def prediction_routes(predictions: Predictions, default: str, access: Access) -> APIRouter:
     """`predict` in all its forms, for the default pipeline and for any."""
     router = APIRouter(tags=["predictions"], dependencies=[Depends(access)])
 
@@ -102,7 +59,7 @@ def prediction_routes(predictions: Predictions, default: str, access: RequireKey
 
 
 def pipeline_routes(
-    catalog: Catalog, readiness: Readiness, default: str, access: RequireKey
+    catalog: Catalog, readiness: Readiness, default: str, access: Access
 ) -> APIRouter:
     """The pipelines that may be asked."""
     router = APIRouter(
@@ -115,25 +72,29 @@ def pipeline_routes(
         responses={**problems(401, 503), 200: {"model": PipelineList}},
     )
     async def all_pipelines(request: Request) -> Response:
-        """All pipelines, and the one of the routes that name none."""
+        """The pipelines that the caller may ask, and the one of the routes that name none."""
         request.state.context.route = "pipelines"
         if not catalog.pipelines():
             # An empty list would say that there are none; this says why none is known.
             await catalog.find(default)
+        caller = principal_of(request)
         entries = [
             describe(pipeline, ready=readiness.ready(pipeline.name))
             for pipeline in catalog.pipelines()
+            if caller.covers(pipeline.name)
         ]
-        return _json(PipelineList, PipelineList(default=default, pipelines=entries))
+        own_default = default if caller.covers(default) else None
+        return _json(PipelineList, PipelineList(default=own_default, pipelines=entries))
 
     @router.get(
         "/{name}",
         operation_id="get_pipeline",
-        responses={**problems(401, 404, 503), 200: {"model": PipelineDescription}},
+        responses={**problems(401, 403, 404, 503), 200: {"model": PipelineDescription}},
     )
     async def one_pipeline(request: Request, name: str) -> Response:
         """One pipeline's facts."""
         request.state.context.route = "pipeline"
+        principal_of(request).require_covered(name)
         pipeline = await catalog.find(name)
         return _json(PipelineDescription, describe(pipeline, ready=readiness.ready(name)))
 

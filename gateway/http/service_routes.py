@@ -12,9 +12,10 @@ from typing_extensions import TypedDict
 from gateway.core.catalog import Catalog
 from gateway.core.readiness import Readiness
 from gateway.errors import Code, Problem, RefusedError
+from gateway.http.access import Access, principal_of
 from gateway.http.openapi import problem_of, problems
 from gateway.http.problems import problem_response
-from gateway.http.routes import RequireKey
+from gateway.identity.principal import Role
 from gateway.telemetry.metrics import Metrics
 
 
@@ -27,7 +28,7 @@ class Health(TypedDict):
 
 @with_config(ConfigDict(extra="forbid"))
 class ReadinessReport(TypedDict):
-    """The state of each pipeline by name; none is named to a caller who lacks a key."""
+    """The state of each pipeline by name, of those that the caller covers."""
 
     ready: bool
     pipelines: dict[str, bool]
@@ -42,8 +43,8 @@ def service_routes(
     catalog: Catalog,
     readiness: Readiness,
     metrics: Metrics,
-    metrics_access: RequireKey,
-    description_access: RequireKey,
+    access: Access,
+    description_access: Access,
 ) -> APIRouter:
     """Probes need no key.
 
@@ -51,7 +52,7 @@ def service_routes(
         catalog: the pipelines.
         readiness: their states.
         metrics: what is scraped.
-        metrics_access: who may scrape.
+        access: who may scrape, with the role `operate`.
         description_access: who may read, and use, the names of pipelines in readiness.
     """
     router = APIRouter(tags=["service"])
@@ -71,20 +72,25 @@ def service_routes(
     @router.get(
         "/readyz",
         operation_id="readiness",
-        responses={**problems(401, 404), 200: {"model": ReadinessReport}, 503: unready},
+        responses={**problems(401, 403, 404), 200: {"model": ReadinessReport}, 503: unready},
     )
     async def readyz(request: Request, pipeline: str | None = None) -> Response:
         """Ready where the default pipeline is, or the one that is asked for.
 
         At the start all pipelines are waited for. Without the default one, any other will do.
-        Where keys are configured, pipelines are named only to callers with a key.
+        Where callers must say who they are, only those who do are named pipelines, and their own.
         """
         request.state.context.quiet = True
         if pipeline is None:
-            named = await description_access.lets_in(request)
-            ready, states = readiness.all_ready(), readiness.states() if named else {}
+            caller = await description_access.known(request)
+            ready, states = readiness.all_ready(), readiness.states()
+            states = {
+                name: state
+                for name, state in states.items()
+                if caller is not None and caller.covers(name)
+            }
         else:
-            await description_access.check(request)
+            (await description_access.check(request)).require_covered(pipeline)
             ready = readiness.ready((await catalog.find(pipeline)).name)
             states = {pipeline: ready}
         report = ReadinessReport(ready=ready, pipelines=states)
@@ -100,13 +106,14 @@ def service_routes(
     @router.get(
         "/metrics",
         operation_id="metrics",
-        dependencies=[Depends(metrics_access)],
+        dependencies=[Depends(access)],
         response_class=PlainTextResponse,
-        responses={**problems(401), 200: text},
+        responses={**problems(401, 403), 200: text},
     )
     async def read_metrics(request: Request) -> Response:
         """The gateway's metrics, for Prometheus."""
         request.state.context.quiet = True
+        principal_of(request).require(Role.OPERATE)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return router

@@ -9,6 +9,7 @@ from gateway import VERSION
 from gateway.core.catalog import Catalog
 from gateway.core.readiness import Readiness
 from gateway.errors import Code, RefusedError
+from gateway.identity.principal import Principal
 from gateway.kserve.request import MODEL_VERSION, check_version
 from gateway.triton.client import TritonClient
 
@@ -41,36 +42,36 @@ class Models:
         """Whether requests may come, as `GET /readyz` says."""
         return self.readiness.all_ready()
 
-    async def model_ready(self, name: str, version: str = "") -> bool:
+    async def model_ready(self, caller: Principal, name: str, version: str = "") -> bool:
         """Whether a pipeline answers; false also where Triton cannot be asked.
 
         Raises:
-            RefusedError: there is no such pipeline or version.
+            RefusedError: the caller does not cover it, or there is no such pipeline or version.
         """
         try:
-            return self.readiness.ready(await self._find(name, version))
+            return self.readiness.ready(await self._find(caller, name, version))
         except RefusedError as refusal:
             if refusal.code is not Code.UNAVAILABLE:
                 raise
             return False
 
-    async def metadata(self, name: str, version: str = "") -> Message:
+    async def metadata(self, caller: Principal, name: str, version: str = "") -> Message:
         """A pipeline's ModelMetadataResponse, as Triton has it: its input and outputs.
 
         Raises:
-            RefusedError: no such pipeline or version, or Triton does not answer.
+            RefusedError: not covered, no such pipeline or version, or Triton does not answer.
         """
-        return await self.triton.metadata(await self._find(name, version), _SECONDS)
+        return await self.triton.metadata(await self._find(caller, name, version), _SECONDS)
 
-    async def config(self, name: str, version: str = "") -> Message:
+    async def config(self, caller: Principal, name: str, version: str = "") -> Message:
         """A pipeline's ModelConfig: input, outputs and the images that one request may hold.
 
         Its steps, their parameters and their files are left out: they cannot be asked.
 
         Raises:
-            RefusedError: no such pipeline or version, or Triton does not answer.
+            RefusedError: not covered, no such pipeline or version, or Triton does not answer.
         """
-        config = await self.triton.config(await self._find(name, version), _SECONDS)
+        config = await self.triton.config(await self._find(caller, name, version), _SECONDS)
         shown = service_pb2.ModelConfigResponse().config
         shown.name, shown.platform = config.name, config.platform
         shown.max_batch_size = config.max_batch_size
@@ -78,48 +79,50 @@ class Models:
         shown.output.extend(config.output)
         return shown
 
-    async def statistics(self, name: str = "", version: str = "") -> Message:
-        """A ModelStatisticsResponse of one pipeline, or with "" of all, as Triton counts them.
+    async def statistics(self, caller: Principal, name: str = "", version: str = "") -> Message:
+        """What Triton counts (ModelStatisticsResponse) of one pipeline, or with "" of all covered.
 
         Of several Tritons behind one address, the one that is asked says its own. The gateway's
         probes are counted, too.
 
         Raises:
-            RefusedError: no such pipeline or version, or Triton does not answer.
+            RefusedError: not covered, no such pipeline or version, or Triton does not answer.
         """
         if name:
-            return await self.triton.statistics(await self._find(name, version), _SECONDS)
-        names = await self._names()
+            return await self.triton.statistics(await self._find(caller, name, version), _SECONDS)
+        names = await self._names(caller)
         answer = await self.triton.statistics("", _SECONDS)
         response = service_pb2.ModelStatisticsResponse()
         response.model_stats.extend(stats for stats in answer.model_stats if stats.name in names)
         return response
 
-    async def index(self, *, ready: bool = False) -> Message:
-        """A RepositoryIndexResponse: all pipelines, or with `ready` those that answer.
+    async def index(self, caller: Principal, *, ready: bool = False) -> Message:
+        """A RepositoryIndexResponse: the covered pipelines, or with `ready` those that answer.
 
         Raises:
             RefusedError: no pipeline is known yet, as Triton does not answer.
         """
         response = service_pb2.RepositoryIndexResponse()
-        for name in await self._names():
+        for name in await self._names(caller):
             answers = self.readiness.ready(name)
             if answers or not ready:
                 state = "READY" if answers else "UNAVAILABLE"
                 response.models.add(name=name, version=MODEL_VERSION, state=state)
         return response
 
-    async def _find(self, name: str, version: str) -> str:
+    async def _find(self, caller: Principal, name: str, version: str) -> str:
+        caller.require_covered(name)
         pipeline = await self.catalog.find(name)
         check_version(version)
         return pipeline.name
 
-    async def _names(self) -> list[str]:
-        """All pipelines, by name."""
+    async def _names(self, caller: Principal) -> list[str]:
+        """The pipelines that a caller covers, by name."""
         if not self.catalog.pipelines():
             # None would be a wrong answer where Triton cannot be asked: this says so.
             await self.catalog.find("")
-        return [pipeline.name for pipeline in self.catalog.pipelines()]
+        names = (pipeline.name for pipeline in self.catalog.pipelines())
+        return [name for name in names if caller.covers(name)]
 
 
 def json_of(message: Message) -> dict[str, Json]:

@@ -114,9 +114,9 @@ class PipelineDescription(TypedDict):
 
 @closed
 class PipelineList(TypedDict):
-    """All pipelines, and the one of the routes that name none."""
+    """The pipelines that the caller may ask; `default` is the one of the routes that name none."""
 
-    default: str
+    default: str | None
     pipelines: list[PipelineDescription]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import yaml
 from pydantic import ValidationError
 
+from gateway.identity.token_settings import TokenSettings
 from gateway.settings import Settings
 from k8s.checks.rendering import Overlay, Rendered
 from k8s.checks.workloads import Workload, workloads
@@ -51,13 +52,13 @@ def _settings(workload: Workload, overlay: Overlay) -> Iterator[str]:
     tls = {name for name in own if name.startswith(_GATEWAY_TLS)}
     yield from _unread(tls, {_GATEWAY_TLS + field.upper() for field in GatewayTls.model_fields})
     ports = {field.upper() for field in Ports.model_fields}
-    yield from _unread(
-        own.keys() - tls, {_GATEWAY + field.upper() for field in Settings.model_fields} | ports
-    )
+    tokens = {f"{_GATEWAY}TOKEN_{field.upper()}" for field in TokenSettings.model_fields}
+    known = {_GATEWAY + field.upper() for field in Settings.model_fields}
+    yield from _unread(own.keys() - tls, known | tokens | ports)
     if own:
-        fields = {
-            name.removeprefix(_GATEWAY).lower(): own[name] for name in own.keys() - ports - tls
-        }
+        # What a Secret has is not known here.
+        plain = {name: own[name] for name in own.keys() - ports - tls if own[name]}
+        fields = {name.removeprefix(_GATEWAY).lower(): value for name, value in plain.items()}
         try:
             Settings.model_validate(fields)
         except ValidationError as error:

@@ -37,7 +37,7 @@ from loadtest.target import Target
 Say = Callable[[str], None]
 _START_SECONDS = 90.0
 _PAUSE = 0.2
-_NOT_HERE = ("GATEWAY_HOST", "GATEWAY_API_KEYS_FILE")
+_NOT_HERE = ("GATEWAY_HOST", "GATEWAY_SECRETS_DIR")
 """Settings of the Deployment that the simulation leaves out: beyond loopback, keys are needed."""
 
 

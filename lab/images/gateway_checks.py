@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from gateway.identity.key_format import PREFIX
 from lab.errors import LabError
 from lab.images.podman import Container
 from lab.images.tools import Ended
@@ -65,10 +66,19 @@ def check_inside(ended: Ended) -> str:
 
 
 def check_refusal(ended: Ended) -> str:
-    """As it comes, it listens beyond loopback, and so it must not have started without keys."""
-    refused = ended.code == _WRONG_SETTING and "GATEWAY_API_KEYS_FILE" in ended.output
-    _require(refused, f"without API keys it ended with {ended.code} and said: {ended.output}")
-    return "does not start without API keys"
+    """As it comes, it listens beyond loopback, where GATEWAY_AUTH=off must not have started."""
+    refused = ended.code == _WRONG_SETTING and "GATEWAY_AUTH=off" in ended.output
+    _require(refused, f"with GATEWAY_AUTH=off it ended with {ended.code} and said: {ended.output}")
+    return "does not start where it would let everyone in"
+
+
+def new_key(container: Container) -> str:
+    """An API key that is made within the container, as its operator would."""
+    roles = ("--role", "predict", "--role", "operate")
+    printed = container.execute("python", "-m", "gateway", "keys", "create", *roles)
+    found = next((word for word in printed.split() if word.startswith(PREFIX)), None)
+    _require(found is not None, f"`keys create` printed no key: {printed}")
+    return str(found)
 
 
 def check_alone(container: Container, client: httpx.Client) -> str:

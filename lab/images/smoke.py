@@ -1,16 +1,13 @@
 """`python -m lab.images.smoke`: builds the gateway's image and tests it with a real Triton."""
 
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from secrets import token_urlsafe
 from typing import Annotated
 
 import httpx
 import typer
 
-from gateway.identity.api_keys import hash_key
 from lab.errors import LabError
 from lab.images import base_image, gateway_checks, gateway_image
 from lab.images.gateway_image import ROOT
@@ -86,25 +83,22 @@ def _try(podman: Podman, image: str, repository: Path) -> None:
     own_python = ["--entrypoint", "python"]
     inside = podman.once(image, "-c", gateway_checks.INSIDE, options=own_python)
     _say(gateway_checks.check_inside(inside))
-    _say(gateway_checks.check_refusal(podman.once(image)))
+    off = podman.once(image, options=["--env=GATEWAY_AUTH=off"])
+    _say(gateway_checks.check_refusal(off))
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        folder.chmod(0o755)
-        key, keys = token_urlsafe(), folder / "keys"
-        keys.write_text(hash_key("image-check", key) + "\n", "utf-8")
         service = Service([_PIPELINE], repository, log=_CACHE / "service.log")
         port, grpc_port = free_ports(2)
         variables = {
             "GATEWAY_HOST": "127.0.0.1",
             "GATEWAY_PORT": port,
             "GATEWAY_GRPC_PORT": grpc_port,
-            "GATEWAY_API_KEYS_FILE": "/run/secrets/keys",
+            "GATEWAY_AUTH": "required",
             "GATEWAY_SHUTDOWN_SECONDS": _DRAIN_SECONDS,
             "TRITON_GRPC_PORT": service.ports.triton_grpc_port,
         }
         options = [f"--env={name}={value}" for name, value in variables.items()]
-        options.append(f"--volume={keys}:/run/secrets/keys:ro")
         container = stack.enter_context(podman.running(image, options))
+        key = gateway_checks.new_key(container)
         client = stack.enter_context(_client(f"http://127.0.0.1:{port}", key))
         _say(gateway_checks.check_alone(container, client))
         stack.enter_context(service)

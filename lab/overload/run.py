@@ -24,7 +24,7 @@ from loadtest.judgement import judge_overload
 from loadtest.photos import read_photos
 from loadtest.target import Target
 
-_UNTOLD = ("GATEWAY_API_KEYS_FILE",)
+_UNTOLD = ("GATEWAY_DATABASE_URL", "GATEWAY_SECRETS_DIR")
 
 
 def overload(

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import random
 import signal
 import threading
@@ -233,21 +232,20 @@ def test_callers_who_cancel_and_deadlines_that_pass_harm_nobody(oral_cancer, ser
     assert after["server_restarts_total"] == before["server_restarts_total"]
 
 
-def test_a_key_goes_along_as_a_header(oral_cancer, service, tmp_path):
+def test_a_key_goes_along_as_a_header(oral_cancer, service):
     service.wait_ready()
-    keys = tmp_path / "keys"
-    keys.write_text(f"clinic:{hashlib.sha256(b'secret').hexdigest()}\n")
     with (
-        gateway(service.triton_grpc, GATEWAY_API_KEYS_FILE=str(keys)) as alone,
+        gateway(service.triton_grpc, GATEWAY_AUTH="required") as alone,
         grpcclient.InferenceServerClient(alone.gateway_address) as client,
     ):
-        wait_ready(client, {"x-api-key": "secret"})
+        known = {"x-api-key": alone.new_key("predict")}
+        wait_ready(client, known)
         file = image(oral_cancer.files[0])
         with pytest.raises(InferenceServerException, match="unauthorized"):
             client.infer("oral_cancer", file)
         with pytest.raises(InferenceServerException, match="unauthorized"):
             client.infer("oral_cancer", file, headers={"x-api-key": "guess"})
-        answer = client.infer("oral_cancer", file, headers={"x-api-key": "secret"})
+        answer = client.infer("oral_cancer", file, headers=known)
         assert answer.as_numpy("confidence").shape == (1, 1)
 
 

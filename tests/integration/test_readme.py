@@ -6,6 +6,7 @@ import re
 import pytest
 from pydantic_settings import BaseSettings
 
+from gateway.identity.token_settings import TokenSettings
 from gateway.settings import Settings
 from pipelines.ports import Ports
 from pipelines.tls import GatewayTls, TritonTls
@@ -36,15 +37,18 @@ def test_the_first_prediction_has_the_shape_that_the_readme_prints(http):
 
 
 @pytest.mark.parametrize(
-    "settings", [Settings, Ports, TritonTls, GatewayTls], ids=lambda kind: kind.__name__
+    "settings",
+    [Settings, Ports, TritonTls, GatewayTls, TokenSettings],
+    ids=lambda kind: kind.__name__,
 )
 def test_every_setting_is_documented(settings: type[BaseSettings]):
     prefix = settings.model_config.get("env_prefix", "")
-    for name in settings.model_fields.keys() - {"ports", "triton_tls", "tls"}:
+    for name in settings.model_fields.keys() - {"ports", "triton_tls", "tls", "tokens"}:
         default = settings.model_fields[name].default
         # As a variable of the environment says it.
         said = str(default).lower() if isinstance(default, bool) else default
         said = "" if default in (None, ()) else said
+        said = ",".join(said) if isinstance(said, tuple) else said
         assert f"| `{(prefix + name).upper()}` | {said} |" in README
 
 

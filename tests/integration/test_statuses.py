@@ -1,6 +1,5 @@
 """The statuses of the contract that need a busy, slow or absent Triton; bad_input has the rest."""
 
-import hashlib
 import random
 import socket
 import subprocess
@@ -161,32 +160,31 @@ def in_flight(http: httpx.Client) -> float:
     return next((float(line.split()[-1]) for line in lines if line.startswith(name)), 0.0)
 
 
-def test_keys_are_asked_for_where_they_are_configured(oral_cancer, service, tmp_path):
+def test_keys_are_asked_for_where_callers_must_say_who_they_are(oral_cancer, service):
     service.wait_ready()
-    keys = tmp_path / "keys"
-    keys.write_text(f"clinic:{hashlib.sha256(b'secret').hexdigest()}\n")
-    with gateway(service.triton_grpc, GATEWAY_API_KEYS_FILE=str(keys)) as client:
-        wait_ready(client, key="secret")
+    with gateway(service.triton_grpc, GATEWAY_AUTH="required") as client:
+        key = client.new_key("predict")
+        wait_ready(client, key=key)
         post = {"files": {"file": oral_cancer.files[0]}}
         assert_problem(client.post(PREDICT, **post), 401, "unauthorized")
         wrong = client.post(PREDICT, headers={"X-API-Key": "guess"}, **post)
         assert_problem(wrong, 401, "unauthorized")
-        assert client.post(PREDICT, headers={"X-API-Key": "secret"}, **post).status_code == 200
+        assert client.post(PREDICT, headers={"X-API-Key": key}, **post).status_code == 200
         assert client.get("/healthz").status_code == 200
 
 
-def test_a_bind_beyond_loopback_is_refused_without_keys():
+def test_a_bind_beyond_loopback_is_refused_where_everyone_would_be_let_in():
     ended = subprocess.run(
         [sys.executable, "-m", "gateway"],
         cwd=ROOT,
-        env=environment(free_ports(len(NAMES)), GATEWAY_HOST="0.0.0.0"),  # noqa: S104 - to be refused
+        env=environment(free_ports(len(NAMES)), GATEWAY_HOST="0.0.0.0", GATEWAY_AUTH="off"),  # noqa: S104
         check=False,
         capture_output=True,
         text=True,
         timeout=30,
     )
     assert ended.returncode == 2
-    assert "GATEWAY_API_KEYS_FILE" in ended.stderr
+    assert "GATEWAY_AUTH=off" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -5,7 +5,12 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 from tritonclient.grpc.aio import InferenceServerClient
 
+from database.engine import open_engine
 from gateway.app import create_app
+from gateway.identity.key_format import ApiKey
+from gateway.identity.key_store import Grant, KeyStore
+from gateway.identity.principal import Role
+from gateway.secret_files import SecretFiles
 from gateway.settings import Settings
 from pipelines import pauses
 from pipelines.ports import Ports
@@ -30,6 +35,28 @@ def own_database(sqlite_url, monkeypatch):
 def _no_pauses(monkeypatch):
     """Tests that run at low priority beside others may wait for seconds: that is no pause."""
     monkeypatch.setattr(pauses, "_SECONDS", 600.0)
+
+
+@pytest.fixture
+def key_store():
+    """The keys of the test's own database."""
+    engine = open_engine(Settings().database_url)
+    yield KeyStore(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def new_key(key_store):
+    """Makes keys for a gateway of the test that has `auth="required"`; gives their text."""
+
+    def make(name="clinic", roles=(Role.PREDICT, Role.OPERATE), pipelines=None, **options):
+        key = ApiKey.new()
+        pepper = SecretFiles(Settings().secrets_dir, made=True).pepper()
+        grant = Grant(name, frozenset(roles), pipelines and frozenset(pipelines))
+        key_store.create(grant, pepper, key=key, **options)
+        return key.text
+
+    return make
 
 
 @pytest.fixture

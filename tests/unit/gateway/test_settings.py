@@ -10,14 +10,17 @@ def test_a_loopback_bind_needs_no_keys(host):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "gateway.example", ""])  # noqa: S104
-def test_a_bind_beyond_loopback_without_keys_is_refused_with_the_remedy(host):
+def test_beyond_loopback_callers_must_say_who_they_are(host):
     assert not is_loopback(host)
-    with pytest.raises(ValidationError, match="GATEWAY_API_KEYS_FILE=FILE"):
-        Settings(host=host)
+    assert Settings(host=host).identity_required
+    with pytest.raises(ValidationError, match="python -m gateway keys create"):
+        Settings(host=host, auth="off")
 
 
-def test_a_bind_beyond_loopback_is_allowed_with_keys(tmp_path):
-    assert not Settings(host="0.0.0.0", api_keys_file=tmp_path / "keys").loopback  # noqa: S104
+def test_on_loopback_identity_is_off_unless_it_is_asked_for():
+    assert not Settings().identity_required
+    assert not Settings(auth="off").identity_required
+    assert Settings(auth="required").identity_required
 
 
 def test_a_batch_that_could_never_be_let_in_is_refused():

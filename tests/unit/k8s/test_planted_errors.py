@@ -62,7 +62,7 @@ REFERENCES = [
     (TRITON, "serviceAccountName: triton", "serviceAccountName: tritons", "ServiceAccount tritons"),
     (TRITON, "priorityClassName: second-opinion", "priorityClassName: high", "PriorityClass high"),
     (TRITON, "claimName: models", "claimName: model", "PersistentVolumeClaim model is not"),
-    (GATEWAY, "secretName: gateway-api-keys", "secretName: keys", "Secret keys is not there"),
+    (GATEWAY, "secretName: gateway-secrets", "secretName: keys", "Secret keys is not there"),
     (TRITON, "              port: server-metrics", "              port: probes", "port probes: "),
     (INGRESS, "name: http\n", "name: web\n", "is no Service with such a port"),
     (INGRESS, "secretName: gateway-tls", "secretName: tls", "Secret tls is not there"),
@@ -80,9 +80,9 @@ FACTS = [
     (BASE, "GATEWAY_MAX_IN_FLIGHT=128", "GATEWAY_MAX_IN_FLIGHT=0", "the gateway refuses max_in_fl"),
     (
         BASE,
-        "      - GATEWAY_API_KEYS_FILE=/etc/second-opinion/api-keys/keys\n",
-        "",
-        "no API keys are",
+        "      - GATEWAY_SECRETS_DIR=",
+        "      - GATEWAY_AUTH=off\n      - GATEWAY_SECRETS_DIR=",
+        "would let everyone in",
     ),
     (MTLS, "TRITON_TLS_CA_FILE", "TRITON_TLS_CA", "TRITON_TLS_CA: nothing reads such a setting"),
 ]

@@ -10,14 +10,11 @@ from tritonclient.utils import InferenceServerException
 
 from gateway.core.request import Deadline
 from gateway.grpc.reception import Reception
-from gateway.identity.api_keys import hash_key
 from tests.unit.gateway.asking import assert_refused, images, requests
 from tests.unit.gateway.samples import JPEG, RAW
 from tests.unit.gateway.toy_triton import forever
 
 pytestmark = pytest.mark.anyio
-
-KEY = "correct-horse-battery"
 
 
 async def until(condition):
@@ -26,10 +23,9 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
-async def test_a_key_is_asked_for_where_keys_are_configured(open_grpc, triton, tmp_path):
-    path = tmp_path / "keys"
-    path.write_text(hash_key("clinic", KEY), "utf-8")
-    grpc_client = await open_grpc(api_keys_file=path)
+async def test_a_key_is_asked_for_where_callers_must_say_who_they_are(open_grpc, triton, new_key):
+    key = new_key()
+    grpc_client = await open_grpc(auth="required")
     for headers in (None, {"x-api-key": "guess"}):
         for call in (
             grpc_client.infer("oral_cancer", images(JPEG), headers=headers),
@@ -44,11 +40,11 @@ async def test_a_key_is_asked_for_where_keys_are_configured(open_grpc, triton, t
     assert triton.calls == []
     assert await grpc_client.is_server_live()
     assert await grpc_client.is_server_ready()
-    assert await grpc_client.is_model_ready("oral_cancer", headers={"x-api-key": KEY})
+    assert await grpc_client.is_model_ready("oral_cancer", headers={"x-api-key": key})
     with capture_logs() as lines:
-        await grpc_client.infer("oral_cancer", images(JPEG), headers={"x-api-key": KEY})
+        await grpc_client.infer("oral_cancer", images(JPEG), headers={"x-api-key": key})
     assert requests(lines)[0]["caller"] == "clinic"
-    described = await grpc_client.get_server_metadata(headers={"x-api-key": KEY})
+    described = await grpc_client.get_server_metadata(headers={"x-api-key": key})
     assert described.name == "second-opinion"
 
 
@@ -124,18 +120,17 @@ async def test_a_call_without_a_message_is_refused_after_its_own_time(open_grpc)
     await grpc_client.infer("oral_cancer", images(JPEG))
 
 
-async def test_silent_calls_of_one_key_leave_another_its_turns(open_grpc, tmp_path):
-    path = tmp_path / "keys"
-    path.write_text("\n".join(hash_key(name, KEY + name) for name in ("greedy", "clinic")), "utf-8")
-    grpc_client = await open_grpc(api_keys_file=path, max_in_flight=8)
+async def test_silent_calls_of_one_key_leave_another_its_turns(open_grpc, new_key):
+    greedy, clinic = new_key("greedy"), new_key("clinic")
+    grpc_client = await open_grpc(auth="required", max_in_flight=8)
     reception = grpc_client.reception
-    headers = (("x-api-key", KEY + "greedy"),)
+    headers = (("x-api-key", greedy),)
     async with contextlib.AsyncExitStack() as connections:
         for _ in range(4):
             await connections.enter_async_context(silent(grpc_client, 10, headers=headers))
         await until(lambda: len(reception._waiting) == 40 - reception._of_caller)
         for _ in range(3):
-            headers = {"x-api-key": KEY + "clinic"}
+            headers = {"x-api-key": clinic}
             await grpc_client.infer("oral_cancer", images(JPEG), headers=headers)
 
 

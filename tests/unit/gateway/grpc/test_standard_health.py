@@ -11,7 +11,6 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 from structlog.testing import capture_logs
 
-from gateway.identity.api_keys import hash_key
 from tests.unit.gateway.asking import requests, until_ready
 
 pytestmark = pytest.mark.anyio
@@ -84,10 +83,8 @@ async def test_bytes_that_are_no_request_are_refused(grpc_client, method):
         assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_it_needs_no_key(open_grpc, tmp_path):
-    path = tmp_path / "keys"
-    path.write_text(hash_key("clinic", "correct-horse-battery"), "utf-8")
-    client = await open_grpc(api_keys_file=path)
+async def test_it_needs_no_key(open_grpc):
+    client = await open_grpc(auth="required")
     await until_ready(client.http)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{client.port}") as channel:
         stub = health_pb2_grpc.HealthStub(channel)

@@ -6,14 +6,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 from tritonclient.utils import InferenceServerException
 
-from gateway.identity.api_keys import hash_key
 from tests.unit.gateway.asking import images, until_ready
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem
 
 pytestmark = pytest.mark.anyio
 
-KEY = "correct-horse-battery"
-KEYED = {"X-API-Key": KEY}
 DESCRIPTIONS = [
     "/docs",
     "/docs/swagger-ui.css",
@@ -28,49 +25,48 @@ DESCRIPTIONS = [
 
 
 @pytest.fixture
-def keys_file(tmp_path):
-    path = tmp_path / "keys"
-    path.write_text(hash_key("clinic", KEY), "utf-8")
-    return path
+def key(new_key):
+    return new_key()
 
 
-async def test_descriptions_and_names_need_a_key_where_keys_are_configured(start, keys_file):
-    client = await start(api_keys_file=keys_file)
+async def test_descriptions_and_names_need_a_key_where_callers_must_say_who_they_are(start, key):
+    client = await start(auth="required")
     await until_ready(client)
     for target in DESCRIPTIONS:
         without = await client.get(target)
         assert without.status_code == 401, target
         assert "oral_cancer" not in without.text
-        known = await client.get(target, headers=KEYED)
+        known = await client.get(target, headers={"X-API-Key": key})
         assert known.status_code == (404 if "none" in target else 200), target
 
 
-async def test_the_service_as_a_whole_says_without_a_key_whether_it_is_ready(start, keys_file):
-    client = await start(api_keys_file=keys_file)
+async def test_the_service_as_a_whole_says_without_a_key_whether_it_is_ready(start, key):
+    client = await start(auth="required")
     await until_ready(client)
     without = (await client.get("/readyz")).json()
     assert without == {"ready": True, "pipelines": {}}
     wrong = await client.get("/readyz", headers={"X-API-Key": "no"})
     assert (wrong.status_code, wrong.json()["pipelines"]) == (200, {})
-    assert (await client.get("/readyz", headers=KEYED)).json()["pipelines"] == {"oral_cancer": True}
-    bearer = {"Authorization": f"Bearer {KEY}"}
+    keyed = await client.get("/readyz", headers={"X-API-Key": key})
+    assert keyed.json()["pipelines"] == {"oral_cancer": True}
+    bearer = {"Authorization": f"Bearer {key}"}
     assert (await client.get("/readyz", headers=bearer)).json()["pipelines"]
     for target in ("/healthz", "/v2/health/live", "/v2/health/ready"):
         assert (await client.get(target)).status_code == 200
-    text = (await client.get("/metrics", headers=KEYED)).text
-    assert 'reason="api_key"' not in text
+    text = (await client.get("/metrics", headers={"X-API-Key": key})).text
+    assert 'reason="unauthorized"' not in text
 
 
-async def test_a_service_that_is_not_ready_names_no_pipeline_either(start, keys_file):
-    client = await start(api_keys_file=keys_file)
+async def test_a_service_that_is_not_ready_names_no_pipeline_either(start, key):
+    client = await start(auth="required")
     client._transport.app.state.readiness.draining = True
     without = await client.get("/readyz")
     assert without.status_code == 503
     assert "oral_cancer" not in without.text
 
 
-async def test_a_setting_opens_the_descriptions(start, keys_file):
-    client = await start(api_keys_file=keys_file, public_descriptions=True)
+async def test_a_setting_opens_the_descriptions(start, key):
+    client = await start(auth="required", public_descriptions=True)
     await until_ready(client)
     for target in DESCRIPTIONS:
         assert (await client.get(target)).status_code == (404 if "none" in target else 200)
@@ -78,14 +74,14 @@ async def test_a_setting_opens_the_descriptions(start, keys_file):
     assert (await client.get("/api/v1/pipelines")).status_code == 401
 
 
-async def test_names_need_a_key_over_grpc_too(open_grpc, keys_file):
-    client = await open_grpc(api_keys_file=keys_file)
+async def test_names_need_a_key_over_grpc_too(open_grpc, key):
+    client = await open_grpc(auth="required")
     await until_ready(client.http)
     assert await client.is_server_ready()
     for name in ("oral_cancer", "none"):
         with pytest.raises(InferenceServerException, match="unauthorized"):
             await client.is_model_ready(name)
-    assert await client.is_model_ready("oral_cancer", headers={"x-api-key": KEY})
+    assert await client.is_model_ready("oral_cancer", headers={"x-api-key": key})
     async with grpc.aio.insecure_channel(f"127.0.0.1:{client.port}") as channel:
         health = health_pb2_grpc.HealthStub(channel)
         whole = health_pb2.HealthCheckRequest()
@@ -99,7 +95,7 @@ async def test_names_need_a_key_over_grpc_too(open_grpc, keys_file):
                 await health.Watch(asked).read()
             assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
         asked = health_pb2.HealthCheckRequest(service="oral_cancer")
-        keyed = (("x-api-key", KEY),)
+        keyed = (("x-api-key", key),)
         serving = health_pb2.HealthCheckResponse.SERVING
         assert (await health.Check(asked, metadata=keyed)).status == serving
         assert (await health.Watch(asked, metadata=keyed).read()).status == serving
@@ -181,7 +177,7 @@ async def test_no_name_comes_back_over_grpc(grpc_client):
         assert NAME not in str(caught.value)
 
 
-async def test_a_wrong_key_is_told_from_none_by_nothing(start, keys_file):
-    client = await start(api_keys_file=keys_file)
+async def test_a_wrong_key_is_told_from_none_by_nothing(start, key):
+    client = await start(auth="required")
     for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer wrong"}):
         assert_problem(await client.get("/openapi.json", headers=headers), 401, "unauthorized")

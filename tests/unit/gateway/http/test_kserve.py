@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.identity.api_keys import hash_key
 from pipelines.load import load_spec
 from pipelines.protocol import Output
 from tests.unit.gateway.asking import requests, until_ready
@@ -329,10 +328,8 @@ async def test_the_index_lists_pipelines(client, body):
     assert_error(bad, 400, "malformed_body")
 
 
-async def test_a_key_is_asked_for_but_not_by_probes_of_the_service(start, triton, tmp_path):
-    path = tmp_path / "keys"
-    path.write_text(hash_key("clinic", "correct-horse-battery"), "utf-8")
-    client = await start(api_keys_file=path)
+async def test_a_key_is_asked_for_but_not_by_probes_of_the_service(start, triton, new_key):
+    client = await start(auth="required")
     await until_ready(client)
     names = ("/models/oral_cancer", "/models/oral_cancer/config", "/models/oral_cancer/ready")
     for url in ("", "/models/stats", *names):
@@ -342,7 +339,7 @@ async def test_a_key_is_asked_for_but_not_by_probes_of_the_service(start, triton
     assert triton.calls == []
     for url in ("health/live", "health/ready"):
         assert (await client.get(f"/v2/{url}")).status_code == 200
-    headers = {"x-api-key": "correct-horse-battery"}
+    headers = {"x-api-key": new_key()}
     assert (await client.get(f"/v2{names[-1]}", headers=headers)).status_code == 200
     answer = await client.post(INFER, json=document(JPEG), headers=headers)
     assert answer.status_code == 200

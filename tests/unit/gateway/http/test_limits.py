@@ -4,7 +4,6 @@ import gc
 import grpc
 import pytest
 
-from gateway.identity.api_keys import hash_key
 from tests.unit.gateway.samples import (
     JPEG,
     RAW,
@@ -69,11 +68,9 @@ async def test_an_error_for_which_nobody_waits_is_not_reported(start, triton):
     assert reported == []
 
 
-async def test_a_key_is_asked_for_where_keys_are_configured(start, tmp_path):
-    key = "correct-horse-battery"
-    path = tmp_path / "keys"
-    path.write_text(hash_key("clinic", key), "utf-8")
-    client = await start(api_keys_file=path, host="0.0.0.0")  # noqa: S104
+async def test_a_key_is_asked_for_beyond_loopback(start, new_key):
+    key = new_key()
+    client = await start(host="0.0.0.0")  # noqa: S104
     for target in ("/api/v1/pipelines", "/metrics"):
         assert_problem(await client.get(target), 401, "unauthorized")
         assert_problem(await client.get(target, headers={"X-API-Key": "no"}), 401, "unauthorized")

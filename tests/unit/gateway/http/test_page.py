@@ -6,7 +6,6 @@ import re
 import pytest
 
 from gateway.http.page import FOLDER, read_page
-from gateway.identity.api_keys import hash_key
 from tests.unit.gateway.samples import assert_problem
 
 pytestmark = pytest.mark.anyio
@@ -92,10 +91,8 @@ async def test_no_other_file_is_served(client, path):
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_the_page_needs_no_key_and_all_that_it_asks_does(start, tmp_path):
-    keys = tmp_path / "keys"
-    keys.write_text(hash_key("ward", "a-key-of-sixteen-characters"), "utf-8")
-    client = await start(api_keys_file=keys)
+async def test_the_page_needs_no_key_and_all_that_it_asks_does(start):
+    client = await start(auth="required")
     assert (await client.get("/")).status_code == 200
     assert (await client.get(f"/web/{read_page().version}/app/main.js")).status_code == 200
     assert (await client.get("/api/v1/pipelines")).status_code == 401

@@ -22,7 +22,7 @@ INSIDE = {"user": 65532, "group": 65532, "root": True, "tmp": False, "shells": [
 def test_a_good_image_passes():
     assert gateway_checks.check_facts(FACTS).startswith("150 MB")
     gateway_checks.check_inside(Ended(0, json.dumps(INSIDE)))
-    gateway_checks.check_refusal(Ended(2, "gateway: set GATEWAY_API_KEYS_FILE=FILE"))
+    gateway_checks.check_refusal(Ended(2, "gateway: where GATEWAY_AUTH=off would let everyone in"))
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,7 @@ def test_a_python_that_does_not_run_is_told():
         gateway_checks.check_inside(Ended(127, "libz is missing"))
 
 
-@pytest.mark.parametrize(
-    "ended", [Ended(0, "GATEWAY_API_KEYS_FILE"), Ended(2, "port 8080 is taken")]
-)
-def test_a_gateway_that_starts_without_keys_is_told(ended):
-    with pytest.raises(LabError, match="without API keys it ended with"):
+@pytest.mark.parametrize("ended", [Ended(0, "GATEWAY_AUTH=off"), Ended(2, "port 8080 is taken")])
+def test_a_gateway_that_would_let_everyone_in_is_told(ended):
+    with pytest.raises(LabError, match="with GATEWAY_AUTH=off it ended with"):
         gateway_checks.check_refusal(ended)

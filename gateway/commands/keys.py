@@ -1,0 +1,240 @@
+"""`python -m gateway keys`: makes, lists, revokes and rotates API keys, and takes old ones over."""
+
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.identity.principal import Role
+
+if TYPE_CHECKING:
+    from gateway.identity.key_store import KeyStore, StoredKey
+    from gateway.secret_files import SecretFiles
+
+app = typer.Typer(no_args_is_help=True, help="The API keys, which are in the database.")
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_DURATION = re.compile(rf"([1-9][0-9]{{0,6}})([{''.join(_UNITS)}])")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+KeyId = Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `keys list` has it.")]
+
+
+@app.command()
+def create(
+    *,
+    name: Annotated[
+        str,
+        typer.Option(
+            metavar="OWNER",
+            help="Whose key it is: keys of one owner see each other's predictions. Left out: the "
+            "key's own id.",
+        ),
+    ] = "",
+    role: Annotated[list[Role], typer.Option(help="What it may do; again for more.")],
+    pipeline: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A pipeline that it covers; again for more. Left out: all."
+        ),
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="RATE", help="The most requests, as in 60/min.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="MONEY", help="The most cost, as in 20EUR/month.")
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long it is valid, as in 90d. Left out: for ever."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Makes a key and prints it: this once, as only its digest is stored."""
+    from gateway.identity.key_format import ApiKey  # noqa: PLC0415 - the database: quick --help
+    from gateway.identity.key_store import Grant  # noqa: PLC0415
+
+    seconds = _seconds(expires)
+    with _opened() as (store, secrets):
+        key = ApiKey.new()
+        pipelines = frozenset(pipeline) if pipeline else None
+        grant = Grant(name or key.id, frozenset(role), pipelines, rate, budget)
+        made = store.create(grant, secrets.pepper(), key=key, seconds=seconds)
+    _print_new(made, key.text, as_json=as_json)
+
+
+@app.command("list")
+def list_keys(*, as_json: Json = False) -> None:
+    """Lists all keys, without their text."""
+    with _opened() as (store, _):
+        _, keys = store.all()
+    if as_json:
+        _print_json([_document(key) for key in keys])
+    else:
+        _print_table(keys)
+
+
+@app.command()
+def revoke(key: KeyId, *, as_json: Json = False) -> None:
+    """Ends a key for good: within 5 seconds every gateway refuses it."""
+    with _opened() as (store, _):
+        revoked = store.revoke(key)
+    if as_json:
+        _print_json(_document(revoked))
+    else:
+        typer.echo(f"{revoked.id} of {revoked.grant.name}: revoked")
+
+
+@app.command()
+def rotate(
+    key: KeyId,
+    *,
+    overlap: Annotated[
+        str, typer.Option(metavar="TIME", help="How long the old one stays valid.")
+    ] = "24h",
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="How long the new one is valid. Left out: as long as the old one was to be.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Makes a key with the owner, roles, pipelines and limits of another, which ends after a time.
+
+    The new one is printed this once. Limits and budgets count both as one.
+    """
+    from gateway.identity.key_format import ApiKey  # noqa: PLC0415 - as above
+
+    overlap_seconds, seconds = _seconds(overlap), _seconds(expires)
+    assert overlap_seconds is not None  # noqa: S101 - it has a default
+    with _opened() as (store, secrets):
+        new_key = ApiKey.new()
+        new, old = store.rotate(
+            key, secrets.pepper(), key=new_key, overlap_seconds=overlap_seconds, seconds=seconds
+        )
+    _print_new(new, new_key.text, as_json=as_json, replaces=old)
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A keys file of older versions: lines NAME:SHA256.")],
+    *,
+    operator: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A key that may also read the metrics (role operate), as Prometheus does; again "
+            "for more.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Takes the keys of a keys file over, with the role predict: they go on working."""
+    from gateway.commands import setup  # noqa: PLC0415 - as above
+
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        setup.stop(f"{file}: it cannot be read: {type(error).__name__}")
+    roles = dict.fromkeys(operator or (), frozenset({Role.PREDICT, Role.OPERATE}))
+    with _opened() as (store, secrets):
+        made, there = store.import_lines(lines, secrets.pepper(), roles)
+    if as_json:
+        _print_json([_document(key) for key in made])
+    else:
+        _print_table(made)
+        typer.echo(f"{len(made)} taken over, {there} were there already")
+
+
+@contextmanager
+def _opened() -> "Iterator[tuple[KeyStore, SecretFiles]]":
+    """The keys, and the secrets; ends the process where they cannot be used as asked."""
+    from gateway.commands import setup  # noqa: PLC0415 - as above
+    from gateway.identity.key_store import ApiKeyError, KeyStore  # noqa: PLC0415
+    from gateway.settings import Settings  # noqa: PLC0415
+
+    with setup.stops_on_errors(ApiKeyError):
+        settings = Settings()
+        with setup.opened_database(settings) as engine:
+            yield KeyStore(engine), setup.secret_files(settings)
+
+
+def _seconds(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if (found := _DURATION.fullmatch(text)) is None:
+        raise typer.BadParameter(f"{text!r}: write a number and s, m, h, d or w, as in 90d")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _print_new(
+    key: "StoredKey", text: str, *, as_json: bool, replaces: "StoredKey | None" = None
+) -> None:
+    """The key alone is on stdout, for a script."""
+    if as_json:
+        more = {} if replaces is None else {"replaces": _document(replaces)}
+        _print_json(_document(key) | {"key": text} | more)
+        return
+    typer.echo(text)
+    until = "for ever" if key.expires_at is None else f"until {_time(key.expires_at)}"
+    typer.echo(f"{key.id} of {key.grant.name}, valid {until}. It is not shown again.", err=True)
+    if replaces is not None:
+        typer.echo(f"{replaces.id} is valid until {_time(replaces.expires_at)}.", err=True)
+
+
+def _print_json(document: Any) -> None:  # noqa: ANN401 - any of JSON
+    typer.echo(json.dumps(document, indent=2))
+
+
+def _print_table(keys: "Iterable[StoredKey]") -> None:
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.table import Table  # noqa: PLC0415
+
+    titles = ("id", "owner", "roles", "pipelines", "rate", "budget", "state", "created", "expires")
+    table = Table(*titles, box=None)
+    for document in map(_document, keys):
+        cells = (
+            document["id"],
+            document["name"],
+            " ".join(document["roles"]),
+            "all" if document["pipelines"] is None else " ".join(document["pipelines"]),
+            document["rate"] or "-",
+            document["budget"] or "-",
+            document["state"],
+            document["created"],
+            document["expires"] or "never",
+        )
+        table.add_row(*cells)
+    Console(width=None if Console().is_terminal else 200).print(table)
+
+
+def _document(key: "StoredKey") -> dict[str, Any]:
+    pipelines = key.grant.pipelines
+    return {
+        "id": key.id,
+        "name": key.grant.name,
+        "roles": sorted(key.grant.roles),
+        "pipelines": None if pipelines is None else sorted(pipelines),
+        "rate": key.grant.rate,
+        "budget": key.grant.budget,
+        "state": key.state(time.time_ns() // 1000),
+        "legacy": key.legacy,
+        "created": _time(key.created_at),
+        "expires": _time(key.expires_at),
+        "revoked": _time(key.revoked_at),
+    }
+
+
+def _time(microseconds: int | None) -> str | None:
+    """In UTC, as RFC 3339 has it, to the second."""
+    if microseconds is None:
+        return None
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,93 @@
+"""Tells who sends a request by the credentials that it has, the same for HTTP and gRPC."""
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Self
+
+from sqlalchemy import Engine
+
+from gateway.identity.api_keys import ApiKeys, unauthorized
+from gateway.identity.jwks import FILE_SECONDS, URL_SECONDS, Jwks, read_file, read_url
+from gateway.identity.key_store import KeyStore
+from gateway.identity.principal import OPEN, Principal
+from gateway.identity.token_settings import TokenSettings
+from gateway.identity.tokens import Tokens, looks_like_token
+from gateway.secret_files import SecretFiles
+from gateway.settings import Settings
+
+_START_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request brings to say who sends it."""
+
+    api_key: str | None = field(default=None, repr=False)
+    bearer: str | None = field(default=None, repr=False)
+    """What `Authorization: Bearer` has: a token, or an API key, as Prometheus sends no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticator:
+    """Who may come. Without keys and tokens identity is off: everyone, for everything."""
+
+    keys: ApiKeys | None = None
+    tokens: Tokens | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, engine: Engine) -> Self:
+        """As the settings say.
+
+        Raises:
+            SecretError: the pepper is not there or not usable.
+        """
+        if not settings.identity_required:
+            return cls()
+        secrets = SecretFiles(settings.secrets_dir, made=settings.embedded_database)
+        keys = ApiKeys(
+            KeyStore(engine), secrets.pepper(), stale_seconds=settings.keys_stale_seconds
+        )
+        return cls(keys, _tokens(settings.tokens))
+
+    async def begin(self) -> None:
+        """Reads the keys for the first time. Where that takes long, callers meanwhile get 503."""
+        if self.keys is not None:
+            await asyncio.wait((asyncio.create_task(self.keys.look()),), timeout=_START_SECONDS)
+
+    async def watch(self) -> None:
+        """Keeps the keys, and the public keys of tokens, up to date until it is cancelled."""
+        watches = [] if self.keys is None else [self.keys.watch()]
+        if self.tokens is not None:
+            watches.append(self.tokens.jwks.watch())
+        await asyncio.gather(*watches)
+
+    async def authenticate(self, credentials: Credentials) -> Principal:
+        """Who sends a request. A key in `X-API-Key` goes first.
+
+        Raises:
+            RefusedError: with `unauthorized`; with `unavailable` where it cannot be told now.
+        """
+        if self.keys is None:
+            return OPEN
+        if credentials.api_key is not None:
+            return await self.keys.principal(credentials.api_key)
+        bearer = credentials.bearer
+        if bearer is None:
+            raise unauthorized()
+        if self.tokens is not None and looks_like_token(bearer):
+            return await self.tokens.principal(bearer)
+        return await self.keys.principal(bearer)
+
+
+def _tokens(settings: TokenSettings) -> Tokens | None:
+    if settings.jwks is None:
+        return None
+    is_url = settings.jwks_is_url
+    jwks = Jwks(
+        partial(read_url if is_url else read_file, settings.jwks),
+        frozenset(settings.algorithms),
+        every_seconds=URL_SECONDS if is_url else FILE_SECONDS,
+        stale_seconds=settings.jwks_stale_seconds,
+    )
+    return Tokens(settings, jwks)
