@@ -198,7 +198,7 @@ models-report: setup ## Measures size, CPU time and accuracy of all exported mem
 typicality: setup $(PICTURES) ## Measures which images are called atypical, by the demo weights' references, into docs/typicality.md (slow)
 	@$(BIN)/python -m demo all --if-missing
 	@$(BIN)/python -m demo oral_cancer --profile int8 --if-missing
-	@$(BIN)/python -m lab.typicality
+	@$(BIN)/python -m lab.typicality $(TYPICALITY)
 
 .PHONY: loadtest
 loadtest: setup ## Sends as real users do for LOADTEST_SECONDS (120) to a service of its own; fails where a budget is broken

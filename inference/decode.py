@@ -180,13 +180,14 @@ def _decode(data: bytes, rules: DecodeRules, header: Header) -> Decoded:
         shift = colour_shift_of(image, rules.colour)
         photo = upright(image, data, size, rules.colour)
         fitted, geometry = fit(photo, rules, shrunk)
-        measures = measure(photo, fitted, geometry, rules, shift)
+        pixels = np.array(fitted, dtype=np.uint8)
+        measures = measure(photo, fitted, pixels, geometry, rules, shift=shift)
         if data != protocol.PROBE_IMAGE:
             refuse_poor(measures, rules.quality)
         picture = (
             picture_statistics(fitted, geometry.within(fitted.size)) if rules.picture else None
         )
-        return Decoded(np.array(fitted, dtype=np.uint8), geometry, measures, picture)
+        return Decoded(pixels, geometry, measures, picture)
 
 
 def _decoded_size(image: Image.Image, rules: DecodeRules) -> tuple[int, int]:

@@ -42,54 +42,39 @@ def picture_statistics(image: Image.Image, box: tuple[int, int, int, int]) -> ND
         box: left, top, right and bottom of the picture in it, without a letterbox's border.
     """
     copy = image.resize((SIDE, SIDE), Image.Resampling.BOX, box=box, reducing_gap=_REDUCING_GAP)
-    bytes_ = np.asarray(copy, dtype=np.uint8)
     grey = copy.convert("L")
     brightness = np.asarray(grey, dtype=np.float32) / np.float32(255)
     return np.concatenate(
-        [
-            _colours(bytes_.reshape(-1, 3)),
-            _rings(brightness),
-            _gradients(brightness),
-            _levels(grey),
-        ]
+        [_colours(copy), _rings(brightness), _gradients(brightness), _levels(grey)]
     ).astype(np.float32)
 
 
-def _colours(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _colours(copy: Image.Image) -> NDArray[np.float64]:
     """Means, deviations and correlations of the channels, mean and deviation of the saturation."""
-    # Channel by channel, as rows of 3 numbers are slow.
-    planes = np.ascontiguousarray(pixels.T)
-    red, green, blue = planes
-    values = planes.astype(np.float32)
-    means = values.mean(axis=1)
-    values -= means[:, None]
-    covariance = (values @ values.T).astype(np.float64) / (len(pixels) * 255**2)
-    deviations = np.sqrt(np.diag(covariance))
-    products = np.outer(deviations, deviations)
-    # Below a thousandth of a grey level a deviation is rounding.
-    correlations = np.where(products > _LEAST**2, covariance / np.maximum(products, _LEAST**2), 0.0)
+    # Channel by channel, as rows of 3 numbers are slow; so is a product of matrices of 3 rows.
+    red, green, blue = channels = [np.asarray(each).reshape(-1) for each in copy.split()]
     largest = np.maximum(np.maximum(red, green), blue)
     smallest = np.minimum(np.minimum(red, green), blue)
     saturation = (largest - smallest) / np.maximum(largest, 1).astype(np.float32)
-    return np.array(
-        [
-            *(means / 255),
-            *deviations,
-            correlations[0, 1],
-            correlations[1, 2],
-            correlations[0, 2],
-            saturation.mean(),
-            saturation.std(),
-        ]
-    )
+    values = np.empty((4, red.size), np.float32)
+    np.divide(channels, np.float32(255), out=values[:3])
+    values[3] = saturation
+    means = values.mean(axis=1)
+    values -= means[:, None]
+    r, g, b, s = values
+    products = np.array([r @ r, g @ g, b @ b, s @ s, r @ g, g @ b, r @ b], np.float64) / red.size
+    deviations = np.sqrt(products[:4])
+    both = deviations[[0, 1, 0]] * deviations[[1, 2, 2]]
+    # Below a thousandth of a grey level a deviation is rounding.
+    correlations = np.where(both > _LEAST**2, products[4:] / np.maximum(both, _LEAST**2), 0.0)
+    return np.array([*means[:3], *deviations[:3], *correlations, means[3], deviations[3]])
 
 
 def _rings(brightness: NDArray[np.float32]) -> NDArray[np.float64]:
     """Log mean power of each ring of the spectrum; the mean brightness has no part in it."""
-    spectrum = np.fft.rfft2(brightness - brightness.mean())
-    power = (spectrum.real**2 + spectrum.imag**2).reshape(-1) / brightness.size
-    sums = np.bincount(_RING_OF, weights=power * _TIMES, minlength=len(_RINGS) - 1)
-    return np.asarray(np.log(sums / _RING_SIZES + _LEAST))
+    spectrum = np.fft.rfft2(brightness - brightness.mean()).reshape(-1)
+    power = (spectrum.real**2 + spectrum.imag**2) * _SHARES
+    return np.asarray(np.log(np.add.reduceat(power[_BY_RING], _STARTS) + _LEAST))
 
 
 def _gradients(brightness: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -103,7 +88,7 @@ def _gradients(brightness: NDArray[np.float32]) -> NDArray[np.float64]:
     # larger one, whether by more than 67.5 degrees, and whether they have the same sign.
     steep = up > across
     near = np.minimum(across, up) > _TAN * np.maximum(across, up)
-    bins = 4 * (x * y < 0) + 2 * steep + near
+    bins = 4 * (x * y < 0).view(np.uint8) + 2 * steep.view(np.uint8) + near.view(np.uint8)
     sums = np.bincount(bins, weights=strength, minlength=_ORIENTATIONS)
     whole = sums.sum()
     shares = sums / whole if whole > 0 else np.full(_ORIENTATIONS, 1 / _ORIENTATIONS)
@@ -126,6 +111,9 @@ def _ring_of() -> NDArray[np.intp]:
 
 
 _RING_OF = _ring_of()
+_BY_RING = np.argsort(_RING_OF, kind="stable")
+_STARTS = np.searchsorted(_RING_OF[_BY_RING], np.arange(len(_RINGS) - 1))
 _TIMES = np.tile(np.where(np.arange(SIDE // 2 + 1) % (SIDE // 2) > 0, 2.0, 1.0), SIDE)
 """How often the whole spectrum has each number of the half that a real image needs."""
-_RING_SIZES = np.bincount(_RING_OF, weights=_TIMES)
+_SHARES = _TIMES / np.bincount(_RING_OF, weights=_TIMES)[_RING_OF] / SIDE**2
+"""What each number of that half adds to the mean power of its ring."""

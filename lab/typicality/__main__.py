@@ -16,6 +16,7 @@ from lab.markdown import replace_section, table
 from lab.paths import ROOT
 from lab.typicality import images
 from lab.typicality.judging import Judge
+from lab.typicality.kept import Kept
 from pipelines.load import FOLDER, available, load_definition
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.release import ReleaseError
@@ -53,15 +54,22 @@ def main(
     / "typicality.md",
     repository: Annotated[Path, typer.Option(help="The model repository.")] = ROOT
     / "model_repository",
+    keep: Annotated[Path, typer.Option(help="Where drawings and measurements are kept.")] = ROOT
+    / ".cache"
+    / "typicality",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Goes on where an interrupted run ended.")
+    ] = False,
 ) -> None:
     """Judges drawings, noise, pages and photographs by each pipeline's release.
 
-    Takes a minute or more for each pipeline.
+    Takes one to three minutes of CPU time for each pipeline. `--resume` takes what an interrupted
+    run has drawn and measured; leave it out after a change of drawings or decoding.
     """
     try:
         judges = _judges(repository)
         with shown_on(screen) as on_progress:
-            text = measured(judges, pictures, on_progress)
+            text = measured(judges, pictures, Kept.begin(keep, resume=resume), on_progress)
         replace_section(page, "typicality", text)
     except (LabError, ReleaseError) as error:
         screen.print(f"lab: {error}", style="red", markup=False, soft_wrap=True)
@@ -79,45 +87,57 @@ def _judges(repository: Path) -> dict[str, Judge]:
     return found
 
 
-def measured(judges: dict[str, Judge], pictures: Path, on_progress: OnProgress) -> str:
+def measured(judges: dict[str, Judge], pictures: Path, kept: Kept, on_progress: OnProgress) -> str:
     """The tables: a row for each group of images, a column for each judge.
 
     Raises:
         LabError: there are no pictures.
     """
     photographs = images.photographs(pictures)
-    kinds = {judge.spec.name: judge.spec for judge in judges.values()}
-    changes = list(images.near(next(iter(kinds.values()))))
-    per_judge = images.OWN + images.FAR * (len(kinds) - 1 + len(images.far())) + len(photographs)
+    own = {
+        judge.spec.name: kept.drawing(f"{judge.spec.name}/own", images.own(judge.spec))
+        for judge in judges.values()
+    }
+    near = {name: images.near(draw) for name, draw in own.items()}
+    changes = list(next(iter(near.values())))
+    per_judge = images.OWN + images.FAR * (len(own) - 1 + len(images.far())) + len(photographs)
     steps = Steps(len(judges) * (per_judge + images.NEAR * len(changes)), on_progress)
     others: dict[str, list[str]] = {}
-    near: dict[str, list[str]] = {}
+    changed: dict[str, list[str]] = {}
     for title, judge in judges.items():
         steps.begin(f"judging by {title}")
 
-        def flagged(found: Iterable[bytes], judge: Judge = judge) -> Flagged:
-            typicality = judge.typicality(found, steps.advance)
-            return Flagged(judge.flagged(typicality), len(typicality))
+        def flagged(group: str, found: Iterable[bytes], of: int, judge: Judge = judge) -> Flagged:
+            numbers = kept.measured(judge.network, group)
+            if numbers is None:
+                numbers = judge.measure(found, steps.advance)
+                kept.keep(judge.network, group, numbers)
+            else:
+                steps.advance(of)
+            return Flagged(judge.flagged(numbers), of)
 
-        own = images.drawn(images.own(judge.spec), images.OWN)
-        others.setdefault(f"{images.OWN} other drawings of its own kind", []).append(
-            flagged(own).with_interval
-        )
-        for name, spec in kinds.items():
-            drawn = images.drawn(images.own(spec), images.FAR)
-            cell = "" if name == judge.spec.name else flagged(drawn).share
-            others.setdefault(f"{images.FAR} drawings of `{name}`", []).append(cell)
+        def drawn(group: str, draw: images.Draw, of: int) -> Flagged:
+            return flagged(group, images.drawn(draw, of), of)
+
+        name = judge.spec.name
+        cell = drawn("own", own[name], images.OWN).with_interval
+        others.setdefault(f"{images.OWN} other drawings of its own kind", []).append(cell)
+        for other, draw in own.items():
+            cell = "" if other == name else drawn(other, draw, images.FAR).share
+            others.setdefault(f"{images.FAR} drawings of `{other}`", []).append(cell)
         for group, draw in images.far().items():
-            cell = flagged(images.drawn(draw, images.FAR)).share
+            cell = drawn(group, kept.drawing(f"any/{group}", draw), images.FAR).share
             others.setdefault(f"{images.FAR} of {group}", []).append(cell)
-        others.setdefault(f"{len(photographs)} photographs", []).append(flagged(photographs).share)
-        for change, draw in images.near(judge.spec).items():
-            near.setdefault(change, []).append(flagged(images.drawn(draw, images.NEAR)).share)
-    titles = [f"`{title}`" if title in kinds else title for title in judges]
+        cell = flagged("photographs", photographs, len(photographs)).share
+        others.setdefault(f"{len(photographs)} photographs", []).append(cell)
+        for change, draw in near[name].items():
+            cell = drawn(change, kept.drawing(f"{name}/{change}", draw), images.NEAR).share
+            changed.setdefault(change, []).append(cell)
+    titles = [f"`{title}`" if title in own else title for title in judges]
     return (
         table(["images", *titles], [[group, *cells] for group, cells in others.items()])
         + f"\nOf {images.NEAR} of its own drawings, changed:\n\n"
-        + table(["change", *titles], [[change, *cells] for change, cells in near.items()])
+        + table(["change", *titles], [[change, *cells] for change, cells in changed.items()])
     )
 
 

@@ -48,9 +48,8 @@ def photographs(folder: Path = PICTURES) -> list[bytes]:
     return [path.read_bytes() for path in paths]
 
 
-def near(spec: PipelineSpec) -> dict[str, Draw]:
-    """Drawings of a pipeline's kind, changed, by what was changed."""
-    made = own(spec)
+def near(made: Draw) -> dict[str, Draw]:
+    """Drawings of a pipeline's own kind, changed, by what was changed."""
     changes: dict[str, Callable[[Image.Image], Image.Image]] = {
         "upside down": lambda image: image.rotate(180),
         "red and blue swapped": lambda image: Image.merge("RGB", image.split()[::-1]),

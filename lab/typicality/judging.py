@@ -6,13 +6,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from export import photos, reference_photos
 from export.reference_forms import Form
-from inference.decode import Decoded, decode
+from inference.decode import decode
 from inference.typicality import Reference
 from lab.errors import LabError
+from lab.typicality.kept import Measured
 from pipelines.manifest import Manifest
 from pipelines.release import Release
 from pipelines.release_files import ReleaseFiles, version_folder
@@ -21,8 +21,6 @@ from pipelines.typicality import reference_path
 
 _BATCH = 8
 
-Typicalities = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Judge:
@@ -30,6 +28,8 @@ class Judge:
 
     spec: PipelineSpec
     reference: Reference
+    network: str
+    """Names what features are taken from: pipeline and artefact."""
     features_of: reference_photos.FeaturesOf | None
     """None: the picture's statistics serve alone."""
 
@@ -49,32 +49,29 @@ class Judge:
         reference = Reference.load(repository / reference_path(pipeline, release.reference.sha256))
         name = spec.typicality.member
         if name is None or reference.features is None:
-            return cls(spec, reference, None)
+            return cls(spec, reference, pipeline, None)
         folder = repository / version_folder(pipeline, name, release.members[name].version)
         manifest = Manifest.read(folder)
         form = Form(name, folder / manifest.artefact, manifest)
-        return cls(spec, reference, reference_photos.open_features(form, spec))
+        network = f"{pipeline}-{name}-{manifest.checkpoint_sha256[:16]}"
+        return cls(spec, reference, network, reference_photos.open_features(form, spec))
 
-    def typicality(
-        self, images: Iterable[bytes], on_image: Callable[[], None] = lambda: None
-    ) -> Typicalities:
-        """Of each encoded image, FP32 [N], in (0, 1]."""
+    def measure(self, images: Iterable[bytes], on_image: Callable[[], None]) -> Measured:
+        """Decodes encoded images and takes their features."""
         rules = photos.decode_rules(self.spec)
-        found = []
+        pictures, features = [], []
         waiting = iter(images)
         while group := list(islice(waiting, _BATCH)):
             decoded = [decode(image, rules) for image in group]
-            found.append(self._judged(decoded))
+            pictures += [each.picture for each in decoded if each.picture is not None]
+            if self.features_of is not None:
+                features.append(self.features_of([each.pixels for each in decoded]))
             for _ in group:
                 on_image()
-        return np.concatenate(found)
+        return Measured(np.stack(pictures), np.concatenate(features) if features else None)
 
-    def _judged(self, decoded: list[Decoded]) -> Typicalities:
-        pictures = np.stack([each.picture for each in decoded if each.picture is not None])
-        features = self.features_of and self.features_of([each.pixels for each in decoded])
-        return self.reference.typicality(pictures, features)
-
-    def flagged(self, typicality: Typicalities) -> int:
-        """How many of these are atypical."""
+    def flagged(self, measured: Measured) -> int:
+        """How many of these images are atypical."""
         rate = self.spec.typicality.false_alarms if self.spec.typicality else 0.0
+        typicality = self.reference.typicality(measured.pictures, measured.features)
         return int((typicality <= np.float32(rate)).sum())
