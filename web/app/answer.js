@@ -61,7 +61,15 @@ function Facts({ answer }) {
   </details>`;
 }
 
-function Answered({ photo }) {
+/** Says that an answer is one that was given before. */
+function Replayed({ photo, queue }) {
+  return html`<div class="notice" role="note">
+    <p>${text("replayed.note")}</p>
+    <button class="button" onClick=${() => queue.askAnew(photo.id)}>${text("replayed.anew")}</button>
+  </div>`;
+}
+
+function Answered({ photo, queue }) {
   const { answer, pipeline } = photo;
   const detects = answer.predictions !== undefined;
   const [shown, setShown] = useState(answer.threshold);
@@ -81,6 +89,7 @@ function Answered({ photo }) {
     />
     <article class="answer" aria-labelledby="answer-title">
       <h2 id="answer-title" class="part-title" tabindex="-1">${text("answer.title", { name: photo.name })}</h2>
+      ${photo.replayed && html`<${Replayed} photo=${photo} queue=${queue} />`}
       ${answer.input.typical === false && html`<${Typicality} input=${answer.input} />`}
       ${detects
         ? html`<${Findings}
@@ -130,7 +139,7 @@ function Pending({ photo }) {
 
 /** What is known of a photo, beside the photo itself. */
 export function Answer({ photo, queue }) {
-  if (photo.state === State.ANSWERED) return html`<${Answered} key=${photo.id} photo=${photo} />`;
+  if (photo.state === State.ANSWERED) return html`<${Answered} key=${photo.id} photo=${photo} queue=${queue} />`;
   return html`<${Viewer} photo=${photo} classes=${photo.pipeline.classes} />
     <article class="answer" aria-labelledby="answer-title">
       <h2 id="answer-title" class="part-title" tabindex="-1">${text("answer.title", { name: photo.name })}</h2>

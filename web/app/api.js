@@ -58,6 +58,7 @@ export const alive = () => get("healthz").then(() => true, () => false);
  * @param headers further headers
  * @param onProgress takes the share that was sent, 0 to 1
  * @param signal ends it
+ * @returns the answer, and whether it was given before, under the same idempotency key
  */
 export function send(path, file, { headers = {}, onProgress, signal }) {
   return new Promise((resolve, reject) => {
@@ -70,7 +71,8 @@ export function send(path, file, { headers = {}, onProgress, signal }) {
     request.upload.onload = () => onProgress(1);
     request.onload = () => {
       const { status, responseText } = request;
-      if (status === 200) resolve(JSON.parse(responseText));
+      const replayed = request.getResponseHeader("idempotency-replayed") === "true";
+      if (status === 200) resolve({ answer: JSON.parse(responseText), replayed });
       else reject(failureOf(status, responseText, request.getResponseHeader("retry-after")));
     };
     const lost = () => reject(new Failure({ code: UNREACHABLE }));

@@ -1,8 +1,9 @@
 // The whole page: what is at its head, and which part of it is to be seen.
-import { html, useEffect, useMemo, useRef, useState } from "./dom.js";
+import { html, useEffect, useMemo, useState } from "./dom.js";
 import { Answer } from "./answer.js";
 import { UNREACHABLE, get, useKey } from "./api.js";
 import { Chooser } from "./chooser.js";
+import { kept } from "./kept.js";
 import { Login } from "./login.js";
 import { PhotoList } from "./photo_list.js";
 import { readPreferences, showTheme, writePreferences } from "./preferences.js";
@@ -76,6 +77,14 @@ function Unready({ failure }) {
   </div>`;
 }
 
+/** Of a visit that ended before all photos had an answer. */
+function Unanswered({ count, onClose }) {
+  return html`<div class="notice is-strong is-page" role="note">
+    <p>${text("unanswered.note", { n: count })}</p>
+    <button class="button" onClick=${onClose}>${text("unanswered.close")}</button>
+  </div>`;
+}
+
 export function App() {
   const [preferences, setPreferences] = useState(readPreferences);
   setLanguage(preferences.language);
@@ -86,7 +95,7 @@ export function App() {
   const [failure, setFailure] = useState(null);
   const [name, setName] = useState(null);
   const [chosen, setChosen] = useState(null);
-  const main = useRef(null);
+  const [unanswered, setUnanswered] = useState(0);
 
   async function load() {
     try {
@@ -100,6 +109,7 @@ export function App() {
     }
   }
   useEffect(() => void load(), []);
+  useEffect(() => void kept.unanswered().then(setUnanswered), []);
   useEffect(() => {
     const leaving = (event) => queue.unfinished.length && event.preventDefault();
     addEventListener("beforeunload", leaving);
@@ -125,6 +135,7 @@ export function App() {
   const demo = [pipeline, photo?.pipeline, photo?.answer].some((one) => one?.weights === "demo");
 
   function onFiles(files) {
+    setUnanswered(0);
     const first = queue.add(files, pipeline);
     setChosen(first);
   }
@@ -132,8 +143,15 @@ export function App() {
   if (asksForKey) content = html`<${Login} onKey=${onKey} />`;
   else if (!pipeline) {
     content = failure ? html`<${Unready} failure=${failure} />` : html`<p role="status">${text("start.loading")}</p>`;
-  } else if (!photo) content = html`<${Chooser} pipeline=${pipeline} onFiles=${onFiles} />`;
-  else {
+  } else if (!photo) {
+    const close = () => {
+      setUnanswered(0);
+      kept.countUnanswered(0);
+    };
+    content = html`${unanswered > 0 && html`<${Unanswered} count=${unanswered} onClose=${close} />`}
+      <${Chooser} pipeline=${pipeline} onFiles=${onFiles} />`;
+  }
+  if (!asksForKey && photo) {
     content = html`<div class="desk">
       <div class="side">
         <${Chooser} pipeline=${pipeline} onFiles=${onFiles} small />
@@ -151,7 +169,7 @@ export function App() {
       onPreferences=${onPreferences}
     />
     ${demo && html`<${DemoBanner} />`}
-    <main id="main" ref=${main} tabindex="-1">${content}</main>
+    <main id="main" tabindex="-1">${content}</main>
     <footer class="foot">
       <p>${text("foot.not_a_device")} <a href="docs">${text("foot.api")}</a></p>
     </footer>`;

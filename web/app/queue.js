@@ -1,5 +1,7 @@
 // The photos of this visit, in their order: a few are on their way at a time, the others wait.
 import { UNREACHABLE, Failure, alive, send } from "./api.js";
+import { freshKey, keyOf } from "./idempotency.js";
+import { kept } from "./kept.js";
 
 /** Browsers open six connections to a host; some are left for the page itself. */
 const AT_A_TIME = 3;
@@ -7,6 +9,7 @@ const TRIES = 8;
 /** A longer wait is no wait at a screen: the photo fails, with a button to try again. */
 const LONGEST_WAIT_SECONDS = 300;
 const LOOK_AGAIN_MS = 3000;
+const IN_FLIGHT = "idempotency_in_flight";
 const EXPECTED = new Set([408, 429, 500, 503, 504]);
 
 export const State = {
@@ -41,7 +44,11 @@ export class Queue {
       state: State.WAITING,
       progress: 0,
       tries: 0,
+      notBefore: 0,
+      key: null,
       answer: null,
+      /** Whether the answer was given before, to the same photo. */
+      replayed: false,
       failure: refusalHere(file, pipeline),
     }));
     for (const photo of added) if (photo.failure) photo.state = State.FAILED;
@@ -57,6 +64,12 @@ export class Queue {
       if (!failure) this.change(id, { state: State.WAITING, tries: 0, failure: null });
     }
     if (this.hold?.why !== Hold.SESSION) this.hold = null;
+    this.go();
+  }
+
+  /** Asks about a photo as if it had never been sent. */
+  askAnew(id) {
+    this.change(id, { state: State.WAITING, tries: 0, key: freshKey(), answer: null });
     this.go();
   }
 
@@ -87,16 +100,26 @@ export class Queue {
 
   change(id, changes) {
     this.photos = this.photos.map((photo) => (photo.id === id ? { ...photo, ...changes } : photo));
+    this.changed();
+  }
+
+  changed() {
+    const count = this.unfinished.length;
+    if (count !== this.counted) kept.countUnanswered(count);
+    this.counted = count;
     this.onChange();
   }
 
   go() {
     while (!this.hold && this.controllers.size < AT_A_TIME) {
-      const next = this.photos.find(({ state }) => state === State.WAITING);
+      const now = Date.now();
+      const next = this.photos.find(
+        ({ state, notBefore }) => state === State.WAITING && notBefore <= now,
+      );
       if (!next) break;
       this.ask(next);
     }
-    this.onChange();
+    this.changed();
   }
 
   async ask(photo) {
@@ -107,15 +130,19 @@ export class Queue {
     const task = photo.pipeline.task;
     const query = task === "classification" ? "" : "?visualization=false";
     try {
-      const answer = await send(`api/v1/pipelines/${name}/predict/advanced${query}`, photo.file, {
+      const key = photo.key ?? (await keyOf(photo.file, photo.pipeline));
+      if (this.find(photo.id)) this.change(photo.id, { key });
+      const path = `api/v1/pipelines/${name}/predict/advanced${query}`;
+      const { answer, replayed } = await send(path, photo.file, {
         signal: controller.signal,
+        headers: { "Idempotency-Key": key },
         onProgress: (progress) => {
           const state = progress < 1 ? State.SENDING : State.ANSWERING;
           if (this.controllers.has(photo.id)) this.change(photo.id, { state, progress });
         },
       });
       this.controllers.delete(photo.id);
-      this.change(photo.id, { state: State.ANSWERED, answer, failure: null });
+      this.change(photo.id, { state: State.ANSWERED, answer, replayed, failure: null });
     } catch (error) {
       this.controllers.delete(photo.id);
       if (this.find(photo.id)) this.failed(this.find(photo.id), error);
@@ -129,12 +156,21 @@ export class Queue {
     if (status === 401) {
       this.change(photo.id, { state: State.WAITING });
       this.hold = { why: Hold.SESSION };
+    } else if (failure.code === UNREACHABLE) {
+      // It may have been answered: under the same key it is not answered twice.
+      this.change(photo.id, { state: State.WAITING });
+      this.look();
+    } else if (failure.code === IN_FLIGHT) {
+      // The same photo is under way, perhaps since a visit before: this one comes after it.
+      const milliseconds = (retryAfter || 1) * 1000;
+      const notBefore = Date.now() + milliseconds;
+      this.change(photo.id, { state: State.WAITING, notBefore, tries: photo.tries - 1 });
+      setTimeout(() => this.go(), milliseconds + 1);
     } else if (retryAfter && retryAfter <= LONGEST_WAIT_SECONDS && photo.tries < TRIES) {
       this.change(photo.id, { state: State.WAITING });
       this.wait(retryAfter);
     } else {
       this.change(photo.id, { state: State.FAILED, failure });
-      if (failure.code === UNREACHABLE) this.look();
     }
   }
 
@@ -173,4 +209,4 @@ function refusalHere(file, pipeline) {
 }
 
 /** Whether trying the same photo again may help. */
-export const retryable = ({ code, status }) => code === UNREACHABLE || EXPECTED.has(status);
+export const retryable = ({ status }) => EXPECTED.has(status);
