@@ -166,3 +166,31 @@ kept_images = Table(
     Index(None, "expires_at"),
 )
 """Images that were kept with their callers' consent. The images are in the store, encrypted."""
+
+usage_hours = Table(
+    "usage_hours",
+    METADATA,
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),  # hours since 1970
+    Column("caller", String(128), primary_key=True),  # the principal's id
+    Column("name", String(128), primary_key=True),  # the owner
+    Column("pipeline", String(64), primary_key=True),
+    Column("release", String(128), primary_key=True),  # "" where none answered
+    Column("format", String(16), primary_key=True),
+    Column("outcome", String(64), primary_key=True),  # ok, or the problem's code
+    Column("level", String(16), primary_key=True),  # of uncertainty; "" where there is none
+    Column("images", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("cpu_seconds", Double, nullable=False),
+    Column("gpu_seconds", Double, nullable=False),
+    Column("estimated_seconds", Double, nullable=False),  # of the two
+    Index(None, "caller", "hour"),
+)
+"""Sums over the rows of the audit log, by the hour."""
+
+usage_cursors = Table(
+    "usage_cursors",
+    METADATA,
+    Column("chain", _CHAIN, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+"""The last position of each chain that is in `usage_hours`."""
