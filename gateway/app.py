@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from fastapi import FastAPI
+from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
 
 from database.engine import open_engine, require_schema
 from database.writer import Writer
 from gateway import VERSION
+from gateway.audit.audit_log import AuditLog, WriterMetrics
 from gateway.audit.idempotency import HEADER as KEY
 from gateway.audit.idempotency import REPLAYED, Idempotency
 from gateway.core.admission import Admission
@@ -83,19 +85,22 @@ def create_app(settings: Settings) -> FastAPI:
     )
     metrics = Metrics(lambda: admission.in_flight)
     tls = ServerTls(settings.tls, metrics) if settings.tls.on else None
-    telemetry = InferenceTelemetry(metrics)
-    writer = Writer(engine, "gateway")
-    pepper = SecretFiles(settings.secrets_dir, made=settings.embedded_database).pepper()
-    replays = Replays(Idempotency(writer, pepper, settings.idempotency_seconds))
-    dataplane = Dataplane(batching, catalog, readiness, telemetry, settings.batch_concurrency)
+    secrets = SecretFiles(settings.secrets_dir, made=settings.embedded_database)
+    writer = _writer(settings, engine, metrics)
+    audit = AuditLog(writer, secrets)
+    telemetry = InferenceTelemetry(metrics, audit.refused)
+    replays = Replays(Idempotency(audit, secrets.pepper(), settings.idempotency_seconds))
+    dataplane = Dataplane(
+        batching,
+        catalog,
+        readiness,
+        telemetry,
+        audit,
+        batch_concurrency=settings.batch_concurrency,
+    )
     models = Models(catalog, readiness, triton)
     predictions = Predictions(settings, catalog, admission, dataplane, replays)
-    # What needs no key has turns of its own: it keeps no image waiting.
-    for_facts = max(1, settings.receptions // 4)
-    facts = Reception(for_facts, settings.largest_message, _FACTS_SECONDS)
-    images = Reception(
-        settings.receptions - for_facts, settings.largest_message, settings.grpc_message_seconds
-    )
+    facts, images = _receptions(settings)
     grpc_server = GrpcServer(
         settings,
         telemetry,
@@ -119,7 +124,13 @@ def create_app(settings: Settings) -> FastAPI:
         writer.start()
         await authenticator.begin()
         triton.open()
-        watches = (readiness.watch(), replays.watch(), give_back(), authenticator.watch())
+        watches = (
+            readiness.watch(),
+            replays.watch(),
+            audit.watch(),
+            give_back(),
+            authenticator.watch(),
+        )
         watch = asyncio.gather(*watches, *([tls.watch()] if tls else []))
         yield
         await grpc_server.close()
@@ -128,6 +139,7 @@ def create_app(settings: Settings) -> FastAPI:
         with suppress(asyncio.CancelledError):
             await watch
         await triton.close()
+        await audit.checkpoint()
         await writer.close()
         engine.dispose()
 
@@ -177,6 +189,20 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
             allow_headers=["Authorization", "X-API-Key", HEADER, KEY],
             expose_headers=[HEADER, REPLAYED, "Retry-After"],
         )
+
+
+def _receptions(settings: Settings) -> tuple[Reception, Reception]:
+    """Of messages that bring no image, and of those that do."""
+    # What needs no key has turns of its own: it keeps no image waiting.
+    turns, size = max(1, settings.receptions // 4), settings.largest_message
+    facts = Reception(turns, size, _FACTS_SECONDS)
+    return facts, Reception(settings.receptions - turns, size, settings.grpc_message_seconds)
+
+
+def _writer(settings: Settings, engine: Engine, metrics: Metrics) -> Writer:
+    writer = Writer(engine, settings.name, WriterMetrics(metrics))
+    metrics.watch_audit(lambda: writer.waiting, lambda: writer.available)
+    return writer
 
 
 def _triton(settings: Settings) -> TritonClient:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gateway.audit.audit_log import AuditLog
 from gateway.core.admission import Holding
 from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog, Pipeline
@@ -56,26 +57,36 @@ class Dataplane:
         catalog: Catalog,
         readiness: Readiness,
         telemetry: InferenceTelemetry,
+        audit: AuditLog,
+        *,
         batch_concurrency: int,
     ) -> None:
         self._batching = batching
         self._catalog = catalog
         self._readiness = readiness
         self._telemetry = telemetry
+        self._audit = audit
         self._batch_concurrency = batch_concurrency
 
     async def infer(self, request: InferenceRequest) -> list[Outcome]:
-        """The outcomes of images that go in one call: all are answered, or all are refused."""
-        outcomes = await self._infer(request)
-        self._telemetry.record(request.context, outcomes)
-        return outcomes
+        """The outcomes of images that go in one call: all are answered, or all are refused.
+
+        Raises:
+            RefusedError: the audit log cannot be written.
+        """
+        self._audit.require_available()
+        return await self._accounted(request, await self._infer(request))
 
     async def infer_each(self, request: InferenceRequest) -> list[Outcome]:
         """The outcome of each image by itself, in their order; all results are of one release.
 
         While releases change, images may be answered by different ones: those of the less common
         release are asked again, and refused only where that does not help.
+
+        Raises:
+            RefusedError: the audit log cannot be written.
         """
+        self._audit.require_available()
         places = asyncio.Semaphore(self._batch_concurrency)
         outcomes = latest = await self._each(request, request.images, places)
         release: str | None = None
@@ -89,9 +100,16 @@ class Dataplane:
             latest = await self._each(request, [request.images[n] for n in others], places)
             for index, outcome in zip(others, latest, strict=True):
                 outcomes[index] = outcome
-        outcomes = _of_one_release(outcomes)
-        self._telemetry.record(request.context, outcomes)
-        return outcomes
+        return await self._accounted(request, _of_one_release(outcomes))
+
+    async def _accounted(
+        self, request: InferenceRequest, outcomes: Sequence[Outcome]
+    ) -> list[Outcome]:
+        """The outcomes once their rows in the audit log are on disk: no answer goes out before."""
+        with self._telemetry.stage(request.pipeline.name, "account"):
+            accounted = await self._audit.account(request.context, outcomes)
+        self._telemetry.record(request.context, accounted)
+        return accounted
 
     async def _each(
         self, request: InferenceRequest, images: Sequence[Image], places: asyncio.Semaphore

@@ -144,7 +144,7 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Too many connections are open",
     ),
-    Code.UNAVAILABLE: (HTTPStatus.SERVICE_UNAVAILABLE, "The models are unavailable"),
+    Code.UNAVAILABLE: (HTTPStatus.SERVICE_UNAVAILABLE, "The service is unavailable"),
     Code.OUT_OF_MEMORY: (HTTPStatus.SERVICE_UNAVAILABLE, "The models have no memory left"),
     Code.DEADLINE: (HTTPStatus.GATEWAY_TIMEOUT, "The deadline passed"),
 }

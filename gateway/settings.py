@@ -41,6 +41,8 @@ class Settings(DatabaseSettings):
         frozen=True, env_prefix="GATEWAY_", env_ignore_empty=True, extra="ignore"
     )
 
+    name: str = Field(default="gateway", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """Of this gateway, in the audit log."""
     host: str = "127.0.0.1"
     """Address to bind."""
     ports: Ports = Field(default_factory=Ports)

@@ -149,6 +149,7 @@ class ConfigOverride(StrEnum):
     # opens them.
     ARTEFACTS = "artefacts"
     RELEASE = "release"  # of a decision and of an ensemble: the id of the release that serves
+    RELEASE_SHA256 = "release_sha256"  # of an ensemble: of the release's file
     # JSON of both, of a release with calibrated members: `ReleaseCalibration.served`.
     CALIBRATION = "calibration"
     # JSON of both, of a release that judges typicality: `ReleasedReference`.

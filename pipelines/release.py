@@ -74,7 +74,12 @@ class Release(Facts):
     @property
     def identity(self) -> str:
         """The release's id: its name in the YAML and 8 hex digits of the SHA-256 of its content."""
-        return f"{self.spec.release}-{hashlib.sha256(self.text.encode()).hexdigest()[:8]}"
+        return f"{self.spec.release}-{self.sha256[:8]}"
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the content of the release's file, in hexadecimal."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
     def artefact_sha256(self, member: str) -> str:
         """SHA-256 of a member's artefact."""

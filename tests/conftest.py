@@ -4,6 +4,16 @@ from database.engine import open_engine, upgrade
 from tests import databases
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _keeps_nothing_in_the_project(tmp_path_factory):
+    """What gateways keep that a test starts without a database of its own goes here."""
+    folder = tmp_path_factory.mktemp("kept")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATEWAY_DATABASE_URL", databases.sqlite_url(folder / "second-opinion.db"))
+        patch.setenv("GATEWAY_SECRETS_DIR", str(folder / "secrets"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory):
     return databases.migrated_file(tmp_path_factory.mktemp("database") / "migrated.db")

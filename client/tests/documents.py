@@ -54,6 +54,8 @@ def pipeline(name, release):
 def common(name, release):
     return {
         "request_id": "5f0c",
+        "prediction_id": "0190a3f2-7c1e-7000-8000-00000000000a",
+        "receipt": {"chain": "gateway-1", "position": 7, "head": "ee55", "new": 1},
         "pipeline": name,
         "release": release,
         "threshold": 0.5,

@@ -68,6 +68,8 @@ class Pipeline:
     spec: PipelineSpec
     artefacts: Mapping[str, Artefact]
     release: str
+    release_sha256: str | None = None
+    """Of the release's file; None: the launcher does not say it."""
     coverage: float | None = None
     """The least share of images whose prediction set holds the true class; None: no sets."""
     reference: Reference | None = None
@@ -94,6 +96,7 @@ class Pipeline:
             spec,
             artefacts,
             release,
+            parameters.get(ConfigOverride.RELEASE_SHA256),
             _Calibration.model_validate_json(calibration).coverage if calibration else None,
             Reference.model_validate_json(reference) if reference else None,
         )

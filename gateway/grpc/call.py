@@ -87,6 +87,7 @@ def opened(connection: Context) -> Call:
     context = RequestContext(
         request_id(sent if isinstance(sent, str) else None),
         route="grpc",
+        transport="grpc",
         address=_address(connection.peer()),
     )
     return Call(connection, metadata, context)

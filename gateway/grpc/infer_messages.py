@@ -8,9 +8,9 @@ from tritonclient.grpc import service_pb2
 from gateway.errors import Code, RefusedError
 from gateway.grpc.message_parts import check_parts
 from gateway.grpc.messages import Message, parse, serialise
-from gateway.kserve.inference import answer
+from gateway.kserve.inference import account_of, answer, rows_of
 from gateway.kserve.request import InferRequest, InputTensor, RequestedOutput, Value
-from gateway.triton.outputs import Outputs
+from gateway.telemetry.recorder import Outcome
 
 
 def infer_request(raw: bytes) -> InferRequest:
@@ -50,11 +50,14 @@ def infer_request(raw: bytes) -> InferRequest:
     )
 
 
-def infer_response(request: InferRequest, rows: Sequence[Outputs]) -> bytes:
+def infer_response(request: InferRequest, outcomes: Sequence[Outcome]) -> bytes:
     """A serialised ModelInferResponse with the tensors of each image, as Triton made them."""
+    rows = rows_of(outcomes)
     response = service_pb2.ModelInferResponse(
         model_name=request.model, model_version=rows[0].model_version, id=request.id
     )
+    for name, value in account_of(outcomes).items():
+        response.parameters[name].string_param = value
     for name, tensor in answer(request, rows).items():
         response.outputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
         response.raw_output_contents.append(tensor.data)

@@ -14,7 +14,7 @@ from gateway.grpc.infer_messages import infer_request, infer_response
 from gateway.grpc.reception import Reception
 from gateway.identity.authentication import Authenticator
 from gateway.identity.principal import Role
-from gateway.kserve.inference import inference_request, rows_of, shown
+from gateway.kserve.inference import inference_request, shown
 from gateway.replays import Replays
 from gateway.telemetry.recorder import Outcome
 
@@ -61,7 +61,7 @@ class Inference:
             def render(outcomes: Sequence[Outcome]) -> Answer:
                 try:
                     with context.stage("render"):
-                        return Answer(_OK, {}, infer_response(request, rows_of(outcomes)))
+                        return Answer(_OK, {}, infer_response(request, outcomes))
                 except RefusedError as refusal:
                     refusal.forget_origin()
                     return Answer(refusal.code, {}, refusal.detail.encode())

@@ -23,7 +23,7 @@ from gateway.http.kserve_messages import (
 from gateway.http.predictions import answered
 from gateway.http.problems import KSERVE, problem_response
 from gateway.identity.principal import Role
-from gateway.kserve.inference import inference_request, rows_of, shown
+from gateway.kserve.inference import inference_request, shown
 from gateway.kserve.models import Message, Models, json_of
 from gateway.replays import Replays
 from gateway.settings import Settings
@@ -60,7 +60,7 @@ class Kserve:
             CallerGoneError: the caller hung up.
         """
         context: RequestContext = request.state.context
-        context.route = "v2"
+        context.route, context.transport = "v2", "kserve"
         deadline = Deadline.after(self.settings.deadline_seconds)
         name, version = _asked(request)
         context.principal.require(Role.PREDICT, name)
@@ -82,7 +82,7 @@ class Kserve:
 
             def render(outcomes: Sequence[Outcome]) -> Response:
                 try:
-                    return infer_response(asked, rows_of(outcomes))
+                    return infer_response(asked, outcomes)
                 except RefusedError as refusal:
                     return problem_response(request, refusal)
 

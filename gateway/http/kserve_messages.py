@@ -15,8 +15,9 @@ from starlette.responses import Response
 
 from gateway.errors import Code, RefusedError
 from gateway.http.json_reader import JsonReader
-from gateway.kserve.inference import answer
+from gateway.kserve.inference import account_of, answer, rows_of
 from gateway.kserve.request import BINARY_SIZE, InferRequest, InputTensor, RequestedOutput, Value
+from gateway.telemetry.recorder import Outcome
 from gateway.triton.outputs import BYTES, Outputs, Tensor, invalid_model_output
 from pipelines.protocol import Detected
 from pipelines.spec import PipelineSpec
@@ -143,8 +144,9 @@ class InferBody:
         return inputs
 
 
-def infer_response(request: InferRequest, rows: Sequence[Outputs]) -> Response:
+def infer_response(request: InferRequest, outcomes: Sequence[Outcome]) -> Response:
     """The response with the tensors of each image, as Triton made them."""
+    rows = rows_of(outcomes)
     binary = {output.name: output.binary(request.binary_output) for output in request.outputs}
     outputs, following = [], []
     for name, tensor in answer(request, rows).items():
@@ -165,6 +167,7 @@ def infer_response(request: InferRequest, rows: Sequence[Outputs]) -> Response:
         "model_name": request.model,
         "model_version": rows[0].model_version,
         **({"id": request.id} if request.id else {}),
+        "parameters": account_of(outcomes),
         "outputs": outputs,
     }
     header = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()

@@ -102,7 +102,7 @@ _DESCRIPTIONS = {
     431: "Target and headers over the limit.",
     429: "Busy: wait as Retry-After says.",
     500: "The service failed, or a model gave no usable number.",
-    503: "The models are unavailable, or too many connections are open: wait as Retry-After says.",
+    503: "The service is unavailable, or too many connections are open: wait as Retry-After says.",
     504: "The deadline passed.",
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {

@@ -22,7 +22,7 @@ from gateway.http.problems import problem_response
 from gateway.identity.principal import Role
 from gateway.replays import Infer, Replays
 from gateway.results import batch
-from gateway.results.facts import Stamp
+from gateway.results.facts import ImageStamp, Stamp
 from gateway.results.task_handlers import Form, handler_of
 from gateway.settings import Settings
 from gateway.telemetry.recorder import Outcome, RequestContext
@@ -167,8 +167,8 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _stamp(context: RequestContext) -> Stamp:
-    return Stamp(context.request_id, round(context.elapsed() * 1000, 1))
+def _milliseconds(context: RequestContext) -> float:
+    return round(context.elapsed() * 1000, 1)
 
 
 def _one_answer(request: Request, form: Form, outcomes: Sequence[Outcome]) -> Response:
@@ -177,7 +177,9 @@ def _one_answer(request: Request, form: Form, outcomes: Sequence[Outcome]) -> Re
     if isinstance(result, RefusedError):
         return problem_response(request, result)
     view = handler_of(result.pipeline).views[form]
-    content = view.render(result, parameters, _stamp(request.state.context))
+    context: RequestContext = request.state.context
+    stamp = ImageStamp(context.request_id, _milliseconds(context), outcome.account)
+    content = view.render(result, parameters, stamp)
     return Response(content, media_type=_JSON)
 
 
@@ -186,17 +188,19 @@ def _batch_answer(request: Request, pipeline: Pipeline, outcomes: Sequence[Outco
     parameters = outcomes[0].parameters
     images = [outcome.image for outcome in outcomes]
     results = [outcome.result for outcome in outcomes]
+    accounts = [outcome.account for outcome in outcomes]
     refusals = [result for result in results if isinstance(result, RefusedError)]
     context.facts["failed"] = len(refusals)
     if len(refusals) < len(results):
-        content = batch.render(images, results, parameters, _stamp(context))
+        stamp = Stamp(context.request_id, _milliseconds(context))
+        content = batch.render(images, results, accounts, parameters, stamp)
         return Response(content, media_type=_JSON)
     detail = (
         f"batch: none of the {len(results)} was answered; `results` says why. "
         f"The first: {refusals[0].detail}"
     )
     refusal = RefusedError(_shared_code(refusals), detail)
-    more = batch.problem_parts(images, refusals, pipeline, parameters)
+    more = batch.problem_parts(images, refusals, accounts, pipeline, parameters)
     return problem_response(request, refusal, more)
 
 

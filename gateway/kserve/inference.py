@@ -1,5 +1,6 @@
 """One inference of the protocol: from a request to what the dataplane takes, and back."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 from gateway.core.admission import Holding
@@ -46,6 +47,19 @@ def shown(request: InferRequest) -> list[str]:
     """What the response depends on besides images and parameters."""
     outputs = (f"{out.name} {out.binary(request.binary_output)}" for out in request.outputs)
     return [request.version, request.id, str(request.binary_output), *outputs]
+
+
+def account_of(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """The parameters of a response that name the images' rows in the audit log.
+
+    Of several images the ids are separated by commas, and the receipts are a JSON array.
+    """
+    accounts = [outcome.account.facts() for outcome in outcomes]
+    receipts = [account["receipt"] for account in accounts]
+    return {
+        "prediction_id": ",".join(account["prediction_id"] for account in accounts),
+        "receipt": json.dumps(receipts[0] if len(receipts) == 1 else receipts),
+    }
 
 
 def answer(request: InferRequest, rows: Sequence[Outputs]) -> Mapping[str, Tensor]:

@@ -8,7 +8,7 @@ from gateway.core.catalog import Pipeline
 from gateway.core.request import Image, RequestParameters
 from gateway.errors import RefusedError, problem
 from gateway.results.compute import milliseconds
-from gateway.results.facts import Stamp, basis, member_facts, origin
+from gateway.results.facts import Account, Stamp, basis, member_facts, origin
 from gateway.results.shapes import BatchEntry, BatchProblemParts, BatchSummary, adapter
 from gateway.results.task_handlers import Result, handler_of
 from pipelines.enums import QualityWarning
@@ -20,6 +20,7 @@ _DIGITS = 7
 def render(
     images: Sequence[Image],
     results: Sequence[Result | RefusedError],
+    accounts: Sequence[Account],
     parameters: RequestParameters,
     stamp: Stamp,
 ) -> bytes:
@@ -32,7 +33,7 @@ def render(
         **first.calibration,
         **basis(pipeline, first.threshold),
         "members": member_facts(pipeline, first.answering_members),
-        "results": _entries(images, results, parameters),
+        "results": _entries(images, results, accounts, parameters),
         "summary": _summary(results, pipeline),
         "processing_time_ms": stamp.processing_time_ms,
     }
@@ -42,12 +43,13 @@ def render(
 def problem_parts(
     images: Sequence[Image],
     refusals: Sequence[RefusedError],
+    accounts: Sequence[Account],
     pipeline: Pipeline,
     parameters: RequestParameters,
 ) -> BatchProblemParts:
     """What the problem document of a batch adds where no image was answered."""
     return {
-        "results": _entries(images, refusals, parameters),
+        "results": _entries(images, refusals, accounts, parameters),
         "summary": _summary(refusals, pipeline),
     }
 
@@ -55,12 +57,14 @@ def problem_parts(
 def _entries(
     images: Sequence[Image],
     results: Sequence[Result | RefusedError],
+    accounts: Sequence[Account],
     parameters: RequestParameters,
 ) -> list[Any]:
     """The result or the problem of each image, in their order."""
     entries: list[Any] = []
-    for index, (image, result) in enumerate(zip(images, results, strict=True)):
-        entry: BatchEntry = {"index": index, "filename": image.filename}
+    rows = zip(images, results, accounts, strict=True)
+    for index, (image, result, account) in enumerate(rows):
+        entry: BatchEntry = {"index": index, "filename": image.filename, **account.facts()}
         if isinstance(result, RefusedError):
             entries.append({**entry, "error": problem(result.code, result.detail)})
         else:

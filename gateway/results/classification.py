@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NotRequired, Self, cast
+from typing import Any, NotRequired, Self, cast
 
 from typing_extensions import TypedDict
 
@@ -11,7 +11,7 @@ from gateway.core.catalog import Pipeline
 from gateway.core.request import RequestParameters
 from gateway.results import typicality
 from gateway.results.compute import ComputeTime, milliseconds
-from gateway.results.facts import Stamp, artefact, basis, member_facts, origin
+from gateway.results.facts import ImageStamp, artefact, basis, member_facts, origin
 from gateway.results.photo_quality import PhotoQuality
 from gateway.results.shapes import (
     AdvancedPrediction,
@@ -170,11 +170,14 @@ def _named(
     return [name for _, in_it, name in sorted(rows, key=lambda row: -row[0]) if in_it]
 
 
-def basic(result: ClassificationResult, parameters: RequestParameters, stamp: Stamp) -> Prediction:
+def basic(
+    result: ClassificationResult, parameters: RequestParameters, stamp: ImageStamp
+) -> Prediction:
     """The answer of `predict`."""
     pipeline = result.pipeline
     return {
         "request_id": stamp.request_id,
+        **stamp.account.facts(),
         **origin(pipeline, parameters),
         **_decision(result, parameters),
         **result.calibration,
@@ -185,13 +188,14 @@ def basic(result: ClassificationResult, parameters: RequestParameters, stamp: St
 
 
 def advanced(
-    result: ClassificationResult, parameters: RequestParameters, stamp: Stamp
+    result: ClassificationResult, parameters: RequestParameters, stamp: ImageStamp
 ) -> AdvancedPrediction:
     """The answer of `predict/advanced`: with the uncertainty, and each member's result."""
     pipeline = result.pipeline
     weights = pipeline.weights
     return {
         "request_id": stamp.request_id,
+        **stamp.account.facts(),
         **origin(pipeline, parameters),
         **_decision(result, parameters),
         "uncertainty": _uncertainty(result),
@@ -213,12 +217,13 @@ def advanced(
 
 
 def flat(
-    result: ClassificationResult, parameters: RequestParameters, stamp: Stamp
+    result: ClassificationResult, parameters: RequestParameters, stamp: ImageStamp
 ) -> FlatPrediction:
     """The answer of `/predict`, in the shape of older systems."""
     pipeline = result.pipeline
     return {
         "request_id": stamp.request_id,
+        **stamp.account.facts(),
         **origin(pipeline, parameters),
         "prediction": result.predicted_class,
         "confidence": result.confidence,
@@ -241,6 +246,26 @@ def flat(
 def in_batch(result: ClassificationResult, parameters: RequestParameters) -> UncertainDecision:
     """What the entry of one image of a batch says of it."""
     return {**_decision(result, parameters), "uncertainty": _uncertainty(result)}
+
+
+def record(result: ClassificationResult) -> dict[str, Any]:
+    """What the audit log keeps of a result: everything that an answer can say of it."""
+    everything = RequestParameters({})
+    return {
+        "prediction": result.predicted_class,
+        "confidence": result.confidence,
+        "probabilities": _by_class(result.probabilities, result.pipeline, everything),
+        **_set(result),
+        "input": result.kind,
+        "quality": result.quality.record(),
+        "uncertainty": _uncertainty(result),
+        "members": {
+            name: _by_class(member.probabilities, result.pipeline, everything)
+            for name, member in result.members.items()
+        },
+        **result.calibration,
+        **basis(result.pipeline, result.threshold),
+    }
 
 
 def _decision(result: ClassificationResult, parameters: RequestParameters) -> Decision:

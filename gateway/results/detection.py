@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from pydantic import ValidationError
 
@@ -12,7 +12,7 @@ from gateway.core.catalog import Pipeline
 from gateway.core.request import RequestParameters
 from gateway.results import typicality
 from gateway.results.compute import ComputeTime
-from gateway.results.facts import Stamp, basis, member_facts, origin
+from gateway.results.facts import ImageStamp, basis, member_facts, origin
 from gateway.results.photo_quality import PhotoQuality
 from gateway.results.shapes import (
     DetectedObject,
@@ -146,15 +146,31 @@ def _polygons(text: bytes) -> list[list[float]]:
     return polygons
 
 
-def answer(result: DetectionResult, parameters: RequestParameters, stamp: Stamp) -> DetectionAnswer:
+def answer(
+    result: DetectionResult, parameters: RequestParameters, stamp: ImageStamp
+) -> DetectionAnswer:
     """The answer about one image, but for its picture, which is added to the JSON later."""
     return {
         "request_id": stamp.request_id,
+        **stamp.account.facts(),
         **origin(result.pipeline, parameters),
         **in_batch(result, parameters),
         **basis(result.pipeline, result.threshold),
         "members": member_facts(result.pipeline, result.answering_members),
         "processing_time_ms": stamp.processing_time_ms,
+    }
+
+
+def record(result: DetectionResult) -> dict[str, Any]:
+    """What the audit log keeps of a result: classes, boxes and scores, and no masks."""
+    kept = ("class", "score", "box")
+    return {
+        "predictions": [{name: dict(found)[name] for name in kept} for found in result.objects],
+        "image": {"width": result.width, "height": result.height},
+        "quality": result.quality.record(),
+        "input": result.kind,
+        "members": list(result.answering_members),
+        **basis(result.pipeline, result.threshold),
     }
 
 

@@ -6,10 +6,28 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from database.chain import Receipt
 from gateway.core.catalog import Pipeline
 from gateway.core.request import RequestParameters
-from gateway.results.shapes import MemberFacts
+from gateway.results.shapes import Accounted, MemberFacts, ReceiptFacts
 from pipelines.enums import Decoding
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the audit log has the row of an image."""
+
+    prediction_id: str
+    receipt: Receipt
+
+    def facts(self) -> Accounted:
+        """As the answers show it."""
+        receipt: ReceiptFacts = {
+            "chain": self.receipt.chain,
+            "position": self.receipt.position,
+            "head": self.receipt.head,
+        }
+        return {"prediction_id": self.prediction_id, "receipt": receipt}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +37,13 @@ class Stamp:
     request_id: str
     processing_time_ms: float
     """From the request's headers to the rendering of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStamp(Stamp):
+    """What the answer about one image says of its request and of its row in the audit log."""
+
+    account: Account
 
 
 class Origin(TypedDict):

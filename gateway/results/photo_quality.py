@@ -51,6 +51,11 @@ class PhotoQuality:
             tuple(bounded),
         )
 
+    def record(self) -> dict[str, list[str] | float | None]:
+        """As the audit log keeps it: the measures, and the codes of the warnings."""
+        measures = {str(name): value for name, value in self.measures.items()}
+        return {"warnings": [str(code) for code in self.warnings], **measures}
+
     def facts(self) -> PhotoQualityFacts:
         """As the answers show it."""
         measures = self.measures

@@ -63,6 +63,22 @@ class Answer(TypedDict):
 
 
 @closed
+class ReceiptFacts(TypedDict):
+    """Where the row of an image is in the audit log. Who keeps it can show a change of the log."""
+
+    chain: Annotated[str, doc("Of one start of a gateway.")]
+    position: Annotated[int, Field(ge=1, description="In the chain, without gaps.")]
+    head: Annotated[str, doc("SHA-256 of the row, which covers all rows before it.")]
+
+
+class Accounted(TypedDict):
+    """The row of an image in the audit log, which is on disk before the answer is sent."""
+
+    prediction_id: Annotated[str, doc("Of this image, made by the service (UUIDv7).")]
+    receipt: ReceiptFacts
+
+
+@closed
 class MemberResult(MemberFacts):
     """The result of one member of a classification."""
 
@@ -195,21 +211,21 @@ class UncertainDecision(Decision):
 
 
 @closed
-class Prediction(Answer, Calibration, Decision):
+class Prediction(Answer, Accounted, Calibration, Decision):
     """The weighted result of a classification."""
 
     members: dict[str, MemberFacts]
 
 
 @closed
-class AdvancedPrediction(Answer, Calibration, UncertainDecision):
+class AdvancedPrediction(Answer, Accounted, Calibration, UncertainDecision):
     """The weighted result of a classification, its uncertainty, and the result of each member."""
 
     models: dict[str, MemberResult]
 
 
 @closed
-class FlatPrediction(Answer, Calibration, Judged):
+class FlatPrediction(Answer, Accounted, Calibration, Judged):
     """A classification in the shape of older systems."""
 
     prediction: str
@@ -286,7 +302,7 @@ class Detections(Judged):
     quality: PhotoQualityFacts
 
 
-class DetectionAnswer(Answer, Detections):
+class DetectionAnswer(Answer, Accounted, Detections):
     """The answer of a detection or a segmentation, without a picture."""
 
     members: dict[str, MemberFacts]
@@ -301,7 +317,7 @@ class DetectionPrediction(DetectionAnswer):
     ]
 
 
-class BatchEntry(TypedDict):
+class BatchEntry(Accounted):
     """One image of a batch."""
 
     index: int

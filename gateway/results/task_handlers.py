@@ -13,7 +13,7 @@ from gateway.core.request import RequestParameters
 from gateway.results import classification, detection, shapes
 from gateway.results.classification import ClassificationResult
 from gateway.results.detection import DetectionResult
-from gateway.results.facts import Stamp
+from gateway.results.facts import ImageStamp
 from gateway.triton.outputs import Outputs
 from pipelines.enums import Task
 from pipelines.protocol import Detected, Parameter
@@ -39,11 +39,11 @@ class View(Generic[_R]):
     """One form of the answer about one image."""
 
     shape: Any
-    fill: Callable[[_R, RequestParameters, Stamp], Any]
+    fill: Callable[[_R, RequestParameters, ImageStamp], Any]
     asks: tuple[Parameter, ...] = ()
     """Parameters that are switched on unless the caller switches them off."""
 
-    def render(self, result: _R, parameters: RequestParameters, stamp: Stamp) -> bytes:
+    def render(self, result: _R, parameters: RequestParameters, stamp: ImageStamp) -> bytes:
         """The answer as JSON."""
         answer = self.fill(result, parameters, stamp)
         content = shapes.adapter(self.shape).dump_json(answer)
@@ -63,6 +63,8 @@ class TaskHandler(Generic[_R]):
     batch_shape: Any
     in_batch: Callable[[_R, RequestParameters], Any]
     """Fills what the entry of one image of a batch says of it."""
+    record: Callable[[_R], Mapping[str, Any]]
+    """What the audit log keeps of a result: all that an answer says of it, as JSON."""
     images_per_call: Callable[[Pipeline, str | None], int]
     """How many images may share a call, where one member is asked or, with None, all are."""
 
@@ -79,6 +81,7 @@ def _detector(*more: Parameter) -> TaskHandler[DetectionResult]:
         },
         shapes.BatchDetectionPrediction,
         detection.in_batch,
+        detection.record,
         # The number of objects differs from image to image, so answers cannot be stacked.
         lambda *_: 1,
     )
@@ -106,6 +109,7 @@ _HANDLERS: dict[Task, TaskHandler[Any]] = {
         },
         shapes.BatchPrediction,
         classification.in_batch,
+        classification.record,
         _classification_images,
     ),
     Task.DETECTION: _detector(),

@@ -51,7 +51,8 @@ class Metrics:
         )
         self.stage_seconds = Histogram(
             "gateway_stage_seconds",
-            "Time of each stage: receive (the body), queue (a place in Triton), infer, render.",
+            "Time of each stage: receive (the body), queue (a place in Triton), infer, account "
+            "(rows of the audit log), render.",
             ("pipeline", "stage"),
             buckets=_STAGE_SECONDS,
             registry=self.registry,
@@ -59,8 +60,29 @@ class Metrics:
         self.refused = Counter(
             "gateway_requests_refused_total",
             "Refusals by reason: requests or bytes (in flight), caller (its share of them), "
-            "receiving (gRPC messages), wait, triton_queue, api_key, certificate.",
+            "receiving (gRPC messages), wait, triton_queue, api_key, certificate, audit.",
             ("pipeline", "reason"),
+            registry=self.registry,
+        )
+        self.audit_rows = Counter(
+            "gateway_audit_rows_total",
+            "Rows of the audit log that are on disk.",
+            registry=self.registry,
+        )
+        self.audit_commit_seconds = Histogram(
+            "gateway_audit_commit_seconds",
+            "Time of a transaction of the database's writer, until it is on disk.",
+            buckets=_STAGE_SECONDS,
+            registry=self.registry,
+        )
+        self.audit_failures = Counter(
+            "gateway_audit_failures_total",
+            "Transactions that failed because the database could not be written.",
+            registry=self.registry,
+        )
+        self.audit_rows_refused = Counter(
+            "gateway_audit_rows_refused_total",
+            "Rows that the database refused while it took others.",
             registry=self.registry,
         )
         self.connections = Gauge(
@@ -134,3 +156,21 @@ class Metrics:
             ("pipeline", "release", "code"),
             registry=self.registry,
         )
+
+    def watch_audit(self, waiting: Callable[[], int], available: Callable[[], bool]) -> None:
+        """Adds what is read when the metrics are scraped.
+
+        Args:
+            waiting: gives the rows that wait to be written.
+            available: gives whether rows can be written.
+        """
+        rows = Gauge(
+            "gateway_audit_rows_waiting", "Rows that wait to be written.", registry=self.registry
+        )
+        rows.set_function(waiting)
+        written = Gauge(
+            "gateway_audit_available",
+            "1 where the audit log can be written, else 0: then no image is answered.",
+            registry=self.registry,
+        )
+        written.set_function(available)

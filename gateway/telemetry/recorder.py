@@ -3,19 +3,21 @@
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import structlog
 
+from database.chain import Receipt
 from gateway.core.request import Image, RequestParameters
 from gateway.errors import Code, RefusedError, exception_location
 from gateway.identity.principal import NOBODY, Principal
 from gateway.results.classification import ClassificationResult
 from gateway.results.compute import ComputeTime
+from gateway.results.facts import Account
 from gateway.results.task_handlers import Result
 from gateway.telemetry.metrics import NO_PIPELINE, Metrics
 from gateway.triton.outputs import Outputs
@@ -33,6 +35,7 @@ class RequestContext:
 
     request_id: str
     started: float = field(default_factory=time.perf_counter)
+    transport: Literal["http", "kserve", "grpc"] = "http"
     route: str = "none"
     pipeline: str = NO_PIPELINE
     principal: Principal = NOBODY
@@ -45,6 +48,8 @@ class RequestContext:
     """The answer is that of an earlier request with the same idempotency key."""
     gone: bool = False
     """The caller hung up before the answer."""
+    accounted: bool = False
+    """The audit log has rows of it."""
     quiet: bool = False
     """A probe or a scrape: neither logged nor counted."""
     prediction: bool = False
@@ -123,6 +128,14 @@ class Outcome:
     seconds: float = 0.0
     """From the request to Triton to the result, with the wait for a free call."""
     prediction_id: str = field(default_factory=new_prediction_id)
+    receipt: Receipt | None = None
+    """Of its row in the audit log; None before that is written."""
+
+    @property
+    def account(self) -> Account:
+        """Where the audit log has its row. Read it only once that is written."""
+        assert self.receipt is not None  # noqa: S101 - the dataplane gives no outcome without it
+        return Account(self.prediction_id, self.receipt)
 
     @property
     def release(self) -> str | None:
@@ -148,8 +161,12 @@ class Outcome:
 class InferenceTelemetry:
     """Records what happens to images and requests, whatever the transport."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(
+        self, metrics: Metrics, account: Callable[[RequestContext], None] | None = None
+    ) -> None:
+        """Connects it; `account` notes, at the end of each request, one that was refused."""
         self._metrics = metrics
+        self._account = account
 
     def sent(self, images: Sequence[Image], formats: Sequence[str]) -> None:
         """Images go to Triton."""
@@ -214,6 +231,8 @@ class InferenceTelemetry:
             self._metrics.refused.labels(context.pipeline, refusal.reason).inc()
         if context.quiet:
             return
+        if refusal and self._account:
+            self._account(context)
         total = context.elapsed()
         self._metrics.requests.labels(context.pipeline, context.route, context.outcome).inc()
         if context.prediction:

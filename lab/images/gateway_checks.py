@@ -20,7 +20,7 @@ USER = 65532
 _WRONG_SETTING = 2
 """The gateway's exit code."""
 _PHOTOS = ("cancer.jpg", "healthy.jpg")
-_OWN = ("request_id", "processing_time_ms")
+_OWN = ("request_id", "prediction_id", "receipt", "processing_time_ms")
 """Of each answer alone."""
 INSIDE = """
 import importlib.util as u, json, os, pathlib as p

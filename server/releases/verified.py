@@ -71,6 +71,8 @@ class VerifiedRelease:
                 parameters[ConfigOverride.CALIBRATION] = release.calibration.served
             if release.reference is not None:
                 parameters[ConfigOverride.REFERENCE] = release.reference.served
+        if model == spec.name:
+            parameters[ConfigOverride.RELEASE_SHA256] = release.sha256
         if model == spec.name or (decision and spec.serving.one_process):
             parameters[ConfigOverride.ARTEFACTS] = json.dumps(self._artefacts())
         config = with_override(self.configs[model], parameters, version)

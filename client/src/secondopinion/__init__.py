@@ -9,6 +9,7 @@ from secondopinion._answers import (
     Member,
     Opinion,
     Prediction,
+    Receipt,
     Uncertainty,
 )
 from secondopinion._async_client import AsyncClient
@@ -90,6 +91,7 @@ __all__ = [
     "ProblemError",
     "Quality",
     "QualityBound",
+    "Receipt",
     "RefusedError",
     "Retries",
     "SecondOpinionError",

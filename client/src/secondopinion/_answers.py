@@ -17,6 +17,20 @@ class Member(Struct, frozen=True, kw_only=True):
     sha256: str | None = None
 
 
+class Receipt(Struct, frozen=True, kw_only=True):
+    """Where the service's audit log has the row of an image. Keep it to show a change of the log.
+
+    Attributes:
+        chain: Of one start of a gateway.
+        position: In the chain, from 1 on without gaps.
+        head: SHA-256 of the row, in hexadecimal; it covers all rows before.
+    """
+
+    chain: str
+    position: int
+    head: str
+
+
 class Received(Struct, frozen=True, kw_only=True):
     """An answer, or a part of one, that also holds the JSON it was decoded from.
 
@@ -63,6 +77,8 @@ class Answer(PipelineAnswer, frozen=True, kw_only=True):
 
     Attributes:
         request_id: To find the request in the service's logs.
+        prediction_id: Of this image alone, made by the service; None where it does not say one.
+        receipt: Of the image's row in the audit log; None where the service keeps none.
         pipeline: Name of the pipeline that answered.
         release: Which release of its models and settings answered.
         quality: Of the photo, with warnings; None where the service does not say.
@@ -74,6 +90,8 @@ class Answer(PipelineAnswer, frozen=True, kw_only=True):
     """
 
     request_id: str
+    prediction_id: str | None = None
+    receipt: Receipt | None = None
     pipeline: str
     release: str
     quality: Quality | None = None
@@ -150,6 +168,7 @@ class BatchPlace(Struct, frozen=True, kw_only=True):
         index: Place among the images that were sent, from 0.
         filename: The path as it was given, else `image INDEX`.
         error: Why this image has no answer; the other fields are then None or empty.
+        prediction_id: As of an `Answer`, as is `receipt`.
         quality: Of the photo, as of an `Answer`.
         input: Of the image's kind, as of an `Answer`.
         compute_ms: As of an `Answer`, as is `compute_estimated`.
@@ -158,6 +177,8 @@ class BatchPlace(Struct, frozen=True, kw_only=True):
     index: int
     filename: str = ""
     error: Problem | None = None
+    prediction_id: str | None = None
+    receipt: Receipt | None = None
     quality: Quality | None = None
     input: ImageKind | None = None
     compute_ms: float | None = None

@@ -43,6 +43,8 @@ _LAST: dict[str, Kind] = {
     "member": "text",
     "weights": "text",
     "request_id": "text",
+    "prediction_id": "text",
+    "receipt": "text",
     "error": "text",
     "detail": "text",
     "sha256": "text",
@@ -151,6 +153,9 @@ def _cells(record: Record) -> dict[str, Cell]:
     plain = ("prediction", "confidence", "threshold", "pipeline", "release", "member", "weights")
     known |= {name: answer.get(name) for name in (*plain, "request_id")}
     known |= {"status": "ok", "visualization": record.visualization}
+    known["prediction_id"] = answer.get("prediction_id")
+    if receipt := answer.get("receipt"):
+        known["receipt"] = _compact(receipt)
     if kind := answer.get("input"):
         known |= {"typical": _compact(kind["typical"]), "typicality": kind["typicality"]}
     if quality := answer.get("quality"):

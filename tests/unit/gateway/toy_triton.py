@@ -140,6 +140,7 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
                 parameters[ConfigOverride.REFERENCE].string_value = self.reference
             parameters[ConfigOverride.ARTEFACTS].string_value = json.dumps(self._artefacts())
             parameters[ConfigOverride.RELEASE].string_value = release_of(self.spec)
+            parameters[ConfigOverride.RELEASE_SHA256].string_value = "9" * 64
         return response
 
     async def ModelMetadata(self, request, _context):  # noqa: N802

@@ -1,6 +1,7 @@
 """What detectors found, from Triton's tensors to the answers over HTTP."""
 
 import base64
+from uuid import UUID
 
 import grpc
 import pytest
@@ -37,6 +38,8 @@ async def test_a_detection_answers_with_objects_and_their_numbers(serving, trito
     answer = await post(client, "/api/v1/pipelines/object_detection/predict")
     assert answer.pop("processing_time_ms") > 0
     assert len(answer.pop("request_id")) == 32
+    assert UUID(answer.pop("prediction_id")).version == 7
+    assert answer.pop("receipt")["position"] == 1
     assert answer == {
         "pipeline": "object_detection",
         "release": release_of(DETECTION),

@@ -1,9 +1,10 @@
+from database.chain import Receipt
 from gateway.core.catalog import Artefact, Pipeline
 from gateway.core.request import RequestParameters
 from gateway.results import classification
 from gateway.results.classification import ClassificationResult, MemberProbabilities
 from gateway.results.compute import ComputeTime, Part
-from gateway.results.facts import Stamp
+from gateway.results.facts import Account, ImageStamp
 from gateway.results.photo_quality import PhotoQuality
 from pipelines.enums import Kind, Measure
 from tests.unit.gateway.toy_triton import SPEC
@@ -17,7 +18,7 @@ THREE = SPEC.model_copy(
     }
 )
 ARTEFACT = Artefact(version="1", sha256="c" * 64, weights="trained")
-STAMP = Stamp("request-1", 12.5)
+STAMP = ImageStamp("request-1", 12.5, Account("prediction-1", Receipt("gateway-1", 3, "d" * 64)))
 RESULT = ClassificationResult(
     pipeline=Pipeline(THREE, dict.fromkeys(THREE.members, ARTEFACT), "1-00000000"),
     probabilities=[0.2, 0.5, 0.3],

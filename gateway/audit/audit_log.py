@@ -1,0 +1,191 @@
+"""The audit log of one gateway: a row for each image before its answer, receipts, checkpoints."""
+
+import asyncio
+import hmac
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection, insert
+
+from database.chain import Receipt, Statement, sign
+from database.tables import checkpoints
+from database.writer import (
+    DatabaseUnavailableError,
+    Observer,
+    Row,
+    RowRefusedError,
+    Writer,
+    now,
+)
+from gateway.audit.rows import prediction_row, refusal_row
+from gateway.core.request import Image
+from gateway.errors import Code, RefusedError
+from gateway.secret_files import SecretFiles
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.recorder import Outcome, RequestContext
+
+log = structlog.get_logger("gateway")
+T = TypeVar("T")
+
+CHECKPOINT_SECONDS = 60.0
+_IN_A_THREAD = 1024 * 1024
+"""Bytes from which on digests are made beside the event loop."""
+
+
+class AuditLog:
+    """Accounts for the requests of one gateway."""
+
+    def __init__(self, writer: Writer, secrets: SecretFiles) -> None:
+        """Connects the log.
+
+        Args:
+            writer: writes its rows.
+            secrets: the pepper, for digests of images; and the key of receipts and checkpoints.
+
+        Raises:
+            SecretError: one is not there.
+        """
+        self._writer = writer
+        self._digest_key = hmac.digest(secrets.pepper(), b"digest of an input", "sha256")
+        self._key = secrets.audit_signing_key()
+        self._last: Receipt | None = None
+        """Of the last checkpoint."""
+
+    @property
+    def available(self) -> bool:
+        """Whether rows can be written now."""
+        return self._writer.available
+
+    def require_available(self) -> None:
+        """Refuses a request whose row could not be written, before work is spent on it.
+
+        Raises:
+            RefusedError: with `unavailable`.
+        """
+        if not self._writer.available:
+            raise _unavailable()
+
+    async def account(self, context: RequestContext, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Writes a row for each image; returns the outcomes with their receipts.
+
+        Raises:
+            RefusedError: with `unavailable` where the rows cannot be written, with `internal` where
+                the database refuses one.
+        """
+        digests = await self._digests([outcome.image for outcome in outcomes])
+        rows = [
+            prediction_row(context, outcome, digest)
+            for outcome, digest in zip(outcomes, digests, strict=True)
+        ]
+        receipts = await self.write(rows)
+        context.accounted = True
+        return [
+            replace(outcome, receipt=receipt)
+            for outcome, receipt in zip(outcomes, receipts, strict=True)
+        ]
+
+    async def write(self, rows: Sequence[Row]) -> list[Receipt]:
+        """Writes rows; they are on disk when it returns.
+
+        Raises:
+            RefusedError: as `account`.
+        """
+        try:
+            return await self._writer.write_all(rows)
+        except DatabaseUnavailableError:
+            raise _unavailable() from None
+        except RowRefusedError as error:
+            log.error("audit_row_refused", error=str(error))  # noqa: TRY400 - no traceback
+            raise RefusedError(
+                Code.INTERNAL, "request: the service failed. Report the request_id to its operator."
+            ) from None
+
+    async def run(self, function: Callable[[Connection], T]) -> T:
+        """Has the writer call a function in its transaction; see `Writer.run`.
+
+        Raises:
+            RefusedError: with `unavailable`.
+            Exception: what the function raises.
+        """
+        try:
+            return await self._writer.run(function)
+        except DatabaseUnavailableError:
+            raise _unavailable() from None
+
+    def refused(self, context: RequestContext) -> None:
+        """Writes a row of a request that a known caller sent and that was refused as a whole.
+
+        Nobody waits for it. Callers without credentials are counted in metrics only.
+        """
+        refusal = context.refusal
+        if refusal is None or context.accounted or not context.principal.known:
+            return
+        self._writer.write_soon(refusal_row(context, refusal))
+
+    def signed(self, receipt: Receipt, at: int) -> dict[str, Any]:
+        """A receipt with the time of its row and a signature."""
+        return sign(self._key, Statement.RECEIPT, receipt, at)
+
+    async def watch(self) -> None:
+        """Writes a checkpoint each minute, for as long as the gateway runs."""
+        while True:
+            await asyncio.sleep(CHECKPOINT_SECONDS)
+            await self.checkpoint()
+
+    async def checkpoint(self) -> None:
+        """Signs the chain's head, into the database and into the logs, unless it did not move."""
+        head = self._writer.receipt
+        if head is None or head == self._last:
+            return
+        signed = sign(self._key, Statement.HEAD, head, now())
+        row = {name: value for name, value in signed.items() if name != "statement"}
+        row["kind"] = signed["statement"]
+        # The logs have it also where the database does not take it.
+        log.info("checkpoint", **signed)
+        self._last = head
+        with suppress(DatabaseUnavailableError):
+            await self._writer.run(lambda connection: _insert(connection, row))
+
+    async def _digests(self, images: Sequence[Image]) -> list[str]:
+        if sum(len(image.data) for image in images) < _IN_A_THREAD:
+            return self._digests_of(images)
+        return await asyncio.to_thread(self._digests_of, images)
+
+    def _digests_of(self, images: Sequence[Image]) -> list[str]:
+        return [hmac.digest(self._digest_key, image.data, "sha256").hex() for image in images]
+
+
+class WriterMetrics(Observer):
+    """Counts what the writer does."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def committed(self, rows: int, seconds: float) -> None:
+        """Counts the rows and the time of a transaction."""
+        self._metrics.audit_rows.inc(rows)
+        self._metrics.audit_commit_seconds.observe(seconds)
+
+    def failed(self) -> None:
+        """Counts a transaction that could not be written."""
+        self._metrics.audit_failures.inc()
+
+    def refused(self) -> None:
+        """Counts a row that the database refused."""
+        self._metrics.audit_rows_refused.inc()
+
+
+def _insert(connection: Connection, row: dict[str, Any]) -> None:
+    connection.execute(insert(checkpoints), row)
+
+
+def _unavailable() -> RefusedError:
+    return RefusedError(
+        Code.UNAVAILABLE,
+        "service: it cannot write its audit log, so it answers nothing. Try again after the "
+        "seconds in Retry-After.",
+        reason="audit",
+    )
