@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gateway.audit.audit_log import AuditLog
+from gateway.audit.audit_log import AuditLog, Finish
 from gateway.core.admission import Holding
 from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog, Pipeline
@@ -46,6 +46,8 @@ class InferenceRequest:
     images: Sequence[Image]
     parameters: RequestParameters
     deadline: Deadline
+    finish: Finish | None = None
+    """Writes more in the transaction of the outcomes' rows."""
 
 
 class Dataplane:
@@ -107,7 +109,7 @@ class Dataplane:
     ) -> list[Outcome]:
         """The outcomes once their rows in the audit log are on disk: no answer goes out before."""
         with self._telemetry.stage(request.pipeline.name, "account"):
-            accounted = await self._audit.account(request.context, outcomes)
+            accounted = await self._audit.account(request.context, outcomes, request.finish)
         self._telemetry.record(request.context, accounted)
         return accounted
 

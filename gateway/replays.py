@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -107,8 +108,7 @@ class Replays:
         asked.holding.retain()
         try:
             asked.holding.take_place(asked.deadline.remaining())
-            outcomes = await infer(asked)
-            await self._idempotency.run(lambda connection: finish(connection, outcomes))
+            await infer(replace(asked, finish=finish))
         except BaseException:
             # Where that fails, too, the claim ends with its deadline.
             with suppress(RefusedError):

@@ -17,6 +17,7 @@ from database.writer import (
     Observer,
     Row,
     RowRefusedError,
+    Then,
     Writer,
     now,
 )
@@ -30,6 +31,8 @@ from gateway.telemetry.recorder import Outcome, RequestContext
 log = structlog.get_logger("gateway")
 T = TypeVar("T")
 
+Finish = Callable[[Connection, Sequence[Outcome]], None]
+"""Writes more in the transaction of the rows of outcomes, which it is given with their receipts."""
 CHECKPOINT_SECONDS = 60.0
 _IN_A_THREAD = 1024 * 1024
 """Bytes from which on digests are made beside the event loop."""
@@ -68,33 +71,45 @@ class AuditLog:
         if not self._writer.available:
             raise _unavailable()
 
-    async def account(self, context: RequestContext, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    async def account(
+        self,
+        context: RequestContext,
+        outcomes: Sequence[Outcome],
+        finish: Finish | None = None,
+    ) -> list[Outcome]:
         """Writes a row for each image; returns the outcomes with their receipts.
+
+        Args:
+            context: of the request.
+            outcomes: of its images.
+            finish: writes more in the same transaction, in the writer's thread.
 
         Raises:
             RefusedError: with `unavailable` where the rows cannot be written, with `internal` where
-                the database refuses one.
+                the database refuses one; or what `finish` raises: then there are no rows.
         """
         digests = await self._digests([outcome.image for outcome in outcomes])
         rows = [
             prediction_row(context, outcome, digest)
             for outcome, digest in zip(outcomes, digests, strict=True)
         ]
-        receipts = await self.write(rows)
-        context.accounted = True
-        return [
-            replace(outcome, receipt=receipt)
-            for outcome, receipt in zip(outcomes, receipts, strict=True)
-        ]
 
-    async def write(self, rows: Sequence[Row]) -> list[Receipt]:
-        """Writes rows; they are on disk when it returns.
+        def then(connection: Connection, receipts: Sequence[Receipt]) -> None:
+            if finish is not None:
+                finish(connection, _with_receipts(outcomes, receipts))
+
+        receipts = await self.write(rows, then if finish else None)
+        context.accounted = True
+        return _with_receipts(outcomes, receipts)
+
+    async def write(self, rows: Sequence[Row], then: Then | None = None) -> list[Receipt]:
+        """Writes rows, and what `then` writes; they are on disk when it returns.
 
         Raises:
             RefusedError: as `account`.
         """
         try:
-            return await self._writer.write_all(rows)
+            return await self._writer.write_all(rows, then)
         except DatabaseUnavailableError:
             raise _unavailable() from None
         except RowRefusedError as error:
@@ -176,6 +191,13 @@ class WriterMetrics(Observer):
     def refused(self) -> None:
         """Counts a row that the database refused."""
         self._metrics.audit_rows_refused.inc()
+
+
+def _with_receipts(outcomes: Sequence[Outcome], receipts: Sequence[Receipt]) -> list[Outcome]:
+    return [
+        replace(outcome, receipt=receipt)
+        for outcome, receipt in zip(outcomes, receipts, strict=True)
+    ]
 
 
 def _insert(connection: Connection, row: dict[str, Any]) -> None:

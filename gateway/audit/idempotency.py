@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from database.tables import idempotency as table
-from database.writer import DatabaseUnavailableError
 from gateway.errors import RETRY_AFTER_SECONDS, Code, RefusedError, status_of
 
 HEADER = "idempotency-key"
@@ -41,13 +40,13 @@ T = TypeVar("T")
 
 
 class Writes(Protocol):
-    """Runs functions of a connection; the gateway's writer, or in tests any other."""
+    """Runs functions of a connection: the gateway's audit log, or in tests any other."""
 
     async def run(self, function: Callable[[Connection], T]) -> T:
         """What the function returns; what it wrote is committed.
 
         Raises:
-            DatabaseUnavailableError: nothing can be written now.
+            RefusedError: nothing can be written now.
         """
 
 
@@ -152,7 +151,7 @@ class Idempotency:
         cipher = AESGCM(scope.digest(self.pepper, b"answer"))
         claim = Claim(identity, secrets.token_bytes(_CLAIM_BYTES), cipher, self.kept_seconds)
         until = _microseconds(seconds + _MARGIN_SECONDS)
-        row = await self.run(lambda connection: _take(connection, claim, asked, until))
+        row = await self.writes.run(lambda connection: _take(connection, claim, asked, until))
         if row is None:
             return claim
         if not hmac.compare_digest(row.asked, asked):
@@ -171,22 +170,7 @@ class Idempotency:
         Raises:
             RefusedError: the database cannot be written: the claim ends with its deadline.
         """
-        await self.run(claim.release)
-
-    async def run(self, function: Callable[[Connection], T]) -> T:
-        """What a function of the connection returns; what it wrote is committed.
-
-        Raises:
-            RefusedError: the database cannot be written, or what the function raises.
-        """
-        try:
-            return await self.writes.run(function)
-        except DatabaseUnavailableError:
-            raise RefusedError(
-                Code.UNAVAILABLE,
-                "request: its answer cannot be accounted for now. Wait as Retry-After says.",
-                reason="audit",
-            ) from None
+        await self.writes.run(claim.release)
 
     async def remove_expired(self) -> int:
         """Removes answers whose time is over, and claims of requests that never ended.
@@ -197,9 +181,9 @@ class Idempotency:
         Raises:
             RefusedError: the database cannot be written.
         """
-        removed = count = await self.run(_remove_expired)
+        removed = count = await self.writes.run(_remove_expired)
         while count == _REMOVED_AT_A_TIME:
-            count = await self.run(_remove_expired)
+            count = await self.writes.run(_remove_expired)
             removed += count
         return removed
 

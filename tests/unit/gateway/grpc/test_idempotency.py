@@ -4,9 +4,12 @@ import asyncio
 
 import grpc
 import pytest
+from sqlalchemy import func, select
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
+from database.engine import open_engine
+from database.tables import predictions
 from tests.unit.gateway.samples import JPEG, PNG
 from tests.unit.gateway.toy_answers import encoded
 from tests.unit.gateway.toy_triton import Failure
@@ -44,6 +47,14 @@ async def ask(open_grpc, sqlite_url):
         yield asked
 
 
+def rows(url):
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        found = connection.scalar(select(func.count()).select_from(predictions))
+    engine.dispose()
+    return found
+
+
 async def test_a_call_that_is_made_again_gets_the_same_answer(ask, triton, sqlite_url):
     status, answer, trailing = await ask(question())
     assert status == "OK"
@@ -53,6 +64,7 @@ async def test_a_call_that_is_made_again_gets_the_same_answer(ask, triton, sqlit
     assert again[2]["idempotency-replayed"] == "true"
     assert again[2]["x-request-id"] != trailing["x-request-id"]
     assert len(triton.seen) == 1
+    assert rows(sqlite_url) == 1
 
 
 @pytest.mark.parametrize("other", [question(PNG), question(threshold="0.4")])
@@ -100,6 +112,7 @@ async def test_who_cancels_a_call_finds_the_answer_when_coming_again(ask, triton
         status, _, trailing = await ask(question())
     assert (status, trailing["idempotency-replayed"]) == ("OK", "true")
     assert len(triton.seen) == 1
+    assert rows(sqlite_url) == 1
 
 
 async def test_a_key_that_is_none_is_refused(ask, triton):

@@ -6,11 +6,11 @@ from collections import Counter
 import grpc
 import httpx
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
 from database.engine import open_engine
-from database.tables import idempotency
+from database.tables import idempotency, predictions
 from gateway.secret_files import SecretFiles
 from pipelines.load import load_spec
 from tests.unit.gateway.asking import requests, until_ready
@@ -45,6 +45,11 @@ async def client(start, sqlite_url):
     client.engine.dispose()
 
 
+def rows(engine):
+    with engine.connect() as connection:
+        return connection.scalar(select(func.count()).select_from(predictions))
+
+
 def stored(engine):
     with engine.connect() as connection:
         return connection.execute(select(idempotency)).all()
@@ -68,6 +73,7 @@ async def test_a_request_that_is_sent_again_gets_the_same_answer(client, triton,
     assert_replayed(again, first)
     assert again.headers["x-request-id"] != first.json()["request_id"]
     assert len(triton.seen) == 1
+    assert rows(client.engine) == 1
     (line,) = requests(lines)
     assert (line["outcome"], line["replayed"]) == ("ok", True)
 
@@ -76,6 +82,7 @@ async def test_without_a_key_each_request_is_answered_by_itself(client, triton):
     for _ in range(2):
         assert (await client.post(PREDICT, content=JPEG, headers=RAW)).status_code == 200
     assert len(triton.seen) == 2
+    assert rows(client.engine) == 2
     assert stored(client.engine) == []
 
 
@@ -141,7 +148,7 @@ async def patiently(client, statuses):
 async def test_a_hundred_at_a_time_are_one_inference_one_row_and_equal_answers(
     start, triton, database
 ):
-    settings, _ = database
+    settings, engine = database
     clients = [await start(**settings, max_in_flight=200) for _ in range(3)]
     for client in clients:
         await until_ready(client)
@@ -158,10 +165,11 @@ async def test_a_hundred_at_a_time_are_one_inference_one_row_and_equal_answers(
     assert sum("idempotency-replayed" in answer.headers for answer in answers) == 99
     assert statuses[409] >= 1
     assert len(triton.seen) == 1
+    assert rows(engine) == 1
 
 
 async def test_the_answer_outlives_the_gateway(start, triton, database):
-    settings, _ = database
+    settings, engine = database
     before = await start(**settings)
     await until_ready(before)
     first = await before.post(PREDICT, content=JPEG, headers=KEYED)
@@ -171,6 +179,7 @@ async def test_the_answer_outlives_the_gateway(start, triton, database):
     triton.seen.clear()
     assert_replayed(await after.post(PREDICT, content=JPEG, headers=KEYED), first)
     assert triton.seen == []
+    assert rows(engine) == 1
 
 
 @pytest.mark.parametrize("failures", [[FULL], [UNAVAILABLE] * 2])
@@ -190,6 +199,7 @@ async def test_a_refusal_of_the_image_is_stored(client, triton):
     assert_problem(refused, 422, "image_undecodable")
     assert_replayed(await client.post(PREDICT, content=JPEG, headers=KEYED), refused)
     assert len(triton.seen) == 1
+    assert rows(client.engine) == 1
 
 
 async def test_a_batch_is_stored_whole_with_names_that_the_database_does_not_say(client, triton):
@@ -245,6 +255,9 @@ async def test_who_leaves_finds_the_answer_when_coming_again(serve, triton, sqli
     assert again.status_code == 200
     assert again.headers["idempotency-replayed"] == "true"
     assert len(triton.seen) == 1
+    engine = open_engine(sqlite_url)
+    assert rows(engine) == 1
+    engine.dispose()
 
 
 async def test_a_key_of_a_gateway_that_died_is_free_after_its_deadline(client, triton):
@@ -260,6 +273,7 @@ async def test_a_key_of_a_gateway_that_died_is_free_after_its_deadline(client, t
     again = await client.post(PREDICT, content=JPEG, headers=KEYED)
     assert again.status_code == 200
     assert again.content != first.content
+    assert rows(client.engine) == 2
 
 
 @pytest.mark.parametrize("form", ["json", "binary"])
