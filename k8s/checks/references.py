@@ -20,7 +20,7 @@ def problems(rendered: Rendered, exceptions: Exceptions) -> Iterator[str]:
     for overlay in rendered.overlays:
         around = beside.objects if beside and overlay.name in _BESIDE else []
         whole = Overlay(overlay.name, [*overlay.objects, *around], overlay.text)
-        pods = list(workloads(whole))
+        pods = [*workloads(whole), *_instances(whole)]
         for item in overlay.objects:
             for problem in _of(item, whole, pods):
                 yield f"{overlay.name}: {name_of(item)}: {problem}"
@@ -30,6 +30,19 @@ def problems(rendered: Rendered, exceptions: Exceptions) -> Iterator[str]:
         for problem in _ingresses(whole, exceptions, used):
             yield f"{overlay.name}: {problem}"
     yield from unused(exceptions.site_provides, used, "site_provides")
+
+
+def _instances(overlay: Overlay) -> Iterator[Workload]:
+    """The pods that CloudNativePG makes, with its labels and ports."""
+    for cluster in overlay.of_kind("Cluster"):
+        ports = [{"containerPort": 5432}, {"containerPort": 8000}]
+        labels = {"cnpg.io/cluster": cluster["metadata"]["name"]}
+        yield Workload(name_of(cluster), labels, {"containers": [{"ports": ports}]})
+
+
+def _written(overlay: Overlay) -> set[str]:
+    """The Secrets that CloudNativePG writes: how its cluster's owner reaches it."""
+    return {f"Secret {each['metadata']['name']}-app" for each in overlay.of_kind("Cluster")}
 
 
 def _of(item: Object, overlay: Overlay, pods: list[Workload]) -> Iterator[str]:
@@ -112,7 +125,7 @@ def _of_pods(
     pod = workload.pod
     for wanted in _wanted(workload):
         kind, name = wanted.split(" ", 1)
-        if overlay.find(kind, name):
+        if overlay.find(kind, name) or wanted in _written(overlay):
             continue
         if wanted in exceptions.site_provides:
             used.add(wanted)

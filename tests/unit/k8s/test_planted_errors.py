@@ -28,6 +28,8 @@ MONITOR = "k8s/monitoring/triton.yaml"
 NODES = "k8s/overlays/gpu-nodes/node-pool.yaml"
 NODES_TOGETHER = "k8s/overlays/gpu-nodes/kustomization.yaml"
 SPARE = "k8s/components/cpu-spare/kustomization.yaml"
+CLUSTER = "k8s/components/cloudnative-pg/cluster.yaml"
+CLUSTER_POLICY = "k8s/components/cloudnative-pg/network-policy.yaml"
 SITE = "k8s/overlays/site-example/kustomization.yaml"
 
 RENDER = [
@@ -43,6 +45,7 @@ SCHEMAS = [
     (KEDA, "maxReplicaCount", "maxReplicas", "'maxReplicas' was unexpected"),
     (KEDA, "keda.sh/v1alpha1", "keda.sh/v1", "no ScaledObject in keda.sh/v1"),
     (KEDA, "pollingInterval: 15", "pollingInterval: 15s", "'15s' is not of type"),
+    (CLUSTER, "instances: 3", "replicas: 3", "'replicas' was unexpected"),
 ]
 CONVENTIONS = [
     (TRITON, "              protocol: TCP\n", "", "has no protocol"),
@@ -69,6 +72,9 @@ REFERENCES = [
     (INGRESS, "- host: second", "- host: another", "not among the hosts"),
     (KEDA, "  scaleTargetRef:\n    name: triton", "  scaleTargetRef:\n    name: server", "server"),
     (MONITOR, "port: metrics", "port: metric", "port metric: "),
+    (CLUSTER, "name: gateway-database", "name: database", "takes no pod"),
+    (CLUSTER, "name: gateway-database", "name: database", "Secret gateway-database-app is not"),
+    (CLUSTER_POLICY, "5432", "5433", "port 5433: none of"),
 ]
 FACTS = [
     (TRITON, "containerPort: 8002", "containerPort: 8012", "pipelines/ports.py says 8002"),
@@ -182,6 +188,8 @@ NEEDED = {
 }
 """Overlays that show the errors of a check, but for those in these files."""
 SHOWN_BY = {
+    CLUSTER: {"site-example"},
+    CLUSTER_POLICY: {"site-example"},
     INGRESS: {"tls-ingress"},
     MTLS: {"tls-ingress"},
     MONITOR: {"gpu", "monitoring"},

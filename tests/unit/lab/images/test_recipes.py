@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[4]
 DOCKERFILES = [ROOT / "gateway" / "Dockerfile", ROOT / "server" / "Dockerfile"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+POSTGRESQL = yaml.safe_load((ROOT / "compose.postgresql.yaml").read_text("utf-8"))
 SERVICES = COMPOSE["services"]
+WHOLE = {name: each for name, each in POSTGRESQL["services"].items() if "image" in each} | SERVICES
 PINNED_IMAGE = re.compile(r"[^\s:]+(:\d+)?/[^\s:]+:v?\d+\.\d+[\w.-]*(@sha256:[0-9a-f]{64})?")
 PINNED_ACTION = re.compile(r"[\w-]+/[\w./-]+@(v\d+\.\d+\.\d+|[0-9a-f]{40})")
 
@@ -112,20 +114,20 @@ def test_exposed_ports_are_the_services_own():
         assert set(map(int, exposed.split())) == expected
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", WHOLE)
 def test_a_composed_service_is_locked_down(name):
-    service = SERVICES[name]
+    service = WHOLE[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert int(service["user"].split(":")[0]) > 0
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", WHOLE)
 def test_a_composed_service_names_a_version_and_answers_this_machine_alone(name):
-    service = SERVICES[name]
+    service = WHOLE[name]
     default = re.fullmatch(r"\$\{\w+_IMAGE:-(.+)\}", service["image"])
-    assert re.search(r":v?\d+\.\d+\.\d+$", default[1])
+    assert re.search(r":v?\d+\.\d+(\.\d+)?$", default[1])
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
@@ -145,6 +147,17 @@ def test_the_composed_gateway_has_time_to_drain():
 def test_settings_of_the_composed_gateway_exist():
     known = {f"GATEWAY_{name.upper()}" for name in Settings.model_fields}
     assert set(SERVICES["gateway"]["environment"]) <= known
+    assert set(POSTGRESQL["services"]["gateway"]["environment"]) <= known
+
+
+def test_the_gateways_database_is_reached_by_the_gateway_alone_and_after_its_schema_is_made():
+    assert POSTGRESQL["networks"]["database"]["internal"] is True
+    reach = {name for name, each in WHOLE.items() if "database" in each.get("networks", [])}
+    assert reach == {"schema", "postgresql"}
+    gateway = POSTGRESQL["services"]["gateway"]
+    assert gateway["depends_on"] == {"schema": {"condition": "service_completed_successfully"}}
+    assert gateway["environment"] == WHOLE["schema"]["environment"]
+    Settings.model_validate({"database_url": gateway["environment"]["GATEWAY_DATABASE_URL"]})
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
