@@ -12,7 +12,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from database import engine as database
-from database.engine import DatabaseError, open_engine, require_schema, revision, upgrade
+from database.engine import (
+    DatabaseError,
+    open_engine,
+    reading,
+    require_schema,
+    revision,
+    upgrade,
+)
 from database.settings import DatabaseSettings
 from database.tables import METADATA
 from tests import databases
@@ -168,3 +175,37 @@ def test_a_server_that_is_away_is_told_without_a_traceback():
     assert ended.stderr.startswith("database: the database cannot be used: ")
     assert "secret" not in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_another_process_that_closes_the_file_takes_nothing_from_this_one(sqlite_url):
+    """SQLite's locks are a process's: to close the file by other means than SQLite's ends them all.
+
+    Then another process that leaves takes itself for the last one, and removes the log in which
+    this one goes on writing.
+    """
+    engine = open_engine(sqlite_url)
+    count, change = "SELECT count FROM api_key_changes", "UPDATE api_key_changes SET count = {}"
+
+    def elsewhere(statement):
+        code = (
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1])\n"
+            "found = c.execute(sys.argv[2]).fetchone(); c.commit(); print(found and found[0])"
+        )
+        path = sqlite_url.removeprefix("sqlite:///")
+        words = [sys.executable, "-c", code, path, statement]
+        ended = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60)
+        return ended.stdout.strip()
+
+    # Two connections of this process, as a writer and a reader have them.
+    with engine.connect() as kept:
+        kept.execute(text(count))
+        kept.rollback()
+        with reading(engine).connect() as other:
+            assert other.scalar(text(count)) == 0
+        elsewhere(change.format(7))
+        with reading(engine).connect() as other:
+            assert other.scalar(text(count)) == 7
+        kept.execute(text(change.format(8)))
+        kept.commit()
+        assert elsewhere(count) == "8"
+    engine.dispose()
