@@ -112,6 +112,16 @@ api_keys = Table(
 )
 """The API keys, without their text."""
 
+rate_slots = Table(
+    "rate_slots",
+    METADATA,
+    Column("caller", String(128), primary_key=True),  # id of the principal
+    Column("seconds", Integer, primary_key=True),  # time of the rate
+    Column("ends_at", BigInteger, primary_key=True),  # end of a part of it
+    Column("images", Integer, nullable=False),
+)
+"""How many images callers with a rate asked about lately; of each caller about sixty rows."""
+
 api_key_changes = Table(
     "api_key_changes",
     METADATA,

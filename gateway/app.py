@@ -37,6 +37,8 @@ from gateway.http.predictions import Predictions
 from gateway.http.routes import pipeline_routes, prediction_routes
 from gateway.http.service_routes import service_routes
 from gateway.identity.authentication import Authenticator
+from gateway.identity.rate_limits import OwnCounter, RateLimits
+from gateway.identity.shared_rates import SharedCounter
 from gateway.kserve.models import Models
 from gateway.replays import Replays
 from gateway.secret_files import SecretFiles
@@ -96,6 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
         readiness,
         telemetry,
         audit,
+        rate_limits=_rate_limits(settings, engine),
         batch_concurrency=settings.batch_concurrency,
     )
     models = Models(catalog, readiness, triton)
@@ -179,6 +182,11 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+def _rate_limits(settings: Settings, engine: Engine) -> RateLimits:
+    counter = SharedCounter(engine) if settings.rates_shared else OwnCounter()
+    return RateLimits(counter, settings.default_rate)
+
+
 def _allow_origins(app: FastAPI, settings: Settings) -> None:
     """Lets the pages of other origins ask from a browser, where the settings name them."""
     if settings.cors_origins:
@@ -187,7 +195,7 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "X-API-Key", HEADER, KEY],
-            expose_headers=[HEADER, REPLAYED, "Retry-After"],
+            expose_headers=[HEADER, REPLAYED, "Retry-After", "RateLimit", "RateLimit-Policy"],
         )
 
 

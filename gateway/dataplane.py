@@ -14,6 +14,7 @@ from gateway.core.catalog import Catalog, Pipeline
 from gateway.core.readiness import Readiness
 from gateway.core.request import Deadline, Image, RequestParameters
 from gateway.errors import Code, RefusedError
+from gateway.identity.rate_limits import RateLimits
 from gateway.results.task_handlers import Result, handler_of
 from gateway.telemetry.recorder import InferenceTelemetry, Outcome, RequestContext
 from gateway.triton.outputs import Outputs
@@ -61,6 +62,7 @@ class Dataplane:
         telemetry: InferenceTelemetry,
         audit: AuditLog,
         *,
+        rate_limits: RateLimits,
         batch_concurrency: int,
     ) -> None:
         self._batching = batching
@@ -68,15 +70,31 @@ class Dataplane:
         self._readiness = readiness
         self._telemetry = telemetry
         self._audit = audit
+        self._rate_limits = rate_limits
         self._batch_concurrency = batch_concurrency
+
+    def check(self, context: RequestContext) -> None:
+        """Refuses a caller who may ask nothing now, before its images are received.
+
+        Raises:
+            RefusedError: with `rate_limited`.
+        """
+        self._rate_limits.check(context.principal, context.answer_fields)
+
+    async def _let_in(self, request: InferenceRequest) -> None:
+        """Counts the images of a caller who may ask about them now, and can be accounted for."""
+        context = request.context
+        self._audit.require_available()
+        await self._rate_limits.take(context.principal, len(request.images), context.answer_fields)
 
     async def infer(self, request: InferenceRequest) -> list[Outcome]:
         """The outcomes of images that go in one call: all are answered, or all are refused.
 
         Raises:
-            RefusedError: the audit log cannot be written.
+            RefusedError: the audit log cannot be written, or the images are more than the caller
+                may ask about now.
         """
-        self._audit.require_available()
+        await self._let_in(request)
         return await self._accounted(request, await self._infer(request))
 
     async def infer_each(self, request: InferenceRequest) -> list[Outcome]:
@@ -86,9 +104,10 @@ class Dataplane:
         release are asked again, and refused only where that does not help.
 
         Raises:
-            RefusedError: the audit log cannot be written.
+            RefusedError: the audit log cannot be written, or the images are more than the caller
+                may ask about now.
         """
-        self._audit.require_available()
+        await self._let_in(request)
         places = asyncio.Semaphore(self._batch_concurrency)
         outcomes = latest = await self._each(request, request.images, places)
         release: str | None = None

@@ -39,6 +39,7 @@ class Code(StrEnum):
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     IDEMPOTENCY_IN_FLIGHT = "idempotency_in_flight"
     BUSY = "busy"
+    RATE_LIMITED = "rate_limited"
     INTERNAL = "internal"
     MODEL_OUTPUT = "model_output"
     TOO_MANY_CONNECTIONS = "too_many_connections"
@@ -138,6 +139,7 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
         "A request with the idempotency key is not answered yet",
     ),
     Code.BUSY: (HTTPStatus.TOO_MANY_REQUESTS, "The service is busy"),
+    Code.RATE_LIMITED: (HTTPStatus.TOO_MANY_REQUESTS, "The caller's rate is used up"),
     Code.INTERNAL: (HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed"),
     Code.MODEL_OUTPUT: (HTTPStatus.INTERNAL_SERVER_ERROR, "A model gave no usable number"),
     Code.TOO_MANY_CONNECTIONS: (
@@ -168,6 +170,7 @@ _GRPC: dict[HTTPStatus, str] = {
 RETRY_AFTER_SECONDS: dict[Code, int] = {
     Code.IDEMPOTENCY_IN_FLIGHT: 1,
     Code.BUSY: 1,
+    Code.RATE_LIMITED: 1,
     Code.TOO_MANY_CONNECTIONS: 2,
     Code.UNAVAILABLE: 2,
     Code.OUT_OF_MEMORY: 2,

@@ -5,10 +5,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from database.settings import DatabaseSettings
+from gateway.identity.rate_limits import Rate
 from gateway.identity.token_settings import TokenSettings
 from pipelines.ports import Ports
 from pipelines.protocol import DEFAULT_PIPELINE
@@ -18,6 +19,11 @@ MIB = 1024 * 1024
 AROUND_IMAGES = 64 * 1024
 """Bytes of a message over gRPC besides its images."""
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]+)?")
+
+
+def _rate(text: str) -> str:
+    Rate.parse(text)
+    return text
 
 
 def is_loopback(host: str) -> bool:
@@ -68,6 +74,11 @@ class Settings(DatabaseSettings):
     needed where the database is a file of this machine."""
     tls: GatewayTls = Field(default_factory=GatewayTls)
     """GATEWAY_TLS_CERTIFICATE_FILE and so on."""
+    default_rate: Annotated[str, AfterValidator(_rate)] | None = None
+    """Rate of callers whose credentials name none, e.g. `60/min`; none: no limit."""
+    rates: Literal["auto", "memory", "database"] = "auto"
+    """Where callers' images are counted: by each gateway, or in the database by all; `auto` is in
+    the database where that is a server's."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins, separated by commas, whose pages may ask from a browser; `*` is any; none: CORS is
     off. A browser's cookies and certificates are never let in."""
@@ -129,6 +140,13 @@ class Settings(DatabaseSettings):
     """Whether gRPC tells any caller the protocol's methods and messages, as grpcurl asks."""
     shutdown_seconds: int = Field(default=30, ge=0)
     """Time that requests in flight have to finish after SIGTERM."""
+
+    @property
+    def rates_shared(self) -> bool:
+        """Whether callers' images are counted in the database."""
+        if self.rates == "auto":
+            return not self.embedded_database
+        return self.rates == "database"
 
     @property
     def loopback(self) -> bool:

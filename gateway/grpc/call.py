@@ -158,7 +158,7 @@ def handler(answer: Answer, telemetry: InferenceTelemetry) -> grpc.RpcMethodHand
 
 
 def _trailing(context: RequestContext) -> tuple[tuple[str, str], ...]:
-    trailing = [(HEADER, context.request_id)]
+    trailing = [(HEADER, context.request_id), *context.answer_fields.items()]
     if context.replayed:
         trailing.append((REPLAYED, "true"))
     if context.refusal is not None and context.refusal.retry_after is not None:

@@ -65,7 +65,9 @@ class Kserve:
         name, version = _asked(request)
         context.principal.require(Role.PREDICT, name)
         pipeline = await self.catalog.find(name)
-        context.pipeline, context.prediction = pipeline.name, True
+        context.pipeline = pipeline.name
+        self.dataplane.check(context)
+        context.prediction = True
         length = request.headers.get(HEADER_LENGTH)
         limit = min(self.settings.batch_bytes, _images_size(pipeline.spec)) + WRAPPING
         body = Body.of_any_type(request, limit)

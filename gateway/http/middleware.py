@@ -56,9 +56,10 @@ class RequestContextMiddleware:
                 status = message["status"]
                 sent = message.get("headers", [])
                 names = {name for name, _ in sent}
-                own = (_HEADER, context.request_id.encode("ascii"))
+                own = {HEADER: context.request_id, **context.answer_fields}
+                mine = ((name.encode("ascii"), said.encode("ascii")) for name, said in own.items())
                 safe = (field for field in _SAFE if field[0] not in names)
-                message["headers"] = [*sent, own, *safe]
+                message["headers"] = [*sent, *mine, *safe]
             elif head:
                 message["body"] = b""
             await send(message)
@@ -97,5 +98,5 @@ def _no_certificate() -> RefusedError:
     return RefusedError(
         Code.UNAUTHORIZED,
         "connection: a client certificate is needed. Ask the operator for one.",
-        reason="certificate",
+        reason="unauthorized",
     )

@@ -98,7 +98,9 @@ class Predictions:
         context: RequestContext = request.state.context
         context.principal.require(Role.PREDICT, name)
         pipeline = await self.catalog.find(name)
-        context.pipeline, context.prediction = pipeline.name, True
+        context.pipeline = pipeline.name
+        self.dataplane.check(context)
+        context.prediction = True
         return pipeline, RequestParameters.read(request.query_params.multi_items(), pipeline.spec)
 
 

@@ -54,6 +54,8 @@ class RequestContext:
     """A probe or a scrape: neither logged nor counted."""
     prediction: bool = False
     """A request about images of a known pipeline."""
+    answer_fields: dict[str, str] = field(default_factory=dict)
+    """Header fields, or metadata, of the answer: what is left of the caller's limits."""
     facts: dict[str, Any] = field(default_factory=dict)
     """More for the log line: bytes, format, images, failed."""
     seconds: dict[str, float] = field(default_factory=dict)

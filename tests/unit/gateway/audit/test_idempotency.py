@@ -249,6 +249,7 @@ def test_refusals_that_a_retry_may_cure_are_not_final():
     assert {Code.IMAGE_UNDECODABLE, Code.IMAGE_TOO_LARGE, Code.PARAMETER_INVALID} <= final
     assert not final & {
         Code.BUSY,
+        Code.RATE_LIMITED,
         Code.UNAVAILABLE,
         Code.OUT_OF_MEMORY,
         Code.DEADLINE,
