@@ -167,6 +167,17 @@ def test_a_missing_key_says_where_to_put_it(command, folder, service):
     assert "SECONDOPINION_API_KEY" in result.stderr
 
 
+def test_a_key_that_does_not_cover_the_pipeline_ends_the_run_with_one_message(
+    command, folder, service
+):
+    service.replies.append(problem(403, "forbidden", "pipeline: the credentials do not cover it."))
+    result = command("predict", folder, "--concurrency", "1")
+    assert result.exit_code == 2
+    assert result.stderr.count("pipeline: the credentials do not cover it.") == 1
+    assert "operator" in result.stderr
+    assert len(service.asked) == 1
+
+
 def test_demo_weights_are_announced_once(command, folder, service):
     service.demo = True
     result = command("predict", folder)

@@ -9,6 +9,7 @@ from secondopinion import (
     BusyError,
     Client,
     DeadlineError,
+    ForbiddenError,
     NotFoundError,
     ProblemError,
     RefusedError,
@@ -25,6 +26,7 @@ from secondopinion import (
 from client.tests.service import Response, problem
 
 GOOD = b"cancer 0.95"
+TOKEN = ".".join("abc")
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,7 @@ GOOD = b"cancer 0.95"
     [
         (400, "malformed_body", RefusedError),
         (401, "unauthorized", UnauthorizedError),
+        (403, "forbidden", ForbiddenError),
         (404, "pipeline_unknown", NotFoundError),
         (413, "image_too_large", RefusedError),
         (415, "image_format", RefusedError),
@@ -157,6 +160,25 @@ def test_a_key_that_no_header_can_carry_is_refused_without_quoting_it():
     with pytest.raises(ValueError, match="API key") as caught:
         Client(api_key="s3cret\n")
     assert "s3cret" not in str(caught.value)
+
+
+def sent(client):
+    return {name: client._http.headers.get(name) for name in ("X-API-Key", "Authorization")}
+
+
+def test_a_token_goes_along_as_a_bearer_and_what_is_given_goes_before_the_environment(monkeypatch):
+    monkeypatch.setenv("SECONDOPINION_API_KEY", "environment's")
+    assert sent(Client()) == {"X-API-Key": "environment's", "Authorization": None}
+    assert sent(Client(token=TOKEN)) == {"X-API-Key": None, "Authorization": f"Bearer {TOKEN}"}
+    monkeypatch.delenv("SECONDOPINION_API_KEY")
+    monkeypatch.setenv("SECONDOPINION_TOKEN", "d.e.f")
+    assert sent(Client())["Authorization"] == "Bearer d.e.f"
+    assert sent(Client(api_key="given")) == {"X-API-Key": "given", "Authorization": None}
+    with pytest.raises(ValueError, match="give one of them"):
+        Client(api_key="given", token=TOKEN)
+    with pytest.raises(ValueError, match="token has characters") as caught:
+        Client(token=f"{TOKEN}\n")
+    assert TOKEN not in str(caught.value)
 
 
 def test_retries_need_at_least_one_attempt():

@@ -46,7 +46,7 @@ def problem_response(
     if refusal.retry_after:
         sent["Retry-After"] = str(refusal.retry_after)
     if refusal.code is Code.UNAUTHORIZED:
-        sent["WWW-Authenticate"] = "X-API-Key"
+        sent["WWW-Authenticate"] = "X-API-Key, Bearer"
     if refusal.code is Code.DEADLINE:
         # The rest of a body that came too slowly is not waited for.
         sent["Connection"] = "close"

@@ -1,7 +1,7 @@
 """Lays out the files of an image: an application, its environment, and their shared libraries.
 
 Runs in a build stage, with that stage's Python and nothing else:
-`python3 runtime_root.py /image /opt/gateway /app gateway.__main__`. What is not needed is not
+`python3 runtime_root.py /image /opt/gateway /app gateway.commands.serve`. What is not needed is not
 there to be attacked or patched: no shell, no package manager, no tests.
 """
 

@@ -31,10 +31,11 @@ class AsyncClient:
         url: str | None = None,
         *,
         api_key: str | None = None,
+        token: str | None = None,
         timeout: float = ANSWER_SECONDS,
         retries: Retries | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(**connection(url, api_key, timeout))
+        self._http = httpx.AsyncClient(**connection(url, timeout, api_key=api_key, token=token))
         self._retries = retries or Retries()
 
     async def predict(self, image: Image, **choices: Unpack[Choices]) -> Prediction:

@@ -29,11 +29,13 @@ class Client:
     Args:
         url: Base URL; else the environment's SECONDOPINION_URL, else http://127.0.0.1:8080.
         api_key: Sent as X-API-Key; else the environment's SECONDOPINION_API_KEY, else none.
+        token: Sent as a bearer token in the place of a key; else, where there is no key, the
+            environment's SECONDOPINION_TOKEN. It is not renewed.
         timeout: Seconds to wait for an answer to one attempt.
         retries: How patiently to ask again when the service is busy or down.
 
     Raises:
-        ValueError: The URL or the key is malformed.
+        ValueError: The URL, the key or the token is malformed, or a key and a token are given.
     """
 
     def __init__(
@@ -41,10 +43,11 @@ class Client:
         url: str | None = None,
         *,
         api_key: str | None = None,
+        token: str | None = None,
         timeout: float = ANSWER_SECONDS,
         retries: Retries | None = None,
     ) -> None:
-        self._http = httpx.Client(**connection(url, api_key, timeout))
+        self._http = httpx.Client(**connection(url, timeout, api_key=api_key, token=token))
         self._retries = retries or Retries()
 
     def predict(self, image: Image, **choices: Unpack[Choices]) -> Prediction:

@@ -10,6 +10,7 @@ import httpx
 DEFAULT_URL = "http://127.0.0.1:8080"
 URL_VARIABLE = "SECONDOPINION_URL"
 KEY_VARIABLE = "SECONDOPINION_API_KEY"
+TOKEN_VARIABLE = "SECONDOPINION_TOKEN"  # noqa: S105 - its name
 ANSWER_SECONDS = 75.0  # a prediction may take 60 s, and its upload some more
 CONNECT_SECONDS = 5.0
 
@@ -25,11 +26,15 @@ class Connection(TypedDict):
     trust_env: bool
 
 
-def connection(url: str | None, api_key: str | None, timeout: float) -> Connection:
+def connection(
+    url: str | None, timeout: float, *, api_key: str | None, token: str | None
+) -> Connection:
     """Settings of the HTTP client.
 
+    A key or a token that is given goes before those of the environment, where a key goes first.
+
     Raises:
-        ValueError: The URL is none, or the key cannot be sent in a header.
+        ValueError: The URL is none, a key and a token are given, or one cannot be sent in a header.
     """
     base = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
     try:
@@ -39,12 +44,7 @@ def connection(url: str | None, api_key: str | None, timeout: float) -> Connecti
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise ValueError(f"{base!r} is not the URL of a service; write it like {DEFAULT_URL}")
     headers = {"User-Agent": f"secondopinion/{__version__}", "Accept": "application/json"}
-    key = api_key or os.environ.get(KEY_VARIABLE)
-    if key:
-        # Said here, without the key: httpx would fail later and quote it.
-        if not (key.isascii() and key.isprintable()):
-            raise ValueError("the API key has characters that an HTTP header must not contain")
-        headers["X-API-Key"] = key
+    headers |= _credentials(api_key, token)
     return {
         "base_url": base,
         "headers": headers,
@@ -53,6 +53,21 @@ def connection(url: str | None, api_key: str | None, timeout: float) -> Connecti
         # A proxy named in the environment can never reach this machine's own loopback.
         "trust_env": not _is_loopback(parsed.host),
     }
+
+
+def _credentials(api_key: str | None, token: str | None) -> dict[str, str]:
+    if api_key and token:
+        raise ValueError("an API key and a token are given: give one of them")
+    if not (api_key or token):
+        api_key = os.environ.get(KEY_VARIABLE)
+        token = None if api_key else os.environ.get(TOKEN_VARIABLE)
+    for name, value in (("API key", api_key), ("token", token)):
+        # Said here, without the value: httpx would fail later and quote it.
+        if value and not (value.isascii() and value.isprintable()):
+            raise ValueError(f"the {name} has characters that an HTTP header must not contain")
+    if api_key:
+        return {"X-API-Key": api_key}
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,7 +6,8 @@ SecondOpinionError
 │   └── AnswerTimeoutError    sent, but not answered in time
 ├── UnexpectedAnswerError     a success, but not in the documented shape
 └── ProblemError              an error status: has status, code, detail, request_id, retry_after
-    ├── UnauthorizedError     401, 403: the API key
+    ├── UnauthorizedError     401: the API key or token
+    ├── ForbiddenError        403: what the key or token does not cover
     ├── NotFoundError         404: the pipeline, the member, or the URL
     ├── RefusedError          400, 413, 415, 422: this input; asking again changes nothing
     ├── BusyError             409, 429: still, after the retries
@@ -67,7 +68,11 @@ class ProblemError(SecondOpinionError):
 
 
 class UnauthorizedError(ProblemError):
-    """The service wants an API key, and not this one."""
+    """The service wants an API key or a token, and not this one."""
+
+
+class ForbiddenError(ProblemError):
+    """The API key or token lacks a role, or does not cover the pipeline."""
 
 
 class NotFoundError(ProblemError):
@@ -93,7 +98,7 @@ class DeadlineError(ProblemError):
 _BY_STATUS: dict[int, type[ProblemError]] = {
     400: RefusedError,
     401: UnauthorizedError,
-    403: UnauthorizedError,
+    403: ForbiddenError,
     404: NotFoundError,
     408: DeadlineError,
     409: BusyError,

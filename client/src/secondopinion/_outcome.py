@@ -8,6 +8,7 @@ from typing import TypeVar
 from secondopinion._answers import Prediction
 from secondopinion._detections import Detections
 from secondopinion._errors import (
+    ForbiddenError,
     NotFoundError,
     ProblemError,
     SecondOpinionError,
@@ -76,7 +77,7 @@ def no_image(detail: str) -> dict[str, object]:
 
 
 def _concerns_every_photo(error: Exception) -> bool:
-    if isinstance(error, UnreachableError | UnauthorizedError | NotFoundError):
+    if isinstance(error, UnreachableError | UnauthorizedError | ForbiddenError | NotFoundError):
         return True
     return isinstance(error, ProblemError) and error.code in {
         "parameter_invalid",

@@ -8,7 +8,7 @@ from secondopinion import __version__
 from secondopinion._catalogue import PipelineMember
 from secondopinion._client import Client
 from secondopinion._command_predict import NOTICE, predict
-from secondopinion._connection import DEFAULT_URL, KEY_VARIABLE
+from secondopinion._connection import DEFAULT_URL, KEY_VARIABLE, TOKEN_VARIABLE
 from secondopinion._errors import SecondOpinionError
 from secondopinion._exit_codes import OK, SOME_FAILED, stopped
 from secondopinion._options import PipelineName, Url
@@ -17,7 +17,7 @@ from secondopinion._table import output, show
 
 app = typer.Typer(
     help=f"Asks a Second Opinion service about photos.\n\n{NOTICE}",
-    epilog=f"An API key is read from the environment: {KEY_VARIABLE}.",
+    epilog=f"An API key or a token is read from the environment: {KEY_VARIABLE}, {TOKEN_VARIABLE}.",
     no_args_is_help=True,
     add_completion=False,
     # Local variables hold the API key.
