@@ -6,7 +6,7 @@ once, whoever rolls up and whenever (docs/decisions/0069).
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from enum import StrEnum
@@ -135,7 +135,7 @@ def totals(
     *,
     since: int,
     until: int,
-    where: Mapping[Dimension, str],
+    where: Mapping[Dimension, Collection[str]],
     limit: int,
 ) -> list[tuple[dict[Dimension, Any], Sums]]:
     """Sums over the roll-ups of some hours, in the order of `by`.
@@ -145,7 +145,7 @@ def totals(
         by: dimensions to tell apart; none for one sum over all.
         since: the first hour, in hours since 1970.
         until: the hour after the last.
-        where: values that dimensions must have.
+        where: values of which dimensions must have one.
         limit: of groups.
     """
     columns = [usage_hours.c[each] for each in by]
@@ -153,7 +153,7 @@ def totals(
     query = (
         select(*columns, *sums)
         .where(usage_hours.c.hour >= since, usage_hours.c.hour < until)
-        .where(*(usage_hours.c[name] == value for name, value in where.items()))
+        .where(*(usage_hours.c[name].in_(values) for name, values in where.items()))
         .group_by(*columns)
         .order_by(*columns)
         .limit(limit)
@@ -348,5 +348,5 @@ def _level(result: str | None) -> str:
     """The uncertainty level in a row's result; "" where it has none."""
     if not result:
         return _UNKNOWN
-    uncertainty = json.loads(result).get("uncertainty")
-    return uncertainty["level"] if isinstance(uncertainty, dict) else uncertainty or _UNKNOWN
+    level: str = json.loads(result).get("uncertainty", {}).get("level", _UNKNOWN)
+    return level

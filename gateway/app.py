@@ -36,6 +36,7 @@ from gateway.http.page import page_routes
 from gateway.http.predictions import Predictions
 from gateway.http.routes import pipeline_routes, prediction_routes
 from gateway.http.service_routes import service_routes
+from gateway.http.usage_routes import usage_routes
 from gateway.identity.authentication import Authenticator
 from gateway.identity.rate_limits import OwnCounter, RateLimits
 from gateway.identity.shared_rates import SharedCounter
@@ -47,6 +48,8 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.recorder import HEADER, InferenceTelemetry
 from gateway.tls import ServerTls
 from gateway.triton.client import TritonClient
+from gateway.usage.prices import Prices
+from gateway.usage.usage import Capacity, Usage
 
 _FACTS_SECONDS = 2.0
 """How long a message over gRPC that brings no image may take to come."""
@@ -101,6 +104,11 @@ def create_app(settings: Settings) -> FastAPI:
         rate_limits=_rate_limits(settings, engine),
         batch_concurrency=settings.batch_concurrency,
     )
+    usage = Usage(
+        engine,
+        Prices(settings.price_cpu_hour, settings.price_gpu_hour, settings.price_currency),
+        Capacity(settings.capacity_cpu_cores, settings.capacity_gpus),
+    )
     models = Models(catalog, readiness, triton)
     predictions = Predictions(settings, catalog, admission, dataplane, replays)
     facts, images = _receptions(settings)
@@ -129,6 +137,7 @@ def create_app(settings: Settings) -> FastAPI:
         triton.open()
         watches = (
             readiness.watch(),
+            usage.watch(),
             replays.watch(),
             audit.watch(),
             give_back(),
@@ -159,14 +168,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.readiness, app.state.grpc_server = readiness, grpc_server
     app.state.connection_limits, app.state.tls = ConnectionLimits(settings, metrics), tls
     app.state.reception, app.state.authenticator = images, authenticator
-    default = settings.default_pipeline
     access, description_access = Access(authenticator), Access(descriptions)
     kserve = Kserve(settings, catalog, admission, dataplane, models, replays)
     for router in (
-        prediction_routes(predictions, default, access),
-        pipeline_routes(catalog, readiness, default, access),
+        prediction_routes(predictions, settings.default_pipeline, access),
+        pipeline_routes(catalog, readiness, settings.default_pipeline, access),
         kserve_routes(kserve, access, description_access),
         service_routes(catalog, readiness, metrics, access, description_access),
+        usage_routes(usage, access),
         docs_routes(description_access),
         page_routes(),
     ):

@@ -124,6 +124,17 @@ class Settings(DatabaseSettings):
     triton_calls: int = Field(default=4, ge=1)
     """Calls to Triton under way for one pipeline and choice of parameters; images that come while
     all are taken share the next ones."""
+    price_cpu_hour: float | None = Field(default=None, ge=0, le=1e6)
+    """What an hour of one core costs; without it usage has no cost."""
+    price_gpu_hour: float | None = Field(default=None, ge=0, le=1e6)
+    """What an hour of one GPU costs."""
+    price_currency: str = Field(default="EUR", pattern=r"^[A-Za-z]{1,16}$")
+    """The word for what prices and budgets are in; nothing is converted."""
+    capacity_cpu_cores: float | None = Field(default=None, gt=0, le=1e6)
+    """Cores that stand ready for the service, in all its replicas: what of them computes nothing is
+    shown as idle."""
+    capacity_gpus: float | None = Field(default=None, gt=0, le=1e6)
+    """GPUs likewise."""
     readiness_interval_seconds: float = Field(default=5, gt=0)
     """How long a successful inference counts as proof that its pipeline is ready."""
     server_readiness_url: str | None = Field(default=None, pattern=r"^http://\S+$")

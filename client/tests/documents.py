@@ -51,6 +51,26 @@ def pipeline(name, release):
     }
 
 
+def usage(by):
+    """Of two callers, where rows are asked for; the second one's images had no price."""
+    sums = {"images": 2000, "bytes": 4096, "cpu_seconds": 120.5, "gpu_seconds": 0.0}
+    sums |= {"estimated_seconds": 1.5, "cost": 0.25, "cost_per_thousand": 0.125}
+    priceless = sums | {"images": 1, "cost": None, "cost_per_thousand": None}
+    names = by.split(",") if by else []
+    common = {"caller": "k1", "name": "ward 3", "hour": "2026-11-30T12:00:00Z"}
+    rows = [{name: common[name] for name in names} | each for each in (sums, priceless)]
+    return {
+        "from": "2026-11-01T00:00:00Z",
+        "to": "2026-11-30T13:00:00Z",
+        "by": names,
+        "prices": {"cpu_hour": 0.04, "gpu_hour": None, "currency": "EUR"},
+        "rows": rows if names else [],
+        "total": sums,
+        "idle": {"cpu_seconds": 3600.0, "gpu_seconds": 0.0, "cost": 0.04},
+        "from_a_newer_service": 1,
+    }
+
+
 def common(name, release):
     return {
         "request_id": "5f0c",

@@ -101,6 +101,12 @@ def create_app(service):
     async def readyz():
         return JSONResponse({}, status_code=200) if service.ready else problem(503, "unavailable")
 
+    @app.get("/api/v1/usage", response_model=None)
+    async def usage(request: Request):
+        if request.query_params.get("caller") == "other":
+            return problem(403, "forbidden", "credentials: they do not have the role operate.")
+        return documents.usage(request.query_params.get("by"))
+
     @app.get("/api/v1/pipelines")
     async def pipelines():
         listed = [documents.pipeline(name, service.release) for name in documents.TASKS]

@@ -12,6 +12,7 @@ from secondopinion import (
     Pipelines,
     Prediction,
     Problem,
+    UsageReport,
     photo_files,
 )
 
@@ -30,6 +31,7 @@ ROUTES = {
     **{f"/api/v1/pipelines/{{name}}{path}": types for path, types in TYPES.items()},
     "/api/v1/pipelines": (Pipelines,),
     "/api/v1/pipelines/{name}": (Pipeline,),
+    "/api/v1/usage": (UsageReport,),
 }
 # What the client adds: the JSON object itself, the members of an advanced answer out of its
 # `models`, the header Retry-After, and the request's id, which an image's error lacks.

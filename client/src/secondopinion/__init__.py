@@ -55,6 +55,14 @@ from secondopinion._problem import Problem
 from secondopinion._quality import PhotoWarning, Quality
 from secondopinion._retries import Retries
 from secondopinion._typicality import ImageKind, TypicalityFacts
+from secondopinion._usage import (
+    UsageFilter,
+    UsageIdle,
+    UsagePrices,
+    UsageReport,
+    UsageRow,
+    UsageSums,
+)
 
 __all__ = [
     "AdvancedPrediction",
@@ -105,5 +113,11 @@ __all__ = [
     "Uncertainty",
     "UnexpectedAnswerError",
     "UnreachableError",
+    "UsageFilter",
+    "UsageIdle",
+    "UsagePrices",
+    "UsageReport",
+    "UsageRow",
+    "UsageSums",
     "__version__",
 ]

@@ -1,7 +1,8 @@
 """The asyncio client."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
@@ -16,6 +17,7 @@ from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._images import Image
 from secondopinion._request import Request
 from secondopinion._retries import Reply, Retries, Wait, with_retries
+from secondopinion._usage import UsageFilter, UsageReport
 
 T = TypeVar("T")
 
@@ -71,6 +73,17 @@ class AsyncClient:
     async def pipeline(self, name: str) -> Pipeline:
         """See `Client.pipeline`."""
         return await self._ask(_calls.pipeline(name))
+
+    async def usage(
+        self,
+        by: Sequence[str] = (),
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        **only: Unpack[UsageFilter],
+    ) -> UsageReport:
+        """See `Client.usage`."""
+        return await self._ask(_calls.usage(by, since, until, only))
 
     async def ready(self, pipeline: str | None = None) -> bool:
         """See `Client.ready`."""

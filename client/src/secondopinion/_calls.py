@@ -1,20 +1,22 @@
 """The requests of both clients, without transport: what to send, and how to read the answer."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Generic, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx
 
-from secondopinion import _images, _reading
+from secondopinion import _images, _reading, _usage
 from secondopinion._answers import AdvancedPrediction, BatchAnswer, BatchResult, Prediction
 from secondopinion._catalogue import Pipeline, Pipelines
 from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._errors import problem_error
 from secondopinion._images import Image
 from secondopinion._request import Request
+from secondopinion._usage import UsageFilter, UsageReport
 
 T = TypeVar("T")
 ManyImages = TypeVar("ManyImages", bound=BatchAnswer)
@@ -118,6 +120,17 @@ def pipeline(name: str) -> Call[Pipeline]:
     return Call(
         build=partial(Request, method="GET", path=f"/api/v1/pipelines/{quote(name, safe='')}"),
         read=_reading.pipeline,
+    )
+
+
+def usage(
+    by: Sequence[str], since: datetime | None, until: datetime | None, only: UsageFilter
+) -> Call[UsageReport]:
+    """Asks what was answered, and what it cost."""
+    query = _usage.query(by, since, until, only)
+    return Call(
+        build=partial(Request, method="GET", path="/api/v1/usage", query=query),
+        read=_reading.usage,
     )
 
 

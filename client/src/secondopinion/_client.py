@@ -1,7 +1,8 @@
 """The blocking client."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
@@ -16,6 +17,7 @@ from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._images import Image
 from secondopinion._request import Request
 from secondopinion._retries import Reply, Retries, Wait, with_retries
+from secondopinion._usage import UsageFilter, UsageReport
 
 T = TypeVar("T")
 
@@ -94,6 +96,27 @@ class Client:
     def pipeline(self, name: str) -> Pipeline:
         """One pipeline's classes, members, threshold and limits."""
         return self._ask(_calls.pipeline(name))
+
+    def usage(
+        self,
+        by: Sequence[str] = (),
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        **only: Unpack[UsageFilter],
+    ) -> UsageReport:
+        """How many images the service has answered, what came of them, and what that cost.
+
+        Callers see themselves; with the role `operate` all of them.
+
+        Args:
+            by: What rows are told apart by: `caller`, `name`, `pipeline`, `release`, `format`,
+                `outcome`, `level`, `hour`; of none there is the total alone.
+            since: UTC unless it says another zone; None: the beginning of this month.
+            until: Likewise; None: now.
+            only: Values that images must have.
+        """
+        return self._ask(_calls.usage(by, since, until, only))
 
     def ready(self, pipeline: str | None = None) -> bool:
         """Whether this pipeline (None: at least one) answers now. Asks once, without retries."""

@@ -17,6 +17,7 @@ from secondopinion._answers import (
 from secondopinion._catalogue import Pipeline, Pipelines
 from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._errors import UnexpectedAnswerError, problem_error
+from secondopinion._usage import UsageReport
 
 T = TypeVar("T")
 OneImage = TypeVar("OneImage", bound=Answer)
@@ -71,6 +72,11 @@ def batch(response: httpx.Response, kind: type[ManyImages], names: list[str]) ->
 def pipeline(response: httpx.Response) -> Pipeline:
     """Reads the answer of `GET /api/v1/pipelines/{name}`; raises as `answer` does."""
     return _typed(_with_raw(_success(response)), Pipeline)
+
+
+def usage(response: httpx.Response) -> UsageReport:
+    """Reads the answer of `GET /api/v1/usage`; raises as `answer` does."""
+    return _typed(_with_raw(_success(response)), UsageReport)
 
 
 def pipelines(response: httpx.Response) -> Pipelines:

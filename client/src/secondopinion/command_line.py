@@ -8,6 +8,7 @@ from secondopinion import __version__
 from secondopinion._catalogue import PipelineMember
 from secondopinion._client import Client
 from secondopinion._command_predict import NOTICE, predict
+from secondopinion._command_usage import usage
 from secondopinion._connection import DEFAULT_URL, KEY_VARIABLE, TOKEN_VARIABLE
 from secondopinion._errors import SecondOpinionError
 from secondopinion._exit_codes import OK, SOME_FAILED, stopped
@@ -44,6 +45,7 @@ def main(
 
 
 app.command(epilog=NOTICE)(predict)
+app.command()(usage)
 
 
 @app.command()

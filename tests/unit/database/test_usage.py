@@ -55,7 +55,7 @@ def refused(hour=NOON, code="image_undecodable"):
 
 
 def over_all(engine, *by, since=0, until=10**7, **where):
-    named = {Dimension(name): value for name, value in where.items()}
+    named = {Dimension(name): [value] for name, value in where.items()}
     found = totals(engine, by, since=since, until=until, where=named, limit=100)
     return {tuple(key.values()): sums for key, sums in found}
 

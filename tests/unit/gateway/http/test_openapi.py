@@ -55,6 +55,7 @@ async def test_each_operation_has_a_name_of_its_own_that_a_reader_knows(document
             "health",
             "readiness",
             "metrics",
+            "usage",
         ]
     )
 

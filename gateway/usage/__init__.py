@@ -1,0 +1,1 @@
+"""Usage and its cost: who asked what, how often, what came of it."""
