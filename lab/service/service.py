@@ -78,8 +78,14 @@ class Service(Program):
         argv += ["--repository", str(repository), "--specs", str(specs)]
         argv += ["--pipelines", ",".join(pipelines)] if pipelines else []
         argv += [*(["--gateway"] if gateway else []), *arguments]
-        # Those who ask stand for many callers, but all have this machine's address.
-        variables = {"GATEWAY_CALLER_SHARE": "1", **(environment or {})}
+        variables = {
+            # Those who ask stand for many callers, but all have this machine's address.
+            "GATEWAY_CALLER_SHARE": "1",
+            # What is asked here is no part of the audit log of whoever serves from this folder.
+            "GATEWAY_DATABASE_URL": f"sqlite:///{run.absolute()}/gateway.db",
+            "GATEWAY_SECRETS_DIR": f"{run.absolute()}/secrets",
+            **(environment or {}),
+        }
         super().__init__(argv, free_service_ports(), log, variables)
         port = self.ports.gateway_port if gateway else self.ports.server_metrics_port
         self.readiness = f"http://127.0.0.1:{port}/readyz"

@@ -42,6 +42,16 @@ def tight_facts() -> dict[str, Any]:
     return facts | {"name": "tight", "serving": serving}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests ask is no part of the audit log of whoever serves from this folder."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATEWAY_DATABASE_URL", f"sqlite:///{folder}/gateway.db")
+        patch.setenv("GATEWAY_SECRETS_DIR", str(folder / "secrets"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def oral_cancer(tmp_path_factory: pytest.TempPathFactory) -> Model:
     """Fifty photos, checkpoints whose members oppose each other on some, and their export."""
