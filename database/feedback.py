@@ -3,14 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, exists, insert, select
 
 from database.tables import feedback, feedback_comments, kept_images, predictions
 
-PREDICTION, FEEDBACK = "prediction", "feedback"
-"""Events of the audit log."""
-_ORPHAN_MICROSECONDS = 3600 * 1_000_000
+_PREDICTION = "prediction"
+"""The event of the audit log that feedback is about."""
 _AT_ONCE = 500
 """Fewer than the variables that any database takes in a statement."""
 
@@ -43,7 +43,7 @@ class Query:
 def add(
     connection: Connection, feedback_id: str, prediction_id: str, at: int, texts: Texts | None
 ) -> None:
-    """Notes a feedback. It is seen once its row is in the audit log."""
+    """Notes a feedback, whose row in the audit log is written in the same transaction."""
     connection.execute(insert(feedback).values(id=feedback_id, prediction_id=prediction_id, at=at))
     if texts is not None:
         connection.execute(
@@ -56,13 +56,13 @@ def add(
         )
 
 
-def history(connection: Connection, ids: Iterable[str]) -> dict[str, list[Row[tuple[object]]]]:
+def history(connection: Connection, ids: Iterable[str]) -> dict[str, list[Row[Any]]]:
     """The feedback of predictions, by their ids: each has all of its rows, the first one first.
 
     Columns: those of its row in the audit log, and `salt`, `reader` and `comment`, all None where
     there are none.
     """
-    found: dict[str, list[Row[tuple[object]]]] = defaultdict(list)
+    found: dict[str, list[Row[Any]]] = defaultdict(list)
     wanted = list(ids)
     for start in range(0, len(wanted), _AT_ONCE):
         chosen = feedback.c.prediction_id.in_(wanted[start : start + _AT_ONCE])
@@ -71,13 +71,13 @@ def history(connection: Connection, ids: Iterable[str]) -> dict[str, list[Row[tu
     return found
 
 
-def cases(connection: Connection, query: Query) -> Sequence[Row[tuple[object]]]:
+def cases(connection: Connection, query: Query) -> Sequence[Row[Any]]:
     """Answered predictions in the order of their ids: rows of the audit log, and `image_kept`."""
     statement = (
         select(predictions, kept_images.c.wrapped_key.is_not(None).label("image_kept"))
         .outerjoin(kept_images, kept_images.c.prediction_id == predictions.c.id)
         .where(
-            predictions.c.event == PREDICTION,
+            predictions.c.event == _PREDICTION,
             predictions.c.pipeline == query.pipeline,
             predictions.c.refusal.is_(None),
         )
@@ -108,10 +108,10 @@ def delete_texts(connection: Connection, prediction_id: str, feedback_id: str) -
     return connection.execute(delete(feedback_comments).where(chosen)).rowcount > 0
 
 
-def delete_orphans(connection: Connection, now: int) -> int:
-    """Deletes feedback whose row in the audit log never came, or went by retention; how many."""
+def delete_orphans(connection: Connection) -> int:
+    """Deletes feedback whose row is in the audit log no more, with its comments; how many."""
     row = exists().where(predictions.c.id == feedback.c.id)
-    gone = select(feedback.c.id).where(feedback.c.at < now - _ORPHAN_MICROSECONDS, ~row)
+    gone = select(feedback.c.id).where(~row)
     ids = [each.id for each in connection.execute(gone)]
     for start in range(0, len(ids), _AT_ONCE):
         part = ids[start : start + _AT_ONCE]
@@ -122,7 +122,7 @@ def delete_orphans(connection: Connection, now: int) -> int:
     return len(ids)
 
 
-def _entries() -> Select[tuple[object]]:
+def _entries() -> Select[Any]:
     """Feedback whose row is in the audit log."""
     log = predictions.alias("log")
     return (

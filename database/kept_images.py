@@ -40,6 +40,11 @@ def add(connection: Connection, images: Iterable[KeptImage]) -> None:
     connection.execute(insert(kept_images), rows)
 
 
+def any_kept(connection: Connection) -> bool:
+    """Whether any image was ever kept."""
+    return connection.execute(select(kept_images.c.prediction_id).limit(1)).first() is not None
+
+
 def find(connection: Connection, prediction_id: str, now: int) -> KeptImage | None:
     """The image of a prediction; None where none was kept, or its key was destroyed or is due."""
     statement = select(kept_images).where(

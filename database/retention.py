@@ -4,6 +4,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, delete, func, insert, select
 
 from database.chain import Receipt, Statement, sign
+from database.feedback import delete_orphans
 from database.tables import checkpoints, predictions
 from database.writer import now
 
@@ -16,7 +17,10 @@ def retain(engine: Engine, key: Ed25519PrivateKey, *, before: int) -> int:
     """
     with engine.begin() as connection:
         names = connection.scalars(select(predictions.c.chain).distinct()).all()
-        return sum(_retain_chain(connection, key, name, before) for name in names)
+        removed = sum(_retain_chain(connection, key, name, before) for name in names)
+        # Comments do not outlast the feedback that they are of.
+        delete_orphans(connection)
+        return removed
 
 
 def _retain_chain(connection: Connection, key: Ed25519PrivateKey, chain: str, before: int) -> int:

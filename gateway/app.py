@@ -20,7 +20,9 @@ from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog
 from gateway.core.memory import give_back
 from gateway.core.readiness import Readiness
+from gateway.core.request import KEEP_IMAGE
 from gateway.dataplane import Dataplane
+from gateway.feedback.records import FeedbackRecords
 from gateway.grpc.health import Health
 from gateway.grpc.inference import Inference
 from gateway.grpc.reception import Reception
@@ -30,6 +32,7 @@ from gateway.http import openapi, problems
 from gateway.http.access import Access
 from gateway.http.connection_limits import ConnectionLimits
 from gateway.http.docs import docs_routes
+from gateway.http.feedback_routes import feedback_routes
 from gateway.http.kserve import Kserve, kserve_routes
 from gateway.http.middleware import RequestContextMiddleware
 from gateway.http.page import page_routes
@@ -40,6 +43,7 @@ from gateway.http.usage_routes import usage_routes
 from gateway.identity.authentication import Authenticator
 from gateway.identity.rate_limits import OwnCounter, RateLimits
 from gateway.identity.shared_rates import SharedCounter
+from gateway.kept_images.keeper import KeptImages
 from gateway.kserve.models import Models
 from gateway.replays import Replays
 from gateway.secret_files import SecretFiles
@@ -95,12 +99,14 @@ def create_app(settings: Settings) -> FastAPI:
     audit = AuditLog(writer, secrets)
     telemetry = InferenceTelemetry(metrics, audit.refused)
     replays = Replays(Idempotency(audit, secrets.pepper(), settings.idempotency_seconds))
+    kept_images = KeptImages(settings.kept_images, secrets, engine, audit)
     dataplane = Dataplane(
         batching,
         catalog,
         readiness,
         telemetry,
-        audit,
+        audit=audit,
+        images=kept_images,
         rate_limits=_rate_limits(settings, engine),
         batch_concurrency=settings.batch_concurrency,
     )
@@ -140,6 +146,7 @@ def create_app(settings: Settings) -> FastAPI:
             usage.watch(),
             replays.watch(),
             audit.watch(),
+            kept_images.watch(),
             give_back(),
             authenticator.watch(),
         )
@@ -169,14 +176,20 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.connection_limits, app.state.tls = ConnectionLimits(settings, metrics), tls
     app.state.reception, app.state.authenticator = images, authenticator
     access, description_access = Access(authenticator), Access(descriptions)
-    kserve = Kserve(settings, catalog, admission, dataplane, models, replays)
     for router in (
         prediction_routes(predictions, settings.default_pipeline, access),
         pipeline_routes(catalog, readiness, settings.default_pipeline, access),
-        kserve_routes(kserve, access, description_access),
+        kserve_routes(
+            Kserve(settings, catalog, admission, dataplane, models, replays),
+            access,
+            description_access,
+        ),
         service_routes(catalog, readiness, metrics, access, description_access),
         usage_routes(usage, access),
         docs_routes(description_access),
+        feedback_routes(
+            FeedbackRecords(audit, engine, catalog, secrets.pepper()), kept_images, access
+        ),
         page_routes(),
     ):
         app.include_router(router)
@@ -202,8 +215,8 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "X-API-Key", HEADER, KEY],
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", KEEP_IMAGE, HEADER, KEY],
             expose_headers=[HEADER, REPLAYED, "Retry-After", "RateLimit", "RateLimit-Policy"],
         )
 

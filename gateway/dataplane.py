@@ -15,6 +15,7 @@ from gateway.core.readiness import Readiness
 from gateway.core.request import Deadline, Image, RequestParameters
 from gateway.errors import Code, RefusedError
 from gateway.identity.rate_limits import RateLimits
+from gateway.kept_images.keeper import ImageToKeep, KeptImages
 from gateway.results.task_handlers import Result, handler_of
 from gateway.telemetry.recorder import InferenceTelemetry, Outcome, RequestContext
 from gateway.triton.outputs import Outputs
@@ -60,8 +61,9 @@ class Dataplane:
         catalog: Catalog,
         readiness: Readiness,
         telemetry: InferenceTelemetry,
-        audit: AuditLog,
         *,
+        audit: AuditLog,
+        images: KeptImages,
         rate_limits: RateLimits,
         batch_concurrency: int,
     ) -> None:
@@ -70,6 +72,7 @@ class Dataplane:
         self._readiness = readiness
         self._telemetry = telemetry
         self._audit = audit
+        self._images = images
         self._rate_limits = rate_limits
         self._batch_concurrency = batch_concurrency
 
@@ -128,9 +131,24 @@ class Dataplane:
     ) -> list[Outcome]:
         """The outcomes once their rows in the audit log are on disk: no answer goes out before."""
         with self._telemetry.stage(request.pipeline.name, "account"):
+            if (consents := request.context.keep_image) is not None:
+                outcomes = await self._kept(outcomes, consents=consents)
             accounted = await self._audit.account(request.context, outcomes, request.finish)
         self._telemetry.record(request.context, accounted)
         return accounted
+
+    async def _kept(self, outcomes: Sequence[Outcome], *, consents: bool) -> list[Outcome]:
+        """The outcomes with whether their images were kept: of answers, where the YAML says so."""
+        wanted = [
+            ImageToKeep(outcome.prediction_id, outcome.pipeline, outcome.image.data, facts.days)
+            for outcome in outcomes
+            if consents
+            and not isinstance(outcome.result, RefusedError)
+            and (facts := outcome.result.pipeline.spec.keep_images) is not None
+        ]
+        done = await self._images.keep(wanted) if wanted else []
+        kept = {each.prediction_id for each, stored in zip(wanted, done, strict=True) if stored}
+        return [replace(each, kept=each.prediction_id in kept) for each in outcomes]
 
     async def _each(
         self, request: InferenceRequest, images: Sequence[Image], places: asyncio.Semaphore

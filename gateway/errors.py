@@ -18,6 +18,8 @@ class Code(StrEnum):
     NOT_FOUND = "not_found"
     PIPELINE_UNKNOWN = "pipeline_unknown"
     MEMBER_UNKNOWN = "member_unknown"
+    PREDICTION_UNKNOWN = "prediction_unknown"
+    IMAGE_NOT_KEPT = "image_not_kept"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_SLOW = "too_slow"
     HEAD_TOO_LARGE = "head_too_large"
@@ -103,6 +105,8 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.NOT_FOUND: (HTTPStatus.NOT_FOUND, "There is no such route"),
     Code.PIPELINE_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such pipeline"),
     Code.MEMBER_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such member"),
+    Code.PREDICTION_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such prediction"),
+    Code.IMAGE_NOT_KEPT: (HTTPStatus.NOT_FOUND, "The image is not kept"),
     Code.METHOD_NOT_ALLOWED: (HTTPStatus.METHOD_NOT_ALLOWED, "The route has no such method"),
     Code.TOO_SLOW: (HTTPStatus.REQUEST_TIMEOUT, "The request came too slowly"),
     Code.HEAD_TOO_LARGE: (

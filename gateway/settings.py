@@ -79,6 +79,9 @@ class Settings(DatabaseSettings):
     rates: Literal["auto", "memory", "database"] = "auto"
     """Where callers' images are counted: by each gateway, or in the database by all; `auto` is in
     the database where that is a server's."""
+    kept_images: str = ".run/kept-images"
+    """Folder of kept images, or `s3://BUCKET/PREFIX`, whose credentials and endpoint are those of
+    the environment's `AWS_*`. Only pipelines whose YAML says `keep_images` keep any."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins, separated by commas, whose pages may ask from a browser; `*` is any; none: CORS is
     off. A browser's cookies and certificates are never let in."""

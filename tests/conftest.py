@@ -11,6 +11,7 @@ def _keeps_nothing_in_the_project(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GATEWAY_DATABASE_URL", databases.sqlite_url(folder / "second-opinion.db"))
         patch.setenv("GATEWAY_SECRETS_DIR", str(folder / "secrets"))
+        patch.setenv("GATEWAY_KEPT_IMAGES", str(folder / "images"))
         yield
 
 

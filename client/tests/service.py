@@ -42,6 +42,8 @@ class Service:
     ready: bool = True
     release: str = "1-3fa9c2d1"
     replies: deque = field(default_factory=deque)
+    other_replies: deque = field(default_factory=deque)
+    """To requests about predictions and their feedback."""
     seen: list = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
@@ -49,13 +51,18 @@ class Service:
     def reset(self):
         self.demo, self.ready, self.release = False, True, "1-3fa9c2d1"
         self.replies.clear()
+        self.other_replies.clear()
         self.seen.clear()
         self.most_in_flight = 0
 
     @property
     def asked(self):
         """Requests about photos."""
-        return [seen for seen in self.seen if "predict" in seen.path]
+        return [seen for seen in self.seen if about_photos(seen.path)]
+
+
+def about_photos(path):
+    return "/predict" in path and "/predictions/" not in path
 
 
 PHOTO = "BM "
@@ -91,7 +98,9 @@ def create_app(service):
         service.in_flight += 1
         service.most_in_flight = max(service.most_in_flight, service.in_flight)
         try:
-            if service.replies and "predict" in seen.path:
+            if service.other_replies and not about_photos(seen.path):
+                return service.other_replies.popleft()
+            if service.replies and about_photos(seen.path):
                 return service.replies.popleft()
             return await call_next(request)
         finally:

@@ -25,6 +25,7 @@ class Event(StrEnum):
     PREDICTION = "prediction"
     AUDIT_READ = "audit_read"
     AUDIT_EXPORT = "audit_export"
+    FEEDBACK = "feedback"
 
 
 def prediction_row(context: RequestContext, outcome: Outcome, input_digest: str) -> Row:
@@ -52,6 +53,7 @@ def prediction_row(context: RequestContext, outcome: Outcome, input_digest: str)
         "result": None if record is None else _json(record),
         "refusal": refusal,
         "stages": _json(_rounded({**context.seconds, "infer": outcome.seconds})),
+        "kept": bool(outcome.kept),
         "compute": None if compute is None else _json(compute.as_json()),
         "compute_seconds": None if compute is None else compute.seconds(),
     }
@@ -72,6 +74,20 @@ def reading_row(context: RequestContext, event: Event, parameters: Mapping[str, 
     """The row of a request that read the log; `parameters` say what of it."""
     row = {"event": str(event), "pipeline": context.pipeline, "parameters": _json(parameters)}
     return {**_request(context), **row}
+
+
+def feedback_row(
+    context: RequestContext, release: str, release_sha256: str | None, result: Mapping[str, Any]
+) -> Row:
+    """The row of what a person says of a prediction of a release."""
+    return {
+        **_request(context),
+        "event": str(Event.FEEDBACK),
+        "pipeline": context.pipeline,
+        "release": release,
+        "release_sha256": release_sha256,
+        "result": _json(result),
+    }
 
 
 def _request(context: RequestContext) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 import typer
 
-from gateway.commands import keys, secrets, usage
+from gateway.commands import images, keys, secrets, usage
 
 app = typer.Typer(
     add_completion=False,
     # Local variables hold keys.
     pretty_exceptions_enable=False,
 )
+app.add_typer(images.app, name="images")
 app.add_typer(keys.app, name="keys")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(usage.app, name="usage")

@@ -173,6 +173,14 @@ class Catalog:
             Code.PIPELINE_UNKNOWN, f"pipeline: there is none of this name. There are: {known}."
         )
 
+    async def nearest(self, name: str, release: str) -> Pipeline:
+        """The facts of a release, or where they are not known any more, the current ones.
+
+        Raises:
+            RefusedError: as `find`.
+        """
+        return self._releases.get((name, release)) or await self.find(name)
+
     async def at_release(self, name: str, release: str) -> Pipeline:
         """The facts of the release that made an answer.
 

@@ -48,6 +48,23 @@ class Image:
         return found
 
 
+KEEP_IMAGE = "x-keep-image"
+"""Header of a request, also in the metadata of a gRPC call: `yes` consents that images are kept."""
+
+
+def consent(said: str | None) -> bool | None:
+    """Whether a caller consents that images are kept; None where nothing was said.
+
+    Raises:
+        RefusedError: something else than yes or no was said.
+    """
+    if said is None:
+        return None
+    if (answer := {"yes": True, "no": False}.get(said.strip().lower())) is None:
+        raise RefusedError(Code.PARAMETER_INVALID, "X-Keep-Image: say yes or no, or leave it out.")
+    return answer
+
+
 @dataclass(frozen=True, slots=True)
 class RequestParameters:
     """Request parameters as the caller wrote them. Triton checks their values."""

@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from gateway.errors import Problem
+from gateway.feedback.finding import Feedback
 from gateway.http.json_body import ImageBody, ImagesBody
 from gateway.http.problems import MEDIA_TYPE
 from gateway.results.shapes import BatchProblem
@@ -14,6 +15,13 @@ from gateway.results.shapes import BatchProblem
 _COMPONENT = "#/components/schemas/{model}"
 _BINARY = {"type": "string", "format": "binary"}
 _PARAMETERS = [
+    {
+        "name": "X-Keep-Image",
+        "in": "header",
+        "description": "`yes` consents that the images are kept, where the pipeline keeps any; "
+        "`kept` of the answer says whether they are.",
+        "schema": {"type": "string", "enum": ["yes", "no"]},
+    },
     {
         "name": "Idempotency-Key",
         "in": "header",
@@ -93,7 +101,7 @@ _DESCRIPTIONS = {
     400: "The request or its body cannot be read.",
     401: "No credentials, or none that are known.",
     403: "The credentials do not cover the pipeline, or lack the role.",
-    404: "No such pipeline or member.",
+    404: "No such pipeline, member or prediction, or no kept image.",
     408: "The request came too slowly.",
     409: "A request with the same Idempotency-Key is not answered yet: wait as Retry-After says.",
     413: "Body, image or number of files over the limit.",
@@ -128,7 +136,8 @@ def document(app: FastAPI) -> dict[str, Any]:
         )
         schemas = made["components"]["schemas"]
         schemas |= models_json_schema(
-            [(ImageBody, "validation"), (ImagesBody, "validation")], ref_template=_COMPONENT
+            [(body, "validation") for body in (ImageBody, ImagesBody, Feedback)],
+            ref_template=_COMPONENT,
         )[1]["$defs"]
         # FastAPI adds its own 422 to each route with parameters; here each has a problem document.
         for name in ("HTTPValidationError", "ValidationError"):

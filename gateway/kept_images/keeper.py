@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from database import kept_images as table
 from database.engine import reading
@@ -23,6 +24,7 @@ from gateway.secret_files import SecretError, SecretFiles
 log = structlog.get_logger("gateway")
 T = TypeVar("T")
 
+SWEEP_SECONDS = 3600.0
 PUT_SECONDS = 10.0
 """How long an answer waits for its image to be stored."""
 _DAY = 24 * 3600 * 1_000_000
@@ -107,6 +109,18 @@ class KeptImages:
                 # It is unreadable, and removed in time.
                 log.warning("image left", error=str(error))
         return gone > 0
+
+    async def watch(self) -> None:
+        """Sweeps each hour, for as long as the gateway runs, where any image was ever kept."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                if await self._read(table.any_kept):
+                    destroyed, removed = await self.sweep()
+                    log.info("images swept", destroyed=destroyed, removed=removed)
+            except (StoreError, RefusedError, SQLAlchemyError) as error:
+                # The next time may succeed.
+                log.error("images not swept", error=type(error).__name__)  # noqa: TRY400
 
     async def sweep(self) -> tuple[int, int]:
         """Destroys images whose time is over; removes what of the store has no record.

@@ -52,14 +52,19 @@ def shown(request: InferRequest) -> list[str]:
 def account_of(outcomes: Sequence[Outcome]) -> dict[str, str]:
     """The parameters of a response that name the images' rows in the audit log.
 
-    Of several images the ids are separated by commas, and the receipts are a JSON array.
+    Of several images the ids are separated by commas, as is whether they were `kept` where the
+    request says something of that; the receipts are a JSON array.
     """
     accounts = [outcome.account.facts() for outcome in outcomes]
     receipts = [account["receipt"] for account in accounts]
-    return {
+    said = {
         "prediction_id": ",".join(account["prediction_id"] for account in accounts),
         "receipt": json.dumps(receipts[0] if len(receipts) == 1 else receipts),
     }
+    kept = [outcome.kept for outcome in outcomes]
+    if None not in kept:
+        said["kept"] = ",".join("true" if each else "false" for each in kept)
+    return said
 
 
 def answer(request: InferRequest, rows: Sequence[Outputs]) -> Mapping[str, Tensor]:

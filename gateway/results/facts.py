@@ -19,6 +19,8 @@ class Account:
 
     prediction_id: str
     receipt: Receipt
+    kept: bool | None = None
+    """Whether the image was kept; None where the request says nothing of it."""
 
     def facts(self) -> Accounted:
         """As the answers show it."""
@@ -27,7 +29,10 @@ class Account:
             "position": self.receipt.position,
             "head": self.receipt.head,
         }
-        return {"prediction_id": self.prediction_id, "receipt": receipt}
+        found: Accounted = {"prediction_id": self.prediction_id, "receipt": receipt}
+        if self.kept is not None:
+            found["kept"] = self.kept
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,11 @@ class Accounted(TypedDict):
 
     prediction_id: Annotated[str, doc("Of this image, made by the service (UUIDv7).")]
     receipt: ReceiptFacts
+    kept: NotRequired[
+        Annotated[
+            bool, doc("Whether the image was kept; only where the request said X-Keep-Image.")
+        ]
+    ]
 
 
 @closed

@@ -50,6 +50,8 @@ class RequestContext:
     """The caller hung up before the answer."""
     accounted: bool = False
     """The audit log has rows of it."""
+    keep_image: bool | None = None
+    """Whether the caller consents that the images are kept; None where nothing was said."""
     quiet: bool = False
     """A probe or a scrape: neither logged nor counted."""
     prediction: bool = False
@@ -130,6 +132,8 @@ class Outcome:
     seconds: float = 0.0
     """From the request to Triton to the result, with the wait for a free call."""
     prediction_id: str = field(default_factory=new_prediction_id)
+    kept: bool | None = None
+    """Whether the image was kept; None where the request says nothing of it."""
     receipt: Receipt | None = None
     """Of its row in the audit log; None before that is written."""
 
@@ -137,7 +141,7 @@ class Outcome:
     def account(self) -> Account:
         """Where the audit log has its row. Read it only once that is written."""
         assert self.receipt is not None  # noqa: S101 - the dataplane gives no outcome without it
-        return Account(self.prediction_id, self.receipt)
+        return Account(self.prediction_id, self.receipt, self.kept)
 
     @property
     def release(self) -> str | None:

@@ -5,9 +5,15 @@ import pytest
 from secondopinion import (
     AdvancedPrediction,
     BatchResult,
+    Cases,
     Choices,
+    Deletion,
     Detections,
     DetectionsBatch,
+    FeedbackHistory,
+    FeedbackReceipt,
+    Finding,
+    Page,
     Pipeline,
     Pipelines,
     Prediction,
@@ -27,12 +33,18 @@ TYPES = {
     "/predict/batch": (BatchResult, DetectionsBatch),
 }
 ROUTES = {
-    **{f"/api/v1{path}": types for path, types in TYPES.items()},
-    **{f"/api/v1/pipelines/{{name}}{path}": types for path, types in TYPES.items()},
-    "/api/v1/pipelines": (Pipelines,),
-    "/api/v1/pipelines/{name}": (Pipeline,),
-    "/api/v1/usage": (UsageReport,),
+    **{f"POST /api/v1{path}": types for path, types in TYPES.items()},
+    **{f"POST /api/v1/pipelines/{{name}}{path}": types for path, types in TYPES.items()},
+    "GET /api/v1/pipelines": (Pipelines,),
+    "GET /api/v1/pipelines/{name}": (Pipeline,),
+    "POST /api/v1/predictions/{prediction_id}/feedback": (FeedbackReceipt,),
+    "GET /api/v1/predictions/{prediction_id}/feedback": (FeedbackHistory,),
+    "DELETE /api/v1/predictions/{prediction_id}/feedback/{feedback_id}/comment": (Deletion,),
+    "GET /api/v1/feedback": (Cases,),
+    "DELETE /api/v1/predictions/{prediction_id}/image": (Deletion,),
+    "GET /api/v1/usage": (UsageReport,),
 }
+NOT_JSON = {"GET /api/v1/predictions/{prediction_id}/image"}
 # What the client adds: the JSON object itself, the members of an advanced answer out of its
 # `models`, the header Retry-After, and the request's id, which an image's error lacks.
 OF_THE_CLIENT = {
@@ -51,9 +63,9 @@ def document():
     return create_app(Settings()).openapi()
 
 
-def operation(document, path):
-    (only,) = document["paths"][path].values()
-    return only
+def operation(document, route):
+    method, path = route.split()
+    return document["paths"][path][method.lower()]
 
 
 def shapes(schema):
@@ -138,16 +150,23 @@ class Comparison:
 
 
 def test_every_route_of_the_api_is_one_of_the_clients(document):
-    assert {path for path in document["paths"] if path.startswith("/api/")} == ROUTES.keys()
+    found = {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method in methods
+        if path.startswith("/api/")
+    }
+    assert found == ROUTES.keys() | NOT_JSON
 
 
-@pytest.mark.parametrize("path", ROUTES)
-def test_answers_have_the_fields_of_the_clients_types(document, path):
-    response = operation(document, path)["responses"]["200"]
+@pytest.mark.parametrize("route", ROUTES)
+def test_answers_have_the_fields_of_the_clients_types(document, route):
+    responses = operation(document, route)["responses"]
+    (response,) = (response for status, response in responses.items() if status < "300")
     found = shapes(response["content"]["application/json"]["schema"])
     differences = [
         difference
-        for schema, kind in zip(found, ROUTES[path], strict=True)
+        for schema, kind in zip(found, ROUTES[route], strict=True)
         for difference in Comparison(document).of(schema, kind)
     ]
     assert not differences
@@ -156,10 +175,10 @@ def test_answers_have_the_fields_of_the_clients_types(document, path):
 def test_problems_have_the_fields_of_the_clients_type(document):
     schemas = [
         content["schema"]
-        for path in ROUTES
-        for status, response in operation(document, path)["responses"].items()
+        for route in ROUTES
+        for status, response in operation(document, route)["responses"].items()
         for content in response["content"].values()
-        if status != "200" and content.get("schema")
+        if status >= "300" and content.get("schema")
     ]
     # FastAPI names its own shape for 422 too, which no route sends.
     ours = [schema for schema in schemas if "HTTPValidationError" not in schema.get("$ref", "")]
@@ -168,12 +187,25 @@ def test_problems_have_the_fields_of_the_clients_type(document):
         assert set(Comparison(document).of(schema, Problem)) <= LEFT_OUT
 
 
-def test_query_parameters_are_the_clients_choices(document):
-    for path in ROUTES:
-        if "/predict" in path:
-            parameters = operation(document, path)["parameters"]
+def test_parameters_are_the_clients_choices(document):
+    for route in ROUTES:
+        if route.endswith(tuple(TYPES)):
+            parameters = operation(document, route)["parameters"]
             named = {each["name"] for each in parameters if each["in"] == "query"}
-            assert named | {"pipeline"} == set(Choices.__annotations__)
+            headers = {each["name"] for each in parameters if each["in"] == "header"}
+            assert "X-Keep-Image" in headers
+            assert named | {"pipeline", "keep_image"} == set(Choices.__annotations__)
+
+
+def test_the_query_for_cases_is_the_clients_page(document):
+    parameters = operation(document, "GET /api/v1/feedback")["parameters"]
+    named = {each["name"] for each in parameters if each["in"] == "query"}
+    assert named - {"pipeline"} == set(Page.__annotations__)
+
+
+def test_what_is_said_of_a_prediction_is_the_clients_finding(document):
+    fields = document["components"]["schemas"]["Feedback"]["properties"]
+    assert set(fields) == set(Finding.__annotations__)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from secondopinion._answers import (
     Uncertainty,
 )
 from secondopinion._async_client import AsyncClient
-from secondopinion._calls import Choices
+from secondopinion._calls import Choices, Page
 from secondopinion._catalogue import (
     KeepImages,
     Limits,
@@ -50,6 +50,17 @@ from secondopinion._errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
+from secondopinion._feedback import (
+    Case,
+    Cases,
+    Deletion,
+    FeedbackEntry,
+    FeedbackHistory,
+    FeedbackReceipt,
+    Finding,
+    LabelledObject,
+    RecordedDetection,
+)
 from secondopinion._images import Image
 from secondopinion._problem import Problem
 from secondopinion._quality import PhotoWarning, Quality
@@ -74,24 +85,33 @@ __all__ = [
     "BatchSummary",
     "Box",
     "BusyError",
+    "Case",
+    "Cases",
     "Choices",
     "Client",
     "DeadlineError",
+    "Deletion",
     "Detection",
     "Detections",
     "DetectionsBatch",
     "DetectionsItem",
+    "FeedbackEntry",
+    "FeedbackHistory",
+    "FeedbackReceipt",
+    "Finding",
     "ForbiddenError",
     "Image",
     "ImageKind",
     "ImageSize",
     "KeepImages",
+    "LabelledObject",
     "Limits",
     "Mask",
     "Member",
     "Metrics",
     "NotFoundError",
     "Opinion",
+    "Page",
     "PhotoWarning",
     "Pipeline",
     "PipelineMember",
@@ -102,6 +122,7 @@ __all__ = [
     "Quality",
     "QualityBound",
     "Receipt",
+    "RecordedDetection",
     "RefusedError",
     "Retries",
     "SecondOpinionError",

@@ -87,6 +87,7 @@ class Answer(PipelineAnswer, frozen=True, kw_only=True):
         compute_ms: What the image cost to compute, in milliseconds: CPU time, and of members on a
             GPU the time that their passes took. None where the service does not say.
         compute_estimated: Whether a part of that is an estimate.
+        kept: Whether the service kept the image; None where the request did not say.
     """
 
     request_id: str
@@ -98,6 +99,7 @@ class Answer(PipelineAnswer, frozen=True, kw_only=True):
     input: ImageKind | None = None
     compute_ms: float | None = None
     compute_estimated: bool = False
+    kept: bool | None = None
 
 
 class Prediction(Answer, frozen=True, kw_only=True):
@@ -172,6 +174,7 @@ class BatchPlace(Struct, frozen=True, kw_only=True):
         quality: Of the photo, as of an `Answer`.
         input: Of the image's kind, as of an `Answer`.
         compute_ms: As of an `Answer`, as is `compute_estimated`.
+        kept: Whether the service kept it, as of an `Answer`.
     """
 
     index: int
@@ -183,6 +186,7 @@ class BatchPlace(Struct, frozen=True, kw_only=True):
     input: ImageKind | None = None
     compute_ms: float | None = None
     compute_estimated: bool = False
+    kept: bool | None = None
 
     def _need(self, name: str) -> None:
         if self.error is None and getattr(self, name) is None:

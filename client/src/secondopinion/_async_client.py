@@ -10,10 +10,11 @@ import httpx
 
 from secondopinion import _calls
 from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction
-from secondopinion._calls import Call, Choices
+from secondopinion._calls import Call, Choices, Page
 from secondopinion._catalogue import Pipeline, Pipelines
 from secondopinion._connection import ANSWER_SECONDS, connection
 from secondopinion._detections import Detections, DetectionsBatch
+from secondopinion._feedback import Cases, Deletion, FeedbackHistory, FeedbackReceipt, Finding
 from secondopinion._images import Image
 from secondopinion._request import Request
 from secondopinion._retries import Reply, Retries, Wait, with_retries
@@ -84,6 +85,30 @@ class AsyncClient:
     ) -> UsageReport:
         """See `Client.usage`."""
         return await self._ask(_calls.usage(by, since, until, only))
+
+    async def feedback(self, prediction_id: str, **finding: Unpack[Finding]) -> FeedbackReceipt:
+        """See `Client.feedback`."""
+        return await self._ask(_calls.feedback(prediction_id, **finding))
+
+    async def feedback_history(self, prediction_id: str) -> FeedbackHistory:
+        """See `Client.feedback_history`."""
+        return await self._ask(_calls.feedback_history(prediction_id))
+
+    async def delete_comment(self, prediction_id: str, feedback_id: str) -> Deletion:
+        """See `Client.delete_comment`."""
+        return await self._ask(_calls.delete_comment(prediction_id, feedback_id))
+
+    async def cases(self, pipeline: str, **page: Unpack[Page]) -> Cases:
+        """See `Client.cases`."""
+        return await self._ask(_calls.cases(pipeline, **page))
+
+    async def kept_image(self, prediction_id: str) -> bytes:
+        """See `Client.kept_image`."""
+        return await self._ask(_calls.kept_image(prediction_id))
+
+    async def delete_kept_image(self, prediction_id: str) -> Deletion:
+        """See `Client.delete_kept_image`."""
+        return await self._ask(_calls.delete_kept_image(prediction_id))
 
     async def ready(self, pipeline: str | None = None) -> bool:
         """See `Client.ready`."""

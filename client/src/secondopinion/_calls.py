@@ -8,12 +8,14 @@ from typing import Generic, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
-from secondopinion import _images, _reading, _usage
+from secondopinion import _feedback, _images, _reading, _usage
 from secondopinion._answers import AdvancedPrediction, BatchAnswer, BatchResult, Prediction
 from secondopinion._catalogue import Pipeline, Pipelines
 from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._errors import problem_error
+from secondopinion._feedback import Cases, Deletion, FeedbackHistory, FeedbackReceipt, Finding
 from secondopinion._images import Image
 from secondopinion._request import Request
 from secondopinion._usage import UsageFilter, UsageReport
@@ -33,6 +35,8 @@ class Choices(TypedDict, total=False):
         member: Asks this member alone.
         visualization: Has a detector draw what it found on the image.
         polygons: Adds the outlines of the masks, where the pipeline segments.
+        keep_image: Consents that the service keeps the image, encrypted, where the pipeline keeps
+            images; the answer's `kept` says whether it did.
     """
 
     pipeline: str | None
@@ -41,6 +45,34 @@ class Choices(TypedDict, total=False):
     member: str | None
     visualization: bool | None
     polygons: bool | None
+    keep_image: bool | None
+
+
+class Page(TypedDict, total=False):
+    """Which predictions of a pipeline to list.
+
+    Attributes:
+        unlabelled: Also those without feedback.
+        since: From this moment on.
+        until: Before this moment.
+        after: The `next` of the page before.
+        limit: Cases on a page, at most.
+    """
+
+    unlabelled: bool
+    since: datetime | None
+    until: datetime | None
+    after: str | None
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where a request about images goes, and what it asks for."""
+
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +93,7 @@ class Call(Generic[T]):
 def predict(image: Image, **choices: Unpack[Choices]) -> Call[Prediction]:
     """Asks for a prediction."""
     return Call(
-        build=partial(_one_image, image, *_target("predict", **choices)),
+        build=partial(_one_image, image, _target("predict", **choices)),
         read=partial(_reading.answer, kind=Prediction),
     )
 
@@ -69,7 +101,7 @@ def predict(image: Image, **choices: Unpack[Choices]) -> Call[Prediction]:
 def predict_advanced(image: Image, **choices: Unpack[Choices]) -> Call[AdvancedPrediction]:
     """Asks for a prediction with its uncertainty and each member's opinion."""
     return Call(
-        build=partial(_one_image, image, *_target("predict/advanced", **choices)),
+        build=partial(_one_image, image, _target("predict/advanced", **choices)),
         read=partial(_reading.answer, kind=AdvancedPrediction),
     )
 
@@ -77,24 +109,22 @@ def predict_advanced(image: Image, **choices: Unpack[Choices]) -> Call[AdvancedP
 def detect(image: Image, **choices: Unpack[Choices]) -> Call[Detections]:
     """Asks a detector what it finds."""
     return Call(
-        build=partial(_one_image, image, *_target("predict", **choices)),
+        build=partial(_one_image, image, _target("predict", **choices)),
         read=partial(_reading.answer, kind=Detections),
     )
 
 
 def predict_batch(images: Iterable[Image], **choices: Unpack[Choices]) -> Call[BatchResult]:
     """Asks a classifier about several images in one request."""
-    return _batch(images, BatchResult, *_target("predict/batch", **choices))
+    return _batch(images, BatchResult, _target("predict/batch", **choices))
 
 
 def detect_batch(images: Iterable[Image], **choices: Unpack[Choices]) -> Call[DetectionsBatch]:
     """Asks a detector about several images in one request."""
-    return _batch(images, DetectionsBatch, *_target("predict/batch", **choices))
+    return _batch(images, DetectionsBatch, _target("predict/batch", **choices))
 
 
-def _batch(
-    images: Iterable[Image], kind: type[ManyImages], path: str, query: dict[str, str]
-) -> Call[ManyImages]:
+def _batch(images: Iterable[Image], kind: type[ManyImages], target: _Target) -> Call[ManyImages]:
     if isinstance(images, str | bytes | bytearray | memoryview):
         raise TypeError("images: a list of images was expected; a single one needs no batch")
     listed = list(images)
@@ -102,7 +132,7 @@ def _batch(
         raise ValueError("images: none were given")
     names = [_images.name(image, index) for index, image in enumerate(listed)]
     return Call(
-        build=partial(_many_images, listed, path, query),
+        build=partial(_many_images, listed, target),
         read=partial(_reading.batch, kind=kind, names=names),
     )
 
@@ -144,6 +174,73 @@ def ready(pipeline: str | None) -> Call[bool]:
     )
 
 
+def feedback(prediction_id: str, **finding: Unpack[Finding]) -> Call[FeedbackReceipt]:
+    """Says what is right of a prediction."""
+    content = msgspec.json.encode(_feedback.document(finding))
+    return Call(
+        build=partial(
+            Request,
+            method="POST",
+            path=_of_prediction(prediction_id, "feedback"),
+            content=content,
+            content_type="application/json",
+        ),
+        read=partial(_reading.typed, kind=FeedbackReceipt),
+    )
+
+
+def feedback_history(prediction_id: str) -> Call[FeedbackHistory]:
+    """Asks for all feedback of a prediction."""
+    return _plain("GET", _of_prediction(prediction_id, "feedback"), FeedbackHistory)
+
+
+def delete_comment(prediction_id: str, feedback_id: str) -> Call[Deletion]:
+    """Deletes reader and comment of one feedback."""
+    path = _of_prediction(prediction_id, f"feedback/{quote(feedback_id, safe='')}/comment")
+    return _plain("DELETE", path, Deletion)
+
+
+def cases(pipeline: str, **page: Unpack[Page]) -> Call[Cases]:
+    """Asks for a page of a pipeline's predictions with their feedback."""
+    query = {"pipeline": pipeline}
+    for name, value in page.items():
+        if isinstance(value, datetime):
+            query[name] = value.isoformat()
+        elif value is not None:
+            query[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return _plain("GET", "/api/v1/feedback", Cases, query)
+
+
+def kept_image(prediction_id: str) -> Call[bytes]:
+    """Asks for the image of a prediction."""
+    return Call(
+        build=partial(Request, method="GET", path=_of_prediction(prediction_id, "image")),
+        read=_read_bytes,
+    )
+
+
+def delete_kept_image(prediction_id: str) -> Call[Deletion]:
+    """Has the kept image of a prediction destroyed."""
+    return _plain("DELETE", _of_prediction(prediction_id, "image"), Deletion)
+
+
+def _of_prediction(prediction_id: str, what: str) -> str:
+    return f"/api/v1/predictions/{quote(prediction_id, safe='')}/{what}"
+
+
+def _plain(method: str, path: str, kind: type[T], query: dict[str, str] | None = None) -> Call[T]:
+    return Call(
+        build=partial(Request, method=method, path=path, query=query or {}),
+        read=partial(_reading.typed, kind=kind),
+    )
+
+
+def _read_bytes(response: httpx.Response) -> bytes:
+    if not response.is_success:
+        raise problem_error(response)
+    return response.content
+
+
 def _read_ready(response: httpx.Response) -> bool:
     if response.status_code not in {httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE}:
         raise problem_error(response)
@@ -159,8 +256,9 @@ def _target(
     member: str | None = None,
     visualization: bool | None = None,
     polygons: bool | None = None,
-) -> tuple[str, dict[str, str]]:
-    """Path and query; raises TypeError for an unknown keyword."""
+    keep_image: bool | None = None,
+) -> _Target:
+    """Raises TypeError for an unknown keyword."""
     under = "" if pipeline is None else f"pipelines/{quote(pipeline, safe='')}/"
     chosen = {
         "threshold": threshold,
@@ -170,29 +268,38 @@ def _target(
         "polygons": _word(polygons),
     }
     query = {name: str(value) for name, value in chosen.items() if value is not None}
-    return f"/api/v1/{under}{route}", query
+    headers = {"X-Keep-Image": "yes" if keep_image else "no"} if keep_image is not None else {}
+    return _Target(f"/api/v1/{under}{route}", query, headers)
 
 
 def _word(choice: bool | None) -> str | None:
     return None if choice is None else str(choice).lower()
 
 
-def _one_image(image: Image, path: str, query: dict[str, str]) -> Request:
+def _one_image(image: Image, target: _Target) -> Request:
     # Raw bytes and not multipart: file names of photos often hold a patient's name.
     return Request(
         method="POST",
-        path=path,
-        query=query,
+        path=target.path,
+        query=target.query,
         content=_images.read(image),
         content_type="application/octet-stream",
+        headers=target.headers,
         # The service stores no pictures, so that it refuses a key with one.
-        once_by_key="visualization" not in query,
+        once_by_key="visualization" not in target.query,
     )
 
 
-def _many_images(images: list[Image], path: str, query: dict[str, str]) -> Request:
+def _many_images(images: list[Image], target: _Target) -> Request:
     # Neutral names for the same reason; the caller's are put back when the answer is read.
     files = [
         ("files", (f"image-{index}", _images.read(image))) for index, image in enumerate(images)
     ]
-    return Request(method="POST", path=path, query=query, files=files, once_by_key=True)
+    return Request(
+        method="POST",
+        path=target.path,
+        query=target.query,
+        files=files,
+        headers=target.headers,
+        once_by_key=True,
+    )

@@ -10,10 +10,11 @@ import httpx
 
 from secondopinion import _calls
 from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction
-from secondopinion._calls import Call, Choices
+from secondopinion._calls import Call, Choices, Page
 from secondopinion._catalogue import Pipeline, Pipelines
 from secondopinion._connection import ANSWER_SECONDS, connection
 from secondopinion._detections import Detections, DetectionsBatch
+from secondopinion._feedback import Cases, Deletion, FeedbackHistory, FeedbackReceipt, Finding
 from secondopinion._images import Image
 from secondopinion._request import Request
 from secondopinion._retries import Reply, Retries, Wait, with_retries
@@ -58,7 +59,7 @@ class Client:
         Args:
             image: A path, the encoded bytes, a file opened in binary mode, a Pillow image, or a
                 NumPy array, uint8 RGB [H, W, 3]. The last two are sent as lossless PNG.
-            choices: `pipeline`, `threshold`, `top_k`, `member`; see `Choices`.
+            choices: `pipeline`, `threshold`, `top_k`, `member`, `keep_image`; see `Choices`.
         """
         return self._ask(_calls.predict(image, **choices))
 
@@ -71,7 +72,8 @@ class Client:
 
         Args:
             image: As for `predict`.
-            choices: `pipeline`, `threshold`, `member`, `visualization`, `polygons`; see `Choices`.
+            choices: `pipeline`, `threshold`, `member`, `visualization`, `polygons`, `keep_image`;
+                see `Choices`.
         """
         return self._ask(_calls.detect(image, **choices))
 
@@ -117,6 +119,42 @@ class Client:
             only: Values that images must have.
         """
         return self._ask(_calls.usage(by, since, until, only))
+
+    def feedback(self, prediction_id: str, **finding: Unpack[Finding]) -> FeedbackReceipt:
+        """Says what is right of a prediction, or confirms it; returns once that is durable.
+
+        Feedback is appended to what was said before, and replaces nothing.
+
+        Args:
+            prediction_id: As the answer has it.
+            finding: `label` or `objects`, `kind`, `reader`, `comment`; see `Finding`.
+        """
+        return self._ask(_calls.feedback(prediction_id, **finding))
+
+    def feedback_history(self, prediction_id: str) -> FeedbackHistory:
+        """All feedback of a prediction, the first one first."""
+        return self._ask(_calls.feedback_history(prediction_id))
+
+    def delete_comment(self, prediction_id: str, feedback_id: str) -> Deletion:
+        """Deletes reader and comment of one feedback; what was found stays."""
+        return self._ask(_calls.delete_comment(prediction_id, feedback_id))
+
+    def cases(self, pipeline: str, **page: Unpack[Page]) -> Cases:
+        """A page of a pipeline's predictions with their feedback.
+
+        Args:
+            pipeline: Its name.
+            page: `unlabelled`, `since`, `until`, `after`, `limit`; see `Page`.
+        """
+        return self._ask(_calls.cases(pipeline, **page))
+
+    def kept_image(self, prediction_id: str) -> bytes:
+        """The image of a prediction, as it was sent, where it was kept."""
+        return self._ask(_calls.kept_image(prediction_id))
+
+    def delete_kept_image(self, prediction_id: str) -> Deletion:
+        """Has the kept image of a prediction destroyed."""
+        return self._ask(_calls.delete_kept_image(prediction_id))
 
     def ready(self, pipeline: str | None = None) -> bool:
         """Whether this pipeline (None: at least one) answers now. Asks once, without retries."""

@@ -52,6 +52,13 @@ def predict(
     polygons: Annotated[
         bool, typer.Option("--polygons", help="Adds the outlines of masks to JSON and results.")
     ] = False,
+    keep_images: Annotated[
+        bool,
+        typer.Option(
+            "--keep-images",
+            help="Consents that the service keeps the photos, where the pipeline keeps any.",
+        ),
+    ] = False,
     visualization: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Writes each photo with its detections drawn there."),
@@ -103,6 +110,7 @@ def predict(
         # Only where they are wanted: a pipeline without them refuses their names.
         "visualization": True if visualization else None,
         "polygons": True if polygons else None,
+        "keep_image": True if keep_images else None,
     }
     settings = RunSettings(url=url, advanced=advanced, choices=choices, concurrency=concurrency)
     notes = Console(stderr=True, highlight=False)

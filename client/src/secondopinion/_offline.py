@@ -72,7 +72,7 @@ def run_offline(run: Offline, notes: Console) -> int:
             "Name another --out, or give --restart to replace it"
         )
     asked = {
-        **resolved.choices,
+        **{name: value for name, value in resolved.choices.items() if name != "keep_image"},
         "advanced": resolved.advanced,
         "release": resolved.pipeline.release,
     }

@@ -88,6 +88,11 @@ def pipelines(response: httpx.Response) -> Pipelines:
     return _typed(document, Pipelines)
 
 
+def typed(response: httpx.Response, kind: type[T]) -> T:
+    """Reads an answer that is no answer about images; raises as `answer` does."""
+    return _typed(_success(response), kind)
+
+
 def _success(response: httpx.Response) -> dict[str, Any]:
     if not response.is_success:
         raise problem_error(response)

@@ -30,6 +30,7 @@ class Request:
     once_by_key: bool = False
     """Whether the service may be told by a key that further attempts are the same request."""
     idempotency_key: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
     def as_keywords(self) -> Keywords:
         """The arguments of `httpx.Client.request`."""
@@ -41,5 +42,5 @@ class Request:
             "params": self.query,
             "content": self.content,
             "files": self.files,
-            "headers": {name: value for name, value in headers.items() if value},
+            "headers": self.headers | {name: value for name, value in headers.items() if value},
         }

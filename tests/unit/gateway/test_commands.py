@@ -26,6 +26,18 @@ def listed():
     return json.loads(run("keys", "list", "--json").stdout)
 
 
+def test_of_images_that_are_not_kept_the_commands_say_so():
+    ended = run("images", "delete", "p1", "p2", code=1)
+    assert ended.stdout == "p1: no image is kept\np2: no image is kept\n"
+    assert run("images", "sweep").stdout == "0 destroyed, 0 removed from the store\n"
+    assert run("images", "rewrap").stdout == "0 wrapped again\n"
+
+
+def test_a_store_that_cannot_be_used_is_named(monkeypatch):
+    monkeypatch.setenv("GATEWAY_KEPT_IMAGES", "ftp://host/images")
+    assert "ftp://host/images" in run("images", "sweep", code=2).stderr
+
+
 def test_a_key_is_printed_once_and_listed_without_its_text():
     ended = run(
         *("keys", "create", "--name", "clinic", "--role", "predict", "--role", "audit"),

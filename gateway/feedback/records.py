@@ -1,0 +1,229 @@
+"""Feedback to predictions: appended to the audit log, and listed from there."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import Connection, Engine, Row, select
+
+from database import feedback as table
+from database.engine import reading
+from database.feedback import Query, Texts
+from database.tables import predictions
+from gateway.audit.audit_log import AuditLog
+from gateway.audit.rows import Event, feedback_row
+from gateway.core.catalog import Catalog
+from gateway.errors import Code, RefusedError
+from gateway.feedback.finding import Feedback, Kind
+from gateway.feedback.shapes import Case, FeedbackEntry, FeedbackHistory, FeedbackReceipt
+from gateway.identity.principal import Principal, Role
+from gateway.telemetry.recorder import RequestContext
+from pipelines.protocol import Parameter
+
+T = TypeVar("T")
+Found = Row[Any]
+
+_SALT = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class FeedbackRecords:
+    """Takes and lists feedback. Callers of one name see each other's predictions."""
+
+    def __init__(self, audit: AuditLog, engine: Engine, catalog: Catalog, pepper: bytes) -> None:
+        """Connects it.
+
+        Args:
+            audit: takes the rows.
+            engine: of the same database, for reading.
+            catalog: has the classes of pipelines.
+            pepper: what digests of names and comments are made with.
+        """
+        self._audit = audit
+        self._engine = engine
+        self._catalog = catalog
+        self._digest_key = hmac.digest(pepper, b"digest of a comment", "sha256")
+
+    async def add(
+        self, context: RequestContext, prediction_id: str, said: Feedback
+    ) -> FeedbackReceipt:
+        """Appends a feedback; it is durable when this returns.
+
+        Raises:
+            RefusedError: the prediction is unknown or another one's, the feedback does not fit it,
+                or nothing can be written.
+        """
+        about = await self.prediction(context.principal, prediction_id)
+        context.pipeline = about.pipeline
+        release = await self._catalog.nearest(about.pipeline, about.release)
+        # Masks may have many runs.
+        finding = await asyncio.to_thread(said.finding, release.spec, _size(about))
+        result = {"prediction_id": prediction_id, "kind": str(said.kind), **finding}
+        texts = None
+        if said.reader is not None or said.comment is not None:
+            texts = Texts(secrets.token_bytes(_SALT), said.reader, said.comment)
+            result |= self._digests(texts)
+        row = feedback_row(context, about.release, about.release_sha256, result)
+        feedback_id, at = row["id"], row["at"]
+        (receipt,) = await self._audit.write(
+            [row], lambda each, _: table.add(each, feedback_id, prediction_id, at, texts)
+        )
+        return {
+            "id": feedback_id,
+            "prediction_id": prediction_id,
+            "at": moment(at),
+            "receipt": {
+                "chain": receipt.chain,
+                "position": receipt.position,
+                "head": receipt.head,
+            },
+        }
+
+    async def history(self, principal: Principal, prediction_id: str) -> FeedbackHistory:
+        """All feedback of a prediction.
+
+        Raises:
+            RefusedError: the prediction is unknown or another one's.
+        """
+        about = await self.prediction(principal, prediction_id, others=Role.AUDIT)
+        found = await self._read(partial(table.history, ids=[prediction_id]))
+        return {
+            "prediction_id": prediction_id,
+            "pipeline": about.pipeline,
+            "release": about.release,
+            "feedback": [_entry(row) for row in found.get(prediction_id, [])],
+        }
+
+    async def delete_texts(
+        self, principal: Principal, prediction_id: str, feedback_id: str
+    ) -> bool:
+        """Deletes reader and comment of a feedback; whether there were any.
+
+        Raises:
+            RefusedError: the prediction is unknown or another one's, or nothing can be written.
+        """
+        await self.prediction(principal, prediction_id, others=Role.OPERATE)
+        return await self._audit.run(
+            partial(table.delete_texts, prediction_id=prediction_id, feedback_id=feedback_id)
+        )
+
+    async def cases(self, query: Query) -> list[Case]:
+        """A page of a pipeline's predictions with their feedback."""
+
+        def page(connection: Connection) -> tuple[Sequence[Found], dict[str, list[Found]]]:
+            rows = table.cases(connection, query)
+            return rows, table.history(connection, [row.id for row in rows])
+
+        rows, feedback = await self._read(page)
+        return [_case(row, feedback.get(row.id, [])) for row in rows]
+
+    async def prediction(
+        self, principal: Principal, prediction_id: str, others: Role | None = None
+    ) -> Found:
+        """The row of an answered prediction of the caller's own.
+
+        Args:
+            principal: the caller.
+            prediction_id: as the answer has it.
+            others: a role that sees other callers' predictions, too.
+
+        Raises:
+            RefusedError: `forbidden` without the role, or for another pipeline;
+                `prediction_unknown`, also where it is another one's: who may not see a prediction
+                does not learn that it exists.
+        """
+        principal.require(Role.FEEDBACK)
+        statement = select(predictions).where(
+            predictions.c.id == prediction_id,
+            predictions.c.event == Event.PREDICTION,
+            predictions.c.refusal.is_(None),
+        )
+        if others is None or not principal.may(others):
+            statement = statement.where(predictions.c.tenant == principal.name)
+        row = await self._read(lambda each: each.execute(statement).first())
+        if row is None:
+            raise RefusedError(
+                Code.PREDICTION_UNKNOWN,
+                "prediction: you have none of this id that was answered. Send the answer's "
+                "`prediction_id` with the key that asked.",
+            )
+        principal.require_covered(row.pipeline)
+        return row
+
+    def _digests(self, texts: Texts) -> dict[str, str]:
+        """Of what may name people. The salt goes with it: then nobody can guess it any more."""
+        said = {"reader": texts.reader, "comment": texts.comment}
+        return {
+            f"{name}_digest": hmac.new(
+                self._digest_key, texts.salt + text.encode(), hashlib.sha256
+            ).hexdigest()
+            for name, text in said.items()
+            if text is not None
+        }
+
+    async def _read(self, function: Callable[[Connection], T]) -> T:
+        def read() -> T:
+            with reading(self._engine).connect() as connection, connection.begin():
+                return function(connection)
+
+        return await asyncio.to_thread(read)
+
+
+def moment(microseconds: int) -> str:
+    """A time of the database in ISO 8601."""
+    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat().replace("+00:00", "Z")
+
+
+def microseconds(at: datetime) -> int:
+    """A time as the database has it; without a zone it is UTC."""
+    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(microseconds=1)
+
+
+def _size(row: Found) -> tuple[int, int] | None:
+    image = json.loads(row.result or "{}").get("image")
+    return (image["width"], image["height"]) if image else None
+
+
+def _entry(row: Found) -> FeedbackEntry:
+    said = json.loads(row.result)
+    entry = {
+        "id": row.id,
+        "at": moment(row.at),
+        "kind": Kind(said["kind"]),
+        "by": row.tenant,
+        **{name: said[name] for name in ("label", "objects") if name in said},
+        "reader": row.reader,
+        "comment": row.comment,
+        "deleted": row.salt is None and bool({"reader_digest", "comment_digest"} & said.keys()),
+    }
+    return cast("FeedbackEntry", entry)
+
+
+def _case(row: Found, feedback: Sequence[Found]) -> Case:
+    said = json.loads(row.result)
+    case: dict[str, Any] = {
+        "prediction_id": row.id,
+        "at": moment(row.at),
+        "pipeline": row.pipeline,
+        "release": row.release,
+        "site": row.tenant,
+        "image_kept": bool(row.image_kept),
+        "feedback": [_entry(each) for each in feedback],
+    }
+    if (member := json.loads(row.parameters).get(Parameter.MEMBER)) is not None:
+        case["member"] = member
+    for name in ("prediction", "confidence", "threshold", "image"):
+        if name in said:
+            case[name] = said[name]
+    if "uncertainty" in said:
+        case["level"] = said["uncertainty"]["level"]
+    if "predictions" in said:
+        case["detections"] = said["predictions"]
+    return cast("Case", case)
