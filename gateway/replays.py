@@ -1,6 +1,8 @@
 """Requests with an idempotency key: asked once, answered again from what is stored."""
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -8,6 +10,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from gateway.audit.idempotency import (
+    RENEWAL_SECONDS,
     Answer,
     Claim,
     Idempotency,
@@ -24,7 +27,7 @@ from pipelines.protocol import Parameter
 
 Infer = Callable[[InferenceRequest], Awaitable[Sequence[Outcome]]]
 Render = Callable[[Sequence[Outcome]], Answer]
-_PAUSE_SECONDS = 60.0
+_REMOVAL_SECONDS = 60.0
 
 
 class Replays:
@@ -70,26 +73,36 @@ class Replays:
             )
         scope = Scope(asked.context.principal.id, asked.context.route, asked.pipeline.name, key)
         digest = await asyncio.to_thread(self._digest, asked, tuple(shown))
-        found = await self._idempotency.claim(scope, digest, asked.deadline.remaining())
-        if isinstance(found, Answer):
-            asked.context.replayed = True
-            return found
-        task = asyncio.ensure_future(self._work(found, asked, infer, render))
+        # From the claim on: one that nobody works on would block its key.
+        task = asyncio.ensure_future(self._once(scope, digest, asked, infer, render))
         self._tasks.add(task)
         task.add_done_callback(self._over)
         return await asyncio.shield(task)
 
     async def watch(self) -> None:
-        """Removes what is no longer kept, for as long as the gateway runs."""
+        """Renews claims, and removes what is no longer kept, for as long as the gateway runs."""
+        removed = -math.inf
         while True:
-            # The next gateway, or the next round, does what this one cannot.
+            # The next round does what this one cannot.
             with suppress(RefusedError):
-                await self._idempotency.remove_expired()
-            await asyncio.sleep(_PAUSE_SECONDS)
+                await self._idempotency.renew()
+                if time.monotonic() - removed > _REMOVAL_SECONDS:
+                    await self._idempotency.remove_expired()
+                    removed = time.monotonic()
+            await asyncio.sleep(RENEWAL_SECONDS)
 
     async def drain(self) -> None:
         """Waits for those whose callers left; each ends with its deadline at the latest."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _once(
+        self, scope: Scope, digest: bytes, asked: InferenceRequest, infer: Infer, render: Render
+    ) -> Answer:
+        found = await self._idempotency.claim(scope, digest)
+        if isinstance(found, Answer):
+            asked.context.replayed = True
+            return found
+        return await self._work(found, asked, infer, render)
 
     async def _work(
         self, claim: Claim, asked: InferenceRequest, infer: Infer, render: Render
@@ -105,17 +118,17 @@ class Replays:
                 claim.release(connection)
             made[:] = [answer]
 
+        answered = False
         asked.holding.retain()
         try:
             asked.holding.take_place(asked.deadline.remaining())
             await infer(replace(asked, finish=finish))
-        except BaseException:
-            # Where that fails, too, the claim ends with its deadline.
-            with suppress(RefusedError):
-                await self._idempotency.release(claim)
-            raise
+            answered = True
         finally:
             asked.holding.release()
+            # Where that fails, the claim ends by itself.
+            with suppress(RefusedError):
+                await self._idempotency.end(claim, answered=answered)
         return made[0]
 
     def _digest(self, asked: InferenceRequest, shown: Sequence[str]) -> bytes:

@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -27,8 +27,11 @@ ANSWER_BYTES = 8 * 1024 * 1024
 _KEY_CHARACTERS = 255
 _NONCE_BYTES = 12
 _CLAIM_BYTES = 16
-_MARGIN_SECONDS = 5
-"""By how much a claim outlasts the deadline: clocks of gateways may differ by as much."""
+RENEWAL_SECONDS = 3.0
+"""How often the claims of requests under way are renewed."""
+_LEASE_SECONDS = 10.0
+"""How long a claim lasts without renewal: so long a gateway that died blocks its keys. Clocks of
+gateways may differ by some seconds."""
 _REMOVED_AT_A_TIME = 1000
 _ATTEMPTS = 3
 _FIRST_SERVER_ERROR = 500
@@ -78,7 +81,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to answer a key until the deadline of the request has passed."""
+    """The right to answer a key, as long as it is renewed."""
 
     id: bytes
     """The scope's."""
@@ -95,7 +98,7 @@ class Claim:
             Whether it is stored.
 
         Raises:
-            RefusedError: the claim is another request's by now, as this one took too long.
+            RefusedError: the claim is another request's by now, as this one was not renewed.
         """
         sealed = self._sealed(answer)
         if len(sealed) > ANSWER_BYTES:
@@ -134,14 +137,17 @@ class Idempotency:
     pepper: bytes = field(repr=False)
     kept_seconds: float
     """How long an answer is kept."""
+    _held: dict[bytes, float] = field(default_factory=dict)
+    """Tokens of claims that are being worked on, and when each was taken."""
 
-    async def claim(self, scope: Scope, asked: bytes, seconds: float) -> Claim | Answer:
+    async def claim(self, scope: Scope, asked: bytes) -> Claim | Answer:
         """The right to answer, or the answer that is stored.
+
+        Whoever gets the right ends it by `end`, whatever came of it.
 
         Args:
             scope: the caller's key.
             asked: digest of all that the answer depends on.
-            seconds: until the deadline of the request.
 
         Raises:
             RefusedError: another request has the key, or one that has not been answered yet; or
@@ -150,9 +156,9 @@ class Idempotency:
         identity = scope.digest(self.pepper, b"scope")
         cipher = AESGCM(scope.digest(self.pepper, b"answer"))
         claim = Claim(identity, secrets.token_bytes(_CLAIM_BYTES), cipher, self.kept_seconds)
-        until = _microseconds(seconds + _MARGIN_SECONDS)
-        row = await self.writes.run(lambda connection: _take(connection, claim, asked, until))
+        row = await self.writes.run(lambda connection: _take(connection, claim, asked))
         if row is None:
+            self._held[claim.token] = time.monotonic()
             return claim
         if not hmac.compare_digest(row.asked, asked):
             raise RefusedError(
@@ -164,13 +170,25 @@ class Idempotency:
             raise _in_flight()
         return _opened(row.answer, claim)
 
-    async def release(self, claim: Claim) -> None:
-        """Frees a key that gets no answer.
+    async def end(self, claim: Claim, *, answered: bool) -> None:
+        """Ends a claim; frees its key where there is no answer.
 
         Raises:
-            RefusedError: the database cannot be written: the claim ends with its deadline.
+            RefusedError: the database cannot be written: the claim ends by itself.
         """
-        await self.writes.run(claim.release)
+        self._held.pop(claim.token, None)
+        if not answered:
+            await self.writes.run(claim.release)
+
+    async def renew(self) -> None:
+        """Renews the claims of requests that take longer than others.
+
+        Raises:
+            RefusedError: the database cannot be written.
+        """
+        old = time.monotonic() - RENEWAL_SECONDS
+        if tokens := [token for token, since in self._held.items() if since < old]:
+            await self.writes.run(lambda connection: _renew(connection, tokens))
 
     async def remove_expired(self) -> int:
         """Removes answers whose time is over, and claims of requests that never ended.
@@ -232,11 +250,11 @@ class _Row:
     answer: bytes | None
 
 
-def _take(connection: Connection, claim: Claim, asked: bytes, until: int) -> _Row | None:
+def _take(connection: Connection, claim: Claim, asked: bytes) -> _Row | None:
     """Claims the key; returns what is known of it where another request has it."""
     for _ in range(_ATTEMPTS):
-        now = _now()
-        values = {"asked": asked, "claim": claim.token, "expires_at": now + until, "answer": None}
+        now, until = _now(), _lease()
+        values = {"asked": asked, "claim": claim.token, "expires_at": until, "answer": None}
         insert = _INSERT[connection.dialect.name](table).values(id=claim.id, **values)
         inserted = insert.on_conflict_do_nothing().returning(table.c.claim)
         if connection.scalar(inserted) is not None:
@@ -251,6 +269,11 @@ def _take(connection: Connection, claim: Claim, asked: bytes, until: int) -> _Ro
         if connection.execute(update(table).where(*expired).values(values)).rowcount == 1:
             return None
     return _Row(asked, None)
+
+
+def _renew(connection: Connection, tokens: Sequence[bytes]) -> None:
+    mine = table.c.claim.in_(tokens), table.c.answer.is_(None)
+    connection.execute(update(table).where(*mine).values(expires_at=_lease()))
 
 
 def _opened(sealed: bytes, claim: Claim) -> Answer:
@@ -286,6 +309,10 @@ def _printable(text: str) -> bool:
 
 def _now() -> int:
     return time.time_ns() // 1000
+
+
+def _lease() -> int:
+    return _now() + _microseconds(_LEASE_SECONDS)
 
 
 def _microseconds(seconds: float) -> int:

@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
+from database.chain import Receipt
 from database.engine import open_engine
 from database.tables import idempotency, predictions
+from database.writer import DatabaseUnavailableError, Writer
 from gateway.secret_files import SecretFiles
 from pipelines.load import load_spec
 from tests.unit.gateway.asking import requests, until_ready
@@ -193,6 +195,22 @@ async def test_a_refusal_that_a_retry_may_cure_is_not_stored(client, triton, fai
     assert "idempotency-replayed" not in response.headers
 
 
+async def test_an_answer_whose_rows_are_not_written_frees_its_key(client, triton, monkeypatch):
+    async def fail(self, rows, then=None):
+        with self._engine.begin() as connection:
+            then(connection, [Receipt(self.chain, 1, "0" * 64)] * len(rows))
+            connection.rollback()
+        raise DatabaseUnavailableError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Writer, "write_all", fail)
+        refused = await client.post(PREDICT, content=JPEG, headers=KEYED)
+    assert_problem(refused, 503, "unavailable")
+    assert stored(client.engine) == []
+    assert (await client.post(PREDICT, content=JPEG, headers=KEYED)).status_code == 200
+    assert rows(client.engine) == 1
+
+
 async def test_a_refusal_of_the_image_is_stored(client, triton):
     triton.failures.append(UNDECODABLE)
     refused = await client.post(PREDICT, content=JPEG, headers=KEYED)
@@ -260,7 +278,26 @@ async def test_who_leaves_finds_the_answer_when_coming_again(serve, triton, sqli
     engine.dispose()
 
 
-async def test_a_key_of_a_gateway_that_died_is_free_after_its_deadline(client, triton):
+async def test_who_leaves_while_the_key_is_claimed_blocks_it_for_nobody(serve, triton, sqlite_url):  # noqa: F811
+    port = await serve(database_url=sqlite_url)
+    url = f"http://127.0.0.1:{port}{PREDICT}"
+    engine = open_engine(sqlite_url)
+    async with httpx.AsyncClient() as client:
+        # The gateway cannot claim before this is over.
+        with engine.begin() as connection:
+            connection.execute(update(idempotency).values(expires_at=0))
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(url, content=JPEG, headers=KEYED, timeout=0.5)
+        again = await client.post(url, content=JPEG, headers=KEYED)
+        while again.status_code == 409:
+            again = await client.post(url, content=JPEG, headers=KEYED)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
+    assert len(triton.seen) == 1
+    assert rows(engine) == 1
+    engine.dispose()
+
+
+async def test_a_key_of_a_gateway_that_died_is_free_when_its_claim_ends(client, triton):
     first = await client.post(PREDICT, content=JPEG, headers=KEYED)
     with client.engine.begin() as connection:
         # As one leaves it that is killed before it has the answer.
