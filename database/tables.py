@@ -108,6 +108,7 @@ api_keys = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
+    Column("certificate", String(255)),  # name of a client certificate, which is this key
     UniqueConstraint("digest"),
 )
 """The API keys, without their text."""

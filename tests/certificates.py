@@ -48,9 +48,9 @@ class Site:
         """Writes the authority of callers."""
         self.client_ca.write_bytes(self.callers.cert_pem.bytes())
 
-    def caller(self, name: str) -> tuple[Path, Path]:
-        """A caller's certificate and its key."""
-        leaf = self.callers.issue_cert(name)
+    def caller(self, name: str, *others: str) -> tuple[Path, Path]:
+        """A caller's certificate, by one or several names, and its key."""
+        leaf = self.callers.issue_cert(name, *others, common_name=name)
         certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         certificate.write_bytes(leaf.cert_chain_pems[0].bytes())
         key.write_bytes(leaf.private_key_pem.bytes())

@@ -1,12 +1,18 @@
 """`python -m gateway` over TLS: probes, callers' certificates, and a renewal under load."""
 
 import asyncio
+import os
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from lab.paths import ROOT
 from lab.service.gateway import Gateway
 from tests.certificates import Site
 
@@ -29,6 +35,7 @@ def start(site, tmp_path):
             "GATEWAY_TLS_CERTIFICATE_FILE": str(site.certificate),
             "GATEWAY_TLS_KEY_FILE": str(site.key),
             "GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path / 'gateway.db'}",
+            "GATEWAY_SECRETS_DIR": str(tmp_path / "secrets"),
             **more,
         }
         started.append(Gateway(1, log=tmp_path / "log", environment=environment))
@@ -60,6 +67,37 @@ def test_only_probes_need_no_certificate_where_one_is_required(start, site):
         assert (
             'gateway_tls_certificate_days{certificate="client_ca"}' in client.get("/metrics").text
         )
+
+
+def test_a_certificate_is_a_caller_at_both_doors(start, site, tmp_path):
+    environment = {
+        "GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path / 'gateway.db'}",
+        "GATEWAY_SECRETS_DIR": str(tmp_path / "secrets"),
+    }
+    command = [sys.executable, "-m", "gateway", "keys", "create"]
+    for name, role in (("prometheus", "operate"), ("ward", "predict")):
+        words = [*command, "--role", role, "--certificate", f"dns:{name}.example"]
+        subprocess.run(words, check=True, env=os.environ | environment, cwd=ROOT)
+    gateway = start(GATEWAY_TLS_CLIENT_CA_FILE=str(site.client_ca), GATEWAY_AUTH="required")
+
+    def statuses(caller):
+        context = trusting(site, caller)
+        with httpx.Client(base_url=gateway.url, verify=context) as client:
+            http = client.get("/metrics").status_code
+        pair = [path.read_bytes() for path in site.caller(caller)]
+        credentials = grpc.ssl_channel_credentials(site.trusted.read_bytes(), *pair[::-1])
+        address = f"localhost:{gateway.ports.gateway_grpc_port}"
+        with grpc.secure_channel(address, credentials) as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            try:
+                stub.ServerMetadata(service_pb2.ServerMetadataRequest(), timeout=20)
+            except grpc.RpcError as error:
+                return http, error.code().name
+            return http, "OK"
+
+    assert statuses("prometheus.example") == (200, "OK")
+    assert statuses("ward.example") == (403, "OK")
+    assert statuses("stranger.example") == (401, "UNAUTHENTICATED")
 
 
 @pytest.mark.parametrize("spoilt", ["certificate", "key"])
