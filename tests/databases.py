@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 
 from database.engine import open_engine, upgrade
-from database.tables import METADATA
+from database.tables import METADATA, api_key_changes
 
 
 def sqlite_url(path: Path) -> str:
@@ -67,6 +67,8 @@ def emptied(url: str) -> str:
     names = ", ".join(table.name for table in METADATA.sorted_tables)
     with _autocommitting(url) as connection:
         connection.execute(text(f"TRUNCATE {names}"))
+        # As the migration leaves it.
+        connection.execute(insert(api_key_changes).values(id=1, count=0))
     return url
 
 
