@@ -1,7 +1,8 @@
-"""The commands `python -m evaluation PIPELINE LABELS` and `python -m evaluation compare A B`."""
+"""The commands of `python -m evaluation`: measures, compares two runs, exports kept images."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +11,29 @@ from rich.console import Console
 from secondopinion import SecondOpinionError
 
 from evaluation.errors import EvaluationError
-from evaluation.settings import EvaluationSettings
+from evaluation.settings import EvaluationSettings, FeedbackSettings
 
 ROOT = Path(__file__).parents[1]
 OK, SOME_FAILED, STOPPED, INTERRUPTED = 0, 1, 2, 130
 
 _NOTICE = "No medical device: figures are for research and for learning."
-_COMPARE = "Two runs side by side: python -m evaluation compare --help"
+_COMPARE = (
+    "Two runs side by side: python -m evaluation compare --help\n\n"
+    "Kept images as a labelled set: python -m evaluation export-kept --help"
+)
 
 measure = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 compare = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+export_kept = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        envvar="SECONDOPINION_URL",
+        metavar="URL",
+        help="The service; http://127.0.0.1:8080 if left out.",
+    ),
+]
 
 Common = Annotated[
     bool,
@@ -33,20 +47,29 @@ Common = Annotated[
 def _measure(
     pipeline: Annotated[str, typer.Argument(help="A pipeline of the service, e.g. oral_cancer.")],
     labels: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help="Classification: a CSV (columns file, label) or a folder with a sub-folder for "
             "each class. Detection, segmentation: a COCO instances JSON."
         ),
-    ],
+    ] = None,
     *,
-    url: Annotated[
-        str | None,
+    url: Url = None,
+    from_feedback: Annotated[
+        bool,
         typer.Option(
-            envvar="SECONDOPINION_URL",
-            metavar="URL",
-            help="The service; http://127.0.0.1:8080 if left out.",
+            "--from-feedback",
+            help="Instead of LABELS: what people said of the service's answers, by release and "
+            "site, and which answers that are.",
         ),
+    ] = False,
+    since: Annotated[
+        datetime | None,
+        typer.Option(metavar="DATE", help="With --from-feedback: answers from then on, in UTC."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(metavar="DATE", help="With --from-feedback: answers before then, in UTC."),
     ] = None,
     images: Annotated[
         Path | None,
@@ -103,6 +126,15 @@ def _measure(
     Ends with 0; with 1 if some photos failed (named, and in none of the figures);
     with 2 if nothing could be measured, or not compared; with 130 after Ctrl-C.
     """
+    if from_feedback:
+        if labels is not None:
+            raise typer.BadParameter("leave out --from-feedback or LABELS", param_hint="LABELS")
+        _measure_feedback(pipeline, url, since, until, out)
+        return
+    if labels is None:
+        raise typer.BadParameter("give LABELS, or --from-feedback", param_hint="LABELS")
+    if since is not None or until is not None:
+        raise typer.BadParameter("go with --from-feedback", param_hint="--since, --until")
     settings = EvaluationSettings(
         pipeline=pipeline,
         labels=labels,
@@ -119,6 +151,44 @@ def _measure(
 
         failed = run(settings, out, compare_with or [], common=common)
         raise typer.Exit(SOME_FAILED if failed else OK)
+
+
+def _measure_feedback(
+    pipeline: str,
+    url: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    out: Path | None,
+) -> None:
+    settings = FeedbackSettings(
+        pipeline=pipeline, url=url, since=_in_utc(since), until=_in_utc(until)
+    )
+    with _ends():
+        from evaluation.run import run_from_feedback  # noqa: PLC0415 - as below
+
+        run_from_feedback(settings, out)
+
+
+def _in_utc(at: datetime | None) -> datetime | None:
+    return None if at is None else at.replace(tzinfo=UTC)
+
+
+@export_kept.command(no_args_is_help=True, epilog=_NOTICE)
+def _export_kept(
+    pipeline: Annotated[str, typer.Argument(help="A pipeline of the service, e.g. oral_cancer.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the set.")],
+    *,
+    url: Url = None,
+) -> None:
+    """Writes the images that the service kept, with the labels of their feedback.
+
+    `python -m evaluation PIPELINE DIR/labels.csv` reads them, of a detector DIR/labels.json. Ends
+    with 0; with 1 if some images were deleted meanwhile; with 2 if there are none.
+    """
+    with _ends():
+        from evaluation.run import run_export  # noqa: PLC0415 - as below
+
+        raise typer.Exit(SOME_FAILED if run_export(pipeline, url, folder) else OK)
 
 
 @compare.command(no_args_is_help=True, epilog=_NOTICE)
@@ -148,6 +218,8 @@ def main(arguments: list[str]) -> None:
     """Runs the command that the arguments name; always ends with SystemExit."""
     if arguments[:1] == ["compare"]:
         compare(arguments[1:], prog_name="python -m evaluation compare")
+    elif arguments[:1] == ["export-kept"]:
+        export_kept(arguments[1:], prog_name="python -m evaluation export-kept")
     else:
         measure(arguments, prog_name="python -m evaluation")
 

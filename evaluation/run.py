@@ -11,14 +11,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.text import Text
 from secondopinion import Pipeline
 
-from evaluation import report
+from evaluation import feedback_report, report
 from evaluation.answers import Failed
 from evaluation.compare import compare
 from evaluation.errors import EvaluationError
 from evaluation.evaluate import OnProgress, evaluate
+from evaluation.feedback_cases import fetch
+from evaluation.kept_images import export
 from evaluation.plots import draw
-from evaluation.settings import EvaluationSettings, find_pipeline
-from evaluation.tables import comparison, render
+from evaluation.settings import EvaluationSettings, FeedbackSettings, connect, find_pipeline
+from evaluation.tables import comparison, feedback, render
 
 
 def run(
@@ -66,6 +68,57 @@ def run(
         compared = compare(each, evaluation.report, common=common)
         screen.print("", comparison.render(compared), sep="\n")
     return len(evaluation.failed)
+
+
+def run_from_feedback(settings: FeedbackSettings, out: Path | None) -> None:
+    """Measures answers by what people said of them, and prints the tables.
+
+    Args:
+        settings: Of which answers.
+        out: A new folder for `report.json`; None writes none.
+
+    Raises:
+        EvaluationError: Nothing can be measured.
+        SecondOpinionError: The service is gone, or the key may not ask.
+    """
+    screen = Console(highlight=False)
+    with connect(settings.url) as client:
+        pipeline = client.pipeline(settings.pipeline)
+        cases = fetch(
+            client, pipeline.name, unlabelled=True, since=settings.since, until=settings.until
+        )
+        made = feedback_report.report(pipeline, cases, settings.since, settings.until)
+    if out is not None:
+        with _new_folder(out) as beside:
+            (beside / "report.json").write_text(made.model_dump_json(indent=1), encoding="utf-8")
+    screen.print(feedback.render(made))
+    if out is not None:
+        screen.print(f"\nwritten to {out}", soft_wrap=True, markup=False)
+
+
+def run_export(pipeline: str, url: str | None, folder: Path) -> int:
+    """Writes the kept images with a label as a labelled set.
+
+    Args:
+        pipeline: Its name.
+        url: The service; None leaves it to the client.
+        folder: New.
+
+    Returns:
+        How many could not be had any more.
+
+    Raises:
+        EvaluationError: There are none, or the folder exists.
+        SecondOpinionError: The service is gone, or the key may not ask.
+    """
+    with connect(url) as client, _new_folder(folder) as beside:
+        exported = export(client, client.pipeline(pipeline), beside)
+    lost = f"; {exported.gone} were deleted meanwhile" if exported.gone else ""
+    notes = Console(highlight=False)
+    notes.print(
+        f"{exported.written} images written to {folder}{lost}", soft_wrap=True, markup=False
+    )
+    return exported.gone
 
 
 @contextmanager

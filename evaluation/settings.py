@@ -1,6 +1,7 @@
 """The settings of an evaluation, checked against the pipeline."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from secondopinion import Client, Pipeline, Retries, Threshold
@@ -34,6 +35,34 @@ class EvaluationSettings:
     repository: Path = Path(__file__).parents[1] / "model_repository"
 
 
+@dataclass(frozen=True, kw_only=True)
+class FeedbackSettings:
+    """Which answers to measure by their feedback.
+
+    Attributes:
+        url: The service; None leaves it to the client.
+        since: From this moment on.
+        until: Before this moment.
+    """
+
+    pipeline: str
+    url: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def connect(url: str | None) -> Client:
+    """The service, which is asked once: a wrong URL or key is said at once.
+
+    Raises:
+        EvaluationError: The URL or the API key is malformed.
+    """
+    try:
+        return Client(url, retries=Retries(attempts=1))
+    except ValueError as error:
+        raise EvaluationError(str(error)) from error
+
+
 def find_pipeline(settings: EvaluationSettings) -> Pipeline:
     """Asks the service what the pipeline is, and whether the settings fit it.
 
@@ -42,11 +71,7 @@ def find_pipeline(settings: EvaluationSettings) -> Pipeline:
             pipeline is not loaded.
         SecondOpinionError: The service cannot be reached or has no such pipeline.
     """
-    try:
-        client = Client(settings.url, retries=Retries(attempts=1))
-    except ValueError as error:
-        raise EvaluationError(str(error)) from error
-    with client:
+    with connect(settings.url) as client:
         pipeline = client.pipeline(settings.pipeline)
     if pipeline.release is None:
         raise EvaluationError(f"{pipeline.name}: is not loaded yet; wait until it is ready")

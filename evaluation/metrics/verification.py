@@ -57,7 +57,7 @@ class Corrected:
         specificity: Likewise.
     """
 
-    accuracy: Estimate
+    accuracy: Estimate | None
     sensitivity: Estimate | None
     specificity: Estimate | None
 
@@ -95,10 +95,7 @@ def correct(strata: Sequence[Stratum], positive: str | None) -> Corrected | None
         strict=True,
     )  # fmt: skip
     predicted = np.array([each.prediction == positive for each in strata])
-    accuracy = _estimate(
-        *(hit.sum(axis=-1) / answers.sum() for hit in hits),
-    )
-    assert accuracy is not None  # noqa: S101 - there are answers
+    accuracy = _estimate(*(hit.sum(axis=-1) / answers.sum() for hit in hits))
     if positive is None:
         return Corrected(accuracy, None, None)
     return Corrected(

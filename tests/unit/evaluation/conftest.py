@@ -16,6 +16,8 @@ def service(running_service, monkeypatch):
     running_service.identity = IDENTITY
     running_service.releases.clear()
     running_service.seen.clear()
+    running_service.cases.clear()
+    running_service.images.clear()
     for name in ("SECONDOPINION_URL", "SECONDOPINION_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "200")

@@ -19,11 +19,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pycocotools import mask as coco_mask
 
 SIDE = 100
+PAGE = 3
+"""Cases on a page, whatever is asked for."""
 FALSE_ALARMS = 0.01
 IDENTITY = "1-3fa9c2d1"
 THRESHOLD = {"default": 0.5, "minimum": 0.05, "maximum": 0.95}
@@ -50,6 +52,10 @@ class Service:
     identity: str = IDENTITY
     releases: list = field(default_factory=list)
     seen: list = field(default_factory=list)
+    cases: list = field(default_factory=list)
+    """Predictions with their feedback."""
+    images: dict = field(default_factory=dict)
+    """Kept images, by prediction."""
 
     def release(self):
         return self.releases.pop(0) if self.releases else self.identity
@@ -79,6 +85,25 @@ def create_app(service):
             },
             "preprocessing": "exact",
         }  # fmt: skip
+
+    @app.get("/api/v1/feedback")
+    async def cases(request: Request):
+        query = dict(request.query_params)
+        service.seen.append(("feedback", query))
+        chosen = [
+            case for case in service.cases
+            if (case["feedback"] or query.get("unlabelled") == "true")
+            and case["prediction_id"] > query.get("after", "")
+        ]  # fmt: skip
+        page = chosen[:PAGE]
+        last = page[-1]["prediction_id"] if len(chosen) > PAGE else None
+        return {"cases": page, "next": last}
+
+    @app.get("/api/v1/predictions/{name}/image", response_model=None)
+    async def image(name: str):
+        if name not in service.images:
+            return problem(404, "image_not_kept", "prediction: its image is not kept.")
+        return Response(service.images[name], media_type="application/octet-stream")
 
     @app.post("/api/v1/pipelines/{name}/{question:path}", response_model=None)
     async def answer(name: str, question: str, request: Request):
