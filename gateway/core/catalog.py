@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -149,8 +149,12 @@ class Catalog:
         """All pipelines that Triton has shown so far, by name, loaded at the moment or not."""
         return sorted(self._current.values(), key=lambda pipeline: pipeline.name)
 
-    async def find(self, name: str) -> Pipeline:
+    async def find(self, name: str, covers: Callable[[str], bool] = bool) -> Pipeline:
         """The current facts of a pipeline.
+
+        Args:
+            name: the pipeline's.
+            covers: whether the caller may know of a pipeline, by name; by default it may of all.
 
         Raises:
             RefusedError: `pipeline_unknown`, or `unavailable` where Triton cannot be asked or
@@ -168,7 +172,7 @@ class Catalog:
                 Code.UNAVAILABLE,
                 "pipeline: it is not loaded. Try again after the seconds in Retry-After.",
             )
-        known = ", ".join(sorted(self._current)) or "none"
+        known = ", ".join(sorted(filter(covers, self._current))) or "none"
         raise RefusedError(
             Code.PIPELINE_UNKNOWN, f"pipeline: there is none of this name. There are: {known}."
         )

@@ -50,7 +50,7 @@ class Inference:
                     size, request = len(message), infer_request(message)
                     del message
                     context.principal.require(Role.PREDICT, request.model)
-                    pipeline = await self.catalog.find(request.model)
+                    pipeline = await self.catalog.find(request.model, context.principal.covers)
                     context.pipeline, context.prediction = pipeline.name, True
                     context.keep_image = call.keep_image
                     deadline = deadline.within(request.timeout())

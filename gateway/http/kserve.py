@@ -64,7 +64,7 @@ class Kserve:
         deadline = Deadline.after(self.settings.deadline_seconds)
         name, version = _asked(request)
         context.principal.require(Role.PREDICT, name)
-        pipeline = await self.catalog.find(name)
+        pipeline = await self.catalog.find(name, context.principal.covers)
         context.pipeline = pipeline.name
         self.dataplane.check(context)
         context.prediction = True

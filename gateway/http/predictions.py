@@ -97,7 +97,7 @@ class Predictions:
     async def _begin(self, request: Request, name: str) -> tuple[Pipeline, RequestParameters]:
         context: RequestContext = request.state.context
         context.principal.require(Role.PREDICT, name)
-        pipeline = await self.catalog.find(name)
+        pipeline = await self.catalog.find(name, context.principal.covers)
         context.pipeline = pipeline.name
         self.dataplane.check(context)
         context.prediction = True

@@ -94,8 +94,9 @@ def pipeline_routes(
     async def one_pipeline(request: Request, name: str) -> Response:
         """One pipeline's facts."""
         request.state.context.route = "pipeline"
-        principal_of(request).require_covered(name)
-        pipeline = await catalog.find(name)
+        caller = principal_of(request)
+        caller.require_covered(name)
+        pipeline = await catalog.find(name, caller.covers)
         return _json(PipelineDescription, describe(pipeline, ready=readiness.ready(name)))
 
     return router

@@ -90,8 +90,9 @@ def service_routes(
                 if caller is not None and caller.covers(name)
             }
         else:
-            (await description_access.check(request)).require_covered(pipeline)
-            ready = readiness.ready((await catalog.find(pipeline)).name)
+            caller = await description_access.check(request)
+            caller.require_covered(pipeline)
+            ready = readiness.ready((await catalog.find(pipeline, caller.covers)).name)
             states = {pipeline: ready}
         report = ReadinessReport(ready=ready, pipelines=states)
         if report["ready"]:

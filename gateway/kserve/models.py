@@ -112,7 +112,7 @@ class Models:
 
     async def _find(self, caller: Principal, name: str, version: str) -> str:
         caller.require_covered(name)
-        pipeline = await self.catalog.find(name)
+        pipeline = await self.catalog.find(name, caller.covers)
         check_version(version)
         return pipeline.name
 

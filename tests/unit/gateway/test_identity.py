@@ -132,9 +132,15 @@ async def test_another_pipeline_is_forbidden_whether_or_not_it_exists(start, new
             assert answer.status_code == 403, target
             assert name not in answer.text
     assert triton.calls == []
-    # Of its own it is told that it is not there.
-    answer = await client.get("/api/v1/pipelines/mhist", headers=keyed(key))
-    assert_problem(answer, 404, "pipeline_unknown")
+    # Of its own it is told that it is not there, and not which others are.
+    for target in (*PREDICTIONS, *DESCRIPTIONS):
+        if "{name}" in target:
+            method = "POST" if target in PREDICTIONS else "GET"
+            answer = await client.request(
+                method, target.format(name="mhist"), content=JPEG, headers=keyed(key) | RAW
+            )
+            assert answer.status_code == 404
+            assert "oral_cancer" not in answer.text, target
 
 
 async def test_another_pipeline_is_forbidden_over_grpc_too(open_grpc, new_key, triton):
@@ -159,6 +165,12 @@ async def test_another_pipeline_is_forbidden_over_grpc_too(open_grpc, new_key, t
                     iter([asked]), metadata=(("x-api-key", key),)
                 )
                 assert await call.code() is grpc.StatusCode.PERMISSION_DENIED
+    for call in (
+        client.infer("mhist", images(JPEG), headers=headers),
+        client.get_model_metadata("mhist", headers=headers),
+        client.is_model_ready("mhist", headers=headers),
+    ):
+        assert "oral_cancer" not in await assert_refused(call, "NOT_FOUND", "pipeline_unknown")
     assert triton.calls == []
 
 
