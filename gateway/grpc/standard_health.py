@@ -54,33 +54,49 @@ class StandardHealth:
 
     async def watch(self, _: object, connection: Context) -> None:
         """Sends the state, and again whenever it has changed, until the caller leaves."""
+        call = opened(connection)
         try:
-            service, _ = await self._service(opened(connection))
+            service, _ = await self._service(call)
+            await self._send_changes(call, service)
         except RefusedError as refusal:
             status = grpc.StatusCode[grpc_status_of(refusal.code)]
             await connection.abort(status, refusal.message())
+
+    async def _send_changes(self, call: Call, service: str) -> None:
+        """Sends the state of a service whenever it changes, to a caller who still may know it.
+
+        Raises:
+            RefusedError: the caller may not any more.
+        """
         sent: int | None = None
         while True:
             # Read once: it may be set while a state is sent.
             closing = self.closing.is_set()
             status = self._watched(service, closing=closing)
             if status != sent:
-                await connection.write(serialise(health_pb2.HealthCheckResponse(status=status)))
+                await call.connection.write(
+                    serialise(health_pb2.HealthCheckResponse(status=status))
+                )
                 sent = status
             if closing:
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(_INTERVAL):
                     await self.closing.wait()
+            if service not in _WHOLE:
+                await self._covered(call, service)
 
     async def _service(self, call: Call) -> tuple[str, Principal]:
         async with call.message(self.reception, call.deadline(self.reception.seconds)) as message:
             service: str = parse(health_pb2.HealthCheckRequest, message).service
         if service in _WHOLE:
             return service, NOBODY
+        return service, await self._covered(call, service)
+
+    async def _covered(self, call: Call, service: str) -> Principal:
         caller = await self.descriptions.authenticate(call.credentials)
         caller.require_covered(service)
-        return service, caller
+        return caller
 
     def _watched(self, service: str, *, closing: bool) -> int:
         states = self.models.readiness.states()

@@ -81,7 +81,8 @@ class Tokens:
         return Principal(
             id=f"token:{identity}",
             kind="token",
-            name=name,
+            # No key's owner has a colon: whoever may choose a claim becomes none of them.
+            name=f"token:{name}",
             roles=frozenset(
                 Role(role) for role in _mapped(claims, settings.roles_claim, settings.roles)
             ),

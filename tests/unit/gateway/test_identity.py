@@ -1,5 +1,7 @@
 """Who may ask what: over HTTP, KServe's protocol and gRPC alike."""
 
+import asyncio
+
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
@@ -174,6 +176,23 @@ async def test_another_pipeline_is_forbidden_over_grpc_too(open_grpc, new_key, t
     assert triton.calls == []
 
 
+async def test_who_watches_a_pipeline_is_told_no_more_once_the_key_is_revoked(
+    open_grpc, new_key, key_store
+):
+    key = new_key()
+    client = await open_grpc(auth="required")
+    await until_ready(client.http)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{client.port}") as channel:
+        asked = health_pb2.HealthCheckRequest(service="oral_cancer").SerializeToString()
+        watch = channel.stream_stream("/grpc.health.v1.Health/Watch")(
+            iter([asked]), metadata=(("x-api-key", key),)
+        )
+        assert await watch.read() is not grpc.aio.EOF
+        key_store.revoke(ApiKey.parse(key).id)
+        async with asyncio.timeout(30):
+            assert await watch.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
 async def test_lists_show_the_callers_own_pipelines(open_grpc, new_key):
     own, other = new_key(pipelines=["oral_cancer"]), new_key(pipelines=["mhist"])
     client = await open_grpc(auth="required")
@@ -280,7 +299,7 @@ async def test_a_bearer_token_is_let_in_over_http_and_grpc(tokens, open_grpc):
             answer = await http.post("/api/v1/predict", content=JPEG, headers=headers | RAW)
         assert answer.status_code == status
         assert text not in str(lines)
-        assert requests(lines)[0].get("caller") == (None if status == 401 else "dr-1")
+        assert requests(lines)[0].get("caller") == (None if status == 401 else "token:dr-1")
         asked = client.infer("oral_cancer", images(JPEG), headers=headers)
         if code is None:
             await asked

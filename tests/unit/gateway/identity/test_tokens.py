@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from gateway.errors import Code, RefusedError
 from gateway.identity.jwks import Jwks, JwksError, parse, read_file, read_url
+from gateway.identity.key_store import ApiKeyError, Grant
 from gateway.identity.principal import Role
 from gateway.identity.token_settings import TokenSettings
 from gateway.identity.tokens import Tokens, looks_like_token
@@ -124,7 +125,11 @@ UNAVAILABLE = (Code.UNAVAILABLE, "identity")
 @pytest.mark.parametrize(("key", "kid", "algorithm"), [(RSA, "one", "RS256"), (EC, "two", "ES256")])
 async def test_a_token_of_the_issuer_says_who_sends_it(tokens, key, kid, algorithm):
     principal = await tokens.principal(token(key, kid, algorithm))
-    assert (principal.kind, principal.name, principal.credential) == ("token", "dr-1", "token-7")
+    assert (principal.kind, principal.name, principal.credential) == (
+        "token",
+        "token:dr-1",
+        "token-7",
+    )
     assert principal.roles == {Role.PREDICT, Role.FEEDBACK}
     assert principal.pipelines is None
     again = await tokens.principal(token(key, kid, algorithm, jti="another"))
@@ -211,12 +216,18 @@ async def test_roles_and_pipelines_come_from_the_configured_claims(issuer, clock
     derma = await principal(["derma", "unknown"], ["so-admin", "unknown"])
     assert derma.pipelines == {"mhist", "snake_species"}
     assert derma.roles == {Role.OPERATE}
-    assert derma.name == "north"
+    assert derma.name == "token:north"
     assert (await principal("all words", "so-user so-admin")).pipelines is None
     for nothing in (None, [], "", 7, {"derma": 1}, [1, None]):
         none = await principal(nothing, nothing)
         assert (none.pipelines, none.roles) == (frozenset(), frozenset())
     assert await refusal(tokens, token(**{group: ["all"]})) == UNAUTHORIZED
+
+
+async def test_a_claim_makes_nobody_the_owner_of_a_key(tokens):
+    principal = await tokens.principal(token(sub="front-desk"))
+    with pytest.raises(ApiKeyError):
+        Grant(principal.name, frozenset({Role.PREDICT}))
 
 
 async def test_without_a_mapping_the_values_are_names_of_pipelines_and_none_means_all(
@@ -236,7 +247,7 @@ async def test_known_tokens_go_on_while_the_issuer_is_away(tokens, issuer, clock
         for _ in range(HOUR // 300):
             clock.seconds += 300
             await tokens.jwks.refresh()
-            assert (await tokens.principal(known)).name == "dr-1"
+            assert (await tokens.principal(known)).name == "token:dr-1"
         clock.seconds = 24 * HOUR
         await tokens.principal(known)
         clock.seconds += 1
@@ -286,7 +297,7 @@ async def test_a_slow_issuer_keeps_nobody_waiting_but_for_a_moment(clock, monkey
     assert set(await asyncio.gather(*calls)) == {UNAVAILABLE}
     go_on.set()
     await tokens.jwks.refresh()
-    assert (await tokens.principal(token())).name == "dr-1"
+    assert (await tokens.principal(token())).name == "token:dr-1"
 
 
 async def test_a_set_that_cannot_be_read_leaves_the_old_one(tokens, issuer):
