@@ -46,9 +46,15 @@ async def test_the_documentation_describes_bodies_parameters_and_answers(client)
         "application/json",
     }
     parameters = {"threshold", "top_k", "member", "visualization", "polygons"}
-    assert {item["name"] for item in operation["parameters"]} == parameters == set(Parameter)
+    assert {(item["in"], item["name"]) for item in operation["parameters"]} == {
+        ("query", name) for name in parameters
+    } | {
+        ("header", "Idempotency-Key"),
+        ("header", "X-Keep-Image"),
+    }
+    assert parameters == set(Parameter)
     named = document["paths"]["/api/v1/pipelines/{name}/predict"]["post"]["parameters"]
-    assert {item["name"] for item in named} == {"name", *parameters}
+    assert {item["name"] for item in named if item["in"] != "header"} == {"name", *parameters}
     described = operation["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"]
     assert [shape["$ref"].rpartition("/")[2] for shape in described] == [
         "Prediction",
