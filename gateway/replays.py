@@ -133,7 +133,8 @@ class Replays:
 
     def _digest(self, asked: InferenceRequest, shown: Sequence[str]) -> bytes:
         parameters = (f"{name}={value}" for name, value in sorted(asked.parameters.values.items()))
-        parts = [text.encode() for text in (*shown, "", *parameters, "")]
+        said = (str(asked.context.keep_image), *shown, "", *parameters, "")
+        parts = [text.encode() for text in said]
         for image in asked.images:
             parts += _parts(image)
         return keyed_digest(self._idempotency.pepper, parts)

@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.commands import images, keys, secrets, usage
+from gateway.commands import images, keys, recall, secrets, usage
 
 app = typer.Typer(
     add_completion=False,
@@ -13,6 +13,7 @@ app.add_typer(images.app, name="images")
 app.add_typer(keys.app, name="keys")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(usage.app, name="usage")
+app.command()(recall.recall)
 
 
 @app.callback(invoke_without_command=True)

@@ -35,7 +35,7 @@ class RequestContext:
 
     request_id: str
     started: float = field(default_factory=time.perf_counter)
-    transport: Literal["http", "kserve", "grpc"] = "http"
+    transport: Literal["http", "kserve", "grpc", "command"] = "http"
     route: str = "none"
     pipeline: str = NO_PIPELINE
     principal: Principal = NOBODY
