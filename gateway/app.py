@@ -50,6 +50,7 @@ from gateway.secret_files import SecretFiles
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.recorder import HEADER, InferenceTelemetry
+from gateway.telemetry.tracing import Tracing
 from gateway.tls import ServerTls
 from gateway.triton.client import TritonClient
 from gateway.usage.prices import Prices
@@ -97,7 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
     secrets = SecretFiles(settings.secrets_dir, made=settings.embedded_database)
     writer = _writer(settings, engine, metrics)
     audit = AuditLog(writer, secrets)
-    telemetry = InferenceTelemetry(metrics, audit.refused)
+    telemetry = InferenceTelemetry(metrics, audit.refused, _tracing(settings))
     replays = Replays(Idempotency(audit, secrets.pepper(), settings.idempotency_seconds))
     kept_images = KeptImages(settings.kept_images, secrets, engine, audit)
     dataplane = Dataplane(
@@ -159,7 +160,7 @@ def create_app(settings: Settings) -> FastAPI:
             await watch
         await triton.close()
         await audit.checkpoint()
-        await writer.close()
+        await asyncio.gather(writer.close(), asyncio.to_thread(telemetry.close))
         engine.dispose()
 
     app = FastAPI(
@@ -172,7 +173,11 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.readiness, app.state.grpc_server = readiness, grpc_server
+    app.state.readiness, app.state.telemetry, app.state.grpc_server = (
+        readiness,
+        telemetry,
+        grpc_server,
+    )
     app.state.connection_limits, app.state.tls = ConnectionLimits(settings, metrics), tls
     app.state.reception, app.state.authenticator = images, authenticator
     access, description_access = Access(authenticator), Access(descriptions)
@@ -239,3 +244,9 @@ def _triton(settings: Settings) -> TritonClient:
     tls = settings.triton_tls
     spare = TritonClient(settings.spare_triton, tls) if settings.spare_triton else None
     return TritonClient(settings.triton_address, tls, spare)
+
+
+def _tracing(settings: Settings) -> Tracing | None:
+    if settings.otlp_endpoint is None:
+        return None
+    return Tracing(settings.otlp_endpoint, settings.trace_share)

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.audit.audit_log import AuditLog, Finish
@@ -130,7 +130,7 @@ class Dataplane:
         self, request: InferenceRequest, outcomes: Sequence[Outcome]
     ) -> list[Outcome]:
         """The outcomes once their rows in the audit log are on disk: no answer goes out before."""
-        with self._telemetry.stage(request.pipeline.name, "account"):
+        with self._telemetry.stage(request.context, "account"):
             if (consents := request.context.keep_image) is not None:
                 outcomes = await self._kept(outcomes, consents=consents)
             accounted = await self._audit.account(request.context, outcomes, request.finish)
@@ -154,7 +154,7 @@ class Dataplane:
         self, request: InferenceRequest, images: Sequence[Image], places: asyncio.Semaphore
     ) -> list[Outcome]:
         async def one(image: Image) -> Outcome:
-            with self._telemetry.stage(request.pipeline.name, "queue"):
+            with self._telemetry.stage(request.context, "queue"):
                 await places.acquire()
             try:
                 return await self._patiently(replace(request, images=[image]))
@@ -211,13 +211,16 @@ class Dataplane:
         """
         name = request.pipeline.name
         try:
-            with self._telemetry.stage(name, "infer"):
+            with self._telemetry.inference(request.context) as span:
                 async with request.deadline.enforce(LATE):
-                    rows = await self._ask(request)
+                    rows = await self._ask(request, span.headers if span else {})
                     release = rows[0].text(Output.RELEASE)
                     facts = await self._catalog.at_release(name, release)
                 read = handler_of(facts).read
                 results = [read(row, facts, request.parameters.member) for row in rows]
+                if span is not None:
+                    for result in results:
+                        span.answered(result.compute)
         except RefusedError as refusal:
             self._readiness.update(name, refusal.code)
             if refusal.code is Code.BUSY:
@@ -230,21 +233,21 @@ class Dataplane:
         self._readiness.update(name, None)
         return rows, results
 
-    async def _ask(self, request: InferenceRequest) -> list[Outputs]:
+    async def _ask(self, request: InferenceRequest, trace: Mapping[str, str]) -> list[Outputs]:
         """Asks Triton, and once more where its models may be back in a moment.
 
         Asking again is safe, as an inference changes nothing; more than once would add load to a
         service in trouble.
         """
         try:
-            return await self._ask_once(request)
+            return await self._ask_once(request, trace)
         except RefusedError as refusal:
             if refusal.code is not Code.UNAVAILABLE:
                 raise
         await asyncio.sleep(_RETRY_SECONDS)
-        return await self._ask_once(request)
+        return await self._ask_once(request, trace)
 
-    async def _ask_once(self, request: InferenceRequest) -> list[Outputs]:
+    async def _ask_once(self, request: InferenceRequest, trace: Mapping[str, str]) -> list[Outputs]:
         pipeline, parameters = request.pipeline, request.parameters
         return await self._batching.infer(
             pipeline.name,
@@ -253,6 +256,7 @@ class Dataplane:
             request.deadline.remaining(),
             handler_of(pipeline).images_per_call(pipeline, parameters.member),
             hold=request.holding,
+            trace=trace,
         )
 
 

@@ -127,6 +127,11 @@ class Settings(DatabaseSettings):
     triton_calls: int = Field(default=4, ge=1)
     """Calls to Triton under way for one pipeline and choice of parameters; images that come while
     all are taken share the next ones."""
+    otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    """A collector of traces that takes OTLP over HTTP, as `http://collector:4318`; without it there
+    are none."""
+    trace_share: float = Field(default=1, ge=0, le=1)
+    """Share of requests that are traced, where their callers' `traceparent` does not say."""
     price_cpu_hour: float | None = Field(default=None, ge=0, le=1e6)
     """What an hour of one core costs; without it usage has no cost."""
     price_gpu_hour: float | None = Field(default=None, ge=0, le=1e6)

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from gateway.errors import Code, RefusedError
 from gateway.triton.client import Hold, TritonClient
@@ -23,6 +24,8 @@ class _PendingImages:
     """On the event loop's clock, in seconds."""
     answer: asyncio.Future[list[Outputs]]
     hold: Hold | None
+    trace: Mapping[str, str]
+    """Headers of its trace; none where it is not traced."""
     alone: bool = False
     """They were refused in a shared call, and share no other."""
 
@@ -99,6 +102,7 @@ class Batching:
         most: int,
         *,
         hold: Hold | None = None,
+        trace: Mapping[str, str] = MappingProxyType({}),
     ) -> list[Outputs]:
         """Asks an ensemble about encoded images, all in one call.
 
@@ -109,6 +113,8 @@ class Batching:
             seconds: how long the caller waits.
             most: images that may share a call.
             hold: retained while Triton works on the images.
+            trace: headers by which Triton goes on with a trace: of requests that share a call, with
+                that of the first one that has any.
 
         Returns:
             The outputs of each image, in their order.
@@ -120,7 +126,7 @@ class Batching:
         key = (model, frozenset(parameters.items()))
         if (queue := self._queues.get(key)) is None:
             queue = self._queues[key] = _Queue(model, parameters, most)
-        pending = _PendingImages(images, loop.time() + seconds, loop.create_future(), hold)
+        pending = _PendingImages(images, loop.time() + seconds, loop.create_future(), hold, trace)
         queue.waiting.append(pending)
         if not queue.scheduled:
             queue.scheduled = True
@@ -164,7 +170,12 @@ class Batching:
         holds = [pending.hold for pending in batch if pending.hold]
         try:
             outputs = await self._triton.infer(
-                queue.model, images, queue.parameters, seconds, holds
+                queue.model,
+                images,
+                queue.parameters,
+                seconds,
+                holds,
+                trace=next((pending.trace for pending in batch if pending.trace), {}),
             )
         except Exception as error:  # noqa: BLE001 - the callers are told, whatever it is
             refused = isinstance(error, RefusedError) and error.code in _REFUSALS

@@ -141,6 +141,7 @@ def handler(answer: Answer, telemetry: InferenceTelemetry) -> grpc.RpcMethodHand
     async def behaviour(_: object, connection: Context) -> bytes:
         call = opened(connection)
         context = call.context
+        telemetry.begin(context, call.metadata.items())
         connection.set_trailing_metadata(((HEADER, context.request_id),))
         try:
             answered = await answer(call)

@@ -41,6 +41,7 @@ class RequestContextMiddleware:
             request_id(sent[0].decode("latin-1") if len(sent) == 1 else None),
             address=scope["client"][0] if scope.get("client") else "",
         )
+        self._telemetry.begin(context, scope["headers"])
         # uvicorn's own scope stays as it is: by its method it leaves out the content.
         scope = {**scope, "state": {**scope.get("state", {}), "context": context}}
         if scope["path"].strip("/"):

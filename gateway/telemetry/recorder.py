@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from gateway.results.compute import ComputeTime
 from gateway.results.facts import Account
 from gateway.results.task_handlers import Result
 from gateway.telemetry.metrics import NO_PIPELINE, Metrics
+from gateway.telemetry.tracing import InferSpan, RequestTrace, Tracing
 from gateway.triton.outputs import Outputs
 from pipelines.formats import sniff
 
@@ -62,6 +63,8 @@ class RequestContext:
     """More for the log line: bytes, format, images, failed."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time of each stage."""
+    trace: RequestTrace | None = None
+    """None where requests are not traced."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -71,6 +74,9 @@ class RequestContext:
             yield
         finally:
             self.seconds[name] = time.perf_counter() - start
+            # The trace has `infer` from the dataplane, for each image.
+            if self.trace is not None and name != "infer":
+                self.trace.passed(name, self.seconds[name])
 
     def received(self, images: Sequence[Image], *, batch: bool) -> None:
         """Notes size and format of the image of a request, or size and number of its images."""
@@ -168,11 +174,33 @@ class InferenceTelemetry:
     """Records what happens to images and requests, whatever the transport."""
 
     def __init__(
-        self, metrics: Metrics, account: Callable[[RequestContext], None] | None = None
+        self,
+        metrics: Metrics,
+        account: Callable[[RequestContext], None] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
-        """Connects it; `account` notes, at the end of each request, one that was refused."""
+        """Connects it.
+
+        Args:
+            metrics: count and measure.
+            account: notes, at the end of each request, one that was refused.
+            tracing: makes traces; None: there are none.
+        """
         self._metrics = metrics
         self._account = account
+        self._tracing = tracing
+
+    def begin(
+        self, context: RequestContext, headers: Iterable[tuple[str | bytes, str | bytes]]
+    ) -> None:
+        """A request begins; where requests are traced, it goes on with its caller's trace."""
+        if self._tracing is not None:
+            context.trace = self._tracing.begin(headers)
+
+    def close(self) -> None:
+        """Sends what is left of the traces. May take a few seconds."""
+        if self._tracing is not None:
+            self._tracing.close()
 
     def sent(self, images: Sequence[Image], formats: Sequence[str]) -> None:
         """Images go to Triton."""
@@ -181,14 +209,29 @@ class InferenceTelemetry:
             self._metrics.image_bytes.observe(len(image.data))
 
     @contextmanager
-    def stage(self, pipeline: str, name: str) -> Iterator[None]:
-        """Measures a stage that a request may have several times: `queue` or `infer`."""
+    def stage(self, context: RequestContext, name: str) -> Iterator[None]:
+        """Measures a stage that a request may have several times, as `queue`."""
         start = time.perf_counter()
         try:
             yield
         finally:
             seconds = time.perf_counter() - start
-            self._metrics.stage_seconds.labels(pipeline, name).observe(seconds)
+            self._metrics.stage_seconds.labels(context.pipeline, name).observe(seconds)
+            if context.trace is not None:
+                context.trace.passed(name, seconds)
+
+    @contextmanager
+    def inference(self, context: RequestContext) -> Iterator[InferSpan | None]:
+        """Measures the stage `infer`; gives its span where the request is traced."""
+        span = None if context.trace is None else context.trace.infer()
+        start = time.perf_counter()
+        try:
+            yield span
+        finally:
+            seconds = time.perf_counter() - start
+            self._metrics.stage_seconds.labels(context.pipeline, "infer").observe(seconds)
+            if span is not None:
+                span.end()
 
     def triton_queue_full(self, pipeline: str) -> None:
         """Triton refused an image, because a queue that its model bounds is full."""
@@ -237,6 +280,9 @@ class InferenceTelemetry:
             self._metrics.refused.labels(context.pipeline, refusal.reason).inc()
         if context.quiet:
             return
+        if context.trace is not None:
+            code = None if refusal is None else str(refusal.code)
+            context.trace.end(context.route, _attributes(context, status), code)
         if refusal and self._account:
             self._account(context)
         total = context.elapsed()
@@ -273,3 +319,18 @@ class InferenceTelemetry:
         return RefusedError(
             Code.INTERNAL, "request: the service failed. Report the request_id to its operator."
         )
+
+
+def _attributes(context: RequestContext, status: int | str | None) -> dict[str, str | int | None]:
+    """What the trace of a request says of it."""
+    images = context.facts.get("images", 1) if context.prediction else None
+    return {
+        "request_id": context.request_id,
+        "route": context.route,
+        "pipeline": context.pipeline,
+        "outcome": context.outcome,
+        "status": None if status is None else str(status),
+        "images": images,
+        "bytes": context.facts.get("bytes"),
+        "prediction_id": context.facts.get("prediction_id"),
+    }

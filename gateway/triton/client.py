@@ -4,6 +4,7 @@ import asyncio
 import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import grpc
@@ -131,6 +132,8 @@ class TritonClient:
         parameters: Mapping[str, str],
         seconds: float,
         holds: Sequence[Hold] = (),
+        *,
+        trace: Mapping[str, str] = MappingProxyType({}),
     ) -> list[Outputs]:
         """Asks an ensemble about encoded images, in one call.
 
@@ -143,6 +146,7 @@ class TritonClient:
             parameters: the request's parameters.
             seconds: how long the answer may take.
             holds: retained until the inference is over, even where nobody waits for it.
+            trace: headers by which Triton goes on with a trace, where it makes any.
 
         Returns:
             The outputs of each image, in their order.
@@ -152,7 +156,9 @@ class TritonClient:
         """
         began = time.monotonic()
         request = _infer_request(model, images, parameters, seconds)
-        call = asyncio.ensure_future(self._infer(request, seconds + _LEFT_BEHIND_SECONDS))
+        call = asyncio.ensure_future(
+            self._infer(request, seconds + _LEFT_BEHIND_SECONDS, tuple(trace.items()))
+        )
         for hold in holds:
             hold.retain()
 
@@ -172,14 +178,16 @@ class TritonClient:
             raise RefusedError(Code.UNAVAILABLE, PAUSED)
         return outputs_of(call.result()).rows(len(images))
 
-    async def _infer(self, request: bytes, seconds: float) -> Message:
+    async def _infer(
+        self, request: bytes, seconds: float, metadata: tuple[tuple[str, str], ...]
+    ) -> Message:
         try:
-            return await self._call(self._model_infer, request, seconds)
+            return await self._call(self._model_infer, request, seconds, metadata)
         except RefusedError as refusal:
             if refusal.code is not Code.OUT_OF_MEMORY or self.spare is None:
                 raise
         log.warning("triton has no memory left; asking the spare one")
-        return await self.spare._infer(request, seconds)
+        return await self.spare._infer(request, seconds, metadata)
 
     async def metadata(self, model: str, seconds: float) -> Message:
         """A model's ModelMetadataResponse.
@@ -208,9 +216,15 @@ class TritonClient:
         request = service_pb2.ModelStatisticsRequest(name=model)
         return await self._call(self._stub.ModelStatistics, request, seconds)
 
-    async def _call(self, method: Method, request: Message | bytes, seconds: float) -> Message:
+    async def _call(
+        self,
+        method: Method,
+        request: Message | bytes,
+        seconds: float,
+        metadata: tuple[tuple[str, str], ...] = (),
+    ) -> Message:
         try:
-            return await method(request, timeout=seconds)
+            return await method(request, timeout=seconds, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             status, message = error.code().name, error.details() or ""
         # Here, as gRPC's error, its call and its traceback hold each other and the images.

@@ -80,6 +80,8 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.calls: list[int] = []
         """Images in each."""
         self.last = pb.ModelInferRequest()
+        self.metadata: dict[str, str] = {}
+        """Of the last call."""
         self.cancelled = 0
         self.now = self.most = 0
         """Images under way."""
@@ -157,6 +159,7 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         images = elements(request.raw_input_contents[0])
         self.calls.append(len(images))
         self.last = request
+        self.metadata = dict(context.invocation_metadata())
         self.now += len(images)
         self.most = max(self.most, self.now)
         self.calls_now += 1

@@ -16,7 +16,7 @@ from gateway.settings import Settings
 from gateway.usage.prices import Prices
 from gateway.usage.usage import Capacity, Usage
 from tests.unit.database.rows import row
-from tests.unit.gateway.samples import assert_problem
+from tests.unit.gateway.samples import JPEG, RAW, assert_problem
 
 pytestmark = pytest.mark.anyio
 
@@ -87,6 +87,20 @@ async def test_usage_of_this_month_is_told_apart_and_priced(start, stored):
     assert report["prices"] == {"cpu_hour": 0.036, "gpu_hour": 3.6, "currency": "EUR"}
     assert report["from"] == NOW.strftime("%Y-%m-01T00:00:00Z")
     assert "idle" not in report
+
+
+async def test_an_answer_is_in_the_usage_at_once(start):
+    client = await start(**PRICED)
+    answer = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
+    await client.post("/api/v1/predict", content=b"no image", headers=RAW)
+    report = await asked(client, "?by=outcome,level,format")
+    assert [(each["outcome"], each["level"], each["format"]) for each in report["rows"]] == [
+        ("image_format", "", ""),
+        ("ok", "high", "jpeg"),
+    ]
+    stated = answer.json()["compute_ms"] / 1000
+    assert report["total"]["cpu_seconds"] == pytest.approx(stated)
+    assert report["total"]["cost"] == pytest.approx(stated * 0.00001, abs=1e-6)
 
 
 async def test_callers_have_names_and_hours_their_beginning(start, stored):
