@@ -96,7 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
     metrics = Metrics(lambda: admission.in_flight)
     tls = ServerTls(settings.tls, metrics) if settings.tls.on else None
     secrets = SecretFiles(settings.secrets_dir, made=settings.embedded_database)
-    writer = _writer(settings, engine, metrics)
+    writer = _writer(settings, engine, metrics, readiness)
     audit = AuditLog(writer, secrets)
     telemetry = InferenceTelemetry(metrics, audit.refused, _tracing(settings))
     replays = Replays(Idempotency(audit, secrets.pepper(), settings.idempotency_seconds))
@@ -179,7 +179,7 @@ def create_app(settings: Settings) -> FastAPI:
         grpc_server,
     )
     app.state.connection_limits, app.state.tls = ConnectionLimits(settings, metrics), tls
-    app.state.reception, app.state.authenticator = images, authenticator
+    app.state.audit, app.state.authenticator, app.state.reception = audit, authenticator, images
     access, description_access = Access(authenticator), Access(descriptions)
     for router in (
         prediction_routes(predictions, settings.default_pipeline, access),
@@ -234,8 +234,9 @@ def _receptions(settings: Settings) -> tuple[Reception, Reception]:
     return facts, Reception(settings.receptions - turns, size, settings.grpc_message_seconds)
 
 
-def _writer(settings: Settings, engine: Engine, metrics: Metrics) -> Writer:
+def _writer(settings: Settings, engine: Engine, metrics: Metrics, readiness: Readiness) -> Writer:
     writer = Writer(engine, settings.name, WriterMetrics(metrics))
+    readiness.can_account = lambda: writer.available
     metrics.watch_audit(lambda: writer.waiting, lambda: writer.available)
     return writer
 

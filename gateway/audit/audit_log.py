@@ -2,6 +2,8 @@
 
 import asyncio
 import hmac
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -34,6 +36,8 @@ T = TypeVar("T")
 Finish = Callable[[Connection, Sequence[Outcome]], None]
 """Writes more in the transaction of the rows of outcomes, which it is given with their receipts."""
 CHECKPOINT_SECONDS = 60.0
+REFUSALS_A_MINUTE = 600
+"""Rows of refused requests of one caller: a loop that is refused does not fill the disk."""
 _IN_A_THREAD = 1024 * 1024
 """Bytes from which on digests are made beside the event loop."""
 
@@ -56,6 +60,9 @@ class AuditLog:
         self._key = secrets.audit_signing_key()
         self._last: Receipt | None = None
         """Of the last checkpoint."""
+        self._minute = 0
+        self._refusals: Counter[str] = Counter()
+        """Rows of refused requests by caller, in this minute."""
 
     @property
     def available(self) -> bool:
@@ -133,12 +140,18 @@ class AuditLog:
     def refused(self, context: RequestContext) -> None:
         """Writes a row of a request that a known caller sent and that was refused as a whole.
 
-        Nobody waits for it. Callers without credentials are counted in metrics only.
+        Nobody waits for it. Callers without credentials are counted in metrics only, as is what one
+        caller sends beyond `REFUSALS_A_MINUTE`.
         """
         refusal = context.refusal
         if refusal is None or context.accounted or not context.principal.known:
             return
-        self._writer.write_soon(refusal_row(context, refusal))
+        if (minute := int(time.monotonic() / 60)) != self._minute:
+            self._minute = minute
+            self._refusals.clear()
+        self._refusals[context.principal.id] += 1
+        if self._refusals[context.principal.id] <= REFUSALS_A_MINUTE:
+            self._writer.write_soon(refusal_row(context, refusal))
 
     def signed(self, receipt: Receipt, at: int) -> dict[str, Any]:
         """A receipt with the time of its row and a signature."""

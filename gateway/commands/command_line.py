@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.commands import images, keys, recall, secrets, usage
+from gateway.commands import audit, images, keys, recall, secrets, usage
 
 app = typer.Typer(
     add_completion=False,
@@ -11,6 +11,7 @@ app = typer.Typer(
 )
 app.add_typer(images.app, name="images")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(usage.app, name="usage")
 app.command()(recall.recall)

@@ -1,7 +1,6 @@
 """`python -m gateway keys`: makes, lists, revokes and rotates API keys, and takes old ones over."""
 
 import json
-import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway.commands import durations
 from gateway.identity.principal import Role
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from gateway.secret_files import SecretFiles
 
 app = typer.Typer(no_args_is_help=True, help="The API keys, which are in the database.")
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_DURATION = re.compile(rf"([1-9][0-9]{{0,6}})([{''.join(_UNITS)}])")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `keys list` has it.")]
@@ -168,11 +165,7 @@ def _opened() -> "Iterator[tuple[KeyStore, SecretFiles]]":
 
 
 def _seconds(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if (found := _DURATION.fullmatch(text)) is None:
-        raise typer.BadParameter(f"{text!r}: write a number and s, m, h, d or w, as in 90d")
-    return int(found[1]) * _UNITS[found[2]]
+    return None if text is None else durations.seconds(text)
 
 
 def _print_new(

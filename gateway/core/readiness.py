@@ -3,6 +3,7 @@
 import asyncio
 import time
 import urllib.request
+from collections.abc import Callable
 from http import HTTPStatus
 
 import structlog
@@ -56,6 +57,8 @@ class Readiness:
         """When a pipeline became ready, or answered last."""
         self.draining = False
         """The process is stopping and takes no new requests."""
+        self.can_account: Callable[[], bool] = lambda: True
+        """Whether answers can be accounted for: without that none is given."""
 
     def states(self) -> dict[str, bool]:
         """Each known pipeline's state, by name."""
@@ -64,7 +67,8 @@ class Readiness:
     def ready(self, name: str) -> bool:
         """Whether a pipeline answers, and has answered somebody in the last minute."""
         silent = time.monotonic() - self._heard.get(name, 0.0) > self._patience
-        return self._ready.get(name, False) and not silent and not self.draining
+        open_to_all = not self.draining and self.can_account()
+        return self._ready.get(name, False) and not silent and open_to_all
 
     def all_ready(self) -> bool:
         """Whether requests may come: see `/readyz`.

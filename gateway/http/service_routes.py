@@ -98,6 +98,8 @@ def service_routes(
         if report["ready"]:
             return JSONResponse(report)
         detail = "pipeline: it is not ready. Try again after the seconds in Retry-After."
+        if not readiness.can_account():
+            detail = "service: it cannot write its audit log, so it answers nothing."
         if readiness.draining:
             detail = "service: it is stopping. Send requests elsewhere."
         return problem_response(request, RefusedError(Code.UNAVAILABLE, detail), report)
