@@ -51,9 +51,19 @@ def create(
         str | None,
         typer.Option(metavar="TIME", help="How long it is valid, as in 90d. Left out: for ever."),
     ] = None,
+    certificate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PEM|NAME",
+            help="A client certificate that is the key: its PEM file; or a name of it, as "
+            "uri:spiffe://site/ward, dns:NAME, email:NAME, subject:CN=NAME or sha256:DIGEST, which "
+            "a renewed one may have too.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Makes a key and prints it: this once, as only its digest is stored."""
+    from gateway.identity.certificates import certificate_name  # noqa: PLC0415 - as below
     from gateway.identity.key_format import ApiKey  # noqa: PLC0415 - the database: quick --help
     from gateway.identity.key_store import Grant  # noqa: PLC0415
 
@@ -62,8 +72,17 @@ def create(
         key = ApiKey.new()
         pipelines = frozenset(pipeline) if pipeline else None
         grant = Grant(name or key.id, frozenset(role), pipelines, rate, budget)
-        made = store.create(grant, secrets.pepper(), key=key, seconds=seconds)
-    _print_new(made, key.text, as_json=as_json)
+        if certificate is None:
+            made = store.create(grant, secrets.pepper(), key=key, seconds=seconds)
+        else:
+            made = store.create_for_certificate(
+                grant,
+                secrets.pepper(),
+                key_id=key.id,
+                certificate=certificate_name(certificate),
+                seconds=seconds,
+            )
+    _print_new(made, key.text if certificate is None else None, as_json=as_json)
 
 
 @app.command("list")
@@ -155,10 +174,11 @@ def import_file(
 def _opened() -> "Iterator[tuple[KeyStore, SecretFiles]]":
     """The keys, and the secrets; ends the process where they cannot be used as asked."""
     from gateway.commands import setup  # noqa: PLC0415 - as above
+    from gateway.identity.certificates import CertificateError  # noqa: PLC0415
     from gateway.identity.key_store import ApiKeyError, KeyStore  # noqa: PLC0415
     from gateway.settings import Settings  # noqa: PLC0415
 
-    with setup.stops_on_errors(ApiKeyError):
+    with setup.stops_on_errors(ApiKeyError, CertificateError):
         settings = Settings()
         with setup.opened_database(settings) as engine:
             yield KeyStore(engine), setup.secret_files(settings)
@@ -169,16 +189,19 @@ def _seconds(text: str | None) -> int | None:
 
 
 def _print_new(
-    key: "StoredKey", text: str, *, as_json: bool, replaces: "StoredKey | None" = None
+    key: "StoredKey", text: str | None, *, as_json: bool, replaces: "StoredKey | None" = None
 ) -> None:
     """The key alone is on stdout, for a script."""
     if as_json:
         more = {} if replaces is None else {"replaces": _document(replaces)}
-        _print_json(_document(key) | {"key": text} | more)
+        own = {} if text is None else {"key": text}
+        _print_json(_document(key) | own | more)
         return
-    typer.echo(text)
+    if text is not None:
+        typer.echo(text)
     until = "for ever" if key.expires_at is None else f"until {_time(key.expires_at)}"
-    typer.echo(f"{key.id} of {key.grant.name}, valid {until}. It is not shown again.", err=True)
+    what = "It is not shown again." if text is not None else f"It is {key.certificate}."
+    typer.echo(f"{key.id} of {key.grant.name}, valid {until}. {what}", err=True)
     if replaces is not None:
         typer.echo(f"{replaces.id} is valid until {_time(replaces.expires_at)}.", err=True)
 
@@ -191,7 +214,18 @@ def _print_table(keys: "Iterable[StoredKey]") -> None:
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415
 
-    titles = ("id", "owner", "roles", "pipelines", "rate", "budget", "state", "created", "expires")
+    titles = (
+        "id",
+        "owner",
+        "roles",
+        "pipelines",
+        "rate",
+        "budget",
+        "state",
+        "created",
+        "expires",
+        "certificate",
+    )
     table = Table(*titles, box=None)
     for document in map(_document, keys):
         cells = (
@@ -204,6 +238,7 @@ def _print_table(keys: "Iterable[StoredKey]") -> None:
             document["state"],
             document["created"],
             document["expires"] or "never",
+            document["certificate"] or "-",
         )
         table.add_row(*cells)
     Console(width=None if Console().is_terminal else 200).print(table)
@@ -220,6 +255,7 @@ def _document(key: "StoredKey") -> dict[str, Any]:
         "budget": key.grant.budget,
         "state": key.state(time.time_ns() // 1000),
         "legacy": key.legacy,
+        "certificate": key.certificate,
         "created": _time(key.created_at),
         "expires": _time(key.expires_at),
         "revoked": _time(key.revoked_at),

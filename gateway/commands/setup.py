@@ -13,10 +13,13 @@ from database.engine import DatabaseError, open_engine, require_schema
 from gateway.identity.token_settings import TokenSettings
 from gateway.secret_files import SecretError, SecretFiles
 from gateway.settings import Settings
+from pipelines.tls import GatewayTls
 
 WRONG = 2
 """Exit status of a command that cannot do what it was asked, as it was asked or is set up."""
-_PREFIXES = {kind.__name__: kind.model_config["env_prefix"] for kind in (Settings, TokenSettings)}
+_PREFIXES = {
+    kind.__name__: kind.model_config["env_prefix"] for kind in (Settings, TokenSettings, GatewayTls)
+}
 
 
 @contextmanager

@@ -23,6 +23,8 @@ Context = Any
 """grpc.aio.ServicerContext, which has no types."""
 
 _KEY, _AUTHORIZATION = "x-api-key", "authorization"
+_CERTIFICATE = "x509_pem_cert"
+"""In gRPC's words, the caller's certificate."""
 _BEARER = re.compile(r"[Bb]earer +(\S+)")
 _GZIP = b"\x1f\x8b"
 """Begins a message in gzip. No message of protobuf begins so."""
@@ -44,8 +46,11 @@ class Call:
         """What the call's metadata say of who sends it."""
         key, authorization = self.metadata.get(_KEY), self.metadata.get(_AUTHORIZATION)
         bearer = _BEARER.fullmatch(authorization) if isinstance(authorization, str) else None
+        certificates = self.connection.auth_context().get(_CERTIFICATE)
         return Credentials(
-            key if isinstance(key, str) else None, None if bearer is None else bearer[1]
+            key if isinstance(key, str) else None,
+            None if bearer is None else bearer[1],
+            certificates[0] if certificates else None,
         )
 
     @property

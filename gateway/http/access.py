@@ -34,7 +34,8 @@ class Access:
             RefusedError: with `unauthorized`, or `unavailable` where it cannot be told now.
         """
         context: RequestContext = request.state.context
-        credentials = Credentials(key, None if bearer is None else bearer.credentials)
+        token = None if bearer is None else bearer.credentials
+        credentials = Credentials(key, token, _certificate(request))
         context.principal = await self._authenticator.authenticate(credentials)
 
     async def check(self, request: Request) -> Principal:
@@ -58,3 +59,9 @@ def principal_of(request: Request) -> Principal:
     """Who sends a request, as `Access` has noted it."""
     context: RequestContext = request.state.context
     return context.principal
+
+
+def _certificate(request: Request) -> bytes | None:
+    """The caller's certificate as PEM, where the connection has one."""
+    chain = request.scope.get("extensions", {}).get("tls", {}).get("client_cert_chain")
+    return chain[0].encode("ascii") if chain else None

@@ -3,11 +3,12 @@
 import asyncio
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from gateway.errors import Code, RefusedError
+from gateway.identity.certificates import names_of
 from gateway.identity.key_format import ApiKey, digest, legacy_digest_of, pepper_id
 from gateway.identity.key_store import KeyStore, StoredKey
 from gateway.identity.principal import Principal
@@ -57,6 +58,7 @@ class ApiKeys:
         self._clock, self._now = clock, now
         self._by_id: dict[str, StoredKey] = {}
         self._legacy: dict[str, StoredKey] = {}
+        self._by_certificate: dict[str, StoredKey] = {}
         self._changes: int | None = None
         self._read_at: float | None = None
         self._whole_at = self._looked_at = float("-inf")
@@ -98,15 +100,31 @@ class ApiKeys:
             except TimeoutError:
                 pass
             found = self._find(key, text)
+        return self._let_in([] if found is None else [found])
+
+    def certificate_principal(self, pem: bytes) -> Principal:
+        """Who has a client certificate, by the first of its names that is known and active.
+
+        Raises:
+            RefusedError: with `unauthorized`; with `unavailable` where the keys cannot be read.
+        """
+        names = names_of(pem)
+        return self._let_in(
+            [self._by_certificate[name] for name in names if name in self._by_certificate]
+        )
+
+    def _let_in(self, found: Sequence[StoredKey]) -> Principal:
         if (age := self.age) is None or age > self._stale_seconds:
             raise RefusedError(
                 Code.UNAVAILABLE,
                 "request: the API keys cannot be read. Try again after the seconds in Retry-After.",
                 reason="identity",
             )
-        if found is None or found.state(int(self._now() * 1_000_000)) != "active":
-            raise unauthorized()
-        return found.principal()
+        now = int(self._now() * 1_000_000)
+        for key in found:
+            if key.state(now) == "active":
+                return key.principal()
+        raise unauthorized()
 
     async def _look_soon(self) -> None:
         """Looks when it may be done again; all who wait for that share it."""
@@ -155,6 +173,8 @@ class ApiKeys:
         usable = [key for key in keys if key.pepper == own]
         self._by_id = {key.id: key for key in usable if not key.legacy}
         self._legacy = {key.digest: key for key in usable if key.legacy}
+        # Of several rows for one certificate all but one are revoked: the last one counts.
+        self._by_certificate = {key.certificate: key for key in usable if key.certificate}
 
     def _looked(self, _: asyncio.Task[None]) -> None:
         self._looking = None

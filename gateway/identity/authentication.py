@@ -26,6 +26,8 @@ class Credentials:
     api_key: str | None = field(default=None, repr=False)
     bearer: str | None = field(default=None, repr=False)
     """What `Authorization: Bearer` has: a token, or an API key, as Prometheus sends no other."""
+    certificate: bytes | None = field(default=None, repr=False)
+    """The client certificate as PEM, which the TLS layer has checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Authenticator:
         await asyncio.gather(*watches)
 
     async def authenticate(self, credentials: Credentials) -> Principal:
-        """Who sends a request. A key in `X-API-Key` goes first.
+        """Who sends a request. A key in `X-API-Key` goes first, a certificate last.
 
         Raises:
             RefusedError: with `unauthorized`; with `unavailable` where it cannot be told now.
@@ -74,6 +76,8 @@ class Authenticator:
             return await self.keys.principal(credentials.api_key)
         bearer = credentials.bearer
         if bearer is None:
+            if credentials.certificate is not None:
+                return self.keys.certificate_principal(credentials.certificate)
             raise unauthorized()
         if self.tokens is not None and looks_like_token(bearer):
             return await self.tokens.principal(bearer)

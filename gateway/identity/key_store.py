@@ -68,6 +68,8 @@ class StoredKey:
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
+    certificate: str | None = None
+    """Name of the client certificate that the row stands for; such a key has no text."""
 
     def state(self, now: int) -> str:
         """`active`, `expired` or `revoked` at a time."""
@@ -80,7 +82,7 @@ class StoredKey:
         """Who sends the key."""
         return Principal(
             id=f"key:{self.line}",
-            kind="key",
+            kind="key" if self.certificate is None else "certificate",
             name=self.grant.name,
             roles=self.grant.roles,
             pipelines=self.grant.pipelines,
@@ -126,6 +128,43 @@ class KeyStore:
         )
         with self._engine.begin() as connection:
             _count_change(connection)
+            _insert(connection, made)
+        return made
+
+    def create_for_certificate(
+        self,
+        grant: Grant,
+        pepper: bytes,
+        *,
+        key_id: str,
+        certificate: str,
+        seconds: int | None = None,
+    ) -> StoredKey:
+        """Stores that a client certificate of a name is a caller, for so many seconds or for ever.
+
+        Raises:
+            ApiKeyError: another row that is not revoked stands for it.
+        """
+        now = _now()
+        made = StoredKey(
+            id=key_id,
+            line=key_id,
+            grant=grant,
+            # Of no text that a caller could send.
+            digest=digest(pepper, f"certificate:{key_id}"),
+            legacy=False,
+            pepper=pepper_id(pepper),
+            created_at=now,
+            expires_at=_after(now, seconds),
+            certificate=certificate,
+        )
+        with self._engine.begin() as connection:
+            _count_change(connection)
+            same = select(api_keys.c.id).where(
+                api_keys.c.certificate == certificate, api_keys.c.revoked_at.is_(None)
+            )
+            if (other := connection.scalar(same)) is not None:
+                raise ApiKeyError(f"certificate: {other} stands for it. Revoke that one first")
             _insert(connection, made)
         return made
 
@@ -175,6 +214,10 @@ class KeyStore:
             old = _find(connection, key_id)
             if (state := old.state(now)) != "active":
                 raise ApiKeyError(f"{key_id}: it is {state}. Create a new key")
+            if old.certificate is not None:
+                raise ApiKeyError(
+                    f"{key_id}: it stands for a certificate. Create one for the new certificate"
+                )
             newer = select(api_keys.c.id).where(
                 api_keys.c.line == old.line,
                 api_keys.c.created_at > old.created_at,
@@ -284,6 +327,7 @@ def _insert(connection: Connection, key: StoredKey) -> None:
             created_at=key.created_at,
             expires_at=key.expires_at,
             revoked_at=key.revoked_at,
+            certificate=key.certificate,
         )
     )
 
@@ -317,6 +361,7 @@ def _stored(row: RowMapping) -> StoredKey:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
+        certificate=row["certificate"],
     )
 
 

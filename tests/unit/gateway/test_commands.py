@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from gateway.commands.command_line import app
 from gateway.identity.key_format import ApiKey
 from gateway.settings import Settings
+from tests.certificates import Site
 
 RUNNER = CliRunner()
 
@@ -135,3 +136,17 @@ def test_a_gateway_says_where_the_keys_of_its_keys_file_went(monkeypatch):
 def test_a_wrong_setting_is_told_by_its_name(monkeypatch, name, value, told):
     monkeypatch.setenv(name, value)
     assert told in run(code=2).output
+
+
+def test_a_certificate_is_a_key_without_a_text(tmp_path):
+    certificate, _ = Site(tmp_path).caller("ward.example")
+    ended = run("keys", "create", "--role", "predict", "--certificate", str(certificate))
+    assert ended.stdout == ""
+    assert "It is sha256:" in ended.stderr
+    named = ("keys", "create", "--role", "audit", "--certificate", "dns:ward.example", "--json")
+    made = json.loads(run(*named).stdout)
+    assert "key" not in made
+    assert [key["certificate"] for key in listed()][1] == "dns:ward.example" == made["certificate"]
+    assert "stands for it" in run(*named, code=2).stderr
+    wrong = run("keys", "create", "--role", "predict", "--certificate", "ward", code=2)
+    assert "give a PEM file" in wrong.stderr
