@@ -116,7 +116,9 @@ def service_routes(
     async def read_metrics(request: Request) -> Response:
         """The gateway's metrics, for Prometheus."""
         request.state.context.quiet = True
-        principal_of(request).require(Role.OPERATE)
+        caller = principal_of(request)
+        caller.require(Role.OPERATE)
+        caller.require_all_covered()
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return router

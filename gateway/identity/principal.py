@@ -80,6 +80,20 @@ class Principal:
                 reason="forbidden",
             )
 
+    def require_all_covered(self) -> None:
+        """Lets a caller pass whose roles cover all pipelines.
+
+        Raises:
+            RefusedError: with `forbidden`.
+        """
+        if not self.roles or self.pipelines is not None:
+            raise RefusedError(
+                Code.FORBIDDEN,
+                "credentials: they cover named pipelines only, and this is about all. Ask the "
+                "operator for credentials without that limit.",
+                reason="forbidden",
+            )
+
 
 NOBODY = Principal("", "nobody", "", frozenset(), frozenset())
 """Who sends a request until credentials are checked: it may do nothing."""

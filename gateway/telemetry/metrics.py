@@ -60,7 +60,8 @@ class Metrics:
         self.refused = Counter(
             "gateway_requests_refused_total",
             "Refusals by reason: requests or bytes (in flight), caller (its share of them), "
-            "receiving (gRPC messages), wait, triton_queue, unauthorized, forbidden, rate, audit.",
+            "receiving (gRPC messages), wait, triton_queue, unauthorized, forbidden, identity (it "
+            "cannot be checked), rate, audit.",
             ("pipeline", "reason"),
             registry=self.registry,
         )

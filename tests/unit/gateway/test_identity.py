@@ -232,6 +232,10 @@ async def test_a_role_opens_what_it_is_for_and_nothing_else(open_grpc, new_key, 
         else:
             await assert_refused(asked, "PERMISSION_DENIED", "forbidden")
     assert len(triton.calls) == 2
+    # Metrics are of all pipelines.
+    of_one = new_key(roles=[Role.OPERATE], pipelines=["oral_cancer"])
+    refused = await http.get("/metrics", headers=keyed(of_one))
+    assert_problem(refused, 403, "forbidden")
 
 
 async def test_a_revoked_key_is_refused_at_every_gateway_after_their_next_look(
