@@ -80,8 +80,13 @@ class _Spans:
         return self.tracer.start_span(name, context, start_time=start)
 
     def headers(self, span: "Span") -> dict[str, str]:
-        """By which another process goes on with the trace, below this span."""
+        """By which another process goes on with the trace; none where it is not sampled.
+
+        Triton 2.51 would trace that one, too.
+        """
         carrier: dict[str, str] = {}
+        if not span.get_span_context().trace_flags.sampled:
+            return carrier
         self.propagator.inject(carrier, self.api.set_span_in_context(span))
         return carrier
 
