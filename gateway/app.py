@@ -39,9 +39,11 @@ from gateway.http.page import page_routes
 from gateway.http.predictions import Predictions
 from gateway.http.routes import pipeline_routes, prediction_routes
 from gateway.http.service_routes import service_routes
+from gateway.http.session_routes import session_routes
 from gateway.http.usage_routes import usage_routes
 from gateway.identity.authentication import Authenticator
 from gateway.identity.rate_limits import OwnCounter, RateLimits
+from gateway.identity.sessions import Sessions
 from gateway.identity.shared_rates import SharedCounter
 from gateway.kept_images.keeper import KeptImages
 from gateway.kserve.models import Models
@@ -180,7 +182,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.connection_limits, app.state.tls = ConnectionLimits(settings, metrics), tls
     app.state.audit, app.state.authenticator, app.state.reception = audit, authenticator, images
-    access, description_access = Access(authenticator), Access(descriptions)
+    access, description_access = _access(settings, secrets, authenticator, descriptions)
     for router in (
         prediction_routes(predictions, settings.default_pipeline, access),
         pipeline_routes(catalog, readiness, settings.default_pipeline, access),
@@ -196,6 +198,7 @@ def create_app(settings: Settings) -> FastAPI:
             FeedbackRecords(audit, engine, catalog, secrets.pepper()), kept_images, access
         ),
         page_routes(),
+        session_routes(authenticator, access),
     ):
         app.include_router(router)
     problems.install(app)
@@ -212,6 +215,16 @@ def create_app(settings: Settings) -> FastAPI:
 def _rate_limits(settings: Settings, engine: Engine) -> RateLimits:
     counter = SharedCounter(engine) if settings.rates_shared else OwnCounter()
     return RateLimits(counter, settings.default_rate)
+
+
+def _access(
+    settings: Settings, secrets: SecretFiles, *authenticators: Authenticator
+) -> list[Access]:
+    """For each authenticator what asks it, with the sessions of browsers where callers log in."""
+    sessions = None
+    if settings.identity_required:
+        sessions = Sessions(settings.session_seconds, secrets.pepper())
+    return [Access(authenticator, sessions) for authenticator in authenticators]
 
 
 def _allow_origins(app: FastAPI, settings: Settings) -> None:

@@ -82,6 +82,8 @@ class Settings(DatabaseSettings):
     kept_images: str = ".run/kept-images"
     """Folder of kept images, or `s3://BUCKET/PREFIX`, whose credentials and endpoint are those of
     the environment's `AWS_*`. Only pipelines whose YAML says `keep_images` keep any."""
+    session_seconds: int = Field(default=8 * 3600, ge=60, le=30 * 24 * 3600)
+    """How long a login on the page lasts."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins, separated by commas, whose pages may ask from a browser; `*` is any; none: CORS is
     off. A browser's cookies and certificates are never let in."""

@@ -19,6 +19,7 @@ addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) 
 """
 PREDICT = "**/predict/advanced*"
 PIPELINES = "**/api/v1/pipelines"
+SESSION = "**/api/v1/session"
 
 
 def executable() -> str:

@@ -8,19 +8,26 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from gateway.errors import RefusedError
 from gateway.identity.authentication import Authenticator, Credentials
 from gateway.identity.principal import Principal
+from gateway.identity.sessions import Sessions
 from gateway.telemetry.recorder import RequestContext
 
 _KEY = APIKeyHeader(name="X-API-Key", auto_error=False)
 _BEARER = HTTPBearer(
     auto_error=False, description="A token; or an API key, as Prometheus sends no X-API-Key."
 )
+SESSION = "second-opinion-session"
+"""Name of the cookie of a session."""
+TOKEN = "X-CSRF-Token"  # noqa: S105 - the name of a header
+_READS = {"GET", "HEAD"}
 
 
 class Access:
     """Lets in who has credentials, or everyone where identity is off, and notes who it is."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, sessions: Sessions | None = None) -> None:
+        """Takes what tells callers, and what opens cookies; None where nobody logs in."""
         self._authenticator = authenticator
+        self.sessions = sessions
 
     async def __call__(
         self,
@@ -28,15 +35,28 @@ class Access:
         key: Annotated[str | None, Depends(_KEY)],
         bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
     ) -> None:
-        """Checks what X-API-Key has, or else Authorization.
+        """Checks what X-API-Key has, or else Authorization, or else the session of a browser.
 
         Raises:
-            RefusedError: with `unauthorized`, or `unavailable` where it cannot be told now.
+            RefusedError: with `unauthorized`, or `unavailable` where it cannot be told now; with
+                `forbidden` for a change by a session without its page's token.
         """
         context: RequestContext = request.state.context
+        if key is None and bearer is None:
+            key = self._key_of_session(request)
         token = None if bearer is None else bearer.credentials
         credentials = Credentials(key, token, _certificate(request))
         context.principal = await self._authenticator.authenticate(credentials)
+
+    def _key_of_session(self, request: Request) -> str | None:
+        cookie = request.cookies.get(SESSION)
+        # Where identity is off nobody logs in, and a cookie may be left of another time.
+        if cookie is None or self.sessions is None:
+            return None
+        key = self.sessions.open(cookie)
+        if request.method not in _READS:
+            self.sessions.check_token(cookie, request.headers.get(TOKEN))
+        return key
 
     async def check(self, request: Request) -> Principal:
         """The same, within a route that some may ask without credentials; gives who it is.

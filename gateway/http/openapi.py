@@ -153,6 +153,9 @@ def _own_responses(responses: dict[str, Any]) -> dict[str, Any]:
     """Without FastAPI's own 422, and with problems under their content type."""
     kept = {}
     for status, response in sorted(responses.items()):
+        if "content" not in response:
+            kept[status] = response
+            continue
         content = response["content"]
         if "HTTPValidationError" in str(content):
             continue

@@ -12,12 +12,14 @@ export const UNREACHABLE = "unreachable";
 /** Longer than the service lets any request take. */
 const PATIENCE_MS = 150_000;
 
-let credentials = {};
+let token = null;
 
-/** Sends an API key with every question from now on; it is kept in memory alone. */
-export function useKey(key) {
-  credentials = key ? { "X-API-Key": key } : {};
+/** What goes with every change from now on: it says that this page makes it, and no other. */
+export function useToken(given) {
+  token = given;
 }
+
+const change = () => (token ? { "X-CSRF-Token": token } : {});
 
 function failureOf(status, body, retryAfter) {
   let document = {};
@@ -36,17 +38,29 @@ function failureOf(status, body, retryAfter) {
   });
 }
 
-/** Asks for JSON. */
-export async function get(path) {
+async function ask(path, options) {
   let response;
   try {
-    response = await fetch(path, { cache: "no-store", headers: credentials });
+    response = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
   } catch {
     throw new Failure({ code: UNREACHABLE });
   }
   if (response.ok) return response.status === 204 ? null : response.json();
   throw failureOf(response.status, await response.text(), response.headers.get("retry-after"));
 }
+
+/** Asks for JSON. */
+export const get = (path) => ask(path, {});
+
+/** Sends JSON, and answers with JSON. */
+export const post = (path, document) =>
+  ask(path, {
+    method: "POST",
+    body: JSON.stringify(document),
+    headers: { "Content-Type": "application/json", ...change() },
+  });
+
+export const remove = (path) => ask(path, { method: "DELETE", headers: change() });
 
 /** Whether the service answers at all. */
 export const alive = () => get("healthz").then(() => true, () => false);
@@ -66,7 +80,7 @@ export function send(path, file, { headers = {}, onProgress, signal }) {
     request.open("POST", path);
     request.timeout = PATIENCE_MS;
     request.setRequestHeader("Content-Type", "application/octet-stream");
-    for (const [name, value] of Object.entries({ ...credentials, ...headers })) request.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries({ ...change(), ...headers })) request.setRequestHeader(name, value);
     request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
     request.upload.onload = () => onProgress(1);
     request.onload = () => {

@@ -1,13 +1,14 @@
 // The whole page: what is at its head, and which part of it is to be seen.
 import { html, useEffect, useMemo, useState } from "./dom.js";
 import { Answer } from "./answer.js";
-import { UNREACHABLE, get, useKey } from "./api.js";
+import { UNREACHABLE, get } from "./api.js";
 import { Chooser } from "./chooser.js";
 import { kept } from "./kept.js";
 import { Login } from "./login.js";
 import { PhotoList } from "./photo_list.js";
 import { readPreferences, showTheme, writePreferences } from "./preferences.js";
 import { Hold, Queue } from "./queue.js";
+import { OPEN, currentSession, logOut } from "./session.js";
 import { LANGUAGES, currentLanguage, setLanguage, text } from "./texts.js";
 
 const LOOK_AGAIN_MS = 3000;
@@ -26,7 +27,7 @@ function Select({ id, label, value, options, onChange }) {
   </div>`;
 }
 
-function Head({ pipelines, pipeline, onPipeline, preferences, onPreferences }) {
+function Head({ pipelines, pipeline, onPipeline, preferences, onPreferences, session, onLogOut }) {
   const themes = { "": text("theme.system") };
   for (const theme of THEMES) themes[theme] = text(`theme.${theme}`);
   const offered = Object.fromEntries(pipelines.map(({ name, title }) => [name, title]));
@@ -58,6 +59,12 @@ function Head({ pipelines, pipeline, onPipeline, preferences, onPreferences }) {
         options=${themes}
         onChange=${(theme) => onPreferences({ ...preferences, theme: theme || null })}
       />
+      ${session &&
+      session.kind !== OPEN &&
+      html`<div class="choice">
+        <span class="choice-label">${text("head.logged_in", { name: session.name })}</span>
+        <button class="button" onClick=${onLogOut}>${text("head.log_out")}</button>
+      </div>`}
     </div>
   </header>`;
 }
@@ -95,17 +102,17 @@ export function App() {
   const [failure, setFailure] = useState(null);
   const [name, setName] = useState(null);
   const [chosen, setChosen] = useState(null);
+  const [session, setSession] = useState(null);
   const [unanswered, setUnanswered] = useState(0);
 
   async function load() {
     try {
+      setSession(await currentSession());
       setServed(await get("api/v1/pipelines"));
       setFailure(null);
-      return true;
     } catch (error) {
       setFailure(error);
       if (error.status !== 401) setTimeout(load, LOOK_AGAIN_MS);
-      return false;
     }
   }
   useEffect(() => void load(), []);
@@ -120,11 +127,16 @@ export function App() {
     writePreferences(next);
     setPreferences(next);
   }
-  async function onKey(key) {
-    useKey(key);
-    const right = await load();
-    if (right) queue.release();
-    return right;
+  async function onSession(begun) {
+    setSession(begun);
+    await load();
+    queue.release();
+  }
+  async function onLogOut() {
+    queue.clear();
+    await logOut().catch(() => {});
+    // What this user was shown does not stay for the next one.
+    location.reload();
   }
 
   const { pipelines } = served;
@@ -140,7 +152,7 @@ export function App() {
     setChosen(first);
   }
   let content;
-  if (asksForKey) content = html`<${Login} onKey=${onKey} />`;
+  if (asksForKey) content = html`<${Login} over=${session !== null} onSession=${onSession} />`;
   else if (!pipeline) {
     content = failure ? html`<${Unready} failure=${failure} />` : html`<p role="status">${text("start.loading")}</p>`;
   } else if (!photo) {
@@ -167,6 +179,8 @@ export function App() {
       onPipeline=${setName}
       preferences=${preferences}
       onPreferences=${onPreferences}
+      session=${asksForKey ? null : session}
+      onLogOut=${onLogOut}
     />
     ${demo && html`<${DemoBanner} />`}
     <main id="main" tabindex="-1">${content}</main>

@@ -1,17 +1,32 @@
-// Asks for an API key, which stays in this page's memory alone.
+// Asks for an API key, which becomes a session; it is kept nowhere.
 import { html, useState } from "./dom.js";
-import { text } from "./texts.js";
+import { logIn } from "./session.js";
+import { text, textIfKnown } from "./texts.js";
 
-/** @param onKey tries a key; resolves to whether it was right */
-export function Login({ onKey }) {
-  const [wrong, setWrong] = useState(false);
+/**
+ * @param over whether a session was there before
+ * @param onSession takes the session
+ */
+export function Login({ over, onSession }) {
+  const [failure, setFailure] = useState(null);
+  const [trying, setTrying] = useState(false);
   async function onSubmit(event) {
     event.preventDefault();
-    const key = new FormData(event.target).get("key").trim();
-    setWrong(!(await onKey(key)));
+    setTrying(true);
+    try {
+      const session = await logIn(new FormData(event.target).get("key").trim());
+      setFailure(null);
+      onSession(session);
+    } catch (error) {
+      setFailure(error);
+    }
+    setTrying(false);
   }
+  const wrong = failure?.status === 401;
+  const said = failure && (wrong ? text("login.wrong") : textIfKnown(`failure.${failure.code}`) ?? failure.title);
   return html`<form class="login" onSubmit=${onSubmit}>
     <h2>${text("login.title")}</h2>
+    ${over && html`<p class="notice is-strong" role="alert">${text("hold.session")}</p>`}
     <p>${text("login.how")}</p>
     <label class="label" for="key">${text("login.key")}</label>
     <input
@@ -24,9 +39,9 @@ export function Login({ onKey }) {
       aria-invalid=${wrong}
       aria-describedby="key-note"
     />
-    <p id="key-note" class=${wrong ? "notice is-strong" : "note"} aria-live="polite">
-      ${text(wrong ? "login.wrong" : "login.note")}
+    <p id="key-note" class=${failure ? "notice is-strong" : "note"} aria-live="polite">
+      ${said || text("login.note")}
     </p>
-    <button class="button is-main">${text("login.go")}</button>
+    <button class="button is-main" disabled=${trying}>${text("login.go")}</button>
   </form>`;
 }

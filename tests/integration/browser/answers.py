@@ -4,10 +4,13 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from httpx import ASGITransport, AsyncClient
 
+from database.engine import open_engine, upgrade
 from gateway.app import create_app
 from gateway.results.description import PipelineList
 from gateway.results.shapes import AdvancedPrediction, DetectionPrediction, adapter
@@ -33,13 +36,21 @@ ATYPICAL = {
 def answered(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """A pipeline's description and an answer of it, as the gateway makes them."""
 
-    async def ask() -> tuple[dict[str, Any], dict[str, Any]]:
+    async def ask(folder: str) -> tuple[dict[str, Any], dict[str, Any]]:
         toy = ToyTriton()
         toy.serve(load_spec(name))
+        url = f"sqlite:///{folder}/gateway.db"
+        engine = open_engine(url)
+        upgrade(engine)
+        engine.dispose()
         async with running(toy):
-            app = create_app(
-                Settings(ports=Ports(triton_grpc_port=toy.port), default_pipeline=name)
+            settings = Settings(
+                ports=Ports(triton_grpc_port=toy.port),
+                default_pipeline=name,
+                database_url=url,
+                secrets_dir=Path(folder),
             )
+            app = create_app(settings)
             async with (
                 app.router.lifespan_context(app),
                 AsyncClient(transport=ASGITransport(app), base_url="http://gateway") as client,
@@ -50,8 +61,8 @@ def answered(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
                 return listed["pipelines"][0], answer.json()
 
     # The browser's own event loop has this thread.
-    with ThreadPoolExecutor(1) as other:
-        return other.submit(lambda: asyncio.run(ask())).result()
+    with ThreadPoolExecutor(1) as other, TemporaryDirectory() as folder:
+        return other.submit(lambda: asyncio.run(ask(folder))).result()
 
 
 def described(name: str = "oral_cancer", **changes: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests import photos
-from tests.chromium import PIPELINES, PREDICT, photo
+from tests.chromium import PIPELINES, PREDICT, SESSION, photo
 from tests.integration.browser import answers
 
 PHOTO = photos.encoded(photos.photo(3), "JPEG")
@@ -229,10 +229,14 @@ def test_after_a_login_the_photos_that_waited_are_sent(open_tab):
     service = Service(tab)
     service.refusals = [(401, "unauthorized", {})] * 3
     tab.choose(*numbered(4))
+    session = {"name": "ward", "kind": "key", "roles": ["predict"], "pipelines": None}
+    tab.answer(SESSION, session | {"csrf_token": "a-token"})
     tab.page.fill("#key", "right")
     tab.page.click("form.login button")
     tab.wait_for_text(".progress-words", "4 of 4 answered")
     assert len(service.bodies) == 7
+    sent = [request.headers.get("x-csrf-token") for request in tab.asked()]
+    assert sent == [None] * 4 + ["a-token"] * 4
 
 
 def test_photos_are_asked_of_the_pipeline_that_was_chosen_when_they_came(open_tab):

@@ -64,7 +64,7 @@ def gone(tab: Tab) -> None:
 def session_over(tab: Tab) -> None:
     tab.answer(PREDICT, answers.problem(401, "unauthorized"), 401)
     tab.choose(photo(PHOTO))
-    tab.page.wait_for_selector("form.login")
+    tab.wait_for_text("form.login [role=alert]", "login is over")
 
 
 def gone_at_the_start(tab: Tab) -> None:
