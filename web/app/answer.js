@@ -1,6 +1,8 @@
 // One photo and what the models say of it, or how far it is, or why there is no answer.
 import { html, useMemo, useState } from "./dom.js";
+import { BoxEditor } from "./box_editor.js";
 import { Decision } from "./decision.js";
+import { FindingForm, Kind, findingInWords } from "./finding.js";
 import { Findings } from "./findings.js";
 import { State, retryable } from "./queue.js";
 import { fileSize, number, percent, text, textIfKnown } from "./texts.js";
@@ -69,11 +71,96 @@ function Replayed({ photo, queue }) {
   </div>`;
 }
 
-function Answered({ photo, queue }) {
-  const { answer, pipeline } = photo;
+/** What is right, by whoever sees it: sent, it is one more entry, and overwrites none. */
+function Correction({ photo, queue, editing, onEditing }) {
+  const { id, corrected } = photo;
+  function onSent(finding) {
+    queue.change(id, { corrected: finding });
+    onEditing(null);
+  }
+  return html`<section aria-labelledby="correction-title">
+    <h3 id="correction-title" class="part-title">${text("correction.title")}</h3>
+    ${corrected &&
+    html`<p role="status">
+      <span aria-hidden="true">✓ </span>${text("correction.sent", { finding: findingInWords(corrected) })}
+    </p>`}
+    ${editing
+      ? html`<${FindingForm}
+          photo=${photo}
+          kind=${Kind.CORRECTION}
+          objects=${editing.objects}
+          onObjects=${(objects) => onEditing({ objects })}
+          onSent=${onSent}
+        >
+          <button class="button" type="button" onClick=${() => onEditing(null)}>
+            ${text("correction.cancel")}
+          </button>
+        <//>`
+      : html`<button class="button" onClick=${() => onEditing({ objects: startOf(photo) })}>
+          ${text(corrected ? "correction.again" : "correction.go")}
+        </button>`}
+  </section>`;
+}
+
+/** The boxes that a correction starts from; undefined of a classification. */
+function startOf({ answer, corrected }) {
+  if (corrected?.objects) return corrected.objects;
+  return answer.predictions?.map(({ class: name, box, mask }) => ({
+    class: name,
+    box,
+    ...(mask ? { mask } : {}),
+  }));
+}
+
+/** The reader's own finding, beside what the models say. */
+function OwnReading({ reading, answer }) {
+  const own = findingInWords(reading);
+  const models = findingInWords(
+    answer.predictions ? { objects: answer.predictions } : { label: answer.prediction },
+  );
+  return html`<p class="notice">
+    ${text(own === models ? "reading.agree" : "reading.differ", { own, models })}
+  </p>`;
+}
+
+/** The answer stays hidden until the reader's own finding is recorded. */
+function Unread({ photo, queue }) {
+  const [objects, setObjects] = useState(photo.answer.predictions && []);
+  const { id, answer, pipeline } = photo;
+  return html`<${Viewer} photo=${photo} image=${answer.image} classes=${pipeline.classes}>
+      ${objects &&
+      html`<${BoxEditor}
+        objects=${objects}
+        onObjects=${setObjects}
+        image=${answer.image}
+        classes=${pipeline.classes}
+      />`}
+    <//>
+    <article class="answer" aria-labelledby="answer-title">
+      <h2 id="answer-title" class="part-title" tabindex="-1">
+        ${text("reading.title", { name: photo.name })}
+      </h2>
+      <p class="note">${text("reading.how")}</p>
+      <${FindingForm}
+        photo=${photo}
+        kind=${Kind.BEFORE}
+        objects=${objects}
+        onObjects=${setObjects}
+        onSent=${(reading) => queue.change(id, { reading, revealed: true })}
+      >
+        <button class="button" type="button" onClick=${() => queue.change(id, { revealed: true })}>
+          ${text("reading.skip")}
+        </button>
+      <//>
+    </article>`;
+}
+
+function Answered({ photo, queue, mayCorrect }) {
+  const { answer, pipeline, reading } = photo;
   const detects = answer.predictions !== undefined;
   const [shown, setShown] = useState(answer.threshold);
   const [chosen, setChosen] = useState(null);
+  const [editing, setEditing] = useState(null);
   const objects = useMemo(() => {
     if (!detects) return [];
     const numbered = answer.predictions.map((object, at) => ({ ...object, number: at + 1 }));
@@ -82,14 +169,25 @@ function Answered({ photo, queue }) {
   }, [answer, shown]);
   return html`<${Viewer}
       photo=${photo}
-      objects=${objects}
+      objects=${editing?.objects ? [] : objects}
       image=${answer.image}
       classes=${pipeline.classes}
       chosen=${chosen}
-    />
+    >
+      ${editing?.objects &&
+      html`<${BoxEditor}
+        objects=${editing.objects}
+        onObjects=${(changed) => setEditing({ objects: changed })}
+        image=${answer.image}
+        classes=${pipeline.classes}
+      />`}
+    <//>
     <article class="answer" aria-labelledby="answer-title">
-      <h2 id="answer-title" class="part-title" tabindex="-1">${text("answer.title", { name: photo.name })}</h2>
+      <h2 id="answer-title" class="part-title" tabindex="-1">
+        ${text("answer.title", { name: photo.name })}
+      </h2>
       ${photo.replayed && html`<${Replayed} photo=${photo} queue=${queue} />`}
+      ${reading && html`<${OwnReading} reading=${reading} answer=${answer} />`}
       ${answer.input.typical === false && html`<${Typicality} input=${answer.input} />`}
       ${detects
         ? html`<${Findings}
@@ -107,6 +205,9 @@ function Answered({ photo, queue }) {
         <${Quality} warnings=${answer.quality.warnings} />
         ${answer.input.typical !== false && html`<${Typicality} input=${answer.input} />`}
       </section>
+      ${mayCorrect &&
+      answer.prediction_id &&
+      html`<${Correction} photo=${photo} queue=${queue} editing=${editing} onEditing=${setEditing} />`}
       <${Facts} answer=${answer} />
     </article>`;
 }
@@ -137,12 +238,21 @@ function Pending({ photo }) {
     ></progress>`;
 }
 
-/** What is known of a photo, beside the photo itself. */
-export function Answer({ photo, queue }) {
-  if (photo.state === State.ANSWERED) return html`<${Answered} key=${photo.id} photo=${photo} queue=${queue} />`;
+/**
+ * What is known of a photo, beside the photo itself.
+ * @param unread whether the answer is hidden until the reader has said their own
+ * @param mayCorrect whether the user may send feedback
+ */
+export function Answer({ photo, queue, unread, mayCorrect }) {
+  if (unread) return html`<${Unread} key=${photo.id} photo=${photo} queue=${queue} />`;
+  if (photo.state === State.ANSWERED) {
+    return html`<${Answered} key=${photo.id} photo=${photo} queue=${queue} mayCorrect=${mayCorrect} />`;
+  }
   return html`<${Viewer} photo=${photo} classes=${photo.pipeline.classes} />
     <article class="answer" aria-labelledby="answer-title">
-      <h2 id="answer-title" class="part-title" tabindex="-1">${text("answer.title", { name: photo.name })}</h2>
+      <h2 id="answer-title" class="part-title" tabindex="-1">
+        ${text("answer.title", { name: photo.name })}
+      </h2>
       ${photo.state === State.FAILED
         ? html`<${Failed} photo=${photo} queue=${queue} />`
         : html`<${Pending} photo=${photo} />`}

@@ -3,11 +3,13 @@ import { html, useEffect, useMemo, useState } from "./dom.js";
 import { Answer } from "./answer.js";
 import { UNREACHABLE, get } from "./api.js";
 import { Chooser } from "./chooser.js";
+import { History } from "./history.js";
 import { kept } from "./kept.js";
 import { Login } from "./login.js";
+import { Operate } from "./operate.js";
 import { PhotoList } from "./photo_list.js";
 import { readPreferences, showTheme, writePreferences } from "./preferences.js";
-import { Hold, Queue } from "./queue.js";
+import { Hold, Queue, State } from "./queue.js";
 import { OPEN, currentSession, logOut } from "./session.js";
 import { LANGUAGES, currentLanguage, setLanguage, text } from "./texts.js";
 
@@ -75,6 +77,24 @@ function DemoBanner() {
   </aside>`;
 }
 
+const Part = { PHOTOS: "photos", HISTORY: "history", OPERATE: "operate" };
+
+/** The parts of the page that the user may see. */
+function Parts({ parts, part, onPart }) {
+  return html`<nav class="parts" aria-label=${text("parts.label")}>
+    ${parts.map(
+      (id) => html`<button
+        key=${id}
+        class="part"
+        aria-current=${id === part ? "page" : undefined}
+        onClick=${() => onPart(id)}
+      >
+        ${text(`parts.${id}`)}
+      </button>`,
+    )}
+  </nav>`;
+}
+
 /** Why there is nothing to ask yet. */
 function Unready({ failure }) {
   return html`<div class="notice is-strong is-page" role="alert">
@@ -82,6 +102,14 @@ function Unready({ failure }) {
     <p>${text("start.again")}</p>
     ${failure.detail && html`<p lang="en">${failure.detail}</p>`}
   </div>`;
+}
+
+/** Whether answers are hidden until the reader has recorded their own finding. */
+function ReadFirst({ on, onChange }) {
+  return html`<label class="mode">
+    <input type="checkbox" checked=${on} onChange=${({ target }) => onChange(target.checked)} />
+    <span>${text("reading.mode")}</span>
+  </label>`;
 }
 
 /** Of a visit that ended before all photos had an answer. */
@@ -102,6 +130,7 @@ export function App() {
   const [failure, setFailure] = useState(null);
   const [name, setName] = useState(null);
   const [chosen, setChosen] = useState(null);
+  const [part, setPart] = useState(Part.PHOTOS);
   const [session, setSession] = useState(null);
   const [unanswered, setUnanswered] = useState(0);
 
@@ -146,30 +175,67 @@ export function App() {
   const asksForKey = failure?.status === 401 || queue.hold?.why === Hold.SESSION;
   const demo = [pipeline, photo?.pipeline, photo?.answer].some((one) => one?.weights === "demo");
 
+  const may = (role, one) =>
+    session !== null &&
+    session.roles.includes(role) &&
+    (session.pipelines === null || session.pipelines.includes(one.name));
+  const isUnread = ({ state, answer, revealed, pipeline: asked }) =>
+    preferences.readFirst &&
+    state === State.ANSWERED &&
+    !revealed &&
+    Boolean(answer.prediction_id) &&
+    may("feedback", asked);
+
   function onFiles(files) {
+    setPart(Part.PHOTOS);
     setUnanswered(0);
     const first = queue.add(files, pipeline);
     setChosen(first);
   }
+  const parts = [Part.PHOTOS];
+  if (pipeline && may("feedback", pipeline)) parts.push(Part.HISTORY);
+  if (session?.roles.includes("operate")) parts.push(Part.OPERATE);
   let content;
   if (asksForKey) content = html`<${Login} over=${session !== null} onSession=${onSession} />`;
   else if (!pipeline) {
     content = failure ? html`<${Unready} failure=${failure} />` : html`<p role="status">${text("start.loading")}</p>`;
-  } else if (!photo) {
+  } else if (part === Part.HISTORY) content = html`<${History} pipeline=${pipeline} />`;
+  else if (part === Part.OPERATE) content = html`<${Operate} pipelines=${pipelines} />`;
+  else if (!photo) {
     const close = () => {
       setUnanswered(0);
       kept.countUnanswered(0);
     };
     content = html`${unanswered > 0 && html`<${Unanswered} count=${unanswered} onClose=${close} />`}
-      <${Chooser} pipeline=${pipeline} onFiles=${onFiles} />`;
-  }
-  if (!asksForKey && photo) {
+      <${Chooser} pipeline=${pipeline} onFiles=${onFiles} />
+      ${may("feedback", pipeline) &&
+      html`<${ReadFirst}
+        on=${preferences.readFirst}
+        onChange=${(readFirst) => onPreferences({ ...preferences, readFirst })}
+      />`}`;
+  } else {
     content = html`<div class="desk">
       <div class="side">
         <${Chooser} pipeline=${pipeline} onFiles=${onFiles} small />
-        <${PhotoList} queue=${queue} chosen=${photo.id} onChoose=${setChosen} />
+        ${may("feedback", pipeline) &&
+        html`<${ReadFirst}
+          on=${preferences.readFirst}
+          onChange=${(readFirst) => onPreferences({ ...preferences, readFirst })}
+        />`}
+        <${PhotoList}
+          queue=${queue}
+          chosen=${photo.id}
+          isUnread=${isUnread}
+          onChoose=${setChosen}
+        />
       </div>
-      <${Answer} key=${photo.id} photo=${photo} queue=${queue} />
+      <${Answer}
+        key=${photo.id}
+        photo=${photo}
+        queue=${queue}
+        unread=${isUnread(photo)}
+        mayCorrect=${may("feedback", photo.pipeline)}
+      />
     </div>`;
   }
   return html`<a class="skip" href="#main">${text("head.skip")}</a>
@@ -183,6 +249,9 @@ export function App() {
       onLogOut=${onLogOut}
     />
     ${demo && html`<${DemoBanner} />`}
+    ${parts.length > 1 &&
+    !asksForKey &&
+    html`<${Parts} parts=${parts} part=${part} onPart=${setPart} />`}
     <main id="main" tabindex="-1">${content}</main>
     <footer class="foot">
       <p>${text("foot.not_a_device")} <a href="docs">${text("foot.api")}</a></p>

@@ -1,4 +1,4 @@
-// The answers of this visit as a CSV file, with a row for each photo.
+// CSV files: rows of named columns, and the answers of this visit with a row for each photo.
 const COLUMNS = [
   "file",
   "status",
@@ -17,6 +17,8 @@ const COLUMNS = [
   "weights",
   "request_id",
   "prediction_id",
+  "reading",
+  "correction",
   "error",
 ];
 
@@ -28,7 +30,7 @@ function cell(value) {
   return `"${safe.replaceAll('"', '""')}"`;
 }
 
-function row({ name, answer, failure, pipeline }) {
+function row({ name, answer, failure, pipeline, reading, corrected }) {
   const found = answer ?? {};
   const filled = {
     ...found,
@@ -41,17 +43,23 @@ function row({ name, answer, failure, pipeline }) {
     predictions: found.predictions?.map(({ class: name, score, box }) => ({ name, score, box })),
     typical: found.input?.typical,
     warnings: found.quality?.warnings.map(({ code }) => code),
+    reading: reading && (reading.label ?? reading.objects),
+    correction: corrected && (corrected.label ?? corrected.objects),
     error: failure?.code,
   };
-  return COLUMNS.map((column) => cell(filled[column])).join(",");
+  return filled;
 }
 
-export function saveCsv(photos) {
-  const lines = [COLUMNS.join(","), ...photos.map(row)];
+/** Saves rows, each an object, as a file of a name. */
+export function downloadCsv(name, columns, rows) {
+  const lines = rows.map((filled) => columns.map((column) => cell(filled[column])).join(","));
   const link = document.createElement("a");
   // The mark at the start tells spreadsheets that it is UTF-8.
-  link.href = URL.createObjectURL(new Blob([`\ufeff${lines.join("\r\n")}\r\n`], { type: "text/csv" }));
-  link.download = "second-opinion.csv";
+  const text = `\ufeff${[columns.join(","), ...lines].join("\r\n")}\r\n`;
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
+
+export const saveCsv = (photos) => downloadCsv("second-opinion.csv", COLUMNS, photos.map(row));

@@ -13,14 +13,15 @@ const MARKS = {
   [State.FAILED]: "✕",
 };
 
-function stateInWords({ state, progress, answer }) {
+function stateInWords({ state, progress, answer }, unread) {
+  if (unread) return text("state.unread");
   if (state === State.ANSWERED) return summary(answer);
   return text(`state.${state}`, { share: percent(Math.floor(progress * 100) / 100) });
 }
 
-function Entry({ photo, chosen, onChoose, queue }) {
+function Entry({ photo, chosen, unread, onChoose, queue }) {
   const { id, name, url, state, answer, failure } = photo;
-  const doubtful = state === State.ANSWERED && unreliable(answer);
+  const doubtful = state === State.ANSWERED && !unread && unreliable(answer);
   const mark = doubtful ? "!" : MARKS[state];
   return html`<li class=${`entry is-${state} ${doubtful ? "is-doubtful" : ""}`}>
     <button class="entry-main" aria-current=${chosen ? "true" : undefined} onClick=${onChoose}>
@@ -29,7 +30,7 @@ function Entry({ photo, chosen, onChoose, queue }) {
         <span class="entry-name">${name}</span>
         <span class="entry-state">
           <span class="mark" aria-hidden="true">${mark}</span>
-          ${" "}${stateInWords(photo)}
+          ${" "}${stateInWords(photo, unread)}
         </span>
       </span>
     </button>
@@ -71,7 +72,12 @@ function progressInWords(photos) {
   return list(parts);
 }
 
-export function PhotoList({ queue, chosen, onChoose }) {
+/**
+ * @param chosen id of the photo that is seen
+ * @param isUnread tells whether a photo's answer is still hidden
+ * @param onChoose takes an id
+ */
+export function PhotoList({ queue, chosen, isUnread, onChoose }) {
   const { photos, hold } = queue;
   const failed = photos.filter(({ state, failure }) => state === State.FAILED && retryable(failure));
   const done = photos.length - queue.unfinished.length;
@@ -91,6 +97,7 @@ export function PhotoList({ queue, chosen, onChoose }) {
           key=${photo.id}
           photo=${photo}
           chosen=${photo.id === chosen}
+          unread=${isUnread(photo)}
           onChoose=${() => onChoose(photo.id)}
           queue=${queue}
         />`,
@@ -101,7 +108,8 @@ export function PhotoList({ queue, chosen, onChoose }) {
       html`<button class="button" onClick=${() => queue.retry(failed.map(({ id }) => id))}>
         ${text("retry.all", { n: failed.length })}
       </button>`}
-      <button class="button" onClick=${() => saveCsv(photos)}>${text("photos.csv")}</button>
+      ${!photos.some(isUnread) &&
+      html`<button class="button" onClick=${() => saveCsv(photos)}>${text("photos.csv")}</button>`}
       <button class="button" onClick=${() => queue.clear()}>${text("photos.clear")}</button>
     </div>
   </section>`;

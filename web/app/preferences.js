@@ -1,6 +1,6 @@
-// Language and theme: all that this page ever keeps in the browser's storage.
+// Language, theme and mode: all that this page ever keeps in the browser's storage.
 const PLACE = "preferences";
-const DEFAULTS = { language: null, theme: null };
+const DEFAULTS = { language: null, theme: null, readFirst: false };
 
 export function readPreferences() {
   try {

@@ -49,6 +49,11 @@ export class Queue {
       answer: null,
       /** Whether the answer was given before, to the same photo. */
       replayed: false,
+      /** What the reader said before the answer was shown, and whether it was shown without. */
+      reading: null,
+      revealed: false,
+      /** What the reader said was right, at last. */
+      corrected: null,
       failure: refusalHere(file, pipeline),
     }));
     for (const photo of added) if (photo.failure) photo.state = State.FAILED;

@@ -46,5 +46,9 @@ export function fileSize(bytes) {
   return `${number(Math.floor((bytes / divisor) * 10) / 10, bytes % divisor ? 1 : 0)} ${unit}`;
 }
 
+/** A time of the service as people here write it. */
+export const moment = (time) =>
+  new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
+
 /** Words joined as the language does: "a, b and c". */
 export const list = (words) => new Intl.ListFormat(language).format(words);

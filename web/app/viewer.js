@@ -93,7 +93,7 @@ export function Viewer({ photo, objects = [], image, classes, chosen, children }
         !turned &&
         covered &&
         html`<${Overlay} objects=${objects} image=${image} classes=${classes} chosen=${chosen} />`}
-        ${size && (!image || alike) && !turned && children}
+        ${size && (unseen || (natural && (!image || alike))) && !turned && children}
       </div>
     </div>
     <figcaption class="tools">

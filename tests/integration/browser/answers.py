@@ -12,6 +12,8 @@ from httpx import ASGITransport, AsyncClient
 
 from database.engine import open_engine, upgrade
 from gateway.app import create_app
+from gateway.feedback.shapes import Cases
+from gateway.http.usage_routes import UsageReport
 from gateway.results.description import PipelineList
 from gateway.results.shapes import AdvancedPrediction, DetectionPrediction, adapter
 from gateway.settings import Settings
@@ -129,6 +131,63 @@ def detections(*objects: dict[str, Any], width: int, height: int, **changes: Any
 def found(box: list[float], name: str = "acetowhite", score: float = 0.93, **more: Any) -> Any:
     x1, y1, x2, y2 = box
     return {"class": name, "score": score, "box": box, "area": (x2 - x1) * (y2 - y1), **more}
+
+
+def cases(*feedback: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A page of predictions with their feedback."""
+    case = {
+        "prediction_id": "01a22c91-0000-7000-8000-000000000000",
+        "at": "2026-11-30T12:00:00Z",
+        "pipeline": "oral_cancer",
+        "release": "1-3fa9c2d1",
+        "site": "ward",
+        "image_kept": False,
+        "prediction": "cancer",
+        "confidence": 0.95,
+        "level": "low",
+        "threshold": 0.5,
+        "feedback": list(feedback),
+    } | changes
+    listed = {"cases": [case], "next": None}
+    adapter(Cases).validate_python(listed)
+    return listed
+
+
+def entry(kind: str, label: str) -> dict[str, Any]:
+    """What a person said of a prediction."""
+    return {
+        "id": "01a22c92-0000-7000-8000-000000000000",
+        "at": "2026-11-30T12:01:00Z",
+        "kind": kind,
+        "by": "ward",
+        "label": label,
+        "reader": None,
+        "comment": None,
+        "deleted": False,
+    }
+
+
+def usage() -> dict[str, Any]:
+    """Of a month, by pipeline."""
+    sums = {
+        "images": 1823,
+        "bytes": 291203481,
+        "cpu_seconds": 1119.3,
+        "gpu_seconds": 0.0,
+        "estimated_seconds": 0.0,
+        "cost": 0.0124,
+        "cost_per_thousand": 0.0068,
+    }
+    listed = {
+        "from": "2026-11-01T00:00:00Z",
+        "to": "2026-11-30T14:00:00Z",
+        "by": ["pipeline"],
+        "prices": {"cpu_hour": 0.04, "gpu_hour": None, "currency": "EUR"},
+        "rows": [{"pipeline": "oral_cancer", **sums}],
+        "total": sums,
+    }
+    adapter(UsageReport).validate_python(listed)
+    return listed
 
 
 def problem(status: int, code: str, detail: str = "request: it is refused. Wait.") -> Any:

@@ -61,6 +61,31 @@ def gone(tab: Tab) -> None:
     tab.wait_for_text("[role=alert]", "cannot be reached")
 
 
+def correcting(tab: Tab) -> None:
+    answered(lesions_found)(tab)
+    tab.page.click("text=Say what is right")
+    tab.page.wait_for_selector(".finding .box-row")
+
+
+def reading_first(tab: Tab) -> None:
+    tab.answer(PREDICT, answers.decision())
+    tab.page.check(".mode input")
+    tab.choose(photo(PHOTO, "left cheek.jpg"))
+    tab.page.wait_for_selector(".finding")
+
+
+def looking_back(tab: Tab) -> None:
+    tab.answer("**/api/v1/feedback?*", answers.cases())
+    tab.page.click("text=History")
+    tab.page.wait_for_selector("tbody tr")
+
+
+def operating(tab: Tab) -> None:
+    tab.answer("**/api/v1/usage?*", answers.usage())
+    tab.page.click("text=Operate")
+    tab.page.wait_for_selector("#usage-title ~ .table-frame tbody tr")
+
+
 def session_over(tab: Tab) -> None:
     tab.answer(PREDICT, answers.problem(401, "unauthorized"), 401)
     tab.choose(photo(PHOTO))
@@ -96,6 +121,10 @@ STATES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[Tab], None]]] = 
     "not an image": (answers.described, not_an_image),
     "gone": (answers.described, gone),
     "gone at the start": (answers.described, gone_at_the_start),
+    "correcting": (lesions, correcting),
+    "reading first": (answers.described, reading_first),
+    "looking back": (answers.described, looking_back),
+    "operating": (answers.described, operating),
     "session over": (answers.described, session_over),
 }
 
@@ -123,7 +152,8 @@ def test_all_that_is_pressed_is_large_enough_for_a_finger(open_tab, state):
     show(tab)
     sizes = tab.page.evaluate(
         """() => [...document.querySelectorAll("button, select, input:not([hidden]), summary")]
-            .map((one) => [one.outerHTML.slice(0, 80), one.getBoundingClientRect().height])"""
+            .map((one) => [one.outerHTML.slice(0, 80), one.closest("label") ?? one])
+            .map(([text, pressed]) => [text, pressed.getBoundingClientRect().height])"""
     )
     assert len(sizes) > 2
     assert [one for one, height in sizes if height < 44] == []
@@ -242,7 +272,7 @@ def test_german_is_whole_and_the_choice_is_all_that_is_kept(open_tab):
     english = r"\b(the|photo|models?|score|found|answer|threshold)\b"
     assert not re.findall(english, tab.page.inner_text("main"))
     kept = tab.page.evaluate("() => ({ ...localStorage })")
-    assert kept == {"preferences": '{"language":"de","theme":"dark"}'}
+    assert kept == {"preferences": '{"language":"de","theme":"dark","readFirst":false}'}
     assert tab.page.evaluate("() => sessionStorage.length + document.cookie.length") == 0
     tab.page.reload()
     tab.page.wait_for_selector(".chooser")
