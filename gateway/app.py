@@ -15,6 +15,7 @@ from gateway import VERSION
 from gateway.audit.audit_log import AuditLog, WriterMetrics
 from gateway.audit.idempotency import HEADER as KEY
 from gateway.audit.idempotency import REPLAYED, Idempotency
+from gateway.audit.reading import AuditReader
 from gateway.core.admission import Admission
 from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog
@@ -30,6 +31,7 @@ from gateway.grpc.server import GrpcServer
 from gateway.grpc.standard_health import StandardHealth
 from gateway.http import openapi, problems
 from gateway.http.access import Access
+from gateway.http.audit_routes import audit_routes
 from gateway.http.connection_limits import ConnectionLimits
 from gateway.http.docs import docs_routes
 from gateway.http.feedback_routes import feedback_routes
@@ -193,6 +195,7 @@ def create_app(settings: Settings) -> FastAPI:
         ),
         service_routes(catalog, readiness, metrics, access, description_access),
         usage_routes(usage, access),
+        audit_routes(AuditReader(audit, engine), access),
         docs_routes(description_access),
         feedback_routes(
             FeedbackRecords(audit, engine, catalog, secrets.pepper()), kept_images, access
