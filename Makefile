@@ -8,7 +8,7 @@ PIPELINES ?= oral_cancer
 PROFILE ?= default
 # What of pyproject.toml's groups a target needs in .venv: `setup` installs what is not there yet.
 GROUPS ?= serve
-lint format test test-quick k8s-test attack: GROUPS := all
+lint format test test-quick k8s-test attack accounting: GROUPS := all
 image-check models-report typicality bench tune scale soak: GROUPS := serve lab
 k8s-check: GROUPS := serve lab k8s
 loadtest overload: GROUPS := serve lab loadtest
@@ -241,6 +241,11 @@ attack: setup $(OLDEST_RUNTIME) ## Attacks a service of its own into docs/securi
 soak: setup ## Sends photos of all kinds for SOAK_SECONDS (600) to a service of its own; fails where memory grows
 	@$(BIN)/python -m demo oral_cancer --if-missing
 	@$(BIN)/python -m lab.attack.soak --seconds $${SOAK_SECONDS:-600} --docs docs/security.md
+
+.PHONY: accounting
+accounting: setup ## Breaks a service and its database for ACCOUNTING_SECONDS (600) each on SQLite and PostgreSQL, and holds its rows against its answers, into docs/audit.md
+	@$(BIN)/python -m demo oral_cancer --if-missing
+	@$(BIN)/python -m lab.accounting --seconds $${ACCOUNTING_SECONDS:-600} --docs docs/audit.md
 
 .PHONY: autoscaling
 autoscaling: setup $(ENVOY) ## Simulates autoscaling by the shipped rules with real processes, into docs/autoscaling.md (5 minutes); needs kubectl

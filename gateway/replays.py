@@ -28,6 +28,7 @@ from pipelines.protocol import Parameter
 Infer = Callable[[InferenceRequest], Awaitable[Sequence[Outcome]]]
 Render = Callable[[Sequence[Outcome]], Answer]
 _REMOVAL_SECONDS = 60.0
+_DRAIN_SECONDS = 5.0
 
 
 class Replays:
@@ -92,7 +93,11 @@ class Replays:
             await asyncio.sleep(RENEWAL_SECONDS)
 
     async def drain(self) -> None:
-        """Waits for those whose callers left; each ends with its deadline at the latest."""
+        """Gives those whose callers left some seconds, then frees their keys."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_DRAIN_SECONDS)
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _once(
@@ -100,7 +105,10 @@ class Replays:
     ) -> Answer:
         found = await self._idempotency.claim(scope, digest)
         if isinstance(found, Answer):
-            asked.context.replayed = True
+            # Its row is that of the first request.
+            asked.context.replayed = asked.context.accounted = True
+            if found.refusal is not None:
+                asked.context.refuse(RefusedError(found.refusal, "as answered before"))
             return found
         return await self._work(found, asked, infer, render)
 

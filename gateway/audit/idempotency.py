@@ -58,10 +58,11 @@ class Answer:
     """An answer as its transport sends it."""
 
     status: str
-    """An HTTP status; over gRPC `OK`, or the code of a refusal, of which the content is the text.
-    """
+    """An HTTP status; over gRPC `OK`, or `refused`: the content is then the refusal's text."""
     headers: Mapping[str, str]
     content: bytes
+    refusal: Code | None = None
+    """Of a request that was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,8 @@ class Claim:
         )
 
     def _sealed(self, answer: Answer) -> bytes:
-        head = json.dumps({"status": answer.status, "headers": dict(answer.headers)}).encode()
+        said = {"status": answer.status, "headers": answer.headers, "refusal": answer.refusal}
+        head = json.dumps(said).encode()
         plain = zlib.compress(head + b"\n" + answer.content, level=1)
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self.cipher.encrypt(nonce, plain, self.id)
@@ -287,7 +289,9 @@ def _opened(sealed: bytes, claim: Claim) -> Answer:
             "key, and report the request_id to the operator.",
         ) from None
     head, _, content = plain.partition(b"\n")
-    return Answer(**json.loads(head), content=content)
+    said = json.loads(head)
+    refusal = None if said["refusal"] is None else Code(said["refusal"])
+    return Answer(said["status"], said["headers"], content, refusal)
 
 
 def _remove_expired(connection: Connection) -> int:

@@ -8,7 +8,7 @@ from gateway.audit.idempotency import Answer
 from gateway.core.admission import Admission
 from gateway.core.catalog import Catalog
 from gateway.dataplane import Dataplane, InferenceRequest
-from gateway.errors import Code, RefusedError
+from gateway.errors import RefusedError
 from gateway.grpc.call import Call
 from gateway.grpc.infer_messages import infer_request, infer_response
 from gateway.grpc.reception import Reception
@@ -18,7 +18,7 @@ from gateway.kserve.inference import inference_request, shown
 from gateway.replays import Replays
 from gateway.telemetry.recorder import Outcome
 
-_OK = "OK"
+_OK, _REFUSED = "OK", "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Inference:
                         return Answer(_OK, {}, infer_response(request, outcomes))
                 except RefusedError as refusal:
                     refusal.forget_origin()
-                    return Answer(refusal.code, {}, refusal.detail.encode())
+                    return Answer(_REFUSED, {}, refusal.detail.encode(), refusal.code)
 
             async def measured(asked: InferenceRequest) -> Sequence[Outcome]:
                 with context.stage("infer"):
@@ -76,6 +76,6 @@ class Inference:
             answer = await self.replays.answer(
                 call.idempotency_keys, asked, measured, render, shown(request)
             )
-        if answer.status != _OK:
-            raise RefusedError(Code(answer.status), answer.content.decode())
+        if answer.refusal is not None:
+            raise RefusedError(answer.refusal, answer.content.decode())
         return answer.content

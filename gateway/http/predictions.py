@@ -138,7 +138,8 @@ async def answered(
         with context.stage("render"):
             response = render(outcomes)
         headers = {name: value for name, value in response.headers.items() if name != _LENGTH}
-        return Answer(str(response.status_code), headers, bytes(response.body))
+        refusal = context.refusal.code if context.refusal else None
+        return Answer(str(response.status_code), headers, bytes(response.body), refusal)
 
     work = replays.answer(request.headers.getlist(KEY), asked, measured, made, shown)
     answer = await cancel_on_disconnect(request.receive, work)

@@ -55,6 +55,15 @@ def rows(url):
     return found
 
 
+def refusals(url):
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        found = connection.scalars(select(predictions.c.refusal).order_by(predictions.c.position))
+        codes = list(found)
+    engine.dispose()
+    return codes
+
+
 async def test_a_call_that_is_made_again_gets_the_same_answer(ask, triton, sqlite_url):
     status, answer, trailing = await ask(question())
     assert status == "OK"
@@ -97,6 +106,23 @@ async def test_a_refusal_of_the_image_is_stored(ask, triton):
     assert again[:2] == (status, message)
     assert again[2]["idempotency-replayed"] == "true"
     assert len(triton.seen) == 1
+
+
+async def test_a_refusal_that_is_asked_again_is_one_row_of_its_caller(
+    open_grpc, triton, new_key, sqlite_url
+):
+    client = await open_grpc(auth="required")
+    own = (*KEY, ("x-api-key", new_key("ward")))
+    triton.failures.append(UNDECODABLE)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{client.port}") as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        for metadata in (own, own, (*own, KEY[0])):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await stub.ModelInfer(question(), metadata=metadata)
+    async with asyncio.timeout(10):
+        while len(found := refusals(sqlite_url)) < 2:  # noqa: ASYNC110 - nobody waits for them
+            await asyncio.sleep(0.05)
+    assert found == ["image_undecodable", "parameter_invalid"]
 
 
 async def test_who_cancels_a_call_finds_the_answer_when_coming_again(ask, triton, sqlite_url):

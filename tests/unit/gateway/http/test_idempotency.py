@@ -13,8 +13,12 @@ from database.chain import Receipt
 from database.engine import open_engine
 from database.tables import idempotency, predictions
 from database.writer import DatabaseUnavailableError, Writer
+from gateway import replays
+from gateway.app import create_app
 from gateway.secret_files import SecretFiles
+from gateway.settings import Settings
 from pipelines.load import load_spec
+from pipelines.ports import Ports
 from tests.unit.gateway.asking import requests, until_ready
 from tests.unit.gateway.http.test_cancel_on_disconnect import serve  # noqa: F401 - a fixture
 from tests.unit.gateway.http.test_kserve import INFER, binary, document
@@ -50,6 +54,15 @@ async def client(start, sqlite_url):
 def rows(engine):
     with engine.connect() as connection:
         return connection.scalar(select(func.count()).select_from(predictions))
+
+
+def refusals(url):
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        found = connection.scalars(select(predictions.c.refusal).order_by(predictions.c.position))
+        codes = list(found)
+    engine.dispose()
+    return codes
 
 
 def stored(engine):
@@ -218,6 +231,52 @@ async def test_a_refusal_of_the_image_is_stored(client, triton):
     assert_replayed(await client.post(PREDICT, content=JPEG, headers=KEYED), refused)
     assert len(triton.seen) == 1
     assert rows(client.engine) == 1
+
+
+async def test_a_refusal_that_is_sent_again_is_one_row_of_its_caller(
+    start, triton, new_key, sqlite_url
+):
+    client = await start(auth="required")
+    await until_ready(client)
+    key = {"x-api-key": new_key("ward")}
+    triton.failures.append(UNDECODABLE)
+    with capture_logs() as lines:
+        first = await client.post(PREDICT, content=JPEG, headers=KEYED | key)
+        again = await client.post(PREDICT, content=JPEG, headers=KEYED | key)
+    assert_problem(first, 422, "image_undecodable")
+    assert_replayed(again, first)
+    assert [line["outcome"] for line in requests(lines)] == ["image_undecodable"] * 2
+    # Rows of refusals are written after the answer: one that is known to come is the last.
+    await client.post(PREDICT, content=JPEG, headers={**RAW, **key, "idempotency-key": "x" * 256})
+    async with asyncio.timeout(10):
+        while len(found := refusals(sqlite_url)) < 2:  # noqa: ASYNC110 - nobody waits for them
+            await asyncio.sleep(0.05)
+    assert found == ["image_undecodable", "parameter_invalid"]
+
+
+async def test_a_gateway_that_stops_frees_the_keys_of_those_who_left(
+    triton, monkeypatch, sqlite_url
+):
+    monkeypatch.setattr(replays, "_DRAIN_SECONDS", 0.1)
+    ports = Ports(triton_grpc_port=triton.port)
+    app = create_app(Settings(ports=ports, readiness_interval_seconds=60))
+    engine = open_engine(sqlite_url)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
+    ):
+        await triton.probed()
+        triton.hold()
+        asking = asyncio.create_task(client.post(PREDICT, content=JPEG, headers=KEYED))
+        while not triton.now:  # noqa: ASYNC110 - gRPC sets no event
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        assert len(stored(engine)) == 1
+        await triton.stop()
+    assert stored(engine) == []
+    assert rows(engine) == 0
+    engine.dispose()
 
 
 async def test_a_batch_is_stored_whole_with_names_that_the_database_does_not_say(client, triton):
