@@ -44,6 +44,7 @@ from gateway.http.service_routes import service_routes
 from gateway.http.session_routes import session_routes
 from gateway.http.usage_routes import usage_routes
 from gateway.identity.authentication import Authenticator
+from gateway.identity.budgets import LOW, Budgets
 from gateway.identity.rate_limits import OwnCounter, RateLimits
 from gateway.identity.sessions import Sessions
 from gateway.identity.shared_rates import SharedCounter
@@ -112,12 +113,13 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry,
         audit=audit,
         images=kept_images,
+        budgets=_budgets(settings, engine, metrics),
         rate_limits=_rate_limits(settings, engine),
         batch_concurrency=settings.batch_concurrency,
     )
     usage = Usage(
         engine,
-        Prices(settings.price_cpu_hour, settings.price_gpu_hour, settings.price_currency),
+        _prices(settings),
         Capacity(settings.capacity_cpu_cores, settings.capacity_gpus),
     )
     models = Models(catalog, readiness, triton)
@@ -215,6 +217,17 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+def _prices(settings: Settings) -> Prices:
+    return Prices(settings.price_cpu_hour, settings.price_gpu_hour, settings.price_currency)
+
+
+def _budgets(settings: Settings, engine: Engine, metrics: Metrics) -> Budgets:
+    budgets = Budgets(engine, _prices(settings), settings.default_budget)
+    metrics.budgets.labels("low").set_function(lambda: budgets.callers(LOW, 1))
+    metrics.budgets.labels("spent").set_function(lambda: budgets.callers(1))
+    return budgets
+
+
 def _rate_limits(settings: Settings, engine: Engine) -> RateLimits:
     counter = SharedCounter(engine) if settings.rates_shared else OwnCounter()
     return RateLimits(counter, settings.default_rate)
@@ -238,7 +251,14 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", KEEP_IMAGE, HEADER, KEY],
-            expose_headers=[HEADER, REPLAYED, "Retry-After", "RateLimit", "RateLimit-Policy"],
+            expose_headers=[
+                HEADER,
+                REPLAYED,
+                "Retry-After",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Budget-Warning",
+            ],
         )
 
 

@@ -14,6 +14,7 @@ from gateway.core.catalog import Catalog, Pipeline
 from gateway.core.readiness import Readiness
 from gateway.core.request import Deadline, Image, RequestParameters
 from gateway.errors import Code, RefusedError
+from gateway.identity.budgets import Budgets
 from gateway.identity.rate_limits import RateLimits
 from gateway.kept_images.keeper import ImageToKeep, KeptImages
 from gateway.results.task_handlers import Result, handler_of
@@ -64,6 +65,7 @@ class Dataplane:
         *,
         audit: AuditLog,
         images: KeptImages,
+        budgets: Budgets,
         rate_limits: RateLimits,
         batch_concurrency: int,
     ) -> None:
@@ -73,15 +75,18 @@ class Dataplane:
         self._telemetry = telemetry
         self._audit = audit
         self._images = images
+        self._budgets = budgets
         self._rate_limits = rate_limits
         self._batch_concurrency = batch_concurrency
 
-    def check(self, context: RequestContext) -> None:
+    async def check(self, context: RequestContext) -> None:
         """Refuses a caller who may ask nothing now, before its images are received.
 
         Raises:
-            RefusedError: with `rate_limited`.
+            RefusedError: with `rate_limited` or `budget_spent`; with `unavailable` where it cannot
+                be told what the caller spent.
         """
+        await self._budgets.check(context.principal, context.answer_fields)
         self._rate_limits.check(context.principal, context.answer_fields)
 
     async def _let_in(self, request: InferenceRequest) -> None:

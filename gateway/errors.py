@@ -42,6 +42,7 @@ class Code(StrEnum):
     IDEMPOTENCY_IN_FLIGHT = "idempotency_in_flight"
     BUSY = "busy"
     RATE_LIMITED = "rate_limited"
+    BUDGET_SPENT = "budget_spent"
     INTERNAL = "internal"
     MODEL_OUTPUT = "model_output"
     TOO_MANY_CONNECTIONS = "too_many_connections"
@@ -143,6 +144,7 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
         "A request with the idempotency key is not answered yet",
     ),
     Code.BUSY: (HTTPStatus.TOO_MANY_REQUESTS, "The service is busy"),
+    Code.BUDGET_SPENT: (HTTPStatus.TOO_MANY_REQUESTS, "The caller's budget is spent"),
     Code.RATE_LIMITED: (HTTPStatus.TOO_MANY_REQUESTS, "The caller's rate is used up"),
     Code.INTERNAL: (HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed"),
     Code.MODEL_OUTPUT: (HTTPStatus.INTERNAL_SERVER_ERROR, "A model gave no usable number"),
@@ -175,6 +177,7 @@ RETRY_AFTER_SECONDS: dict[Code, int] = {
     Code.IDEMPOTENCY_IN_FLIGHT: 1,
     Code.BUSY: 1,
     Code.RATE_LIMITED: 1,
+    Code.BUDGET_SPENT: 1,
     Code.TOO_MANY_CONNECTIONS: 2,
     Code.UNAVAILABLE: 2,
     Code.OUT_OF_MEMORY: 2,

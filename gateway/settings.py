@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from database.settings import DatabaseSettings
+from gateway.identity.budgets import Budget
 from gateway.identity.rate_limits import Rate
 from gateway.identity.token_settings import TokenSettings
 from pipelines.ports import Ports
@@ -23,6 +24,11 @@ _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]+)?")
 
 def _rate(text: str) -> str:
     Rate.parse(text)
+    return text
+
+
+def _budget(text: str) -> str:
+    Budget.parse(text)
     return text
 
 
@@ -76,6 +82,8 @@ class Settings(DatabaseSettings):
     """GATEWAY_TLS_CERTIFICATE_FILE and so on."""
     default_rate: Annotated[str, AfterValidator(_rate)] | None = None
     """Rate of callers whose credentials name none, e.g. `60/min`; none: no limit."""
+    default_budget: Annotated[str, AfterValidator(_budget)] | None = None
+    """Budget of callers whose credentials name none, e.g. `20EUR/month`; none: no limit."""
     rates: Literal["auto", "memory", "database"] = "auto"
     """Where callers' images are counted: by each gateway, or in the database by all; `auto` is in
     the database where that is a server's."""

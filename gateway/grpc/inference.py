@@ -42,7 +42,7 @@ class Inference:
         """
         context = call.context
         context.principal = await self.authenticator.authenticate(call.credentials)
-        self.dataplane.check(context)
+        await self.dataplane.check(context)
         deadline = call.deadline(self.seconds)
         with ExitStack() as held:
             with context.stage("receive"):

@@ -66,7 +66,7 @@ class Kserve:
         context.principal.require(Role.PREDICT, name)
         pipeline = await self.catalog.find(name, context.principal.covers)
         context.pipeline = pipeline.name
-        self.dataplane.check(context)
+        await self.dataplane.check(context)
         context.prediction = True
         context.keep_image = consent(request.headers.get(KEEP_IMAGE))
         length = request.headers.get(HEADER_LENGTH)

@@ -99,7 +99,7 @@ class Predictions:
         context.principal.require(Role.PREDICT, name)
         pipeline = await self.catalog.find(name, context.principal.covers)
         context.pipeline = pipeline.name
-        self.dataplane.check(context)
+        await self.dataplane.check(context)
         context.prediction = True
         context.keep_image = consent(request.headers.get(KEEP_IMAGE))
         return pipeline, RequestParameters.read(request.query_params.multi_items(), pipeline.spec)

@@ -61,7 +61,7 @@ class Metrics:
             "gateway_requests_refused_total",
             "Refusals by reason: requests or bytes (in flight), caller (its share of them), "
             "receiving (gRPC messages), wait, triton_queue, unauthorized, forbidden, identity (it "
-            "cannot be checked), rate, audit.",
+            "cannot be checked), rate, budget, audit.",
             ("pipeline", "reason"),
             registry=self.registry,
         )
@@ -94,6 +94,12 @@ class Metrics:
             "HTTP connections that were refused or ended in a request, by the problem's code; or "
             "tls_handshake.",
             ("reason",),
+            registry=self.registry,
+        )
+        self.budgets = Gauge(
+            "gateway_budgets",
+            "Callers that have spent 80 % of their budget this month (low), or all (spent).",
+            ("state",),
             registry=self.registry,
         )
         self.certificate_days = Gauge(

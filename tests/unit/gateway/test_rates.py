@@ -2,13 +2,19 @@
 
 import asyncio
 import struct
+import time
 
 import grpc
 import pytest
 from httpx import AsyncClient
+from sqlalchemy import insert
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from database.engine import open_engine
+from database.tables import usage_hours
 from gateway.http.problems import KSERVE
+from gateway.identity import budgets
+from gateway.identity.budgets import Budget, Budgets
 from gateway.identity.rate_limits import Rate, RateLimits
 from gateway.secret_files import SecretFiles
 from gateway.settings import Settings
@@ -159,3 +165,37 @@ async def test_three_gateways_answer_one_key_no_more_often_than_its_rate(
     statuses = await asyncio.gather(*(ask(clients[number % 3]) for number in range(120)))
     assert set(statuses) <= {200, 429}
     assert statuses.count(200) == 60
+
+
+async def test_a_spent_budget_is_said_at_both_doors_before_a_body_is_read(
+    open_grpc, monkeypatch, sqlite_url
+):
+    monkeypatch.setattr(Budgets, "budget_of", lambda *_: Budget(0.01, "EUR"))
+    monkeypatch.setattr(budgets, "_FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(budgets, "_STALE_SECONDS", -1.0)
+    client = await open_grpc(price_cpu_hour=3600.0)
+    first = await client.http.post("/api/v1/predict", files=ONE)
+    assert first.status_code == 200
+    row = dict.fromkeys(("name", "pipeline", "release", "format", "outcome", "level", "caller"), "")
+    sums = {"images": 1, "bytes": 1, "estimated_seconds": 0.0, "gpu_seconds": 0.0}
+    engine = open_engine(sqlite_url)
+    with engine.begin() as connection:
+        hour = int(time.time()) // 3600
+        values = {**row, **sums, "cpu_seconds": 5.0, "hour": hour}
+        connection.execute(insert(usage_hours).values(values))
+    engine.dispose()
+    answer = await client.http.post("/api/v1/predict", content=b"not read")
+    assert answer.status_code == 429
+    assert answer.json()["code"] == "budget_spent"
+    assert 0 < int(answer.headers["retry-after"]) <= 31 * 86400
+    assert answer.headers["budget-warning"].startswith("spent=")
+    async with grpc.aio.insecure_channel(f"localhost:{client.port}") as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        refused = stub.ModelInfer(infer_request(JPEG), timeout=30)
+        assert (await refused.code()).name == "RESOURCE_EXHAUSTED"
+        assert (await refused.details()).startswith("[budget_spent]")
+        trailing = dict(await refused.trailing_metadata())
+        assert int(trailing["retry-after"]) > 0
+        assert trailing["budget-warning"].startswith("spent=")
+    metrics = (await client.http.get("/metrics")).text
+    assert 'gateway_budgets{state="spent"} 1.0' in metrics

@@ -269,6 +269,7 @@ def test_refusals_that_a_retry_may_cure_are_not_final():
     assert not final & {
         Code.BUSY,
         Code.RATE_LIMITED,
+        Code.BUDGET_SPENT,
         Code.UNAVAILABLE,
         Code.OUT_OF_MEMORY,
         Code.DEADLINE,
