@@ -85,12 +85,14 @@ async def _opened(
     from gateway.core.catalog import Catalog  # noqa: PLC0415
     from gateway.core.readiness import Readiness  # noqa: PLC0415
     from gateway.dataplane import Dataplane  # noqa: PLC0415
+    from gateway.identity.budgets import Budgets  # noqa: PLC0415
     from gateway.identity.rate_limits import OwnCounter, RateLimits  # noqa: PLC0415
     from gateway.kept_images.keeper import KeptImages  # noqa: PLC0415
     from gateway.recall import PRINCIPAL, TRANSPORT, Asking  # noqa: PLC0415
     from gateway.telemetry.metrics import Metrics  # noqa: PLC0415
     from gateway.telemetry.recorder import InferenceTelemetry, RequestContext  # noqa: PLC0415
     from gateway.triton.client import TritonClient  # noqa: PLC0415
+    from gateway.usage.prices import Prices  # noqa: PLC0415
 
     secrets = setup.secret_files(settings)
     writer = Writer(engine, f"{settings.name}-recall")
@@ -112,6 +114,7 @@ async def _opened(
         InferenceTelemetry(Metrics(lambda: admission.in_flight)),
         audit=audit,
         images=kept,
+        budgets=Budgets(engine, Prices(None, None, settings.price_currency)),
         rate_limits=RateLimits(OwnCounter()),
         batch_concurrency=1,
     )

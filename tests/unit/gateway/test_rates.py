@@ -15,6 +15,9 @@ from database.tables import usage_hours
 from gateway.http.problems import KSERVE
 from gateway.identity import budgets
 from gateway.identity.budgets import Budget, Budgets
+from gateway.identity.key_format import ApiKey
+from gateway.identity.key_store import Grant, KeyStore
+from gateway.identity.principal import Role
 from gateway.identity.rate_limits import Rate, RateLimits
 from gateway.secret_files import SecretFiles
 from gateway.settings import Settings
@@ -199,3 +202,17 @@ async def test_a_spent_budget_is_said_at_both_doors_before_a_body_is_read(
         assert trailing["budget-warning"].startswith("spent=")
     metrics = (await client.http.get("/metrics")).text
     assert 'gateway_budgets{state="spent"} 1.0' in metrics
+
+
+async def test_a_key_is_kept_to_its_own_rate(start, sqlite_url):
+    engine = open_engine(sqlite_url)
+    pepper, key = SecretFiles(Settings().secrets_dir, made=True).pepper(), ApiKey.new()
+    grant = Grant("clinic", frozenset({Role.PREDICT, Role.OPERATE}), rate="2/day")
+    KeyStore(engine).create(grant, pepper, key=key)
+    engine.dispose()
+    client = await start(auth="required")
+    client.headers["x-api-key"] = key.text
+    answers = [await client.post("/api/v1/predict", files=ONE) for _ in range(20)]
+    assert [answer.status_code for answer in answers] == [200] * 2 + [429] * 18
+    assert answers[0].headers["ratelimit-policy"] == '"images";q=2;w=86400'
+    assert 'reason="rate"} 18.0' in (await client.get("/metrics")).text
