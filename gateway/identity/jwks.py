@@ -76,14 +76,11 @@ def parse(content: bytes, algorithms: frozenset[str]) -> dict[tuple[str | None, 
     """
     try:
         entries = json.loads(content)["keys"]
-        usable = [entry for entry in entries if entry.get("use", "sig") == "sig"]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        usable = [entry for entry in entries if _may_be_used(entry)]
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise JwksError("it is no set of keys in JSON") from None
     keys: dict[tuple[str | None, str], PyJWK] = {}
     for entry in usable:
-        # A private or a shared key is not one to publish, and not one to trust.
-        if entry.get("kty") == "oct" or "d" in entry:
-            continue
         for algorithm in algorithms & {entry.get("alg") or name for name in algorithms}:
             try:
                 key = PyJWK(entry, algorithm)
@@ -168,9 +165,10 @@ class Jwks:
         started = self._tried_at = self._clock()
         try:
             keys = parse(await asyncio.to_thread(self._read), self._algorithms)
-        except JwksError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the known keys go on
             if not self._failing:
-                log.warning("public keys of tokens cannot be read", reason=str(error))
+                reason = str(error) if isinstance(error, JwksError) else type(error).__name__
+                log.warning("public keys of tokens cannot be read", reason=reason)
             self._failing = True
             return
         if self._failing:
@@ -180,6 +178,17 @@ class Jwks:
 
     def _done(self, _: asyncio.Task[None]) -> None:
         self._reading = None
+
+
+def _may_be_used(entry: object) -> bool:
+    """Whether an entry has the form of a public key for signatures.
+
+    A private or a shared key is not one to publish, and not one to trust.
+    """
+    if not isinstance(entry, dict) or "d" in entry or entry.get("kty") == "oct":
+        return False
+    texts = all(isinstance(entry.get(name), str | None) for name in ("kid", "alg", "kty"))
+    return texts and entry.get("use", "sig") == "sig"
 
 
 def _bounded(content: bytes) -> bytes:

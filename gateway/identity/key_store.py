@@ -26,11 +26,7 @@ class ApiKeyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a key allows, and to whom.
-
-    Raises:
-        ApiKeyError: a part has a wrong form.
-    """
+    """What a key allows, and to whom."""
 
     name: str
     roles: frozenset[Role]
@@ -39,7 +35,12 @@ class Grant:
     rate: str | None = None
     budget: str | None = None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Checks a grant that is to be stored; one that is stored is taken as it is.
+
+        Raises:
+            ApiKeyError: a part has a wrong form.
+        """
         if not _NAME.fullmatch(self.name):
             raise ApiKeyError("name: it may have 1 to 64 characters out of A-Za-z0-9._-")
         if not self.roles:
@@ -114,7 +115,12 @@ class KeyStore:
     def create(
         self, grant: Grant, pepper: bytes, *, key: ApiKey, seconds: int | None = None
     ) -> StoredKey:
-        """Stores a new key, which ends after so many seconds, or never."""
+        """Stores a new key, which ends after so many seconds, or never.
+
+        Raises:
+            ApiKeyError: a part of the grant has a wrong form.
+        """
+        grant.check()
         now = _now()
         made = StoredKey(
             id=key.id,
@@ -143,8 +149,10 @@ class KeyStore:
         """Stores that a client certificate of a name is a caller, for so many seconds or for ever.
 
         Raises:
-            ApiKeyError: another row that is not revoked stands for it.
+            ApiKeyError: a part of the grant has a wrong form, or another row that is not revoked
+                stands for the certificate.
         """
+        grant.check()
         now = _now()
         made = StoredKey(
             id=key_id,
@@ -350,7 +358,8 @@ def _stored(row: RowMapping) -> StoredKey:
         line=row["line"],
         grant=Grant(
             name=row["name"],
-            roles=frozenset(Role(role) for role in row["roles"].split()),
+            # A role of a newer release gives nothing here.
+            roles=frozenset(role for role in Role if role in row["roles"].split()),
             pipelines=None if pipelines is None else frozenset(pipelines.split()),
             rate=row["rate"],
             budget=row["budget"],

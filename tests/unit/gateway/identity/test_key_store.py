@@ -159,6 +159,20 @@ def test_roles_for_a_name_that_the_file_lacks_are_refused(store):
         store.import_lines(lines("a"), PEPPER, {"prometheus": frozenset({Role.OPERATE})})
 
 
+def test_a_row_of_another_release_keeps_no_other_key_from_being_read(store, engine):
+    key, stored = created(store)
+    odd, _ = created(store)
+    with engine.begin() as connection:
+        values = "roles = 'predict diagnose', rate = 'often', budget = 'much'"
+        where = {"id": odd.id}
+        connection.execute(text(f"UPDATE api_keys SET {values} WHERE id = :id"), where)  # noqa: S608
+    _, keys = store.all()
+    assert [each.id for each in keys] == [key.id, odd.id]
+    assert keys[0] == stored
+    assert keys[1].grant.roles == {Role.PREDICT}
+    assert store.revoke(odd.id).state(now()) == "revoked"
+
+
 @pytest.mark.parametrize(
     ("part", "problem"),
     [
@@ -176,4 +190,4 @@ def test_roles_for_a_name_that_the_file_lacks_are_refused(store):
 def test_a_grant_with_a_wrong_part_is_refused(part, problem):
     whole = {"name": "clinic", "roles": frozenset({Role.PREDICT})}
     with pytest.raises(ApiKeyError, match=problem):
-        Grant(**whole | part)
+        Grant(**whole | part).check()

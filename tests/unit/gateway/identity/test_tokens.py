@@ -227,7 +227,7 @@ async def test_roles_and_pipelines_come_from_the_configured_claims(issuer, clock
 async def test_a_claim_makes_nobody_the_owner_of_a_key(tokens):
     principal = await tokens.principal(token(sub="front-desk"))
     with pytest.raises(ApiKeyError):
-        Grant(principal.name, frozenset({Role.PREDICT}))
+        Grant(principal.name, frozenset({Role.PREDICT})).check()
 
 
 async def test_without_a_mapping_the_values_are_names_of_pipelines_and_none_means_all(
@@ -316,6 +316,11 @@ async def test_a_set_that_cannot_be_read_leaves_the_old_one(tokens, issuer):
         key_set(shared),
         key_set(jwk(RSA.public_key(), "one", use="enc")),
         key_set({"kty": "RSA", "kid": "one", "n": "AAAA"}),
+        key_set(jwk(RSA.public_key(), ["one"])),
+        key_set(jwk(RSA.public_key(), [])),
+        key_set(jwk(RSA.public_key(), "one", alg=["RS256"])),
+        key_set(jwk(RSA.public_key(), "one", use=["sig"])),
+        b"[" * 200_000,
     ):
         with pytest.raises(JwksError):
             parse(content, ALGORITHMS)
