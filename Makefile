@@ -34,6 +34,8 @@ CHECKOV := .cache/checkov/bin/checkov
 KSERVE_CLIENT := .cache/kserve/installed
 # Generators and checkers of the OpenAPI document, in an environment of their own for the same reason.
 OPENAPI_TOOLS := .cache/openapi-tools/bin/schemathesis
+# A server of S3's protocol, in an environment of its own for the same reason.
+MOTO := .cache/moto/bin/moto_server
 # Demo weights that are less certain, and may decode by `fast`.
 BENCH_FAST := .cache/bench/fast/model_repository
 
@@ -73,6 +75,12 @@ $(OPENAPI_TOOLS):
 	@$(PYTHON) -m venv .cache/openapi-tools
 	@.cache/openapi-tools/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@.cache/openapi-tools/bin/uv pip install --quiet --python .cache/openapi-tools/bin/python --only-binary :all: openapi-python-client==0.29.1 openapi-spec-validator==0.9.0 schemathesis==4.32.5
+
+$(MOTO):
+	@echo "setup: getting a server of S3's protocol, once"
+	@$(PYTHON) -m venv .cache/moto
+	@.cache/moto/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@.cache/moto/bin/uv pip install --quiet --python .cache/moto/bin/python --only-binary :all: 'moto[s3]==5.2.5' flask==3.1.3 flask-cors==6.0.5
 
 $(ENVOY):
 	@echo "setup: getting Envoy, once"
@@ -155,7 +163,7 @@ browser: ## Installs Chromium for the tests of the page where there is no browse
 	else echo "setup: NO BROWSER: the page will not be tested; as root: apt-get install chromium"; fi
 
 .PHONY: test
-test: setup browser $(OLDEST_RUNTIME) $(KSERVE_CLIENT) $(OPENAPI_TOOLS) ## All tests but k8s-test, on a real tritonserver and a real gateway
+test: setup browser $(OLDEST_RUNTIME) $(KSERVE_CLIENT) $(OPENAPI_TOOLS) $(MOTO) ## All tests but k8s-test, on a real tritonserver and a real gateway
 	@# The tests that need no service fill the time in which the others wait for theirs.
 	@nice -n 10 $(BIN)/python -m pytest $(UNIT_TESTS) > .cache/unit-tests.log 2>&1 & unit=$$!; \
 	trap 'kill $$unit 2>/dev/null' EXIT; \

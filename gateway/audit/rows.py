@@ -11,7 +11,7 @@ from typing import Any
 
 from database.writer import Row, now
 from gateway.errors import RefusedError
-from gateway.results.task_handlers import handler_of
+from gateway.results.task_handlers import Form, handler_of
 from gateway.telemetry.recorder import Outcome, RequestContext, new_prediction_id
 from pipelines.formats import sniff
 
@@ -23,9 +23,19 @@ class Event(StrEnum):
     """What a row is about."""
 
     PREDICTION = "prediction"
+    """An image that was answered or refused, or a request about images that was refused."""
+    REFUSAL = "refusal"
+    """Another request that was refused."""
     AUDIT_READ = "audit_read"
     AUDIT_EXPORT = "audit_export"
     FEEDBACK = "feedback"
+    COMMENT_DELETED = "comment_deleted"
+    IMAGE_READ = "image_read"
+    IMAGE_DELETED = "image_deleted"
+
+
+_ABOUT_IMAGES = {*Form, "v2", "grpc"}
+"""Routes of requests about images."""
 
 
 def prediction_row(context: RequestContext, outcome: Outcome, input_digest: str) -> Row:
@@ -63,7 +73,7 @@ def refusal_row(context: RequestContext, refusal: RefusedError) -> Row:
     """The row of a request that was refused before its images were looked at."""
     return {
         **_request(context),
-        "event": str(Event.PREDICTION),
+        "event": str(Event.PREDICTION if context.route in _ABOUT_IMAGES else Event.REFUSAL),
         "pipeline": context.pipeline,
         "refusal": str(refusal.code),
         "stages": _json(_rounded(context.seconds)),
@@ -71,7 +81,7 @@ def refusal_row(context: RequestContext, refusal: RefusedError) -> Row:
 
 
 def reading_row(context: RequestContext, event: Event, parameters: Mapping[str, Any]) -> Row:
-    """The row of a request that read the log; `parameters` say what of it."""
+    """The row of a request that read, or deleted, something; `parameters` say what."""
     row = {"event": str(event), "pipeline": context.pipeline, "parameters": _json(parameters)}
     return {**_request(context), **row}
 

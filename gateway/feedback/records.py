@@ -4,8 +4,10 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -17,7 +19,7 @@ from database.engine import reading
 from database.feedback import Query, Texts
 from database.tables import predictions
 from gateway.audit.audit_log import AuditLog
-from gateway.audit.rows import Event, feedback_row
+from gateway.audit.rows import Event, feedback_row, reading_row
 from gateway.core.catalog import Catalog
 from gateway.errors import Code, RefusedError
 from gateway.feedback.finding import Feedback, Kind
@@ -30,6 +32,8 @@ T = TypeVar("T")
 Found = Row[Any]
 
 _SALT = 16
+_ID = re.compile(r"[0-9a-f-]{36}")
+"""Databases do not take every text."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -101,20 +105,43 @@ class FeedbackRecords:
         }
 
     async def delete_texts(
-        self, principal: Principal, prediction_id: str, feedback_id: str
+        self, context: RequestContext, prediction_id: str, feedback_id: str
     ) -> bool:
         """Deletes reader and comment of a feedback; whether there were any.
 
         Raises:
             RefusedError: the prediction is unknown or another one's, or nothing can be written.
         """
-        await self.prediction(principal, prediction_id, others=Role.OPERATE)
-        return await self._audit.run(
+        await self.prediction(context.principal, prediction_id, others=Role.OPERATE)
+        if not _ID.fullmatch(feedback_id):
+            return False
+        deleted = await self._audit.run(
             partial(table.delete_texts, prediction_id=prediction_id, feedback_id=feedback_id)
         )
+        if deleted:
+            await self.note(context, Event.COMMENT_DELETED, prediction_id, feedback=feedback_id)
+        return deleted
 
-    async def cases(self, query: Query) -> list[Case]:
-        """A page of a pipeline's predictions with their feedback."""
+    async def note(
+        self, context: RequestContext, event: Event, prediction_id: str, **more: str
+    ) -> None:
+        """Writes a row of what was read or deleted.
+
+        Raises:
+            RefusedError: it cannot be written.
+        """
+        parameters = {"prediction_id": prediction_id, **more}
+        await self._audit.write([reading_row(context, event, parameters)])
+
+    async def cases(self, context: RequestContext, query: Query) -> list[Case]:
+        """A page of a pipeline's predictions with their feedback. Reading it is a row, too.
+
+        Raises:
+            RefusedError: that row cannot be written.
+        """
+        context.pipeline = query.pipeline
+        asked = {name: value for name, value in asdict(query).items() if value is not None}
+        await self._audit.write([reading_row(context, Event.AUDIT_READ, asked)])
 
         def page(connection: Connection) -> tuple[Sequence[Found], dict[str, list[Found]]]:
             rows = table.cases(connection, query)
@@ -146,7 +173,8 @@ class FeedbackRecords:
         )
         if others is None or not principal.may(others):
             statement = statement.where(predictions.c.tenant == principal.name)
-        row = await self._read(lambda each: each.execute(statement).first())
+        known = _ID.fullmatch(prediction_id)
+        row = await self._read(lambda each: each.execute(statement).first()) if known else None
         if row is None:
             raise RefusedError(
                 Code.PREDICTION_UNKNOWN,

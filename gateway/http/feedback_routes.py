@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from database.feedback import Query as CaseQuery
+from gateway.audit.rows import Event
 from gateway.errors import Code, RefusedError
 from gateway.feedback.finding import LARGEST, Feedback
 from gateway.feedback.records import FeedbackRecords, microseconds
@@ -38,7 +39,9 @@ _BODY = {
 }
 _IMAGE = {"description": "The image as it was sent.", "content": {"image/*": {}}}
 
-PredictionId = Annotated[str, Path(description="As the answer has it.", max_length=36)]
+PredictionId = Annotated[str, Path(description="As the answer has it.")]
+_PIPELINE, _ID = r"^[a-z][a-z0-9_]{0,47}$", r"^[0-9a-f-]{36}$"
+"""Forms of a name and of an id. Databases do not take every text."""
 
 
 def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access) -> APIRouter:
@@ -84,11 +87,11 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
     async def delete_comment(
         request: Request,
         prediction_id: PredictionId,
-        feedback_id: Annotated[str, Path(max_length=36)],
+        feedback_id: str,
     ) -> Response:
         """Deletes reader and comment of a feedback; what was found stays."""
         context = _begin(request, "feedback")
-        deleted = await records.delete_texts(context.principal, prediction_id, feedback_id)
+        deleted = await records.delete_texts(context, prediction_id, feedback_id)
         return _json(Deletion, {"deleted": deleted})
 
     @router.get(
@@ -99,7 +102,7 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
     )
     async def cases(
         request: Request,
-        pipeline: Annotated[str, Query(max_length=64)],
+        pipeline: Annotated[str, Query(pattern=_PIPELINE)],
         *,
         unlabelled: Annotated[
             bool, Query(description="Also predictions without feedback.")
@@ -107,12 +110,13 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
         since: Annotated[datetime | None, Query(description="From then on; UTC.")] = None,
         until: Annotated[datetime | None, Query(description="Before then; UTC.")] = None,
         after: Annotated[
-            str | None, Query(max_length=36, description="`next` of the page before.")
+            str | None, Query(pattern=_ID, description="`next` of the page before.")
         ] = None,
         limit: Annotated[int, Query(ge=1, le=_MOST_CASES)] = 100,
     ) -> Response:
         """A pipeline's predictions with their feedback: one's own; with role `audit` all."""
-        principal = _begin(request, "feedback").principal
+        context = _begin(request, "feedback")
+        principal = context.principal
         principal.require(Role.FEEDBACK, pipeline)
         query = CaseQuery(
             pipeline=pipeline,
@@ -123,7 +127,7 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
             after=after,
             limit=limit + 1,
         )
-        found = await records.cases(query)
+        found = await records.cases(context, query)
         more = found[limit - 1]["prediction_id"] if len(found) > limit else None
         return _json(Cases, {"cases": found[:limit], "next": more})
 
@@ -136,8 +140,8 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
     )
     async def image(request: Request, prediction_id: PredictionId) -> Response:
         """The image of a prediction, where it was kept."""
-        principal = _begin(request, "image").principal
-        await records.prediction(principal, prediction_id, others=Role.OPERATE)
+        context = _begin(request, "image")
+        await records.prediction(context.principal, prediction_id, others=Role.OPERATE)
         async with _refusing():
             content = await images.read(prediction_id)
         if content is None:
@@ -146,6 +150,7 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
                 "prediction: its image is not kept. Images are kept where the pipeline keeps them "
                 "and the request says X-Keep-Image: yes.",
             )
+        await records.note(context, Event.IMAGE_READ, prediction_id)
         form = sniff(content)
         kind = "application/octet-stream" if form is None else f"image/{form}"
         return Response(content, media_type=kind, headers={"Content-Disposition": "attachment"})
@@ -158,10 +163,12 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
     )
     async def delete_image(request: Request, prediction_id: PredictionId) -> Response:
         """Destroys the key of a kept image, and removes the image."""
-        principal = _begin(request, "image").principal
-        await records.prediction(principal, prediction_id, others=Role.OPERATE)
+        context = _begin(request, "image")
+        await records.prediction(context.principal, prediction_id, others=Role.OPERATE)
         async with _refusing():
             deleted = await images.destroy(prediction_id)
+        if deleted:
+            await records.note(context, Event.IMAGE_DELETED, prediction_id)
         return _json(Deletion, {"deleted": deleted})
 
     return router

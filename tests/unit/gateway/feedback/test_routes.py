@@ -184,9 +184,18 @@ async def test_without_the_role_or_the_pipeline_it_is_forbidden(
             assert_problem(response, 403, "forbidden")
 
 
-@pytest.mark.parametrize("prediction", ["none", "0190a3f2-7c1e-7000-8000-00000000000a", "%00"])
+@pytest.mark.parametrize(
+    "prediction", ["none", "0190a3f2-7c1e-7000-8000-00000000000a", "%00" * 36, "0" * 5000]
+)
 async def test_feedback_to_no_prediction_is_refused(say, prediction):
     assert_problem(await say(prediction, label="cancer"), 404, "prediction_unknown")
+
+
+async def test_a_feedback_that_there_is_not_has_no_comment(service, predict):
+    path = f"/api/v1/predictions/{await predict()}/feedback"
+    for feedback in ("none", "%00" * 36, "0190a3f2-7c1e-7000-8000-00000000000a"):
+        response = await service.delete(f"{path}/{feedback}/comment", headers=service.by("north"))
+        assert response.json() == {"deleted": False}
 
 
 async def test_a_refused_image_and_a_feedback_are_no_predictions(service, predict, say):
@@ -287,6 +296,30 @@ async def test_cases_are_ones_own_predictions_with_feedback(service, predict, sa
     assert [each.get("member") for each in listed] == [None, None, "vgg16", None]
 
 
+async def test_what_is_read_or_deleted_is_a_row_and_a_refused_request_is_no_prediction(
+    service, predict, say, cases
+):
+    prediction = await predict()
+    await say(prediction, label="tumour")
+    feedback = (await say(prediction, label="cancer", comment=CANARY)).json()["id"]
+    path = f"/api/v1/predictions/{prediction}/feedback/{feedback}/comment"
+    for _ in range(2):
+        await service.delete(path, headers=service.by("north"))
+    await cases("audit", limit=7)
+    # What nobody waits for comes with the next one that somebody waits for.
+    rows = {row.event: row for row in rows_of(service)[0]}
+    assert [row.event for row in rows_of(service)[0]] == [
+        "prediction", "refusal", "feedback", "comment_deleted", "audit_read"
+    ]  # fmt: skip
+    assert rows["refusal"].refusal == "feedback_invalid"
+    assert json.loads(rows["comment_deleted"].parameters) == {
+        "prediction_id": prediction, "feedback": feedback
+    }  # fmt: skip
+    read = rows["audit_read"]
+    assert (read.tenant, read.pipeline) == ("office", "oral_cancer")
+    assert json.loads(read.parameters)["limit"] == 8
+
+
 async def test_cases_come_in_pages_that_miss_and_double_none(service, predict, cases):
     asked = [await predict() for _ in range(5)]
     found, after = [], {}
@@ -307,7 +340,16 @@ async def test_cases_of_a_time_are_listed(service, predict, cases):
 
 
 @pytest.mark.parametrize(
-    "query", [{"limit": "0"}, {"limit": "1001"}, {"since": "yesterday"}, {"after": "x" * 37}]
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "1001"},
+        {"since": "yesterday"},
+        {"after": "x" * 36},
+        {"after": "0" * 37},
+        {"pipeline": "a\0b"},
+        {"pipeline": ""},
+    ],
 )
 async def test_a_query_of_another_form_is_refused(service, query):
     query = {"pipeline": "oral_cancer", **query}
