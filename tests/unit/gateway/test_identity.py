@@ -20,6 +20,8 @@ pytestmark = pytest.mark.anyio
 HEALTH = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
 PAGE = {"/", "/web/{version}/{name:path}"}
 """Files without data, among them the form that asks for a key."""
+LOGIN = ("POST", "/api/v1/session")
+"""It takes the key in its body."""
 GRPC_HEALTH = {
     f"{SERVICE}ServerLive",
     f"{SERVICE}ServerReady",
@@ -85,6 +87,9 @@ async def test_every_route_but_health_is_refused_without_a_known_key(start, trit
     assert {path for _, path in found} >= HEALTH
     assert len(found) > 20
     unknown = ApiKey.new().text
+    found.remove(LOGIN)
+    for key in ("wrong", unknown):
+        assert (await client.request(*LOGIN, json={"key": key})).status_code == 401
     for method, path in found:
         for headers in ({}, keyed("wrong"), keyed(unknown), {"Authorization": f"Bearer {unknown}"}):
             answer = await client.request(method, path, headers=headers, content=JPEG)
