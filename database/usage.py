@@ -7,7 +7,7 @@ once, whoever rolls up and whenever (docs/decisions/0069).
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from enum import StrEnum
 from math import isclose
@@ -333,7 +333,7 @@ def _add(sums: dict[Key, Sums], rows: Iterable[_Row], first: int) -> int:
 
 def _of_row(row: _Row) -> Sums:
     found = Sums(images=1, bytes=row.input_bytes or 0)
-    for part in json.loads(row.compute).values() if row.compute else ():
+    for part in _parsed(row.compute).values():
         seconds = part["seconds"]
         if part["device"] == "gpu":
             found.gpu_seconds += seconds
@@ -346,7 +346,13 @@ def _of_row(row: _Row) -> Sums:
 
 def _level(result: str | None) -> str:
     """The uncertainty level in a row's result; "" where it has none."""
-    if not result:
-        return _UNKNOWN
-    level: str = json.loads(result).get("uncertainty", {}).get("level", _UNKNOWN)
+    level: str = _parsed(result).get("uncertainty", {}).get("level", _UNKNOWN)
     return level
+
+
+def _parsed(text: str | None) -> dict[str, Any]:
+    """A row's JSON; of a row that somebody has broken nothing, as `audit verify` tells of it."""
+    with suppress(ValueError):
+        if text and isinstance(found := json.loads(text), dict):
+            return found
+    return {}

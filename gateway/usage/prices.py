@@ -22,10 +22,5 @@ class Prices:
         """What compute time costs; None where there is no price of some of it."""
         if self.cpu_hour is None or (self.gpu_hour is None and gpu_seconds > 0):
             return None
-        return self.priced(cpu_seconds, gpu_seconds)
-
-    def priced(self, cpu_seconds: float, gpu_seconds: float) -> float:
-        """What that part of compute time costs of which there is a price."""
-        of_cpu = cpu_seconds * (self.cpu_hour or 0.0)
         of_gpu = gpu_seconds * (self.gpu_hour or 0.0)
-        return round((of_cpu + of_gpu) / _HOUR_SECONDS, _DIGITS)
+        return round((cpu_seconds * self.cpu_hour + of_gpu) / _HOUR_SECONDS, _DIGITS)

@@ -86,7 +86,23 @@ class Usage:
             RefusedError: with `parameter_invalid`, where they are more than one answer has; with
                 `unavailable`, where the database does not answer.
         """
-        found = await self._read(by, period, where)
+        since, until = period.hours
+
+        def read() -> list[Group]:
+            usage.refresh(self._engine)
+            found = usage.totals(
+                self._engine, by, since=since, until=until, where=where, limit=MOST_GROUPS + 1
+            )
+            return [Group(common, sums) for common, sums in found]
+
+        try:
+            found = await asyncio.to_thread(read)
+        except SQLAlchemyError:
+            raise RefusedError(
+                Code.UNAVAILABLE,
+                "service: its database does not answer. Try again after the seconds in "
+                "Retry-After.",
+            ) from None
         if len(found) > MOST_GROUPS:
             raise RefusedError(
                 Code.PARAMETER_INVALID,
@@ -94,19 +110,6 @@ class Usage:
                 "time, or one caller or pipeline.",
             )
         return found
-
-    async def spent_this_month(self, principal_id: str, now: datetime | None = None) -> float:
-        """What a caller's images of this month (UTC) have cost, in the prices' currency.
-
-        What has no price costs nothing. It is at most a moment old.
-
-        Raises:
-            RefusedError: with `unavailable`, where the database does not answer.
-        """
-        moment = now or datetime.now(UTC)
-        period = Period.of(month_of(moment), moment + _HOUR, moment)
-        (group,) = await self._read([], period, {Dimension.CALLER: [principal_id]})
-        return self.prices.priced(group.sums.cpu_seconds, group.sums.gpu_seconds)
 
     def idle(self, period: Period, sums: Sums, now: datetime) -> Sums | None:
         """Seconds of a period for which what stands ready computed nothing for any image.
@@ -135,27 +138,6 @@ class Usage:
                 # The next time does all of it. The writer says what is wrong with the database.
                 log.warning("usage was not rolled up", error=type(error).__name__)
             await asyncio.sleep(_REFRESH_SECONDS)
-
-    async def _read(
-        self, by: Sequence[Dimension], period: Period, where: Mapping[Dimension, Collection[str]]
-    ) -> list[Group]:
-        since, until = period.hours
-
-        def read() -> list[Group]:
-            usage.refresh(self._engine)
-            found = usage.totals(
-                self._engine, by, since=since, until=until, where=where, limit=MOST_GROUPS + 1
-            )
-            return [Group(common, sums) for common, sums in found]
-
-        try:
-            return await asyncio.to_thread(read)
-        except SQLAlchemyError:
-            raise RefusedError(
-                Code.UNAVAILABLE,
-                "service: its database does not answer. Try again after the seconds in "
-                "Retry-After.",
-            ) from None
 
 
 def month_of(moment: datetime) -> datetime:

@@ -180,6 +180,16 @@ async def test_a_roll_up_that_fails_half_way_moves_no_cursor(engine, monkeypatch
     assert over_all(engine)[()].images == 1
 
 
+async def test_a_row_that_somebody_has_broken_stops_nothing(engine):
+    await written(engine, image(), image(), image())
+    with engine.begin() as connection:
+        broken = predictions.c.position == 2
+        connection.execute(update(predictions).where(broken).values(compute="{", result="[1]"))
+    assert refresh(engine) == 3
+    assert over_all(engine)[()] == Sums(3, 3000, cpu_seconds=0.75)
+    assert over_all(engine, Dimension.LEVEL)[("",)].images == 1
+
+
 def test_sums_that_were_added_in_another_order_are_the_same():
     assert Sums(1, 2, 0.1 + 0.2).equals(Sums(1, 2, 0.3))
     assert not Sums(1, 2, 0.31).equals(Sums(1, 2, 0.3))

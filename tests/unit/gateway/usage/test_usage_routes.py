@@ -14,7 +14,6 @@ from gateway.identity.principal import OPEN, Principal, Role
 from gateway.results.shapes import adapter
 from gateway.settings import Settings
 from gateway.usage.prices import Prices
-from gateway.usage.usage import Capacity, Usage
 from tests.unit.database.rows import row
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem
 
@@ -191,15 +190,6 @@ def test_who_operates_sees_all_and_of_the_pipelines_that_it_covers():
     assert allowed(some, pipeline="mhist") == {"pipeline": ["mhist"]}
     with pytest.raises(usage_routes.RefusedError, match="do not cover"):
         allowed(some, pipeline="snake_species")
-
-
-async def test_a_callers_month_is_what_its_images_cost(sqlite_url, stored):
-    engine = open_engine(sqlite_url)
-    usage = Usage(engine, Prices(0.036, 3.6, "EUR"), Capacity(None, None))
-    assert await usage.spent_this_month("id-ward") == pytest.approx(0.00026)
-    assert await usage.spent_this_month("id-clinic") == pytest.approx(0.000005)
-    assert await usage.spent_this_month("id-nobody") == 0
-    engine.dispose()
 
 
 @pytest.mark.parametrize(
