@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from gateway.audit.audit_log import IN_A_THREAD
 from gateway.audit.idempotency import (
     RENEWAL_SECONDS,
     Answer,
@@ -73,7 +74,7 @@ class Replays:
                 "visualization=false, or no key.",
             )
         scope = Scope(asked.context.principal.id, asked.context.route, asked.pipeline.name, key)
-        digest = await asyncio.to_thread(self._digest, asked, tuple(shown))
+        digest = await self._digest(asked, tuple(shown))
         # From the claim on: one that nobody works on would block its key.
         task = asyncio.ensure_future(self._once(scope, digest, asked, infer, render))
         self._tasks.add(task)
@@ -139,13 +140,15 @@ class Replays:
                 await self._idempotency.end(claim, answered=answered)
         return made[0]
 
-    def _digest(self, asked: InferenceRequest, shown: Sequence[str]) -> bytes:
+    async def _digest(self, asked: InferenceRequest, shown: Sequence[str]) -> bytes:
         parameters = (f"{name}={value}" for name, value in sorted(asked.parameters.values.items()))
         said = (str(asked.context.keep_image), *shown, "", *parameters, "")
         parts = [text.encode() for text in said]
         for image in asked.images:
             parts += _parts(image)
-        return keyed_digest(self._idempotency.pepper, parts)
+        if sum(map(len, parts)) < IN_A_THREAD:
+            return keyed_digest(self._idempotency.pepper, parts)
+        return await asyncio.to_thread(keyed_digest, self._idempotency.pepper, parts)
 
     def _over(self, task: asyncio.Task[Answer]) -> None:
         self._tasks.discard(task)

@@ -38,7 +38,7 @@ Finish = Callable[[Connection, Sequence[Outcome]], None]
 CHECKPOINT_SECONDS = 60.0
 REFUSALS_A_MINUTE = 600
 """Rows of refused requests of one caller: a loop that is refused does not fill the disk."""
-_IN_A_THREAD = 1024 * 1024
+IN_A_THREAD = 1024 * 1024
 """Bytes from which on digests are made beside the event loop."""
 
 
@@ -178,7 +178,7 @@ class AuditLog:
             await self._writer.run(lambda connection: _insert(connection, row))
 
     async def _digests(self, images: Sequence[Image]) -> list[str]:
-        if sum(len(image.data) for image in images) < _IN_A_THREAD:
+        if sum(len(image.data) for image in images) < IN_A_THREAD:
             return self._digests_of(images)
         return await asyncio.to_thread(self._digests_of, images)
 

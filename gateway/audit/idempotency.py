@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from database.tables import idempotency as table
@@ -35,10 +35,16 @@ gateways may differ by some seconds."""
 _REMOVED_AT_A_TIME = 1000
 _ATTEMPTS = 3
 _FIRST_SERVER_ERROR = 500
-_INSERT: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
+# Made once: making a statement costs more than a database of this machine takes for it.
+_CLAIM = {
+    dialect: insert(table).on_conflict_do_nothing().returning(table.c.claim)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
+_STORE = (
+    update(table)
+    .where(table.c.id == bindparam("row"), table.c.claim == bindparam("token"))
+    .values(answer=bindparam("sealed"), expires_at=bindparam("until"))
+)
 T = TypeVar("T")
 
 
@@ -106,11 +112,8 @@ class Claim:
             self.release(connection)
             return False
         expires = _now() + _microseconds(self.kept_seconds)
-        written = connection.execute(
-            update(table)
-            .where(table.c.id == self.id, table.c.claim == self.token)
-            .values(answer=sealed, expires_at=expires)
-        )
+        own = {"row": self.id, "token": self.token, "sealed": sealed, "until": expires}
+        written = connection.execute(_STORE, own)
         if written.rowcount != 1:
             raise _in_flight()
         return True
@@ -257,9 +260,8 @@ def _take(connection: Connection, claim: Claim, asked: bytes) -> _Row | None:
     for _ in range(_ATTEMPTS):
         now, until = _now(), _lease()
         values = {"asked": asked, "claim": claim.token, "expires_at": until, "answer": None}
-        insert = _INSERT[connection.dialect.name](table).values(id=claim.id, **values)
-        inserted = insert.on_conflict_do_nothing().returning(table.c.claim)
-        if connection.scalar(inserted) is not None:
+        statement = _CLAIM[connection.dialect.name]
+        if connection.scalar(statement, {"id": claim.id, **values}) is not None:
             return None
         row = connection.execute(select(table).where(table.c.id == claim.id)).one_or_none()
         if row is None:
