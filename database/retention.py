@@ -4,45 +4,60 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, delete, func, insert, select
 
 from database.chain import Receipt, Statement, sign
-from database.feedback import delete_orphans
+from database.engine import reading
 from database.tables import checkpoints, predictions
 from database.writer import now
+
+SEGMENT_ROWS = 5000
+"""Of one transaction, where checkpoints are near enough: gateways that write wait for it."""
 
 
 def retain(engine: Engine, key: Ed25519PrivateKey, *, before: int) -> int:
     """Removes rows older than `before` (microseconds since 1970), and says so with a signature.
 
     Of each chain those go that end in a checkpoint and are all old. What is left verifies: its
-    first row follows the hash that the signed statement has. Returns the number of removed rows.
+    first row follows the hash that the signed statement has. Of the checkpoints that are no longer
+    needed the last one stays: it tells how young the removed rows may be. Returns how many rows
+    were removed.
     """
-    with engine.begin() as connection:
+    with reading(engine).connect() as connection:
         names = connection.scalars(select(predictions.c.chain).distinct()).all()
-        removed = sum(_retain_chain(connection, key, name, before) for name in names)
-        # Comments do not outlast the feedback that they are of.
-        delete_orphans(connection)
-        return removed
+    total = 0
+    for name in names:
+        removed = 1
+        while removed:
+            with engine.begin() as connection:
+                removed = _remove_segment(connection, key, name, before)
+            total += removed
+    return total
 
 
-def _retain_chain(connection: Connection, key: Ed25519PrivateKey, chain: str, before: int) -> int:
+def _remove_segment(connection: Connection, key: Ed25519PrivateKey, chain: str, before: int) -> int:
     own = predictions.c.chain == chain
-    first_kept = connection.scalar(
+    first = connection.scalar(select(func.min(predictions.c.position)).where(own))
+    if first is None:
+        return 0
+    kept = connection.scalar(
         select(func.min(predictions.c.position)).where(own, predictions.c.at >= before)
     )
-    statement = select(checkpoints).where(
-        checkpoints.c.chain == chain, checkpoints.c.kind == Statement.HEAD
+    position = checkpoints.c.position
+    heads = select(checkpoints).where(
+        checkpoints.c.chain == chain, checkpoints.c.kind == Statement.HEAD, position >= first
     )
-    if first_kept is not None:
-        statement = statement.where(checkpoints.c.position < first_kept)
-    end = connection.execute(statement.order_by(checkpoints.c.position.desc()).limit(1)).first()
+    if kept is not None:
+        heads = heads.where(position < kept)
+    near = heads.where(position < first + SEGMENT_ROWS).order_by(position.desc()).limit(1)
+    far = heads.order_by(position).limit(1)
+    end = connection.execute(near).first() or connection.execute(far).first()
     if end is None:
         return 0
     removed = connection.execute(
         delete(predictions).where(own, predictions.c.position <= end.position)
     )
-    if removed.rowcount == 0:
-        return 0
-    receipt = Receipt(chain, end.position, end.head)
-    signed = sign(key, Statement.RETENTION, receipt, now())
+    connection.execute(
+        delete(checkpoints).where(checkpoints.c.chain == chain, position < end.position)
+    )
+    signed = sign(key, Statement.RETENTION, Receipt(chain, end.position, end.head), now())
     kind = signed.pop("statement")
     connection.execute(insert(checkpoints), {**signed, "kind": kind})
     return removed.rowcount

@@ -74,11 +74,10 @@ class _Verification:
         # What says how far chains go is read before the rows, which may become more meanwhile.
         with reading(engine).connect() as connection:
             begun = connection.execute(select(chains)).mappings().all()
-            signed = connection.execute(select(checkpoints)).mappings().all()
-        for row in begun:
-            self._begin(row)
-        for row in signed:
-            self._take_checkpoint(row)
+            for row in begun:
+                self._begin(row)
+            for row in connection.execute(select(checkpoints)).mappings():
+                self._take_checkpoint(row)
         for statement in statements:
             self._take_receipt(statement)
         with reading(engine).connect() as connection:

@@ -198,6 +198,19 @@ async def test_retention_removes_whole_segments_and_the_rest_verifies(engine):
     assert found(engine) == [(9, "the row is missing")]
 
 
+async def test_retention_removes_much_in_steps_and_keeps_the_last_statement(engine, monkeypatch):
+    monkeypatch.setattr("database.retention.SEGMENT_ROWS", 4)
+    old = await wrote(engine, at=1000)
+    for receipt in (old[0], old[1], old[8], old[9], old[11]):
+        checkpoint(engine, receipt)
+    assert retain(engine, KEY, before=2000) == ROWS
+    with engine.connect() as connection:
+        left = connection.execute(select(checkpoints)).all()
+    assert {(each.kind, each.position) for each in left} == {("retention", ROWS), ("head", ROWS)}
+    assert found(engine, old[-1].as_json(), old[3].as_json()) == []
+    assert found(engine, old[-1].as_json() | {"head": "0" * 64})[0][0] == ROWS
+
+
 async def test_retention_keeps_a_segment_with_a_row_that_is_not_old(engine, receipts):
     checkpoint(engine, receipts[5])
     execute(engine, update(predictions).where(of(3)).values(at=1))
