@@ -18,6 +18,7 @@ from secondopinion._feedback import Cases, Deletion, FeedbackHistory, FeedbackRe
 from secondopinion._images import Image
 from secondopinion._request import Request
 from secondopinion._retries import Reply, Retries, Wait, with_retries
+from secondopinion._tls import File, TlsFiles
 from secondopinion._usage import UsageFilter, UsageReport
 
 T = TypeVar("T")
@@ -37,8 +38,14 @@ class AsyncClient:
         token: str | None = None,
         timeout: float = ANSWER_SECONDS,
         retries: Retries | None = None,
+        ca_file: File | None = None,
+        certificate_file: File | None = None,
+        key_file: File | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(**connection(url, timeout, api_key=api_key, token=token))
+        tls = TlsFiles(ca_file, certificate_file, key_file)
+        self._http = httpx.AsyncClient(
+            **connection(url, timeout, api_key=api_key, token=token, tls=tls)
+        )
         self._retries = retries or Retries()
 
     async def predict(self, image: Image, **choices: Unpack[Choices]) -> Prediction:

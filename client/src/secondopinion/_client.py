@@ -18,6 +18,7 @@ from secondopinion._feedback import Cases, Deletion, FeedbackHistory, FeedbackRe
 from secondopinion._images import Image
 from secondopinion._request import Request
 from secondopinion._retries import Reply, Retries, Wait, with_retries
+from secondopinion._tls import File, TlsFiles
 from secondopinion._usage import UsageFilter, UsageReport
 
 T = TypeVar("T")
@@ -36,9 +37,16 @@ class Client:
             environment's SECONDOPINION_TOKEN. It is not renewed.
         timeout: Seconds to wait for an answer to one attempt.
         retries: How patiently to ask again when the service is busy or down.
+        ca_file: PEM file of the authority of the service's certificate, where it is the site's own;
+            else the environment's SECONDOPINION_CA_FILE, else the usual authorities.
+        certificate_file: PEM file of the client's own certificate, where the service wants one;
+            else the environment's SECONDOPINION_CERTIFICATE_FILE, else none.
+        key_file: PEM file of its private key, without a password; else the environment's
+            SECONDOPINION_KEY_FILE, else the key is in the certificate's file.
 
     Raises:
-        ValueError: The URL, the key or the token is malformed, or a key and a token are given.
+        ValueError: The URL, the key or the token is malformed, a key and a token are given, or a
+            file cannot be used.
     """
 
     def __init__(
@@ -49,8 +57,12 @@ class Client:
         token: str | None = None,
         timeout: float = ANSWER_SECONDS,
         retries: Retries | None = None,
+        ca_file: File | None = None,
+        certificate_file: File | None = None,
+        key_file: File | None = None,
     ) -> None:
-        self._http = httpx.Client(**connection(url, timeout, api_key=api_key, token=token))
+        tls = TlsFiles(ca_file, certificate_file, key_file)
+        self._http = httpx.Client(**connection(url, timeout, api_key=api_key, token=token, tls=tls))
         self._retries = retries or Retries()
 
     def predict(self, image: Image, **choices: Unpack[Choices]) -> Prediction:

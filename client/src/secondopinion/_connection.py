@@ -1,11 +1,14 @@
 """The service URL, API key and time-outs of a client, from arguments and the environment."""
 
 import os
+import ssl
 from importlib.metadata import version
 from ipaddress import ip_address
 from typing import TypedDict
 
 import httpx
+
+from secondopinion._tls import TlsFiles
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 URL_VARIABLE = "SECONDOPINION_URL"
@@ -24,17 +27,19 @@ class Connection(TypedDict):
     headers: dict[str, str]
     timeout: httpx.Timeout
     trust_env: bool
+    verify: ssl.SSLContext | bool
 
 
 def connection(
-    url: str | None, timeout: float, *, api_key: str | None, token: str | None
+    url: str | None, timeout: float, *, api_key: str | None, token: str | None, tls: TlsFiles
 ) -> Connection:
     """Settings of the HTTP client.
 
     A key or a token that is given goes before those of the environment, where a key goes first.
 
     Raises:
-        ValueError: The URL is none, a key and a token are given, or one cannot be sent in a header.
+        ValueError: The URL is none, a key and a token are given, one cannot be sent in a header, or
+            a file for TLS cannot be used.
     """
     base = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
     try:
@@ -52,6 +57,7 @@ def connection(
         "timeout": httpx.Timeout(timeout, connect=CONNECT_SECONDS, pool=None),
         # A proxy named in the environment can never reach this machine's own loopback.
         "trust_env": not _is_loopback(parsed.host),
+        "verify": tls.context(),
     }
 
 
