@@ -58,10 +58,14 @@ class Tab:
         self.page: Page = self.context.new_page()
         self.requests: list[Request] = []
         self.errors: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request))  # noqa: PLW0108 - wrapped
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", self._console)
-        self.page.on("dialog", lambda dialog: self.errors.append(f"dialog {dialog.message}"))
+        self.context.on("request", lambda request: self.requests.append(request))  # noqa: PLW0108
+        self.context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        self.context.on("console", self._console)
+        self.context.on("dialog", self._dialog)
+
+    def _dialog(self, dialog: Any) -> None:
+        self.errors.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _console(self, message: Any) -> None:
         # A refusal of the service is an error to the console, not to the page.

@@ -19,6 +19,8 @@ SESSION = "second-opinion-session"
 """Name of the cookie of a session."""
 TOKEN = "X-CSRF-Token"  # noqa: S105 - the name of a header
 _READS = {"GET", "HEAD"}
+_OTHER_SITES = {"cross-site", "same-site"}
+"""What a browser says of a request that another page makes."""
 
 
 class Access:
@@ -82,6 +84,11 @@ def principal_of(request: Request) -> Principal:
 
 
 def _certificate(request: Request) -> bytes | None:
-    """The caller's certificate as PEM, where the connection has one."""
+    """The caller's certificate as PEM, where the connection has one.
+
+    A browser shows it for the pages of other sites, too, which are none of its caller's.
+    """
+    if request.headers.get("sec-fetch-site") in _OTHER_SITES:
+        return None
     chain = request.scope.get("extensions", {}).get("tls", {}).get("client_cert_chain")
     return chain[0].encode("ascii") if chain else None

@@ -56,24 +56,26 @@ function Box({ object, at, classes, image, onChange, onRemove }) {
         )}
       </select>
     </div>
-    ${SIDES.map(
-      (side, index) => html`<label key=${side} class="side-input">
-        ${text(`finding.${side}`)}
-        <input
-          class="input"
-          type="number"
-          step="any"
-          min="0"
-          max=${index % 2 ? image.height : image.width}
-          aria-label=${text("finding.side_of", { n, side: text(`finding.${side}`) })}
-          value=${object.box[index]}
-          onChange=${({ target }) => move(index, Number(target.value))}
-        />
-      </label>`,
-    )}
     <button class="button" type="button" aria-label=${text("finding.remove", { n })} onClick=${onRemove}>
       ✕
     </button>
+    <div class="sides">
+      ${SIDES.map(
+        (side, index) => html`<label key=${side} class="side-input">
+          ${text(`finding.${side}`)}
+          <input
+            class="input"
+            type="number"
+            step="any"
+            min="0"
+            max=${index % 2 ? image.height : image.width}
+            aria-label=${text("finding.side_of", { n, side: text(`finding.${side}`) })}
+            value=${object.box[index]}
+            onChange=${({ target }) => move(index, Number(target.value))}
+          />
+        </label>`,
+      )}
+    </div>
   </li>`;
 }
 

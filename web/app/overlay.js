@@ -3,6 +3,8 @@ import { html, useMemo } from "./dom.js";
 import { number } from "./texts.js";
 import { maskPath } from "./masks.js";
 
+/** Share of the photo's height that a label needs above its box. */
+const LABEL = 0.08;
 const DASHES = ["none", "10 4", "3 3", "12 3 3 3", "6 6", "1 4", "14 6"];
 export const COLOURS = 7;
 
@@ -63,7 +65,9 @@ export function Overlay({ objects, image: { width, height }, classes, chosen }) 
     ${objects.map(
       ({ number: n, class: name, score, box: [x1, y1] }) => html`<span
         key=${n}
-        class=${`chip ${styleOf(name, classes).colour} ${n === chosen ? "is-chosen" : ""}`}
+        class=${`chip ${styleOf(name, classes).colour} ${y1 > height * LABEL ? "is-above" : ""} ${
+          n === chosen ? "is-chosen" : ""
+        }`}
         style=${{ left: share(x1, width), top: share(y1, height) }}
         aria-hidden="true"
         >${n} ${name} ${number(score)}</span

@@ -40,8 +40,8 @@ def test_no_script_in_a_name_a_class_or_a_photo_runs(open_tab):
         PREDICT,
         answers.detections(
             *objects,
-            width=128,
-            height=128,
+            width=320,
+            height=240,
             quality=answers.quality(warning),
             input=answers.ATYPICAL | {"recommendation": SCRIPTS[2]},
             release=SCRIPTS[0],
@@ -50,6 +50,10 @@ def test_no_script_in_a_name_a_class_or_a_photo_runs(open_tab):
     )
     tab.choose(*(photo(with_exif(script), script.replace("/", "-")) for script in SCRIPTS))
     tab.wait_for_text(".progress-words", f"{len(SCRIPTS)} of {len(SCRIPTS)} answered")
+    tab.page.wait_for_selector(".chip")
+    assert [text.split(" ", 1)[1] for text in tab.texts(".chip")] == [
+        f"{script} 0.93" for script in SCRIPTS
+    ]
     tab.page.click(".facts summary")
     tab.page.select_option("#language", "de")
     for script in SCRIPTS:
@@ -74,7 +78,7 @@ def test_a_class_with_a_name_that_objects_have_is_a_class(open_tab):
     names = ["__proto__", "constructor"]
     tab = open_tab(answers.described("cervical_lesions", classes=names))
     objects = [answers.found([1.0, 1.0, 60.0, 60.0], name) for name in names]
-    tab.answer(PREDICT, answers.detections(*objects, width=128, height=128))
+    tab.answer(PREDICT, answers.detections(*objects, width=320, height=240))
     tab.choose(photo(photos.encoded(photos.photo(3), "JPEG")))
     assert "__proto__ 0.93" in tab.text(".headline-words")
     assert tab.texts(".distribution li") == ["__proto__ 1", "constructor 1"]

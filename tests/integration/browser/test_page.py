@@ -34,6 +34,37 @@ def test_photos_get_the_answers_of_the_api(tab: Tab, service: Service, oral_canc
             assert row.startswith(f"{name} {member['prediction']} {told}")
 
 
+def counted(service: Service) -> float:
+    """Images that were answered, and not from what is stored."""
+    samples = service.metrics(service.gateway)
+    return sum(value for name, value in samples.items() if name.startswith("prediction_images"))
+
+
+def test_a_tab_that_is_closed_half_way_has_nothing_counted_twice(
+    chromium, service: Service, oral_cancer
+):
+    service.wait_ready()
+    before = counted(service)
+    files = [photo(data, f"{at}.img") for at, data in enumerate(oral_cancer.files[20:32])]
+    tab = Tab(chromium, service.url)
+    tab.open()
+    tab.choose(*files)
+    tab.page.wait_for_selector(".entry.is-answered", timeout=120_000)
+    again = tab.context.new_page()
+    tab.page.close(run_before_unload=False)
+    tab.page = again
+    tab.open()
+    assert "had no answer" in tab.text("main .notice")
+    tab.choose(*files)
+    tab.page.wait_for_function(
+        "() => document.querySelector('.progress-words').textContent.startsWith('12 of 12')",
+        timeout=120_000,
+    )
+    assert "answered before" in tab.text(".answer .notice")
+    assert counted(service) - before == len({entry["buffer"] for entry in files})
+    tab.close()
+
+
 def test_a_text_is_refused_in_the_services_words(tab: Tab):
     tab.choose(photo(b"no image at all", "notes.txt", "text/plain"))
     notice = tab.text(".answer .notice")

@@ -34,15 +34,18 @@ def lesions() -> dict[str, Any]:
 
 def lesions_found() -> dict[str, Any]:
     head = answers.found([1, 1, 40, 30.5], mask=MASK, polygons=[[1, 1, 40, 1, 20, 30.5]])
-    low = answers.found([100, 100, 120, 128], "mosaic", 0.61)
-    return answers.detections(head, low, width=128, height=128)
+    low = answers.found([250, 190, 300, 230], "mosaic", 0.61)
+    return answers.detections(head, low, width=320, height=240)
 
 
 def answered(make: Callable[[], dict[str, Any]]) -> Callable[[Tab], None]:
     def show(tab: Tab) -> None:
-        tab.answer(PREDICT, make())
+        answer = make()
+        tab.answer(PREDICT, answer)
         tab.choose(photo(PHOTO, "left cheek.jpg"))
         tab.page.wait_for_selector(".headline")
+        if answer.get("predictions"):
+            tab.page.wait_for_selector(".chip")
         tab.page.click(".facts summary")
 
     return show
@@ -117,7 +120,7 @@ STATES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[Tab], None]]] = 
         answered(lambda: answers.decision("high", input=answers.ATYPICAL)),
     ),
     "findings": (lesions, answered(lesions_found)),
-    "nothing found": (lesions, answered(lambda: answers.detections(width=128, height=128))),
+    "nothing found": (lesions, answered(lambda: answers.detections(width=320, height=240))),
     "not an image": (answers.described, not_an_image),
     "gone": (answers.described, gone),
     "gone at the start": (answers.described, gone_at_the_start),

@@ -77,7 +77,7 @@ export default {
   "finding.send_correction": "Aufzeichnen, was richtig ist",
   "finding.side_of": "{side} von Rahmen {n}, in Pixeln",
   "finding.top": "Oben",
-  "findings.area": "Anteil am Foto",
+  "findings.area": "Fläche",
   "findings.class": "Klasse",
   "findings.count": { one: "{n} Befund", other: "{n} Befunde" },
   "findings.distribution": "Befunde jeder Klasse",

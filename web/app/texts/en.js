@@ -77,7 +77,7 @@ export default {
   "finding.send_correction": "Record what is right",
   "finding.side_of": "{side} of box {n}, in pixels",
   "finding.top": "Top",
-  "findings.area": "Share of the photo",
+  "findings.area": "Area",
   "findings.class": "Class",
   "findings.count": { one: "{n} finding", other: "{n} findings" },
   "findings.distribution": "Findings of each class",
