@@ -2,6 +2,7 @@
 import { html, useEffect, useMemo, useState } from "./dom.js";
 import { Answer } from "./answer.js";
 import { UNREACHABLE, get } from "./api.js";
+import { Boundary } from "./boundary.js";
 import { Chooser } from "./chooser.js";
 import { History } from "./history.js";
 import { kept } from "./kept.js";
@@ -12,6 +13,7 @@ import { readPreferences, showTheme, writePreferences } from "./preferences.js";
 import { Hold, Queue, State } from "./queue.js";
 import { OPEN, currentSession, logOut } from "./session.js";
 import { LANGUAGES, currentLanguage, setLanguage, text } from "./texts.js";
+import { summary } from "./words.js";
 
 const LOOK_AGAIN_MS = 3000;
 const THEMES = ["light", "dark"];
@@ -110,6 +112,14 @@ function ReadFirst({ on, onChange }) {
     <input type="checkbox" checked=${on} onChange=${({ target }) => onChange(target.checked)} />
     <span>${text("reading.mode")}</span>
   </label>`;
+}
+
+/** The answer of the photo that is seen, for those who do not see the screen. */
+function Said({ photo, hidden }) {
+  const answered = photo.state === State.ANSWERED && !hidden;
+  return html`<p class="said" role="status">
+    ${answered && `${photo.name}: ${summary(photo.answer)}`}
+  </p>`;
 }
 
 /** Of a visit that ended before all photos had an answer. */
@@ -229,6 +239,7 @@ export function App() {
           onChoose=${setChosen}
         />
       </div>
+      <${Said} photo=${photo} hidden=${isUnread(photo)} />
       <${Answer}
         key=${photo.id}
         photo=${photo}
@@ -252,7 +263,7 @@ export function App() {
     ${parts.length > 1 &&
     !asksForKey &&
     html`<${Parts} parts=${parts} part=${part} onPart=${setPart} />`}
-    <main id="main" tabindex="-1">${content}</main>
+    <main id="main" tabindex="-1"><${Boundary}>${content}<//></main>
     <footer class="foot">
       <p>${text("foot.not_a_device")} <a href="docs">${text("foot.api")}</a></p>
     </footer>`;

@@ -200,6 +200,7 @@ def test_read_first_shows_nothing_of_the_answer_until_the_finding_is_recorded(op
     for said in ("uncertainty", "Confidence", "learnt from", "probabilit", "95"):
         assert said not in main
     assert tab.page.locator(".is-doubtful, .headline, .bar").count() == 0
+    assert tab.page.text_content(".said").strip() == ""
     assert tab.page.get_by_text("Save as CSV").count() == 0
     assert tab.texts(".entry-state") == ["✓ Answered; waits for your finding"]
     assert not any(one.get_attribute("checked") for one in tab.page.locator(".option input").all())

@@ -311,6 +311,20 @@ def test_the_whole_task_is_done_by_keyboard(open_tab):
     assert "not the recorded decision" in tab.text("#threshold-note")
 
 
+def test_an_answer_is_said_to_those_who_do_not_see_the_screen(open_tab):
+    tab = open_tab()
+    service = Service(tab)
+    service.holding = True
+    tab.choose(photo(PHOTO, "left cheek.jpg"))
+    tab.page.wait_for_selector(".said", state="attached")
+    assert tab.page.text_content(".said").strip() == ""
+    service.release()
+    tab.wait_for_text(".progress-words", "1 of 1 answered")
+    said = tab.page.text_content(".said").strip()
+    assert said == "left cheek.jpg: cancer, Low uncertainty"
+    assert tab.page.get_attribute(".said", "role") == "status"
+
+
 def test_leaving_with_photos_under_way_is_asked_about(open_tab):
     tab = open_tab()
     service = Service(tab)
@@ -322,3 +336,11 @@ def test_leaving_with_photos_under_way_is_asked_about(open_tab):
     service.release()
     tab.wait_for_text(".progress-words", "1 of 1 answered")
     assert not tab.page.evaluate(blocked)
+
+
+def test_an_answer_that_the_page_does_not_understand_is_told_and_leaves_no_empty_page(open_tab):
+    tab = open_tab()
+    tab.answer(PREDICT, {"prediction": "cancer"})
+    tab.choose(photo(PHOTO))
+    assert "cannot show this" in tab.text("main [role=alert]")
+    assert "Second Opinion" in tab.text("header")
