@@ -1,10 +1,10 @@
 """Sums what answers say of their compute time, beside what the kernel counts meanwhile."""
 
-import json
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -38,13 +38,17 @@ class Comparison:
     by_role: dict[str, float]
     at_rest: float
     """What they would have taken of that without any image."""
+    probes: int
+    """Images that nobody sent: the launcher asks each pipeline that nobody has asked lately."""
+    probing: float
+    """What they took of `busy`."""
     others: dict[str, float]
     """Of the gateway and tritonserver, which no image's part holds."""
 
     @property
     def ratio(self) -> float:
-        """Of what was stated to what images can have caused."""
-        return self.stated / (self.busy - self.at_rest)
+        """Of what was stated to what callers' images can have caused."""
+        return self.stated / (self.busy - self.at_rest - self.probing)
 
     @property
     def agrees(self) -> bool:
@@ -54,17 +58,25 @@ class Comparison:
 
 @dataclass
 class _Tally:
-    """What all callers have got so far."""
+    """What all callers have got so far, by pipeline."""
 
-    images: int = 0
+    images: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     failed: int = 0
-    seconds: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, images: int, seconds: float) -> None:
+    def add(self, pipeline: str, images: int, seconds: float) -> None:
         with self.lock:
-            self.images += images
-            self.seconds += seconds
+            self.images[pipeline] += images
+            self.seconds[pipeline] += seconds
+
+    def of(self, images: Mapping[str, int]) -> float:
+        """What so many images of each pipeline would have taken, at the mean of those so far."""
+        return sum(
+            count * self.seconds[name] / self.images[name]
+            for name, count in images.items()
+            if self.images[name]
+        )
 
     def fail(self) -> None:
         with self.lock:
@@ -89,43 +101,82 @@ def compare(
     """
     _Load(service, pipelines, photos, _Tally()).ask(time.monotonic() + _WARM_UP)
     time.sleep(_SETTLE_SECONDS)
-    rest = _between(service, min(_REST_SECONDS, seconds))
-    before, began, tally = service.cpu_seconds(), time.monotonic(), _Tally()
+    counter = _Counter(service, pipelines)
+    at_rest = counter.during(lambda: time.sleep(min(_REST_SECONDS, seconds)))
+    tally = _Tally()
     load = _Load(service, pipelines, photos, tally)
-    threads = [
-        threading.Thread(target=load.ask, args=(began + seconds, number))
-        for number in range(callers)
-    ]
+    under_load = counter.during(lambda: _ask_all(load, seconds, callers))
+    probes = {name: count - tally.images[name] for name, count in under_load.images.items()}
+    spent = dict(under_load.cpu_seconds)
+    others = {role: spent.pop(role, 0.0) for role in _OTHERS}
+    spent.pop(LAUNCHER, None)
+    resting = sum(taken for role, taken in at_rest.cpu_seconds.items() if role in spent)
+    idle = max(resting - tally.of(at_rest.images), 0.0) / at_rest.seconds
+    return Comparison(
+        images=sum(tally.images.values()),
+        failed=tally.failed,
+        seconds=under_load.seconds,
+        stated=sum(tally.seconds.values()),
+        busy=sum(spent.values()),
+        by_role=dict(sorted(spent.items())),
+        at_rest=idle * under_load.seconds,
+        probes=sum(probes.values()),
+        probing=tally.of(probes),
+        others=others,
+    )
+
+
+def _ask_all(load: "_Load", seconds: float, callers: int) -> None:
+    """Asks for so long, and waits for the last answers."""
+    until = time.monotonic() + seconds
+    threads = [threading.Thread(target=load.ask, args=(until, number)) for number in range(callers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     time.sleep(_SETTLE_SECONDS)
-    after, lasted = service.cpu_seconds(), time.monotonic() - began
-    spent = {role: total - before.get(role, 0.0) for role, total in after.items()}
-    others = {role: spent.pop(role, 0.0) for role in _OTHERS}
-    spent.pop(LAUNCHER, None)
-    return Comparison(
-        images=tally.images,
-        failed=tally.failed,
-        seconds=lasted,
-        stated=tally.seconds,
-        busy=sum(spent.values()),
-        by_role=dict(sorted(spent.items())),
-        at_rest=lasted * sum(rate for role, rate in rest.items() if role in spent),
-        others=others,
-    )
 
 
-def _between(service: Service, seconds: float) -> dict[str, float]:
-    """CPU seconds a second of each role, while nobody asks."""
-    before, began = service.cpu_seconds(), time.monotonic()
-    time.sleep(seconds)
-    lasted = time.monotonic() - began
-    return {
-        role: (total - before.get(role, 0.0)) / lasted
-        for role, total in service.cpu_seconds().items()
-    }
+@dataclass(frozen=True)
+class _Counted:
+    """What happened in a time."""
+
+    seconds: float
+    cpu_seconds: dict[str, float]
+    """By role."""
+    images: dict[str, int]
+    """That Triton answered, by pipeline; the launcher's own among them."""
+
+
+@dataclass(frozen=True)
+class _Counter:
+    """Reads what the kernel and Triton have counted."""
+
+    service: Service
+    pipelines: Sequence[str]
+
+    def during(self, work: Callable[[], None]) -> _Counted:
+        """What was counted while something was done."""
+        images, before, began = self._images(), self.service.cpu_seconds(), time.monotonic()
+        work()
+        seconds, after, answered = (
+            time.monotonic() - began,
+            self.service.cpu_seconds(),
+            self._images(),
+        )
+        return _Counted(
+            seconds,
+            {role: total - before.get(role, 0.0) for role, total in after.items()},
+            {name: count - images[name] for name, count in answered.items()},
+        )
+
+    def _images(self) -> dict[str, int]:
+        address = f"127.0.0.1:{self.service.ports.gateway_grpc_port}"
+        with grpcclient.InferenceServerClient(address) as grpc:
+            return {
+                name: int(grpc.get_inference_statistics(name).model_stats[0].inference_count)
+                for name in self.pipelines
+            }
 
 
 @dataclass(frozen=True)
@@ -151,33 +202,35 @@ class _Load:
                 try:
                     match choose.randrange(4):
                         case 0:
-                            _batch(http, path, choose.choices(self.photos, k=_BATCH), self.tally)
+                            got = _batch(http, path, choose.choices(self.photos, k=_BATCH))
                         case 1:
-                            _tensors(grpc, pipeline, photo, self.tally)
+                            got = _tensors(grpc, pipeline, photo)
                         case _:
-                            _single(http, path, photo, self.tally)
+                            got = _single(http, path, photo)
+                    self.tally.add(pipeline, *got)
                 except (httpx.HTTPError, InferenceServerException):
                     self.tally.fail()
 
 
-def _single(http: httpx.Client, path: str, photo: bytes, tally: _Tally) -> None:
+def _single(http: httpx.Client, path: str, photo: bytes) -> tuple[int, float]:
+    """One image, and its compute seconds."""
     answer = http.post(path, content=photo, headers={"content-type": "image/jpeg"})
     answer.raise_for_status()
-    tally.add(1, answer.json()["compute_ms"] / 1000)
+    return 1, answer.json()["compute_ms"] / 1000
 
 
-def _batch(http: httpx.Client, path: str, photos: Sequence[bytes], tally: _Tally) -> None:
+def _batch(http: httpx.Client, path: str, photos: Sequence[bytes]) -> tuple[int, float]:
     files = [("files", (f"{index}.jpg", photo)) for index, photo in enumerate(photos)]
     answer = http.post(f"{path}/batch", files=files)
     answer.raise_for_status()
-    summary = json.loads(answer.content)["summary"]
-    tally.add(summary["total"] - summary["failed"], summary["compute_ms"] / 1000)
+    summary = answer.json()["summary"]
+    return summary["total"] - summary["failed"], summary["compute_ms"] / 1000
 
 
 def _tensors(
-    grpc: grpcclient.InferenceServerClient, pipeline: str, photo: bytes, tally: _Tally
-) -> None:
+    grpc: grpcclient.InferenceServerClient, pipeline: str, photo: bytes
+) -> tuple[int, float]:
     image = grpcclient.InferInput(ENCODED_IMAGE, [1, 1], "BYTES")
     image.set_data_from_numpy(np.array([[photo]], dtype=object))
     table = grpc.infer(pipeline, [image]).as_numpy(Output.COMPUTE)
-    tally.add(1, float(table[..., Compute.SECONDS].sum()))
+    return 1, float(table[..., Compute.SECONDS].sum())

@@ -9,12 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
+from pipelines.enums import Format
 from server.errors import PreflightError
 
 ROOT = Path(__file__).parents[2]
 """The repository's root: backends import their modules from here."""
 BACKENDS = ROOT / "server" / "backends"
 STUB = "triton_python_backend_stub"
+_OF_MEMBERS = {each.backend for each in Format}
 
 
 def libpython_folders() -> list[Path]:
@@ -79,6 +81,13 @@ class Installation:
             self.libraries is None and not (self.home / "backends" / backend / "model.py").is_file()
         )
         return bool(backend) and not native
+
+    def measures(self, backend: str) -> bool:
+        """Whether models of a backend answer what their passes spend (`protocol.SPENT`).
+
+        This project's backends of members do; native ones, and Python code of others, do not.
+        """
+        return backend in _OF_MEMBERS and self.has_processes(backend)
 
     def lay_out_backends(self, folder: Path) -> Path:
         """Triton's backend directory: its own, where the image has added this project's.

@@ -82,8 +82,8 @@ class TritonProcess:
         return self._process.pid if self._process else None
 
     def measures(self, backend: str) -> bool:
-        """Whether a member's backend is this project's, which answers what its passes spend."""
-        return self._installation.has_processes(backend)
+        """Whether models of a backend answer what their passes spend."""
+        return self._installation.measures(backend)
 
     def alive(self) -> bool:
         """Whether the server process runs."""

@@ -105,6 +105,28 @@ def test_the_override_pins_versions_and_names_what_is_served(repository):
     }
 
 
+def test_members_whose_backends_measure_are_asked_what_their_passes_spend(repository):
+    release = artefacts.verify(repository, SPEC)
+    decision = protocol.decision_model(SPEC.name)
+    for name in MEMBERS:
+        config = release.configs[protocol.member_model(SPEC.name, name)]
+        config.backend = SPEC.members[name].format.backend
+    for measured in (["vgg16"], MEMBERS, []):
+        backends = {SPEC.members[name].format.backend for name in measured}
+        asked = {
+            name: [
+                output.name
+                for output in release.loadable(
+                    protocol.member_model(SPEC.name, name), 1, backends.__contains__
+                ).output
+            ]
+            for name in MEMBERS
+        }
+        assert [name for name in MEMBERS if protocol.SPENT in asked[name]] == measured
+        told = parameters(release.loadable(decision, 1, backends.__contains__)).get("measured")
+        assert json.loads(told or "[]") == measured
+
+
 def test_a_repository_without_releases_names_the_command_that_makes_them(repository, refusal):
     current_path(SPEC.name, "default", repository).unlink()
     message = refusal()

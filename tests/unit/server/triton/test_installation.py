@@ -46,3 +46,16 @@ def test_numpy_in_a_backends_process_has_no_threads_that_spin():
     command = [sys.executable, "-c", code]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "1"
+
+
+def test_only_this_project_s_backends_of_members_measure(tmp_path):
+    """Of a native backend, or somebody's Python code, nobody may ask what its passes spend."""
+    embedded, native = Installation(tmp_path, tmp_path), Installation(tmp_path, None)
+    for backend in ("onnxruntime", "pytorch"):
+        assert embedded.measures(backend)
+        assert not native.measures(backend)
+        (tmp_path / "backends" / backend).mkdir(parents=True)
+        (tmp_path / "backends" / backend / "model.py").touch()
+        assert native.measures(backend)
+    for backend in ("python", "image_decode", ""):
+        assert not embedded.measures(backend)
