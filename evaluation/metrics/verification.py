@@ -65,7 +65,8 @@ class Corrected:
 def correct(strata: Sequence[Stratum], positive: str | None) -> Corrected | None:
     """What the verified answers say of all answers; None where nothing is known of a stratum.
 
-    The intervals are of draws from each stratum's posterior of its share of right answers.
+    The intervals hold for further answers of the same kind: they are of draws from the posteriors
+    of each stratum's part of all answers and of its share of right ones.
 
     Args:
         strata: each with at least one answer.
@@ -79,25 +80,28 @@ def correct(strata: Sequence[Stratum], positive: str | None) -> Corrected | None
             raise ValueError(f"{each}: right, verified and answers must not fall")
     if not strata or any(each.verified == 0 for each in strata):
         return None
+    if positive is not None:
+        # That no answer was of a class yet does not say that none will be.
+        for is_positive in {True, False} - {each.prediction == positive for each in strata}:
+            name = positive if is_positive else f"not {positive}"
+            strata = [*strata, Stratum(name, "", 0, 0, 0)]
     answers = np.array([each.answers for each in strata], dtype=np.float64)
     right = np.array([each.right for each in strata])
     wrong = np.array([each.verified for each in strata]) - right
     rng = np.random.default_rng(0)
+    sizes = [answers, rng.gamma(np.where(answers, answers, _PRIOR), size=(_DRAWS, len(strata)))]
     shares = [
-        right / (right + wrong),
+        right / np.maximum(right + wrong, 1),
         rng.beta(right + _PRIOR, wrong + _PRIOR, (_DRAWS, len(strata))),
     ]
-    # An answer that nobody doubts is still one answer: what was verified does not vary.
-    known = right + wrong
-    hits, misses = zip(
-        *((right + (answers - known) * share, wrong + (answers - known) * (1 - share))
-          for share in shares),
-        strict=True,
-    )  # fmt: skip
-    predicted = np.array([each.prediction == positive for each in strata])
-    accuracy = _estimate(*(hit.sum(axis=-1) / answers.sum() for hit in hits))
+    hits = [size * share for size, share in zip(sizes, shares, strict=True)]
+    misses = [size * (1 - share) for size, share in zip(sizes, shares, strict=True)]
+    accuracy = _estimate(
+        *(hit.sum(axis=-1) / size.sum(axis=-1) for hit, size in zip(hits, sizes, strict=True))
+    )
     if positive is None:
         return Corrected(accuracy, None, None)
+    predicted = np.array([each.prediction == positive for each in strata])
     return Corrected(
         accuracy,
         _estimate(*(_found(hit, miss, predicted) for hit, miss in zip(hits, misses, strict=True))),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from evaluation.metrics.intervals import share
 from evaluation.metrics.verification import Stratum, correct
 
 
@@ -14,9 +15,35 @@ def test_where_everything_was_verified_the_shares_are_those_that_were_counted():
     found = correct(
         [stratum("cancer", "low", 50, 50, 45), stratum("healthy", "low", 100, 100, 90)], "cancer"
     )
-    assert found.accuracy.value == found.accuracy.low == found.accuracy.high == 135 / 150
+    assert found.accuracy.value == 135 / 150
     assert found.sensitivity.value == 45 / 55
     assert found.specificity.value == 90 / 95
+
+
+def test_where_everything_was_verified_the_interval_is_about_wilsons():
+    found = correct(
+        [stratum("cancer", "low", 50, 50, 45), stratum("healthy", "low", 100, 100, 90)], "cancer"
+    )
+    for estimate, counted in (
+        (found.accuracy, share(135, 150)),
+        (found.sensitivity, share(45, 55)),
+        (found.specificity, share(90, 95)),
+    ):
+        assert estimate.low == pytest.approx(counted.low, abs=0.03)
+        assert estimate.high == pytest.approx(counted.high, abs=0.03)
+
+
+def test_few_answers_that_are_all_right_do_not_make_anything_certain():
+    """Also where no answer was of the other class."""
+    for strata in (
+        [stratum("cancer", "low", 5, 5, 5)],
+        [stratum("cancer", "low", 5, 5, 5), stratum("healthy", "low", 5, 5, 5)],
+    ):
+        found = correct(strata, "cancer")
+        for estimate in (found.accuracy, found.sensitivity):
+            assert estimate.value == 1
+            assert estimate.low < 0.85
+            assert estimate.high == 1
 
 
 def test_the_numbers_of_a_worked_example():
@@ -48,8 +75,8 @@ def test_the_interval_holds_the_truth_in_about_the_stated_share_of_simulated_cli
             for answer in (True, False)
         ]
         found = correct(strata, "cancer").sensitivity
-        inside += found.low <= (said & sick).sum() / sick.sum() <= found.high
-    assert 180 <= inside <= 200
+        inside += found.low <= 0.85 <= found.high
+    assert 182 <= inside <= 200
 
 
 def test_several_classes_have_an_accuracy_alone():
