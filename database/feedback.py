@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, exists, insert, select
+from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, select
 
 from database.tables import feedback, feedback_comments, kept_images, predictions
 
@@ -54,6 +54,12 @@ def add(
                 comment=texts.comment,
             )
         )
+
+
+def count(connection: Connection, prediction_id: str) -> int:
+    """How much feedback a prediction has."""
+    own = feedback.c.prediction_id == prediction_id
+    return connection.scalar(select(func.count()).select_from(feedback).where(own)) or 0
 
 
 def history(connection: Connection, ids: Iterable[str]) -> dict[str, list[Row[Any]]]:

@@ -13,7 +13,7 @@ from pipelines.spec import PipelineSpec
 LONGEST_COMMENT = 10_000
 LONGEST_READER = 200
 MOST_OBJECTS = 1000
-LARGEST = 4 * 1024 * 1024
+LARGEST = 1024 * 1024
 """Bytes of the whole body."""
 _LABEL = 64
 """Characters of the longest name of a class."""

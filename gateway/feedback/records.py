@@ -31,6 +31,8 @@ from pipelines.protocol import Parameter
 T = TypeVar("T")
 Found = Row[Any]
 
+MOST = 100
+"""Feedback of one prediction: who may predict so much can say so much."""
 _SALT = 16
 _ID = re.compile(r"[0-9a-f-]{36}")
 """Databases do not take every text."""
@@ -65,6 +67,11 @@ class FeedbackRecords:
         """
         about = await self.prediction(context.principal, prediction_id)
         context.pipeline = about.pipeline
+        if await self._read(partial(table.count, prediction_id=prediction_id)) >= MOST:
+            raise RefusedError(
+                Code.FEEDBACK_INVALID,
+                f"prediction: its feedback has {MOST} entries, and there may be no more.",
+            )
         release = await self._catalog.nearest(about.pipeline, about.release)
         # Masks may have many runs.
         finding = await asyncio.to_thread(said.finding, release.spec, _size(about))
@@ -143,12 +150,12 @@ class FeedbackRecords:
         asked = {name: value for name, value in asdict(query).items() if value is not None}
         await self._audit.write([reading_row(context, Event.AUDIT_READ, asked)])
 
-        def page(connection: Connection) -> tuple[Sequence[Found], dict[str, list[Found]]]:
+        def page(connection: Connection) -> list[Case]:
             rows = table.cases(connection, query)
-            return rows, table.history(connection, [row.id for row in rows])
+            feedback = table.history(connection, [row.id for row in rows])
+            return [_case(row, feedback.get(row.id, [])) for row in rows]
 
-        rows, feedback = await self._read(page)
-        return [_case(row, feedback.get(row.id, [])) for row in rows]
+        return await self._read(page)
 
     async def prediction(
         self, principal: Principal, prediction_id: str, others: Role | None = None

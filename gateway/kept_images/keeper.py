@@ -27,6 +27,8 @@ T = TypeVar("T")
 SWEEP_SECONDS = 3600.0
 PUT_SECONDS = 10.0
 """How long an answer waits for its image to be stored."""
+_SUFFIX = ".kept"
+"""Of names in the store: what has another is not ours to remove."""
 _DAY = 24 * 3600 * 1_000_000
 _AT_ONCE = 100
 _UNDER_WAY = timedelta(hours=1)
@@ -137,7 +139,11 @@ class KeptImages:
             ids = [image.prediction_id for image in due]
             destroyed += await self._writes.run(partial(table.destroy, ids=ids, now=now()))
         old = datetime.now(UTC) - _UNDER_WAY
-        names = [name async for name, stored in self._store.names() if stored < old]
+        names = [
+            name
+            async for name, stored in self._store.names()
+            if stored < old and name.endswith(_SUFFIX)
+        ]
         for start in range(0, len(names), _AT_ONCE):
             part = names[start : start + _AT_ONCE]
             known = await self._read(partial(table.names, chosen=part))
@@ -178,7 +184,7 @@ class KeptImages:
 
     async def _stored(self, image: ImageToKeep) -> KeptImage | None:
         """What is to be recorded of an image; None where it is not stored."""
-        name = f"{image.pipeline}/{image.prediction_id}"
+        name = f"{image.pipeline}/{image.prediction_id}{_SUFFIX}"
         try:
             async with asyncio.timeout(PUT_SECONDS):
                 content, key = await asyncio.to_thread(

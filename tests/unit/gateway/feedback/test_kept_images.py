@@ -22,7 +22,8 @@ def keeping(triton):
 @pytest.fixture
 def kept_files(tmp_path):
     def read():
-        return sorted(path.name for path in (tmp_path / "images").glob("*/*"))
+        found = (tmp_path / "images").glob("*/*")
+        return sorted(path.name.removesuffix(".kept") for path in found)
 
     return read
 
@@ -181,6 +182,6 @@ async def test_an_image_that_cannot_be_decrypted_is_a_fault_of_the_service(
     service, tmp_path, capfd, ask, image
 ):
     prediction = (await ask())["prediction_id"]
-    (tmp_path / "images" / "oral_cancer" / prediction).write_bytes(b"overwritten")
+    (tmp_path / "images" / "oral_cancer" / f"{prediction}.kept").write_bytes(b"overwritten")
     assert_problem(await image(prediction), 503, "unavailable")
     assert "not what was kept" in capfd.readouterr().out

@@ -9,6 +9,7 @@ from database.engine import open_engine
 from database.tables import predictions
 from database.verification import verify
 from database.writer import DatabaseUnavailableError, Writer
+from gateway.feedback import records
 from gateway.feedback import shapes as feedback_shapes
 from gateway.identity.principal import Role
 from gateway.results.shapes import adapter
@@ -218,11 +219,24 @@ async def test_what_does_not_fit_is_refused_and_nothing_is_recorded(service, pre
     path = f"/api/v1/predictions/{prediction}/feedback"
     for body, status, code in (
         (b"no json", 400, "malformed_body"),
-        (b" " * (4 * 1024 * 1024 + 1), 413, "body_too_large"),
+        (b" " * (1024 * 1024 + 1), 413, "body_too_large"),
     ):
         response = await service.post(path, content=body, headers=service.by("north"))
         assert_problem(response, status, code)
     assert await entries(prediction) == []
+
+
+async def test_a_prediction_takes_no_more_than_so_much_feedback(predict, say, entries, monkeypatch):
+    monkeypatch.setattr(records, "MOST", 3)
+    prediction, other = await predict(), await predict()
+    for _ in range(3):
+        assert (await say(prediction, label="cancer")).status_code == 201
+    detail = assert_problem(await say(prediction, label="cancer"), 422, "feedback_invalid")[
+        "detail"
+    ]
+    assert "3 entries" in detail
+    assert len(await entries(prediction)) == 3
+    assert (await say(other, label="cancer")).status_code == 201
 
 
 async def test_while_nothing_can_be_written_it_is_refused_and_later_not_seen(

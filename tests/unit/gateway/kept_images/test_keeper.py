@@ -57,7 +57,7 @@ def change(engine, statement):
 
 
 def files(folder):
-    return sorted(path.name for path in folder.glob("*/*"))
+    return sorted(path.name.removesuffix(".kept") for path in folder.glob("*/*"))
 
 
 async def test_an_image_is_kept_unreadable_by_itself_and_read_through_the_gateway(images, folder):
@@ -86,11 +86,11 @@ async def test_without_the_key_file_an_image_is_unreadable(
 
 async def test_a_deleted_image_is_gone_and_a_copy_of_it_stays_unreadable(images, engine, folder):
     await images.keep([kept("p1"), kept("p2")])
-    backup = (folder / "toy" / "p1").read_bytes()
+    backup = (folder / "toy" / "p1.kept").read_bytes()
     assert await images.destroy("p1")
     assert not await images.destroy("p1")
     assert files(folder) == ["p2"]
-    (folder / "toy" / "p1").write_bytes(backup)
+    (folder / "toy" / "p1.kept").write_bytes(backup)
     assert await images.read("p1") is None
     with engine.connect() as connection:
         keys = select(kept_images.c.wrapped_key).where(kept_images.c.prediction_id == "p1")
@@ -106,7 +106,7 @@ async def test_a_store_that_fails_keeps_nothing_and_raises_nothing(images, folde
 
 
 async def test_of_several_images_those_are_kept_that_could_be_stored(images, folder):
-    (folder / "toy" / "p1").mkdir(parents=True)
+    (folder / "toy" / "p1.kept").mkdir(parents=True)
     assert await images.keep([kept("p1"), kept("p2")]) == [False, True]
     assert await images.read("p2") == IMAGE
 
@@ -135,7 +135,7 @@ async def test_images_whose_time_is_over_are_destroyed(images, engine, folder):
     change(engine, over)
     assert await images.read("p1") is None
     past = time.time() - HOURS_AGO
-    os.utime(folder / "toy" / "p1", (past, past))
+    os.utime(folder / "toy" / "p1.kept", (past, past))
     assert await images.sweep() == (1, 1)
     assert files(folder) == ["p2"]
 
@@ -144,7 +144,7 @@ async def test_an_image_without_a_record_or_an_answer_is_removed_once_it_is_old(
     images, engine, folder
 ):
     await images.keep([kept("unanswered")])
-    (folder / "toy" / "unrecorded").write_bytes(b"a process was killed here")
+    (folder / "toy" / "unrecorded.kept").write_bytes(b"a process was killed here")
     assert await images.sweep() == (0, 0)
     change(engine, update(kept_images).values(at=1))
     past = time.time() - HOURS_AGO
@@ -152,6 +152,15 @@ async def test_an_image_without_a_record_or_an_answer_is_removed_once_it_is_old(
         os.utime(path, (past, past))
     assert await images.sweep() == (1, 2)
     assert files(folder) == []
+
+
+async def test_files_that_are_no_kept_images_are_left_alone(images, folder):
+    await images.keep([kept("p1")])
+    (folder / "toy" / "thesis.doc").write_bytes(b"somebody's only copy")
+    past = time.time() - HOURS_AGO
+    os.utime(folder / "toy" / "thesis.doc", (past, past))
+    assert await images.sweep() == (0, 0)
+    assert files(folder) == ["p1", "thesis.doc"]
 
 
 async def test_after_a_rewrap_the_old_key_is_not_needed(images, engine, writer, folder, tmp_path):
