@@ -34,7 +34,7 @@ from pipelines.definition import PipelineDefinition
 from pipelines.load import FOLDER, SpecError, load_definition
 from pipelines.manifest import sha256_of
 
-PHOTOS = 1000
+PHOTOS = 1500
 FILENAME = "references.json"
 # Far from the seeds of trainings, gates and held-out drawings.
 _FIRST_SEED = 2**51

@@ -19,7 +19,7 @@ from inference.header import Header, read_header
 from inference.jpeg import decode_jpeg
 from inference.opening import open_image, prepare
 from inference.picture_statistics import picture_statistics
-from inference.quality import Measures, colour_shift_of, measure, refuse_poor
+from inference.quality import Measures, colour_shift_of, measure, refuse_poor, seen_of
 from inference.resize import Geometry, fit, resized_size, scaled_size
 from inference.rules import DecodeRules
 from inference.tiff import tile_sides
@@ -181,12 +181,12 @@ def _decode(data: bytes, rules: DecodeRules, header: Header) -> Decoded:
         photo = upright(image, data, size, rules.colour)
         fitted, geometry = fit(photo, rules, shrunk)
         pixels = np.array(fitted, dtype=np.uint8)
-        measures = measure(photo, fitted, pixels, geometry, rules, shift=shift)
+        seen = seen_of(fitted, geometry, rules)
+        colours = pixels if seen is fitted else np.asarray(seen)
+        measures = measure(photo, seen, colours, geometry, rules, shift=shift)
         if data != protocol.PROBE_IMAGE:
             refuse_poor(measures, rules.quality)
-        picture = (
-            picture_statistics(fitted, geometry.within(fitted.size)) if rules.picture else None
-        )
+        picture = picture_statistics(seen) if rules.picture else None
         return Decoded(pixels, geometry, measures, picture)
 
 

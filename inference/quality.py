@@ -61,10 +61,23 @@ _GRID = {"L": (17, 1), "RGB": (5, 3), "CMYK": (3, 4)}
 """By the mode of the pixels: values on each axis of the grid of colours, and axes."""
 
 
+def seen_of(fitted: Image.Image, geometry: Geometry, rules: DecodeRules) -> Image.Image:
+    """What the model sees of the photo, `fitted`, without a border, divided by a whole number.
+
+    At a long side of 320 pixels or less; of a photo that keeps its size, of less than 640.
+    """
+    box = geometry.within(fitted.size)
+    scale = max(box[2] - box[0], box[3] - box[1]) / _SIDE
+    divisor = math.floor(scale) if rules.resize is Resize.NONE else math.ceil(scale)
+    if divisor > 1:
+        return fitted.reduce(divisor, box)
+    return fitted if box == (0, 0, *fitted.size) else fitted.crop(box)
+
+
 def measure(
     photo: Image.Image,
-    fitted: Image.Image,
-    pixels: NDArray[np.uint8],
+    seen: Image.Image,
+    colours: NDArray[np.uint8],
     geometry: Geometry,
     rules: DecodeRules,
     *,
@@ -74,15 +87,13 @@ def measure(
 
     Args:
         photo: upright, RGB; its sides may have been divided by 2, 4 or 8 in decoding.
-        fitted: what the model sees of it.
-        pixels: of `fitted`, [height, width, 3]: a second copy would cost as much as a measure.
-        geometry: from the whole photo to `fitted`.
+        seen: `seen_of` it.
+        colours: the pixels of `seen`, [height, width, 3].
+        geometry: from the whole photo to what the model sees.
         rules: by which it was fitted.
         shift: `colour_shift_of` it.
     """
-    seen = _seen(fitted, geometry, rules)
     luminance = np.asarray(_at_scale(seen.convert("L"), rules))
-    colours = pixels if seen is fitted else np.asarray(seen)
     found = {
         Measure.SHARPNESS: _sharpness(luminance),
         Measure.DARK_SHARE: np.count_nonzero(luminance < _DARK) / luminance.size,
@@ -129,19 +140,6 @@ def refuse_poor(measures: Measures, rules: QualityRules) -> None:
         if bound is not None and bound.refuse and judged == 1:
             text = bound.text[:1].lower() + bound.text[1:]
             raise RefusedError(Refusal.IMAGE_QUALITY, text)
-
-
-def _seen(fitted: Image.Image, geometry: Geometry, rules: DecodeRules) -> Image.Image:
-    """What the model sees of the photo, without a border, divided by a whole number.
-
-    At a long side of 320 pixels or less; of a photo that keeps its size, of less than 640.
-    """
-    box = geometry.within(fitted.size)
-    scale = max(box[2] - box[0], box[3] - box[1]) / _SIDE
-    divisor = math.floor(scale) if rules.resize is Resize.NONE else math.ceil(scale)
-    if divisor > 1:
-        return fitted.reduce(divisor, box)
-    return fitted if box == (0, 0, *fitted.size) else fitted.crop(box)
 
 
 def _at_scale(luminance: Image.Image, rules: DecodeRules) -> Image.Image:

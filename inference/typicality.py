@@ -1,16 +1,21 @@
 """Typicality: whether an image is of the kind that a model learnt from, with a stated error rate.
 
 Two views of an image are compared with those of reference photos: the statistics of the picture
-(`inference.picture_statistics`) and the features of a member of the pipeline. An image's score is
-the larger of its views' (`inference.reference_view`). Its typicality is
-the conformal p-value of that score: of images of the reference photos' kind at most a share of a
-has a typicality of a or less.
+(`inference.picture_statistics`) and the features of a member of the pipeline. A view's score
+(`inference.reference_view`) says that about one in 1 + 10^score photos lies further out; an
+image's score is the sum over its views of -log10 of that share. So an image counts as strange that
+is very strange to one view, or somewhat strange to both. Its typicality is the conformal p-value of
+that score: of images of the reference photos' kind at most a share of a has a typicality of a or
+less.
 
-Source: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005, proposition 2.4.
+Sources: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005, proposition 2.4
+(conformal p-values); Fisher, Statistical Methods for Research Workers, 4th edition, 1932, section
+21.1 (sums of logarithms; the calibration makes up for views that depend on each other).
 """
 
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +34,8 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int32 = NDArray[np.int32]
 NOT_JUDGED = -1
+_FORMAT = 2
+"""Of a reference's file; another one was made of other statistics, or for another score."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,10 @@ class Reference:
         fitted, calibrating = slice(0, None, 2), slice(1, None, 2)
         seen = View.fit(picture[fitted])
         understood = None if features is None else View.fit(features[fitted])
-        alone = seen.score(picture[calibrating])
+        alone = _evidence(seen.score(picture[calibrating]))
         both = alone
         if understood is not None and features is not None:
-            both = np.maximum(alone, understood.score(features[calibrating]))
+            both = alone + _evidence(understood.score(features[calibrating]))
         if not np.isfinite(both).all():
             raise not_finite()
         return cls(seen, understood, np.sort(alone), np.sort(both), _short(photos), dict(about))
@@ -91,16 +98,16 @@ class Reference:
         picture: NDArray[np.floating[Any]],
         features: NDArray[np.floating[Any]] | None = None,
     ) -> Float64:
-        """Scores of N images, [N]: the larger of their views'.
+        """Scores of N images, [N]: the sum of their views' -log10 of the share further out.
 
         Args:
             picture: their statistics, [N, 34].
             features: the member's, [N, D]; None where it did not run.
         """
-        seen = self.picture.score(picture)
+        seen = _evidence(self.picture.score(picture))
         if features is None or self.features is None:
             return seen
-        return np.maximum(seen, self.features.score(features))
+        return seen + _evidence(self.features.score(features))
 
     def typicality(
         self,
@@ -118,6 +125,7 @@ class Reference:
     def content(self) -> bytes:
         """The content of its file (.npz); equal references give equal bytes."""
         arrays: dict[str, Any] = {
+            "format": np.array(_FORMAT),
             "about": np.array(json.dumps(self.about, sort_keys=True)),
             "scores": self.scores,
             "picture_scores": self.picture_scores,
@@ -160,7 +168,7 @@ class Reference:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 content = {name: arrays[name] for name in arrays.files}
             features = _view(content, "features") if "features.mean" in content else None
-            return cls(
+            read = cls(
                 _view(content, "picture"),
                 features,
                 content["picture_scores"],
@@ -170,6 +178,9 @@ class Reference:
             )
         except Exception as error:  # damaged archives raise anything
             raise UnfitReferenceError("no reference for typicality") from error
+        if content.get("format") != _FORMAT:
+            raise UnfitReferenceError("a reference that another version of this code made")
+        return read
 
 
 @dataclass(frozen=True)
@@ -229,6 +240,11 @@ class Judge:
         )
 
 
+def _evidence(scores: Float64) -> Float64:
+    """-log10 of the share of photos further out, log10(1 + 10^score), at least 0."""
+    return np.asarray(np.logaddexp(0.0, math.log(10) * scores) / math.log(10))
+
+
 def _short(photos: Iterable[str]) -> NDArray[np.uint64]:
     return np.sort(np.array([short_digest(each) for each in photos], dtype=np.uint64))
 
@@ -246,4 +262,5 @@ def p_values(scores: Float64, calibration: Float64) -> Float64:
 
 def _view(content: Mapping[str, Any], name: str) -> View:
     keys = ("mean", "deviation", "directions", "lengths", "residual", "middle", "spread", "tail")
-    return View(**{key: content[f"{name}.{key}"] for key in keys})
+    # As it is computed with: converted once, not for each image.
+    return View(**{key: content[f"{name}.{key}"].astype(np.float64) for key in keys})

@@ -185,6 +185,8 @@ def test_the_statistics_are_those_of_the_picture_without_a_letterbox():
     photo = drawn(3).resize((400, 200))
     decoded = decode(encoded(photo), decode_rules(SPECS[DETECTOR]))
     fitted = Image.fromarray(decoded.pixels)
-    without = picture_statistics(fitted, decoded.geometry.within(fitted.size))
+    inside = decoded.geometry.within(fitted.size)
+    # As quality is measured, at a long side of 320 pixels or less.
+    without = picture_statistics(fitted.reduce(2, inside))
     np.testing.assert_array_equal(decoded.tensors()[protocol.PICTURE], without)
-    assert np.abs(without - picture_statistics(fitted, (0, 0, *fitted.size))).max() > 0.1
+    assert np.abs(without - picture_statistics(fitted)).max() > 0.1

@@ -44,6 +44,8 @@ class Five:
 def facts_of(name: str) -> dict[str, Any]:
     """A pipeline's facts, with bounds that the tests can reach."""
     facts: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text("utf-8"))
+    if name == "mhist":
+        _quantise_vit(facts)
     if any("quantisation" in member for member in facts["members"].values()):
         # Random networks are no match for INT8; the gate has tests of its own.
         facts["quantisation_gate"] = {
@@ -56,6 +58,18 @@ def facts_of(name: str) -> dict[str, Any]:
         # No score reaches it: nothing is found.
         facts["threshold"]["maximum"] = 1.0
     return facts
+
+
+def _quantise_vit(facts: dict[str, Any]) -> None:
+    """Puts an INT8 form of the ViT in place of the MLP's, which has four times its weights.
+
+    So the export takes minutes less, and members of INT8 are tested all the same.
+    """
+    profiles = [profile.get("members", {}) for profile in facts["profiles"].values()]
+    for members in (facts["members"], *profiles):
+        if "mlp_int8" in members:
+            members["vit_int8"] = members.pop("mlp_int8")
+    facts["members"]["vit_int8"]["quantisation"]["of"] = "vit"
 
 
 def labelled(spec: PipelineSpec, files: list[bytes], folder: Path) -> Path:

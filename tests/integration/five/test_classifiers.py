@@ -12,7 +12,7 @@ from tests.integration.triton import infer
 
 TOLERANCE = 1e-4
 NAMES = ("snake_species", "mhist")
-ALTERNATIVES = (("snake_species", "int8"), ("mhist", "mlp_int8"))
+ALTERNATIVES = (("snake_species", "int8"), ("mhist", "vit_int8"))
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -77,13 +77,26 @@ def test_scores_of_light_and_of_heavy_tails_mean_the_same():
         assert np.quantile(scores, [0.9, 0.99]) == pytest.approx([1, 2], abs=0.35)
 
 
-def test_the_score_of_an_image_is_the_larger_of_its_views(reference):
+def test_the_score_of_an_image_is_the_sum_of_what_its_views_say(reference):
     picture, features = photos(50, 5), photos(50, 6, 30)
+    seen, understood = reference.picture.score(picture), reference.features.score(features)
 
-    both = reference.score(picture, features)
+    expected = np.log10(1 + 10**seen) + np.log10(1 + 10**understood)
 
-    assert (both == np.maximum(reference.score(picture), reference.features.score(features))).all()
-    assert (both > reference.score(picture)).any()
+    assert reference.score(picture, features) == pytest.approx(expected)
+    assert reference.score(picture) == pytest.approx(np.log10(1 + 10**seen))
+
+
+def test_flags_what_is_somewhat_strange_to_both_views():
+    random = np.random.default_rng(21)
+    made = Reference.fit(random.normal(size=(1000, 20)), random.normal(size=(1000, 30)), {})
+    picture, features = random.normal(size=(4000, 20)), random.normal(size=(4000, 30))
+    # About one photo in forty lies further out by either view.
+    picture = picture[np.argsort(np.abs(made.picture.score(picture) - 1.6))[:20]]
+    features = features[np.argsort(np.abs(made.features.score(features) - 1.6))[:20]]
+
+    assert made.typicality(picture).min() > 0.01
+    assert (made.typicality(picture, features) <= 0.01).all()
 
 
 def test_an_image_gets_the_same_typicality_in_any_company(reference):
@@ -207,6 +220,16 @@ def test_a_file_that_is_no_reference_is_refused(damage, reference, tmp_path):
         np.savez(path, about=np.array({"a": object}, dtype=object))
     with pytest.raises(UnfitReferenceError, match="--reference"):
         Reference.load(path)
+
+
+def test_a_reference_that_an_earlier_version_made_is_refused(reference, tmp_path):
+    reference.save(tmp_path / "now.npz")
+    with np.load(tmp_path / "now.npz") as arrays:
+        kept = {name: arrays[name] for name in arrays.files}
+    for earlier in ({}, {"format": np.array(kept.pop("format") - 1)}):
+        np.savez(tmp_path / "earlier.npz", **kept, **earlier)
+        with pytest.raises(UnfitReferenceError, match="--reference"):
+            Reference.load(tmp_path / "earlier.npz")
 
 
 def test_a_view_of_heavy_tails_does_not_hide_what_the_other_one_tells():
