@@ -19,6 +19,9 @@ _REQUEST_ID = {
 _KINDS = {
     Event.PREDICTION: ("operation", "E"),
     Event.FEEDBACK: ("create", "C"),
+    Event.COMMENT_DELETED: ("delete", "D"),
+    Event.IMAGE_READ: ("read", "R"),
+    Event.IMAGE_DELETED: ("delete", "D"),
     Event.AUDIT_READ: ("read", "R"),
     Event.AUDIT_EXPORT: ("search", "E"),
 }

@@ -24,7 +24,7 @@ from gateway.core.catalog import Catalog
 from gateway.errors import Code, RefusedError
 from gateway.feedback.finding import Feedback, Kind
 from gateway.feedback.shapes import Case, FeedbackEntry, FeedbackHistory, FeedbackReceipt
-from gateway.identity.principal import Principal, Role
+from gateway.identity.principal import Role
 from gateway.telemetry.recorder import RequestContext
 from pipelines.protocol import Parameter
 
@@ -65,8 +65,7 @@ class FeedbackRecords:
             RefusedError: the prediction is unknown or another one's, the feedback does not fit it,
                 or nothing can be written.
         """
-        about = await self.prediction(context.principal, prediction_id)
-        context.pipeline = about.pipeline
+        about = await self.prediction(context, prediction_id)
         if await self._read(partial(table.count, prediction_id=prediction_id)) >= MOST:
             raise RefusedError(
                 Code.FEEDBACK_INVALID,
@@ -96,13 +95,13 @@ class FeedbackRecords:
             },
         }
 
-    async def history(self, principal: Principal, prediction_id: str) -> FeedbackHistory:
+    async def history(self, context: RequestContext, prediction_id: str) -> FeedbackHistory:
         """All feedback of a prediction.
 
         Raises:
             RefusedError: the prediction is unknown or another one's.
         """
-        about = await self.prediction(principal, prediction_id, others=Role.AUDIT)
+        about = await self.prediction(context, prediction_id, others=Role.AUDIT)
         found = await self._read(partial(table.history, ids=[prediction_id]))
         return {
             "prediction_id": prediction_id,
@@ -119,7 +118,7 @@ class FeedbackRecords:
         Raises:
             RefusedError: the prediction is unknown or another one's, or nothing can be written.
         """
-        await self.prediction(context.principal, prediction_id, others=Role.OPERATE)
+        await self.prediction(context, prediction_id, others=Role.OPERATE)
         if not _ID.fullmatch(feedback_id):
             return False
         deleted = await self._audit.run(
@@ -158,12 +157,12 @@ class FeedbackRecords:
         return await self._read(page)
 
     async def prediction(
-        self, principal: Principal, prediction_id: str, others: Role | None = None
+        self, context: RequestContext, prediction_id: str, others: Role | None = None
     ) -> Found:
-        """The row of an answered prediction of the caller's own.
+        """The row of an answered prediction of the caller's own; notes its pipeline.
 
         Args:
-            principal: the caller.
+            context: of the caller's request.
             prediction_id: as the answer has it.
             others: a role that sees other callers' predictions, too.
 
@@ -172,6 +171,7 @@ class FeedbackRecords:
                 `prediction_unknown`, also where it is another one's: who may not see a prediction
                 does not learn that it exists.
         """
+        principal = context.principal
         principal.require(Role.FEEDBACK)
         statement = select(predictions).where(
             predictions.c.id == prediction_id,
@@ -189,6 +189,7 @@ class FeedbackRecords:
                 "`prediction_id` with the key that asked.",
             )
         principal.require_covered(row.pipeline)
+        context.pipeline = row.pipeline
         return row
 
     def _digests(self, texts: Texts) -> dict[str, str]:

@@ -76,7 +76,7 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
     async def history(request: Request, prediction_id: PredictionId) -> Response:
         """All feedback of a prediction, the first one first."""
         context = _begin(request, "feedback")
-        return _json(FeedbackHistory, await records.history(context.principal, prediction_id))
+        return _json(FeedbackHistory, await records.history(context, prediction_id))
 
     @router.delete(
         f"{_PREDICTION}/feedback/{{feedback_id}}/comment",
@@ -141,7 +141,7 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
     async def image(request: Request, prediction_id: PredictionId) -> Response:
         """The image of a prediction, where it was kept."""
         context = _begin(request, "image")
-        await records.prediction(context.principal, prediction_id, others=Role.OPERATE)
+        await records.prediction(context, prediction_id, others=Role.OPERATE)
         async with _refusing():
             content = await images.read(prediction_id)
         if content is None:
@@ -164,7 +164,7 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
     async def delete_image(request: Request, prediction_id: PredictionId) -> Response:
         """Destroys the key of a kept image, and removes the image."""
         context = _begin(request, "image")
-        await records.prediction(context.principal, prediction_id, others=Role.OPERATE)
+        await records.prediction(context, prediction_id, others=Role.OPERATE)
         async with _refusing():
             deleted = await images.destroy(prediction_id)
         if deleted:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from gateway.secret_files import SecretFiles
+from gateway.settings import Settings
 from pipelines.spec import KeepImages
 from tests.unit.gateway.asking import assert_refused, images
 from tests.unit.gateway.feedback.conftest import rows_of
@@ -175,6 +177,11 @@ async def test_anothers_image_is_neither_read_nor_deleted(service, kept_files, a
         ("image_deleted", "office"),
     ]
     assert json.loads(rows[0].parameters) == {"prediction_id": prediction}
+    assert {row.pipeline for row in rows} == {"oral_cancer"}
+    for event, actions in (("image_read", ["R", "R"]), ("image_deleted", ["D"])):
+        path = f"/api/v1/audit?format=fhir&event={event}"
+        bundle = (await service.get(path, headers=service.by("audit"))).json()
+        assert [each["resource"]["action"] for each in bundle["entry"]] == actions
 
 
 @pytest.mark.usefixtures("keeping")
@@ -185,3 +192,25 @@ async def test_an_image_that_cannot_be_decrypted_is_a_fault_of_the_service(
     (tmp_path / "images" / "oral_cancer" / f"{prediction}.kept").write_bytes(b"overwritten")
     assert_problem(await image(prediction), 503, "unavailable")
     assert "not what was kept" in capfd.readouterr().out
+
+
+@pytest.mark.usefixtures("keeping")
+async def test_feedback_and_kept_images_work_on_postgresql(start, postgres_url, tmp_path):
+    SecretFiles(Settings().secrets_dir, made=False).make()
+    client = await start(database_url=postgres_url, kept_images=str(tmp_path / "images"))
+    headers = {**RAW, "x-keep-image": "yes"}
+    answer = (await client.post("/api/v1/predict", content=JPEG, headers=headers)).json()
+    assert answer["kept"] is True
+    path = f"/api/v1/predictions/{answer['prediction_id']}"
+    given = await client.post(f"{path}/feedback", json={"label": "cancer", "comment": "Biopsy."})
+    assert given.status_code == 201, given.text
+    (entry,) = (await client.get(f"{path}/feedback")).json()["feedback"]
+    assert (entry["label"], entry["comment"]) == ("cancer", "Biopsy.")
+    (case,) = (await client.get("/api/v1/feedback?pipeline=oral_cancer")).json()["cases"]
+    assert (case["image_kept"], case["feedback"]) == (True, [entry])
+    assert (await client.get(f"{path}/image")).content == JPEG
+    assert (await client.delete(f"{path}/image")).json() == {"deleted": True}
+    deleted = await client.delete(f"{path}/feedback/{entry['id']}/comment")
+    assert deleted.json() == {"deleted": True}
+    assert (await client.get("/api/v1/predictions/a%00b/image")).status_code == 404
+    assert (await client.get("/api/v1/feedback?pipeline=a%00b")).status_code == 422
