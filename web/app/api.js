@@ -86,8 +86,14 @@ export function send(path, file, { headers = {}, onProgress, signal }) {
     request.onload = () => {
       const { status, responseText } = request;
       const replayed = request.getResponseHeader("idempotency-replayed") === "true";
-      if (status === 200) resolve({ answer: JSON.parse(responseText), replayed });
-      else reject(failureOf(status, responseText, request.getResponseHeader("retry-after")));
+      if (status === 200) {
+        try {
+          resolve({ answer: JSON.parse(responseText), replayed });
+        } catch {
+          // Not of this service: a proxy's own page, for example.
+          reject(new Failure({ status: 500, code: "internal" }));
+        }
+      } else reject(failureOf(status, responseText, request.getResponseHeader("retry-after")));
     };
     const lost = () => reject(new Failure({ code: UNREACHABLE }));
     request.onerror = request.ontimeout = request.onabort = lost;

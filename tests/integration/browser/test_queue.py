@@ -344,3 +344,13 @@ def test_an_answer_that_the_page_does_not_understand_is_told_and_leaves_no_empty
     tab.choose(photo(PHOTO))
     assert "cannot show this" in tab.text("main [role=alert]")
     assert "Second Opinion" in tab.text("header")
+
+
+def test_an_answer_that_is_no_json_fails_the_photo_which_may_be_tried_again(open_tab):
+    tab = open_tab()
+    tab.route(PREDICT, lambda route: route.fulfill(body="<h1>Proxy</h1>", content_type="text/html"))
+    tab.choose(photo(PHOTO))
+    tab.page.wait_for_selector(".entry.is-failed")
+    Service(tab)
+    tab.page.click(".answer .notice button")
+    tab.wait_for_text(".progress-words", "1 of 1 answered")
