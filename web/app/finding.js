@@ -1,7 +1,8 @@
 // What a person found in a photo: a class, or boxes; sent as feedback to the photo's prediction.
 import { html, useState } from "./dom.js";
 import { post } from "./api.js";
-import { list, text, textIfKnown } from "./texts.js";
+import { text, textIfKnown } from "./texts.js";
+import { countsInWords } from "./words.js";
 
 /** Before the models' answer was shown, or with it in view. */
 export const Kind = { BEFORE: "before", CORRECTION: "correction" };
@@ -20,9 +21,7 @@ export function boxWithin([x1, y1, x2, y2], { width, height }) {
 export function findingInWords({ label, objects }) {
   if (label !== undefined) return label;
   if (!objects.length) return text("findings.none");
-  const counts = new Map();
-  for (const { class: name } of objects) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return list([...counts].map(([name, count]) => `${name} ${count}`));
+  return countsInWords(objects);
 }
 
 function ClassChoice({ classes, name }) {

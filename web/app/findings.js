@@ -1,9 +1,12 @@
 // The answer of a detection or a segmentation: what was found and where, in words and as a table.
 import { html } from "./dom.js";
 import { styleOf } from "./overlay.js";
-import { number, percent, text } from "./texts.js";
+import { percent, score, text } from "./texts.js";
 import { ThresholdSlider } from "./threshold.js";
 import { findingsInWords, place } from "./words.js";
+
+/** So many findings make a sentence that is too long for large letters. */
+const MANY = 4;
 
 function Table({ objects, image, classes, chosen, onPoint }) {
   const pixels = image.width * image.height;
@@ -25,7 +28,7 @@ function Table({ objects, image, classes, chosen, onPoint }) {
       </thead>
       <tbody>
         ${objects.map(
-          ({ number: n, class: name, score, box, area }) => html`<tr
+          ({ number: n, class: name, score: value, box, area }) => html`<tr
             key=${n}
             class=${n === chosen ? "is-chosen" : ""}
             onMouseEnter=${() => onPoint(n)}
@@ -42,7 +45,7 @@ function Table({ objects, image, classes, chosen, onPoint }) {
               </button>
             </th>
             <td>${name}</td>
-            <td>${number(score)}</td>
+            <td>${score(value)}</td>
             <td>${place(box, image)}</td>
             <td>${percent(area / pixels)}</td>
           </tr>`,
@@ -78,7 +81,7 @@ export function Findings({ answer, pipeline, objects, shown, onShown, chosen, on
   const hidden = predictions.length - objects.length;
   return html`<div class="headline">
       <p class="headline-label">${text("findings.label")}</p>
-      <p class="headline-words">${findingsInWords(objects, image)}</p>
+      <p class=${`headline-words ${objects.length > MANY ? "is-long" : ""}`}>${findingsInWords(objects, image)}</p>
       ${!predictions.length && html`<p>${text("findings.none_note", { share: percent(threshold) })}</p>`}
     </div>
     ${objects.length > 0 &&

@@ -1,10 +1,12 @@
 // Boxes and masks over a photo, in the photo's own pixels, so that they sit right at every size.
 import { html, useMemo } from "./dom.js";
-import { number } from "./texts.js";
+import { score } from "./texts.js";
 import { maskPath } from "./masks.js";
 
 /** Share of the photo's height that a label needs above its box. */
 const LABEL = 0.08;
+/** From this share of the photo's width on, a label ends where its box ends. */
+const FAR_RIGHT = 0.65;
 const DASHES = ["none", "10 4", "3 3", "12 3 3 3", "6 6", "1 4", "14 6"];
 export const COLOURS = 7;
 
@@ -63,14 +65,19 @@ export function Overlay({ objects, image: { width, height }, classes, chosen }) 
       )}
     </svg>
     ${objects.map(
-      ({ number: n, class: name, score, box: [x1, y1] }) => html`<span
+      ({ number: n, class: name, score: value, box: [x1, y1, x2] }) => html`<span
         key=${n}
         class=${`chip ${styleOf(name, classes).colour} ${y1 > height * LABEL ? "is-above" : ""} ${
           n === chosen ? "is-chosen" : ""
         }`}
-        style=${{ left: share(x1, width), top: share(y1, height) }}
+        style=${{
+          top: share(y1, height),
+          ...(x1 > width * FAR_RIGHT
+            ? { right: share(width - x2, width) }
+            : { left: share(x1, width) }),
+        }}
         aria-hidden="true"
-        >${n} ${name} ${number(score)}</span
+        >${n} ${name} ${score(value)}</span
       >`,
     )}`;
 }

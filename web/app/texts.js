@@ -32,11 +32,15 @@ export function number(value, digits = 2) {
   return new Intl.NumberFormat(language, form).format(value);
 }
 
+/** A detection's score; one that is not quite 1 never reads as if it were. */
+export const score = (value) =>
+  value < 1 && value >= 0.995 ? `>\u00a0${number(0.99)}` : number(value);
+
 /** A share as a percentage to a tenth; what is not quite all or nothing never reads as if it were. */
 export function percent(value) {
   const form = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
-  if (value > 0.999 && value < 1) return `> ${form.format(0.999)}`;
-  if (value > 0 && value < 0.001) return `< ${form.format(0.001)}`;
+  if (value > 0.999 && value < 1) return `>\u00a0${form.format(0.999)}`;
+  if (value > 0 && value < 0.001) return `<\u00a0${form.format(0.001)}`;
   return form.format(value);
 }
 

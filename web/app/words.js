@@ -1,6 +1,8 @@
 // An answer in words: what was found, where, and how sure the models are.
-import { list, number, text } from "./texts.js";
+import { list, score, text } from "./texts.js";
 
+/** Findings that one line has room for. */
+const MOST_TOLD = 3;
 const ROWS = ["upper", "middle", "lower"];
 const COLUMNS = ["left", "centre", "right"];
 
@@ -14,14 +16,25 @@ export function place([x1, y1, x2, y2], { width, height }) {
 export function findingsInWords(objects, image) {
   if (!objects.length) return text("findings.none");
   const each = objects.map(
-    ({ class: name, score, box }) => `${name} ${number(score)}, ${place(box, image)}`,
+    ({ class: name, score: value, box }) => `${name} ${score(value)}, ${place(box, image)}`,
   );
   return `${text("findings.count", { n: objects.length })}: ${each.join("; ")}`;
 }
 
+/** Boxes counted by class: "acetowhite 1 and mosaic 4". */
+export function countsInWords(objects) {
+  const counts = new Map();
+  for (const { class: name } of objects) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return list([...counts].map(([name, count]) => `${name} ${count}`));
+}
+
 /** One line about an answer, for the list of photos and for screen readers. */
 export function summary(answer) {
-  if (answer.predictions) return findingsInWords(answer.predictions, answer.image);
+  const { predictions, image } = answer;
+  if (predictions?.length > MOST_TOLD) {
+    return `${text("findings.count", { n: predictions.length })}: ${countsInWords(predictions)}`;
+  }
+  if (predictions) return findingsInWords(predictions, image);
   const level = text(`level.${answer.uncertainty.level}`);
   return `${answer.prediction}, ${level}`;
 }

@@ -207,6 +207,19 @@ def test_what_was_found_is_said_in_words_and_drawn(open_tab):
     assert len(set(dashes)) == 2
 
 
+def test_many_findings_are_counted_in_the_list_and_none_reads_as_certain(open_tab):
+    tab = open_tab(lesions())
+    objects = [answers.found([250.0, 20.0 + at, 300.0, 60.0], score=0.9996) for at in range(5)]
+    answered(lambda: answers.detections(*objects, width=320, height=240))(tab)
+    assert tab.texts(".entry-state") == ["✓ 5 findings: acetowhite 5"]
+    assert tab.texts(".chip")[0] == "1 acetowhite > 0.99"
+    assert "acetowhite > 0.99, upper right" in tab.text(".headline-words")
+    frame = tab.page.locator(".frame").bounding_box()
+    for chip in tab.page.locator(".chip").all():
+        box = chip.bounding_box()
+        assert box["x"] + box["width"] <= frame["x"] + frame["width"]
+
+
 def test_the_slider_of_findings_hides_some_and_says_that_the_record_stays(open_tab):
     pipeline, show = STATES["findings"]
     tab = open_tab(pipeline())
