@@ -87,8 +87,8 @@ class ServerTls:
             if self._read() != (served.certificate, served.key, served.client_ca):
                 self.served = self._renewed()
                 log.info("the TLS files were read anew", days_left=round(self.days_left(), 1))
-        except TlsError as error:
-            problem = str(error)
+        except Exception as error:  # noqa: BLE001 - the watch goes on, whatever the files hold
+            problem = str(error) if isinstance(error, TlsError) else type(error).__name__
         if problem != self._problem:
             self._problem, self._reported = problem, False
         elif problem and not self._reported:

@@ -108,7 +108,10 @@ class ApiKeys:
         Raises:
             RefusedError: with `unauthorized`; with `unavailable` where the keys cannot be read.
         """
-        names = names_of(pem)
+        try:
+            names = names_of(pem)
+        except Exception:  # noqa: BLE001 - TLS let it in, and it cannot be read
+            raise unauthorized() from None
         return self._let_in(
             [self._by_certificate[name] for name in names if name in self._by_certificate]
         )

@@ -188,3 +188,23 @@ def test_a_pair_of_which_one_file_is_replaced_meanwhile_is_not_served(site, read
     tls.look()
     assert tls.served is not before
     assert tls.served.key == site.key.read_bytes()
+
+
+def test_whatever_else_keeps_files_from_being_read_keeps_the_old_ones(site, read, monkeypatch):
+    """An error that ended the watch would go unnoticed until the certificate ends."""
+    tls = read()
+    before = tls.served
+    site.issue()
+
+    def unreadable(_):
+        raise x509.InvalidVersion("no version of X.509", 7)
+
+    monkeypatch.setattr(x509, "load_pem_x509_certificates", unreadable)
+    with capture_logs() as lines:
+        for _ in range(3):
+            tls.look()
+    assert tls.served is before
+    assert [line["problem"] for line in lines] == ["InvalidVersion"]
+    monkeypatch.undo()
+    tls.look()
+    assert tls.served is not before

@@ -4,6 +4,7 @@ import hashlib
 import ssl
 
 import pytest
+from cryptography import x509
 
 from database.engine import open_engine
 from gateway.errors import Code, RefusedError
@@ -145,3 +146,14 @@ def test_a_certificates_row_is_not_rotated(store):
     key = stored(store, "dns:ward.example")
     with pytest.raises(ApiKeyError, match="stands for a certificate"):
         store.rotate(key.id, PEPPER, key=ApiKey.new(), overlap_seconds=60)
+
+
+async def test_a_certificate_that_cannot_be_read_is_refused(store, authenticator, monkeypatch):
+    stored(store, "dns:ward.example")
+
+    def unreadable(_):
+        raise x509.DuplicateExtension("twice", x509.SubjectAlternativeName.oid)
+
+    assert await refused(authenticator, certificate=b"no PEM") is Code.UNAUTHORIZED
+    monkeypatch.setattr(x509, "load_pem_x509_certificate", unreadable)
+    assert await refused(authenticator, certificate=b"of another kind") is Code.UNAUTHORIZED
