@@ -24,7 +24,8 @@ from gateway.secret_files import SecretError, SecretFiles
 log = structlog.get_logger("gateway")
 T = TypeVar("T")
 
-SWEEP_SECONDS = 3600.0
+FIRST_SWEEP_SECONDS, SWEEP_SECONDS = 60.0, 3600.0
+"""Before the first sweep of a gateway, which may be started often, and between further ones."""
 PUT_SECONDS = 10.0
 """How long an answer waits for its image to be stored."""
 _SUFFIX = ".kept"
@@ -114,8 +115,10 @@ class KeptImages:
 
     async def watch(self) -> None:
         """Sweeps each hour, for as long as the gateway runs, where any image was ever kept."""
+        pause = FIRST_SWEEP_SECONDS
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(pause)
+            pause = SWEEP_SECONDS
             try:
                 if await self._read(table.any_kept):
                     destroyed, removed = await self.sweep()

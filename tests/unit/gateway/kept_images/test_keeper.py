@@ -1,5 +1,6 @@
 """Images that are kept, read, and destroyed, in a folder and a database."""
 
+import asyncio
 import os
 import sqlite3
 import time
@@ -12,8 +13,10 @@ from database.engine import open_engine
 from database.tables import kept_images, predictions
 from database.writer import Writer
 from gateway.errors import Code, RefusedError
+from gateway.kept_images import keeper
 from gateway.kept_images.encryption import UnreadableImageError
 from gateway.kept_images.keeper import ImageToKeep, KeptImages
+from gateway.kept_images.store import StoreError
 from gateway.secret_files import SecretFiles
 from tests.unit.database.test_feedback import log_row
 
@@ -54,6 +57,14 @@ def images(engine, writer, folder, tmp_path):
 def change(engine, statement):
     with engine.begin() as connection:
         connection.execute(statement)
+
+
+def left(engine):
+    """Keys that were not destroyed."""
+    with engine.connect() as connection:
+        return connection.scalars(
+            select(kept_images.c.wrapped_key).where(kept_images.c.wrapped_key.is_not(None))
+        ).all()
 
 
 def files(folder):
@@ -152,6 +163,37 @@ async def test_an_image_without_a_record_or_an_answer_is_removed_once_it_is_old(
         os.utime(path, (past, past))
     assert await images.sweep() == (1, 2)
     assert files(folder) == []
+
+
+async def test_a_gateway_sweeps_soon_after_its_start_and_goes_on_where_that_fails(
+    images, engine, monkeypatch
+):
+    monkeypatch.setattr(keeper, "FIRST_SWEEP_SECONDS", 0.001)
+    monkeypatch.setattr(keeper, "SWEEP_SECONDS", 0.001)
+    sweeps = []
+    sweep = images.sweep
+
+    async def failing_once():
+        sweeps.append("swept")
+        if len(sweeps) == 1:
+            raise StoreError("not listed: TimeoutError")
+        return await sweep()
+
+    monkeypatch.setattr(images, "sweep", failing_once)
+    watch = asyncio.create_task(images.watch())
+    try:
+        await asyncio.sleep(0.05)
+        # Nothing was ever kept, and nothing is looked at.
+        assert sweeps == []
+        await images.keep([kept("p1")])
+        change(engine, update(kept_images).values(expires_at=1))
+        async with asyncio.timeout(30):
+            while left(engine):  # noqa: ASYNC110 - a sweep sets no event
+                await asyncio.sleep(0.01)
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+    assert len(sweeps) > 1
 
 
 async def test_files_that_are_no_kept_images_are_left_alone(images, folder):
