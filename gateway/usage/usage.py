@@ -42,13 +42,13 @@ class Period:
 
     @classmethod
     def of(cls, since: datetime | None, until: datetime | None, now: datetime) -> "Period":
-        """The hours that a time touches; by default this month up to now.
+        """The hours that a time touches; by default this month up to now, or that of its end.
 
         Raises:
             RefusedError: with `parameter_invalid`, where it ends before it begins.
         """
         end = _whole(until or now, up=True)
-        first = _whole(since or month_of(now), up=False)
+        first = _whole(since or month_of(until or now), up=False)
         if first >= end:
             raise RefusedError(
                 Code.PARAMETER_INVALID, "to: it is not after `from`. Swap them, or leave one out."

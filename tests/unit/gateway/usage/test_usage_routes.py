@@ -119,6 +119,7 @@ async def test_times_and_values_choose_what_is_counted(start, stored):
     assert (await asked(client, f"?from={long_ago}&name=clinic"))["total"]["images"] == 1
     before = (NOW - timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert (await asked(client, f"?from={long_ago}&to={before}"))["total"]["images"] == 1
+    assert (await asked(client, "?to=2026-05-02T10:30:00Z"))["from"] == "2026-05-01T00:00:00Z"
     nothing = await asked(client, "?pipeline=snake_species&by=release")
     assert (nothing["rows"], nothing["total"]["images"]) == ([], 0)
     assert nothing["total"]["cost_per_thousand"] is None
