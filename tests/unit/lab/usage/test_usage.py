@@ -50,27 +50,30 @@ class Service:
 
 
 def test_what_is_counted_is_what_backend_processes_took_under_the_load(monkeypatch):
-    clock = iter([0.0, 100.0, 110.0, 200.0, 201.0, 260.0])
+    clock = iter([0.0, 98.0, 100.0, 100.0, 110.0, 200.0, 201.0, 260.0])
     monkeypatch.setattr(compute.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(compute.time, "sleep", lambda _: None)
-    counts = iter([10, 12, 12, 12 + 14 + 1])
+    monkeypatch.setattr(compute, "_REST_WINDOWS", 2)
+    counts = iter([10, 11, 11, 11, 11, 11 + 14 + 1])
     monkeypatch.setattr(compute._Counter, "_images", lambda _: {"oral_cancer": next(counts)})
 
     def ask(self, _until, number=0):
         self.tally.add("oral_cancer", 7, 3.0 + number)
 
     monkeypatch.setattr(compute._Load, "ask", ask)
+    rest = {"gateway": 1.1, "tritonserver": 1.1, "decode": 2.0, "vgg16": 4.0, "launcher": 9.0}
     service = Service(
-        {"gateway": 1.0, "tritonserver": 1.0, "decode": 2.0, "vgg16": 3.0, "launcher": 1.0},
-        {"gateway": 1.1, "tritonserver": 1.1, "decode": 2.1, "vgg16": 4.1, "launcher": 9.0},
-        {"gateway": 1.1, "tritonserver": 1.1, "decode": 2.1, "vgg16": 4.1, "launcher": 9.0},
+        {"gateway": 1.0, "tritonserver": 1.0, "decode": 1.0, "vgg16": 1.0, "launcher": 1.0},
+        rest,  # a probe was in that window
+        rest,
+        rest | {"decode": 2.1, "vgg16": 4.1},
+        rest | {"decode": 2.1, "vgg16": 4.1},
         {"gateway": 5.1, "tritonserver": 3.1, "decode": 4.1, "vgg16": 10.3, "launcher": 9.0},
     )
     found = compute.compare(service, ["oral_cancer"], [b"photo"], 60, 2)
     assert found.by_role == pytest.approx({"decode": 2.0, "vgg16": 6.2})
     assert found.others == pytest.approx({"gateway": 4.0, "tritonserver": 2.0})
     assert (found.images, found.stated, found.probes) == (14, 7.0, 1)
-    # An image takes 0.5 s: two of them are in the 1.2 s at rest.
     assert found.at_rest == pytest.approx(0.02 * 60)
     assert found.probing == pytest.approx(0.5)
     assert found.ratio == pytest.approx(7.0 / (8.2 - 1.2 - 0.5))
