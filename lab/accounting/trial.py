@@ -24,6 +24,7 @@ from loadtest.photos import SAMPLES
 from pipelines.load import load_spec
 from pipelines.protocol import DEFAULT_PIPELINE
 
+PROCESSES = (GATEWAY, TRITON, DECODE, DECISION, *load_spec(DEFAULT_PIPELINE).members)
 _OUTAGE_SECONDS = 30.0
 _FULL_SECONDS = 15.0
 _REST_SECONDS = 3.0
@@ -74,9 +75,8 @@ class Trial(faults.Trial):
         super().__init__(service)
         self._base, self._ledger, self._scale = base, ledger, scale
 
-    def plan(self) -> dict[str, Callable[[], None]]:
+    def plan(self, killed: Sequence[str]) -> dict[str, Callable[[], None]]:
         """What is done, by its name: what lasts ends before it returns."""
-        killed = (GATEWAY, TRITON, DECODE, DECISION, *load_spec(DEFAULT_PIPELINE).members)
         plan: dict[str, Callable[[], None]] = {}
         for name in killed:
             plan[f"SIGKILL of {name}"] = lambda n=name: self.signal(n, signal.SIGKILL)  # type: ignore[misc]
@@ -128,8 +128,24 @@ class Trial(faults.Trial):
                 raise LabError(f"a poison row was answered with {said.status_code}")
 
 
-def run(kind: str, repository: Path, specs: Path, seconds: float, log: Path) -> Figures:
+def run(
+    kind: str,
+    repository: Path,
+    specs: Path,
+    seconds: float,
+    log: Path,
+    *,
+    killed: Sequence[str] = PROCESSES,
+) -> Figures:
     """Breaks a service for so many seconds, and accounts for all of its answers.
+
+    Args:
+        kind: of the database, of `KINDS`.
+        repository: Triton's model repository.
+        specs: folder of the pipelines' YAML.
+        seconds: each fault comes once at least, however long that takes.
+        log: takes what the service prints.
+        killed: the processes that are killed, by their roles.
 
     Raises:
         LabError: it does not recover, or cannot be started.
@@ -157,7 +173,7 @@ def run(kind: str, repository: Path, specs: Path, seconds: float, log: Path) -> 
             with callers as ledger:
                 trial = Trial(service, base, ledger, scale)
                 while True:
-                    for name, fault in trial.plan().items():
+                    for name, fault in trial.plan(killed).items():
                         time.sleep(scale * _REST_SECONDS)
                         found.append(trial.run(name, fault))
                     if time.monotonic() > end:
