@@ -444,8 +444,10 @@ class Writer:
         with self._condition:
             self._waiting -= sum(max(1, len(job.rows)) for job in jobs)
         awaited = [job for job in jobs if job.future is not None]
-        if awaited and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_settle, awaited)
+        if awaited and self._loop is not None:
+            # Once the event loop is closed nobody waits any more.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_settle, awaited)
 
 
 def _settle(jobs: Sequence[_Job]) -> None:
