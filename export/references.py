@@ -61,6 +61,7 @@ def choose(
 
     One with features of the member goes before one without. Of several the one that was just
     published is taken, else the one that serves, so that a roll back stays one, else the newest.
+    A file that cannot be read, as of an earlier version, matters only where no other one fits.
 
     Args:
         spec: of the release.
@@ -70,12 +71,20 @@ def choose(
         serving: what the release that serves names.
 
     Raises:
-        ReleaseError: a reference's file cannot be read.
+        ReleaseError: none fits, and a reference's file cannot be read.
     """
     if spec.typicality is None:
         return None
-    there = [_released(path) for path in reference_files(spec.name, repository)]
+    there: list[ReleasedReference] = []
+    unreadable: list[ReleaseError] = []
+    for path in reference_files(spec.name, repository):
+        try:
+            there.append(_released(path))
+        except ReleaseError as error:
+            unreadable.append(error)
     fitting = [each for each in there if _fits(each.origin, spec, manifests)]
+    if not fitting and unreadable:
+        raise unreadable[0]
 
     def rank(each: ReleasedReference) -> tuple[bool, bool, bool]:
         return (

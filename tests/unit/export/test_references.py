@@ -118,6 +118,14 @@ def test_a_file_that_is_no_reference_is_named(repository, content):
         releases.compose(DEFAULT, repository)
 
 
+def test_a_reference_of_an_earlier_version_gives_way_to_one_that_fits(repository):
+    path = repository.root / reference_path("oral_cancer", "b" * 64)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"of an earlier version")
+    fitting = published(repository, DEFAULT, "regnet")
+    assert releases.compose(DEFAULT, repository).reference.sha256 == fitting
+
+
 def test_a_pipeline_without_typicality_names_no_reference(repository):
     published(repository, DEFAULT)
     without = DEFAULT.model_copy(update={"typicality": None})
