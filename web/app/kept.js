@@ -40,10 +40,26 @@ async function makeSecret() {
   return made;
 }
 
+let latest;
+let writing = null;
+
+/** Writes the latest count, and while one is being written no other: none may lag behind. */
+async function writeLatest() {
+  while (latest !== undefined) {
+    const count = latest;
+    latest = undefined;
+    await write("unanswered", count).catch(() => {});
+  }
+  writing = null;
+}
+
 export const kept = {
   /** The key of this browser's idempotency keys; made once. */
   secret: () => (secret ??= makeSecret()),
   /** How many photos had no answer when the page was closed. */
   unanswered: () => read("unanswered").then(Number, () => 0).then((count) => count || 0),
-  countUnanswered: (count) => write("unanswered", count).catch(() => {}),
+  countUnanswered: (count) => {
+    latest = count;
+    return (writing ??= writeLatest());
+  },
 };

@@ -193,7 +193,8 @@ def test_two_hundred_photos_are_counted_once_though_the_tab_is_closed_meanwhile(
     tab.answer(PIPELINES, answers.offered(answers.described()))
     tab.open()
     count = int(re.search(r"closed, (\d+) photos had no answer", tab.text("main .notice"))[1])
-    assert 200 - answered <= count <= 200 - 60
+    # What was answered while the tab closed may not be counted any more.
+    assert 200 - answered <= count < 200
     tab.choose(*numbered(200))
     tab.page.wait_for_function(
         "() => document.querySelector('.progress-words').textContent.startsWith('200 of 200')",
