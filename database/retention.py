@@ -5,6 +5,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select
 
 from database.chain import Receipt, Statement, sign
 from database.engine import reading
+from database.feedback import delete_orphans
 from database.tables import checkpoints, predictions
 from database.writer import now
 
@@ -29,6 +30,9 @@ def retain(engine: Engine, key: Ed25519PrivateKey, *, before: int) -> int:
             with engine.begin() as connection:
                 removed = _remove_segment(connection, key, name, before)
             total += removed
+    with engine.begin() as connection:
+        # Comments do not outlast the feedback that they are of.
+        delete_orphans(connection)
     return total
 
 
