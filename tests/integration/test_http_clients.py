@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.gateway.http.raw_http import LAST, exchange, java, statuses
 
-VOLATILE = {"request_id", "prediction_id", "receipt", "processing_time_ms"}
+VOLATILE = {"request_id", "prediction_id", "receipt", "compute_ms", "processing_time_ms"}
 
 
 @pytest.fixture
