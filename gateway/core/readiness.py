@@ -16,6 +16,8 @@ from pipelines.protocol import PROBE_IMAGE
 log = structlog.get_logger("gateway")
 
 _SOON = 1.0
+_FIRST_ANSWER = 4
+"""So many times as long as others has the probe of a pipeline that is not ready."""
 _SILENT_SECONDS = 60.0
 """A pipeline that has answered nobody for so long is not ready, however alive it seems."""
 
@@ -126,8 +128,12 @@ class Readiness:
 
     async def _probe(self, pipeline: Pipeline) -> None:
         name, code = pipeline.name, None
+        seconds = max(self._interval, _SOON)
+        if not self._ready.get(name, False):
+            # Or one that answers more slowly than it is asked would never be ready.
+            seconds *= _FIRST_ANSWER
         try:
-            await self._triton.infer(name, [PROBE_IMAGE], {}, max(self._interval, _SOON))
+            await self._triton.infer(name, [PROBE_IMAGE], {}, seconds)
         except RefusedError as refusal:
             code = refusal.code
         # A late answer is none: it says as little of a pipeline that is new as of one that hangs.

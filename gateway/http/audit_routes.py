@@ -105,7 +105,10 @@ def audit_routes(reader: AuditReader, access: Access) -> APIRouter:
     @router.get(
         "/audit",
         operation_id="audit",
-        responses={**problems(401, 403, 422, 503), 200: {"model": AuditPage}},
+        responses={
+            **problems(401, 403, 422, 503),
+            200: {"model": AuditPage, "content": {_LINES: {}, _FHIR: {}}},
+        },
     )
     async def audit(request: Request, asked: Annotated[AuditQuery, Query()]) -> Response:
         """The rows of the audit log that the caller's pipelines cover, the newest first."""
