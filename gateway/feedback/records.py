@@ -216,12 +216,6 @@ def moment(microseconds: int) -> str:
     return (_EPOCH + timedelta(microseconds=microseconds)).isoformat().replace("+00:00", "Z")
 
 
-def microseconds(at: datetime) -> int:
-    """A time as the database has it; without a zone it is UTC."""
-    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1)
-
-
 def _size(row: Found) -> tuple[int, int] | None:
     image = json.loads(row.result or "{}").get("image")
     return (image["width"], image["height"]) if image else None

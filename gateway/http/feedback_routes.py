@@ -10,10 +10,11 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from database.feedback import Query as CaseQuery
+from gateway.audit.reading import microseconds
 from gateway.audit.rows import Event
 from gateway.errors import Code, RefusedError
 from gateway.feedback.finding import LARGEST, Feedback
-from gateway.feedback.records import FeedbackRecords, microseconds
+from gateway.feedback.records import FeedbackRecords
 from gateway.feedback.shapes import Cases, Deletion, FeedbackHistory, FeedbackReceipt
 from gateway.http.access import Access
 from gateway.http.body import Body
