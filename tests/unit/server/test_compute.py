@@ -36,14 +36,17 @@ def burn(seconds: float) -> None:
 
 
 def test_the_images_of_a_pass_share_its_cpu_time():
-    meter = Meter()
+    meter, before = Meter(), time.monotonic()
     meter.begin()
+    begun = time.monotonic()
     burn(0.03)
     time.sleep(0.01)
+    ending = time.monotonic()
     each = meter.end(3)
     assert each.shape == (3, len(Spent))
     assert each[:, Spent.SECONDS] == pytest.approx(0.01, abs=SLACK)
-    assert (each[:, Spent.ENDED] - each[:, Spent.BEGAN] > 0.04).all()
+    assert ((before <= each[:, Spent.BEGAN]) & (each[:, Spent.BEGAN] <= begun)).all()
+    assert ((ending <= each[:, Spent.ENDED]) & (each[:, Spent.ENDED] <= time.monotonic())).all()
 
 
 def test_cpu_time_is_counted_once_and_that_after_a_pass_counts_to_the_next():
@@ -64,10 +67,12 @@ def test_what_an_idle_process_takes_is_no_image_s():
 
 
 def test_a_pass_on_a_gpu_costs_the_time_that_it_takes():
-    meter = Meter(on_gpu=True)
+    meter, before = Meter(on_gpu=True), time.monotonic()
     meter.begin()
     time.sleep(0.02)
-    assert meter.end(2)[:, Spent.SECONDS] == pytest.approx(0.01, rel=0.5)
+    each = meter.end(2)[:, Spent.SECONDS]
+    assert (each >= 0.01).all()
+    assert (each <= (time.monotonic() - before) / 2).all()
 
 
 def test_parts_that_did_not_run_cost_nothing_and_began_never():

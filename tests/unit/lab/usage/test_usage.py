@@ -51,8 +51,9 @@ class Service:
 
 def test_what_is_counted_is_what_backend_processes_took_under_the_load(monkeypatch):
     clock = iter([0.0, 98.0, 100.0, 100.0, 110.0, 200.0, 201.0, 260.0])
-    monkeypatch.setattr(compute.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(compute.time, "sleep", lambda _: None)
+    # Not of the module `time` itself: threads of other tests may read it.
+    stopped = SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None)
+    monkeypatch.setattr(compute, "time", stopped)
     monkeypatch.setattr(compute, "_REST_WINDOWS", 2)
     counts = iter([10, 11, 11, 11, 11, 11 + 14 + 1])
     monkeypatch.setattr(compute._Counter, "_images", lambda _: {"oral_cancer": next(counts)})
