@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +14,8 @@ from lab.accounting.trial import Fault, Figures
 from lab.errors import LabError
 from lab.machine import describe
 from lab.markdown import replace_section, table
-from lab.paths import CACHE, ROOT
+from lab.options import MODEL_REPOSITORY, Docs, Repository, Specs
+from lab.paths import CACHE
 from pipelines.load import FOLDER
 
 SECTION = "accounting"
@@ -30,39 +30,33 @@ def main(
     seconds: Annotated[
         float, typer.Option(min=10, help="How long each database's run lasts.")
     ] = 600,
-    repository: Annotated[
-        Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
-    ] = ROOT / "model_repository",
-    specs: Annotated[
-        Path, typer.Option(help="Folder of the pipelines' YAML.", exists=True, file_okay=False)
-    ] = FOLDER,
-    docs: Annotated[
-        Path | None, typer.Option(help="Also write the tables into this document.", dir_okay=False)
-    ] = None,
+    repository: Repository = MODEL_REPOSITORY,
+    specs: Specs = FOLDER,
+    docs: Docs = None,
 ) -> None:
     """Kills processes, fills the disk and stops the database while callers ask over both doors.
 
     The disk is filled where root runs it, which may mount a small file system. Each fault comes
-    once at least. Fails (1) where an answer has no row, a row is wrong, a key has two, or a chain
-    does not verify.
+    once at least. What was found of a database is printed, and written, as soon as its run is over.
+    Fails (1) where an answer has no row, a row is wrong, a key has two, or a chain does not verify.
     """
     kinds = databases or list(KINDS)
     if unknown := set(kinds) - set(KINDS):
         _console.print(f"error: no database {unknown.pop()!r}", markup=False)
         raise typer.Exit(_CANNOT)
-    found = []
+    found: list[Figures] = []
     for kind in kinds:
         log = CACHE / "logs" / f"accounting-{kind}.log"
         _console.print(f"{kind}: {seconds:.0f} s; the service's log: {log}", markup=False)
         try:
             found.append(trial.run(kind, repository.absolute(), specs.absolute(), seconds, log))
+            # At once: what was found of this database stays, whatever becomes of the next one.
+            typer.echo(report(found[-1:]))
+            if docs:
+                replace_section(docs, SECTION, report(found))
         except (LabError, OSError) as error:
             _console.print(f"error: {error}", markup=False)
             raise typer.Exit(_CANNOT) from None
-    text = report(found)
-    typer.echo(text)
-    if docs:
-        replace_section(docs, SECTION, text)
     raise typer.Exit(0 if all(each.passed for each in found) else 1)
 
 

@@ -1,7 +1,6 @@
 """`python -m lab.attack`: attacks a service of its own and writes how it held."""
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +11,8 @@ from lab.attack.trial import Bystander, Figures, Trial
 from lab.errors import LabError
 from lab.machine import describe
 from lab.markdown import replace_section, table
-from lab.paths import CACHE, ROOT
+from lab.options import MODEL_REPOSITORY, Docs, Repository
+from lab.paths import CACHE
 from lab.service.service import Service
 from loadtest.photos import SAMPLES
 from pipelines.protocol import DEFAULT_PIPELINE
@@ -36,12 +36,8 @@ _console = Console(stderr=True, highlight=False, soft_wrap=True)
 def main(
     seconds: Annotated[float, typer.Option(min=1, help="How long each attack lasts.")] = 10,
     only: Annotated[str, typer.Option(help="Only attacks whose name has these words.")] = "",
-    repository: Annotated[
-        Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
-    ] = ROOT / "model_repository",
-    docs: Annotated[
-        Path | None, typer.Option(help="Also write the table into this document.", dir_okay=False)
-    ] = None,
+    repository: Repository = MODEL_REPOSITORY,
+    docs: Docs = None,
 ) -> None:
     """Runs each attack on a service that is started for it, on this machine alone.
 

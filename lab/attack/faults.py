@@ -18,7 +18,8 @@ import typer
 
 from lab.errors import LabError
 from lab.markdown import replace_section, table
-from lab.paths import CACHE, ROOT
+from lab.options import MODEL_REPOSITORY, Docs, Repository, Specs
+from lab.paths import CACHE
 from lab.service.service import GATEWAY, STEPS, TRITON, Service, role
 from loadtest.photos import SAMPLES
 from pipelines.load import FOLDER, load_spec
@@ -227,15 +228,9 @@ class Trial:
 
 def main(
     only: Annotated[str, typer.Option(help="Only faults whose name has these words.")] = "",
-    repository: Annotated[
-        Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
-    ] = ROOT / "model_repository",
-    specs: Annotated[
-        Path, typer.Option(help="Folder of the pipelines' YAML.", exists=True, file_okay=False)
-    ] = FOLDER,
-    docs: Annotated[
-        Path | None, typer.Option(help="Also write the table into this document.", dir_okay=False)
-    ] = None,
+    repository: Repository = MODEL_REPOSITORY,
+    specs: Specs = FOLDER,
+    docs: Docs = None,
 ) -> None:
     """Breaks the processes of a service one after another while three callers ask it.
 

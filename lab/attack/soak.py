@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 from typing import Annotated
 
 import httpx
@@ -18,7 +17,8 @@ from rich.console import Console
 from lab.errors import LabError
 from lab.machine import describe
 from lab.markdown import replace_section, table
-from lab.paths import CACHE, ROOT
+from lab.options import MODEL_REPOSITORY, Docs, Repository
+from lab.paths import CACHE
 from lab.service.service import LAUNCHER, Service
 from loadtest.photos import SAMPLES
 from pipelines.protocol import DEFAULT_PIPELINE
@@ -37,12 +37,8 @@ _console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def main(
     seconds: Annotated[float, typer.Option(min=30, help="How long it lasts.")] = 600,
-    repository: Annotated[
-        Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
-    ] = ROOT / "model_repository",
-    docs: Annotated[
-        Path | None, typer.Option(help="Also write the table into this document.", dir_okay=False)
-    ] = None,
+    repository: Repository = MODEL_REPOSITORY,
+    docs: Docs = None,
 ) -> None:
     """Four callers send photos of many sizes and formats, some of them broken.
 

@@ -17,6 +17,7 @@ from lab.bench.other_servers import all_contenders
 from lab.bench.run import Options, Run
 from lab.bench.workload import WORKLOADS
 from lab.errors import ContenderError, LabError
+from lab.options import MODEL_REPOSITORY, Repository
 from lab.paths import CACHE, ROOT
 from pipelines.enums import Decoding
 
@@ -54,9 +55,7 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="One short round, to see that everything works.")
     ] = False,
-    repository: Annotated[
-        Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
-    ] = ROOT / "model_repository",
+    repository: Repository = MODEL_REPOSITORY,
     output: Annotated[
         Path | None,
         typer.Option(

@@ -13,6 +13,7 @@ from lab.images import base_image, gateway_checks, gateway_image
 from lab.images.gateway_image import ROOT
 from lab.images.podman import Podman
 from lab.images.tools import require
+from lab.options import MODEL_REPOSITORY, Repository
 from lab.service.ports import free_ports
 from lab.service.service import Service
 
@@ -37,9 +38,7 @@ def main(
             "docker.io/library/python:3.11-slim-bookworm."
         ),
     ] = None,
-    repository: Annotated[
-        Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
-    ] = ROOT / "model_repository",
+    repository: Repository = MODEL_REPOSITORY,
 ) -> None:
     """Builds the gateway's image with Buildah and runs it with Podman: locked down, then drained.
 

@@ -16,6 +16,7 @@ from export.errors import ExportError
 from lab import machine
 from lab.errors import LabError
 from lab.markdown import replace_section
+from lab.options import MODEL_REPOSITORY, Repository
 from lab.paths import CACHE, ROOT
 from lab.scale import plot, sizing, sizing_tables, tables
 from lab.scale.raw import Scale
@@ -42,9 +43,7 @@ def main(  # noqa: PLR0917 - the command line
     redraw: Annotated[
         bool, typer.Option("--redraw", help="Only write the page anew, from the kept data.")
     ] = False,
-    repository: Annotated[
-        Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
-    ] = ROOT / "model_repository",
+    repository: Repository = MODEL_REPOSITORY,
     output: Annotated[
         Path | None, typer.Option(help="The page; raw data go to a folder beside. [docs/scale.md]")
     ] = None,

@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from lab.errors import LabError
-from lab.paths import CACHE, ROOT
+from lab.options import MODEL_REPOSITORY, Repository
+from lab.paths import CACHE
 from lab.service.ports import port_variables
 from lab.service.service import Service
 from pipelines.load import SpecError, load_spec
@@ -28,9 +29,7 @@ def main(
         str, typer.Option(help="Pipelines to serve, comma-separated.")
     ] = DEFAULT_PIPELINE,
     profile: Annotated[str, typer.Option(help="The profile to serve.")] = DEFAULT_PROFILE,
-    repository: Annotated[
-        Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
-    ] = ROOT / "model_repository",
+    repository: Repository = MODEL_REPOSITORY,
     log: Annotated[Path, typer.Option(help="Takes what the service prints.")] = CACHE
     / "logs"
     / "service.log",

@@ -2,7 +2,6 @@
 
 import signal
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +12,8 @@ from lab.errors import LabError
 from lab.load import photos
 from lab.load.http import upload
 from lab.machine import CORES
-from lab.paths import CACHE, ROOT
+from lab.options import MODEL_REPOSITORY, Repository
+from lab.paths import CACHE
 from lab.tune import proposal
 from lab.tune.search import Plan, Search
 from lab.tune.setting import CALLS, changes, nested
@@ -35,9 +35,7 @@ def main(  # noqa: PLR0917 - the command line
     write: Annotated[
         bool, typer.Option("--write", help="Write a proposal that gains into the YAML.")
     ] = False,
-    repository: Annotated[
-        Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
-    ] = ROOT / "model_repository",
+    repository: Repository = MODEL_REPOSITORY,
 ) -> None:
     """Tries processes, threads and batches of each model, and proposes what is faster here.
 

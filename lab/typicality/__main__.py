@@ -13,6 +13,7 @@ from evaluation.metrics.intervals import share
 from export.progress import OnProgress, Steps, shown_on
 from lab.errors import LabError
 from lab.markdown import replace_section, table
+from lab.options import MODEL_REPOSITORY, Repository
 from lab.paths import ROOT
 from lab.typicality import images
 from lab.typicality.judging import Judge
@@ -52,8 +53,7 @@ def main(
     page: Annotated[Path, typer.Option(help="The page to write into.")] = ROOT
     / "docs"
     / "typicality.md",
-    repository: Annotated[Path, typer.Option(help="The model repository.")] = ROOT
-    / "model_repository",
+    repository: Repository = MODEL_REPOSITORY,
     keep: Annotated[Path, typer.Option(help="Where drawings and measurements are kept.")] = ROOT
     / ".cache"
     / "typicality",

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from lab.errors import LabError
-from lab.paths import ROOT
+from lab.options import MODEL_REPOSITORY, Repository
 from lab.service.service import Service
 from lab.usage import rows as million
 from lab.usage.compute import Comparison, compare
@@ -27,8 +27,7 @@ def compute(  # noqa: PLR0917 - typer's options
         str, typer.Option(help="What to serve and ask, separated by commas.")
     ] = DEFAULT_PIPELINE,
     profile: Annotated[str, typer.Option(help="Of the pipelines.")] = DEFAULT_PROFILE,
-    repository: Annotated[Path, typer.Option(help="The model repository.", file_okay=False)] = ROOT
-    / "model_repository",
+    repository: Repository = MODEL_REPOSITORY,
     photos: Annotated[Path, typer.Option(help="Folder of JPEG files to send.")] = SAMPLES,
     seconds: Annotated[float, typer.Option(min=5, help="How long the load lasts.")] = 600,
     callers: Annotated[int, typer.Option(min=1, help="Who ask at the same time.")] = 6,
