@@ -44,6 +44,28 @@ class Receipt:
         return {"chain": self.chain, "position": self.position, "head": self.head}
 
 
+@dataclass(frozen=True, slots=True)
+class SignedReceipt(Receipt):
+    """A receipt that who has the public key alone can check."""
+
+    at: int
+    """When the row was made, in microseconds since 1970."""
+    key: str
+    """The first 16 digits of the SHA-256 of the public key, in hexadecimal."""
+    signature: str
+    """Ed25519, in base64."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As answers show it."""
+        return {
+            **Receipt.as_json(self),
+            "statement": str(Statement.RECEIPT),
+            "at": self.at,
+            "key": self.key,
+            "signature": self.signature,
+        }
+
+
 def canonical(values: Mapping[str, Any]) -> bytes:
     """The one JSON text of values, without those that are None: new columns change no old hash."""
     present = {name: value for name, value in values.items() if value is not None}
@@ -67,14 +89,20 @@ def key_id(key: Ed25519PublicKey) -> str:
 
 def sign(key: Ed25519PrivateKey, statement: Statement, receipt: Receipt, at: int) -> dict[str, Any]:
     """A head with the time (microseconds since 1970) and the signature of a statement about it."""
-    signature = key.sign(_signed(statement, receipt, at))
     return {
         **receipt.as_json(),
         "statement": str(statement),
         "at": at,
         "key": key_id(key.public_key()),
-        "signature": base64.b64encode(signature).decode("ascii"),
+        "signature": _signature(key, statement, receipt, at),
     }
+
+
+def signed_receipt(key: Ed25519PrivateKey, receipt: Receipt, at: int) -> SignedReceipt:
+    """A receipt with the time of its row and a signature."""
+    signature = _signature(key, Statement.RECEIPT, receipt, at)
+    place = receipt.chain, receipt.position, receipt.head
+    return SignedReceipt(*place, at, key_id(key.public_key()), signature)
 
 
 def is_signed(
@@ -86,6 +114,10 @@ def is_signed(
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _signature(key: Ed25519PrivateKey, statement: Statement, receipt: Receipt, at: int) -> str:
+    return base64.b64encode(key.sign(_signed(statement, receipt, at))).decode("ascii")
 
 
 def _signed(statement: str, receipt: Receipt, at: int) -> bytes:

@@ -4,10 +4,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, delete, func, insert, select
 
 from database.chain import Receipt, Statement, sign
+from database.clock import now
 from database.engine import reading
 from database.feedback import delete_orphans
 from database.tables import checkpoints, predictions
-from database.writer import now
 
 SEGMENT_ROWS = 5000
 """Of one transaction, where checkpoints are near enough: gateways that write wait for it."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
 
@@ -21,8 +21,10 @@ from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog
 from gateway.core.memory import give_back
 from gateway.core.readiness import Readiness
-from gateway.core.request import KEEP_IMAGE
+from gateway.core.request import KEEP_IMAGE, SIGNED_RECEIPT
 from gateway.dataplane import Dataplane
+from gateway.feedback.answered import AnsweredPredictions
+from gateway.feedback.listing import FeedbackListing
 from gateway.feedback.records import FeedbackRecords
 from gateway.grpc.health import Health
 from gateway.grpc.inference import Inference
@@ -185,7 +187,7 @@ def create_app(settings: Settings) -> FastAPI:
         grpc_server,
     )
     app.state.connection_limits, app.state.tls = ConnectionLimits(settings, metrics), tls
-    app.state.audit, app.state.authenticator, app.state.reception = audit, authenticator, images
+    app.state.audit, app.state.authenticator = audit, authenticator
     access, description_access = _access(settings, secrets, authenticator, descriptions)
     for router in (
         prediction_routes(predictions, settings.default_pipeline, access),
@@ -199,8 +201,13 @@ def create_app(settings: Settings) -> FastAPI:
         usage_routes(usage, access),
         audit_routes(AuditReader(audit, engine), access),
         docs_routes(description_access),
-        feedback_routes(
-            FeedbackRecords(audit, engine, catalog, secrets.pepper()), kept_images, access
+        _feedback_routes(
+            AnsweredPredictions(engine),
+            audit,
+            catalog=catalog,
+            secrets=secrets,
+            images=kept_images,
+            access=access,
         ),
         page_routes(),
         session_routes(authenticator, access),
@@ -215,6 +222,19 @@ def create_app(settings: Settings) -> FastAPI:
         certificates_required=settings.tls.certificates_required,
     )
     return app
+
+
+def _feedback_routes(
+    answered: AnsweredPredictions,
+    audit: AuditLog,
+    *,
+    catalog: Catalog,
+    secrets: SecretFiles,
+    images: KeptImages,
+    access: Access,
+) -> APIRouter:
+    records = FeedbackRecords(answered, audit, catalog, secrets.pepper())
+    return feedback_routes(answered, records, FeedbackListing(answered, audit), images, access)
 
 
 def _prices(settings: Settings) -> Prices:
@@ -250,7 +270,7 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "X-API-Key", KEEP_IMAGE, HEADER, KEY],
+            allow_headers=["Authorization", "X-API-Key", KEEP_IMAGE, SIGNED_RECEIPT, HEADER, KEY],
             expose_headers=[
                 HEADER,
                 REPLAYED,

@@ -142,7 +142,10 @@ class Replays:
 
     async def _digest(self, asked: InferenceRequest, shown: Sequence[str]) -> bytes:
         parameters = (f"{name}={value}" for name, value in sorted(asked.parameters.values.items()))
-        said = (str(asked.context.keep_image), *shown, "", *parameters, "")
+        context = asked.context
+        # Said only where it is asked for: so keys of older gateways keep their answers.
+        wishes = str(context.keep_image) + " signed" * context.signed_receipt
+        said = (wishes, *shown, "", *parameters, "")
         parts = [text.encode() for text in said]
         for image in asked.images:
             parts += _parts(image)

@@ -12,17 +12,13 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection, insert
 
-from database.chain import Receipt, Statement, sign
+from database.chain import Receipt, SignedReceipt, Statement, sign, signed_receipt
+from database.clock import now
+from database.outages import DatabaseUnavailableError, RowRefusedError
+from database.own_chain import Row
 from database.tables import checkpoints
-from database.writer import (
-    DatabaseUnavailableError,
-    Observer,
-    Row,
-    RowRefusedError,
-    Then,
-    Writer,
-    now,
-)
+from database.write_queue import Then
+from database.writer import Observer, Writer
 from gateway.audit.rows import prediction_row, refusal_row
 from gateway.core.request import Image
 from gateway.errors import Code, RefusedError
@@ -101,13 +97,22 @@ class AuditLog:
             for outcome, digest in zip(outcomes, digests, strict=True)
         ]
 
+        def accounted(receipts: Sequence[Receipt]) -> list[Outcome]:
+            if context.signed_receipt:
+                made = zip(receipts, rows, strict=True)
+                receipts = [self.signed(receipt, row["at"]) for receipt, row in made]
+            return [
+                replace(outcome, receipt=receipt)
+                for outcome, receipt in zip(outcomes, receipts, strict=True)
+            ]
+
         def then(connection: Connection, receipts: Sequence[Receipt]) -> None:
             if finish is not None:
-                finish(connection, _with_receipts(outcomes, receipts))
+                finish(connection, accounted(receipts))
 
         receipts = await self.write(rows, then if finish else None)
         context.accounted = True
-        return _with_receipts(outcomes, receipts)
+        return accounted(receipts)
 
     async def write(self, rows: Sequence[Row], then: Then | None = None) -> list[Receipt]:
         """Writes rows, and what `then` writes; they are on disk when it returns.
@@ -153,9 +158,9 @@ class AuditLog:
         if self._refusals[context.principal.id] <= REFUSALS_A_MINUTE:
             self._writer.write_soon(refusal_row(context, refusal))
 
-    def signed(self, receipt: Receipt, at: int) -> dict[str, Any]:
+    def signed(self, receipt: Receipt, at: int) -> SignedReceipt:
         """A receipt with the time of its row and a signature."""
-        return sign(self._key, Statement.RECEIPT, receipt, at)
+        return signed_receipt(self._key, receipt, at)
 
     async def watch(self) -> None:
         """Writes a checkpoint each minute, for as long as the gateway runs."""
@@ -204,13 +209,6 @@ class WriterMetrics(Observer):
     def refused(self) -> None:
         """Counts a row that the database refused."""
         self._metrics.audit_rows_refused.inc()
-
-
-def _with_receipts(outcomes: Sequence[Outcome], receipts: Sequence[Receipt]) -> list[Outcome]:
-    return [
-        replace(outcome, receipt=receipt)
-        for outcome, receipt in zip(outcomes, receipts, strict=True)
-    ]
 
 
 def _insert(connection: Connection, row: dict[str, Any]) -> None:

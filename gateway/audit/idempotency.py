@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from database.clock import now
 from database.tables import idempotency as table
 from gateway.errors import RETRY_AFTER_SECONDS, Code, RefusedError, status_of
 
@@ -111,7 +112,7 @@ class Claim:
         if len(sealed) > ANSWER_BYTES:
             self.release(connection)
             return False
-        expires = _now() + _microseconds(self.kept_seconds)
+        expires = now() + _microseconds(self.kept_seconds)
         own = {"row": self.id, "token": self.token, "sealed": sealed, "until": expires}
         written = connection.execute(_STORE, own)
         if written.rowcount != 1:
@@ -258,7 +259,7 @@ class _Row:
 def _take(connection: Connection, claim: Claim, asked: bytes) -> _Row | None:
     """Claims the key; returns what is known of it where another request has it."""
     for _ in range(_ATTEMPTS):
-        now, until = _now(), _lease()
+        at, until = now(), _lease()
         values = {"asked": asked, "claim": claim.token, "expires_at": until, "answer": None}
         statement = _CLAIM[connection.dialect.name]
         if connection.scalar(statement, {"id": claim.id, **values}) is not None:
@@ -267,7 +268,7 @@ def _take(connection: Connection, claim: Claim, asked: bytes) -> _Row | None:
         if row is None:
             # Removed in between.
             continue
-        if row.expires_at > now:
+        if row.expires_at > at:
             return _Row(row.asked, row.answer)
         expired = table.c.id == claim.id, table.c.claim == row.claim
         if connection.execute(update(table).where(*expired).values(values)).rowcount == 1:
@@ -297,7 +298,7 @@ def _opened(sealed: bytes, claim: Claim) -> Answer:
 
 
 def _remove_expired(connection: Connection) -> int:
-    some = select(table.c.id).where(table.c.expires_at <= _now()).limit(_REMOVED_AT_A_TIME)
+    some = select(table.c.id).where(table.c.expires_at <= now()).limit(_REMOVED_AT_A_TIME)
     return connection.execute(delete(table).where(table.c.id.in_(some))).rowcount
 
 
@@ -313,12 +314,8 @@ def _printable(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def _now() -> int:
-    return time.time_ns() // 1000
-
-
 def _lease() -> int:
-    return _now() + _microseconds(_LEASE_SECONDS)
+    return now() + _microseconds(_LEASE_SECONDS)
 
 
 def _microseconds(seconds: float) -> int:

@@ -4,13 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 from sqlalchemy import ColumnElement, Engine, RowMapping, select
 from typing_extensions import TypedDict
 
-from database.chain import Receipt
+from database.chain import Receipt, SignedReceipt
+from database.clock import microseconds, moment
 from database.engine import reading
 from database.tables import predictions
 from gateway.audit.audit_log import AuditLog
@@ -20,7 +21,6 @@ from gateway.identity.principal import Principal, Role
 from gateway.results.shapes import ReceiptFacts, closed, doc
 from gateway.telemetry.recorder import RequestContext
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OK = "ok"
 _PAGE = 500
 
@@ -148,7 +148,7 @@ class AuditReader:
         await self._audit.write([reading_row(context, Event.AUDIT_READ, said)])
         return audit_row(found)
 
-    async def signed_receipt(self, context: RequestContext, prediction_id: str) -> dict[str, Any]:
+    async def signed_receipt(self, context: RequestContext, prediction_id: str) -> SignedReceipt:
         """The signed receipt of a row; it says nothing of what is in it.
 
         Raises:
@@ -242,7 +242,7 @@ def audit_row(row: RowMapping) -> AuditRow:
     return {
         "prediction_id": row["id"],
         "event": row["event"],
-        "at": (_EPOCH + timedelta(microseconds=row["at"])).isoformat(timespec="microseconds"),
+        "at": moment(row["at"]).isoformat(timespec="microseconds"),
         "caller": {
             "id": row["principal_id"],
             "kind": row["principal_kind"],
@@ -266,12 +266,6 @@ def audit_row(row: RowMapping) -> AuditRow:
         "receipt": {"chain": row["chain"], "position": row["position"], "head": row["hash"]},
         "previous": row["previous"],
     }
-
-
-def microseconds(at: datetime) -> int:
-    """A time as the database has it; without a zone it is UTC."""
-    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1)
 
 
 def _parsed(text: str | None) -> dict[str, Any] | None:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from database.writer import Row, now
+from database.clock import now
+from database.own_chain import Row
 from gateway.errors import RefusedError
 from gateway.results.task_handlers import Form, handler_of
 from gateway.telemetry.recorder import Outcome, RequestContext, new_prediction_id

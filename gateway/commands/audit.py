@@ -83,8 +83,8 @@ def retain(
     ],
 ) -> None:
     """Removes old rows, by whole segments that end in a signed checkpoint. The rest verifies."""
+    from database.clock import now  # noqa: PLC0415
     from database.retention import retain as remove  # noqa: PLC0415 - as above
-    from database.writer import now  # noqa: PLC0415
     from gateway.commands import durations, setup  # noqa: PLC0415
     from gateway.settings import Settings  # noqa: PLC0415
 

@@ -1,10 +1,8 @@
 """`python -m gateway keys`: makes, lists, revokes and rotates API keys, and takes old ones over."""
 
 import json
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +12,8 @@ from gateway.commands import durations
 from gateway.identity.principal import Role
 
 if TYPE_CHECKING:
-    from gateway.identity.key_store import KeyStore, StoredKey
+    from gateway.identity.key_store import KeyStore
+    from gateway.identity.stored_keys import StoredKey
     from gateway.secret_files import SecretFiles
 
 app = typer.Typer(no_args_is_help=True, help="The API keys, which are in the database.")
@@ -65,7 +64,7 @@ def create(
     """Makes a key and prints it: this once, as only its digest is stored."""
     from gateway.identity.certificates import certificate_name  # noqa: PLC0415 - as below
     from gateway.identity.key_format import ApiKey  # noqa: PLC0415 - the database: quick --help
-    from gateway.identity.key_store import Grant  # noqa: PLC0415
+    from gateway.identity.stored_keys import Grant  # noqa: PLC0415
 
     seconds = _seconds(expires)
     with _opened() as (store, secrets):
@@ -175,7 +174,8 @@ def _opened() -> "Iterator[tuple[KeyStore, SecretFiles]]":
     """The keys, and the secrets; ends the process where they cannot be used as asked."""
     from gateway.commands import setup  # noqa: PLC0415 - as above
     from gateway.identity.certificates import CertificateError  # noqa: PLC0415
-    from gateway.identity.key_store import ApiKeyError, KeyStore  # noqa: PLC0415
+    from gateway.identity.key_store import KeyStore  # noqa: PLC0415
+    from gateway.identity.stored_keys import ApiKeyError  # noqa: PLC0415
     from gateway.settings import Settings  # noqa: PLC0415
 
     with setup.stops_on_errors(ApiKeyError, CertificateError):
@@ -245,6 +245,8 @@ def _print_table(keys: "Iterable[StoredKey]") -> None:
 
 
 def _document(key: "StoredKey") -> dict[str, Any]:
+    from database.clock import now  # noqa: PLC0415 - quick --help
+
     pipelines = key.grant.pipelines
     return {
         "id": key.id,
@@ -253,7 +255,7 @@ def _document(key: "StoredKey") -> dict[str, Any]:
         "pipelines": None if pipelines is None else sorted(pipelines),
         "rate": key.grant.rate,
         "budget": key.grant.budget,
-        "state": key.state(time.time_ns() // 1000),
+        "state": key.state(now()),
         "legacy": key.legacy,
         "certificate": key.certificate,
         "created": _time(key.created_at),
@@ -264,6 +266,6 @@ def _document(key: "StoredKey") -> dict[str, Any]:
 
 def _time(microseconds: int | None) -> str | None:
     """In UTC, as RFC 3339 has it, to the second."""
-    if microseconds is None:
-        return None
-    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    from database.clock import moment  # noqa: PLC0415 - quick --help
+
+    return None if microseconds is None else f"{moment(microseconds):%Y-%m-%dT%H:%M:%SZ}"

@@ -48,20 +48,22 @@ class Image:
         return found
 
 
-KEEP_IMAGE = "x-keep-image"
+KEEP_IMAGE = "X-Keep-Image"
 """Header of a request, also in the metadata of a gRPC call: `yes` consents that images are kept."""
+SIGNED_RECEIPT = "X-Signed-Receipt"
+"""Likewise: `yes` asks for signatures of the receipts."""
 
 
-def consent(said: str | None) -> bool | None:
-    """Whether a caller consents that images are kept; None where nothing was said.
+def yes_or_no(header: str, said: str | None) -> bool | None:
+    """What a header says; None where it is not there.
 
     Raises:
-        RefusedError: something else than yes or no was said.
+        RefusedError: it says something else than yes or no.
     """
     if said is None:
         return None
     if (answer := {"yes": True, "no": False}.get(said.strip().lower())) is None:
-        raise RefusedError(Code.PARAMETER_INVALID, "X-Keep-Image: say yes or no, or leave it out.")
+        raise RefusedError(Code.PARAMETER_INVALID, f"{header}: say yes or no, or leave it out.")
     return answer
 
 

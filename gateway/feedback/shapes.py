@@ -6,7 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from gateway.feedback.finding import Kind
-from gateway.results.shapes import ImageSize, Level, Probability, Rle, closed, doc
+from gateway.results.shapes import ImageSize, Level, Probability, ReceiptFacts, Rle, closed, doc
 
 _Box = Annotated[
     list[float],
@@ -34,22 +34,13 @@ closed(RecordedDetection)
 
 
 @closed
-class ChainPosition(TypedDict):
-    """Where a row is in the audit log."""
-
-    chain: str
-    position: int
-    head: Annotated[str, doc("Hash of the row, which covers all rows before.")]
-
-
-@closed
 class FeedbackReceipt(TypedDict):
     """That a feedback is durable."""
 
     id: str
     prediction_id: str
     at: str
-    receipt: ChainPosition
+    receipt: ReceiptFacts
 
 
 @closed

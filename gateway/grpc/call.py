@@ -13,7 +13,7 @@ import grpc
 from gateway.audit.idempotency import HEADER as KEY
 from gateway.audit.idempotency import REPLAYED
 from gateway.core.inflation import Inflation
-from gateway.core.request import KEEP_IMAGE, Deadline, consent
+from gateway.core.request import Deadline
 from gateway.errors import Code, RefusedError, grpc_status_of
 from gateway.grpc.reception import Reception
 from gateway.identity.authentication import Credentials
@@ -59,15 +59,10 @@ class Call:
         sent = self.connection.invocation_metadata() or ()
         return [value for name, value in sent if name == KEY and isinstance(value, str)]
 
-    @property
-    def keep_image(self) -> bool | None:
-        """Whether the call's metadata consent that images are kept; None: they say nothing.
-
-        Raises:
-            RefusedError: they say something else than yes or no.
-        """
-        said = self.metadata.get(KEEP_IMAGE)
-        return consent(said if isinstance(said, str) or said is None else "")
+    def metadata_text(self, name: str) -> str | None:
+        """The value of a header in the metadata; None where there is none, "" where it is bytes."""
+        said = self.metadata.get(name.lower())
+        return said if isinstance(said, str) or said is None else ""
 
     def deadline(self, seconds: float) -> Deadline:
         """So many seconds from now, or the caller's own deadline where that is earlier."""

@@ -52,7 +52,7 @@ class Inference:
                     context.principal.require(Role.PREDICT, request.model)
                     pipeline = await self.catalog.find(request.model, context.principal.covers)
                     context.pipeline, context.prediction = pipeline.name, True
-                    context.keep_image = call.keep_image
+                    context.read_wishes(call.metadata_text)
                     deadline = deadline.within(request.timeout())
                     caller, remaining = context.share_holder, deadline.remaining()
                     holding = held.enter_context(

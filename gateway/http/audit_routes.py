@@ -10,14 +10,13 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
-from typing_extensions import TypedDict
 
 from gateway.audit import fhir
 from gateway.audit.reading import AuditPage, AuditReader, AuditRow, Filter
 from gateway.audit.rows import Event
 from gateway.http.access import Access
 from gateway.http.openapi import problems
-from gateway.results.shapes import adapter, closed, doc
+from gateway.results.shapes import SignedReceiptFacts, adapter
 from gateway.telemetry.recorder import RequestContext
 
 _ID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -59,19 +58,6 @@ class AuditQuery(BaseModel):
         return Filter(**values)
 
 
-@closed
-class SignedReceipt(TypedDict):
-    """A receipt with the time of its row and a signature."""
-
-    chain: str
-    position: int
-    head: str
-    statement: str
-    at: Annotated[int, doc("Microseconds since 1970.")]
-    key: Annotated[str, doc("The first 16 digits of the SHA-256 of the public key.")]
-    signature: Annotated[str, doc("Ed25519, in base64.")]
-
-
 def audit_routes(reader: AuditReader, access: Access) -> APIRouter:
     """Each answer but a receipt is a row of the log itself."""
     router = APIRouter(prefix="/api/v1", tags=["audit"], dependencies=[Depends(access)])
@@ -94,13 +80,13 @@ def audit_routes(reader: AuditReader, access: Access) -> APIRouter:
     @router.get(
         "/predictions/{prediction_id}/receipt",
         operation_id="get_receipt",
-        responses={**one, 200: {"model": SignedReceipt}},
+        responses={**one, 200: {"model": SignedReceiptFacts}},
     )
     async def receipt(request: Request, prediction_id: str) -> Response:
         """The receipt of a prediction, signed."""
         context = _context(request, "receipt")
         found = await reader.signed_receipt(context, prediction_id)
-        return Response(adapter(SignedReceipt).dump_json(found), media_type=_JSON)
+        return Response(adapter(SignedReceiptFacts).dump_json(found.as_json()), media_type=_JSON)
 
     @router.get(
         "/audit",

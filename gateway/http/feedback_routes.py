@@ -9,11 +9,13 @@ import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
+from database.clock import microseconds
 from database.feedback import Query as CaseQuery
-from gateway.audit.reading import microseconds
 from gateway.audit.rows import Event
 from gateway.errors import Code, RefusedError
+from gateway.feedback.answered import AnsweredPredictions
 from gateway.feedback.finding import LARGEST, Feedback
+from gateway.feedback.listing import FeedbackListing
 from gateway.feedback.records import FeedbackRecords
 from gateway.feedback.shapes import Cases, Deletion, FeedbackHistory, FeedbackReceipt
 from gateway.http.access import Access
@@ -45,7 +47,13 @@ _PIPELINE, _ID = r"^[a-z][a-z0-9_]{0,47}$", r"^[0-9a-f-]{36}$"
 """Forms of a name and of an id. Databases do not take every text."""
 
 
-def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access) -> APIRouter:
+def feedback_routes(
+    answered: AnsweredPredictions,
+    records: FeedbackRecords,
+    listing: FeedbackListing,
+    images: KeptImages,
+    access: Access,
+) -> APIRouter:
     """Feedback to predictions, its history, and kept images. Role `feedback`."""
     router = APIRouter(tags=["feedback"], dependencies=[Depends(access)])
 
@@ -77,7 +85,7 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
     async def history(request: Request, prediction_id: PredictionId) -> Response:
         """All feedback of a prediction, the first one first."""
         context = _begin(request, "feedback")
-        return _json(FeedbackHistory, await records.history(context, prediction_id))
+        return _json(FeedbackHistory, await listing.history(context, prediction_id))
 
     @router.delete(
         f"{_PREDICTION}/feedback/{{feedback_id}}/comment",
@@ -128,7 +136,7 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
             after=after,
             limit=limit + 1,
         )
-        found = await records.cases(context, query)
+        found = await listing.cases(context, query)
         more = found[limit - 1]["prediction_id"] if len(found) > limit else None
         return _json(Cases, {"cases": found[:limit], "next": more})
 
@@ -142,7 +150,7 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
     async def image(request: Request, prediction_id: PredictionId) -> Response:
         """The image of a prediction, where it was kept."""
         context = _begin(request, "image")
-        await records.prediction(context, prediction_id, others=Role.OPERATE)
+        await answered.find(context, prediction_id, others=Role.OPERATE)
         async with _refusing():
             content = await images.read(prediction_id)
         if content is None:
@@ -165,7 +173,7 @@ def feedback_routes(records: FeedbackRecords, images: KeptImages, access: Access
     async def delete_image(request: Request, prediction_id: PredictionId) -> Response:
         """Destroys the key of a kept image, and removes the image."""
         context = _begin(request, "image")
-        await records.prediction(context, prediction_id, others=Role.OPERATE)
+        await answered.find(context, prediction_id, others=Role.OPERATE)
         async with _refusing():
             deleted = await images.destroy(prediction_id)
         if deleted:

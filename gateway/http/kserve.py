@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.core.admission import Admission
 from gateway.core.catalog import Catalog
-from gateway.core.request import KEEP_IMAGE, Deadline, consent
+from gateway.core.request import Deadline
 from gateway.dataplane import Dataplane
 from gateway.errors import Code, RefusedError
 from gateway.http.access import Access, principal_of
@@ -68,7 +68,7 @@ class Kserve:
         context.pipeline = pipeline.name
         await self.dataplane.check(context)
         context.prediction = True
-        context.keep_image = consent(request.headers.get(KEEP_IMAGE))
+        context.read_wishes(request.headers.get)
         length = request.headers.get(HEADER_LENGTH)
         limit = min(self.settings.batch_bytes, _images_size(pipeline.spec)) + WRAPPING
         body = Body.of_any_type(request, limit)

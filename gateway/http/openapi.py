@@ -1,25 +1,42 @@
 """The OpenAPI document, with bodies and errors that the routes parse and write themselves."""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from gateway.errors import Problem
+from gateway.core.request import KEEP_IMAGE, SIGNED_RECEIPT
+from gateway.errors import RETRY_AFTER_SECONDS, Problem, status_of
 from gateway.feedback.finding import Feedback
 from gateway.http.json_body import ImageBody, ImagesBody
 from gateway.http.problems import MEDIA_TYPE
 from gateway.results.shapes import BatchProblem
 
+_ABOUT_IMAGES = "x-about-images"
+"""Marks operations that take images, until their answers' headers are written."""
 _COMPONENT = "#/components/schemas/{model}"
 _BINARY = {"type": "string", "format": "binary"}
+_REQUEST_ID = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "description": "The caller's own id of the request; one of another form is replaced.",
+    "schema": {"type": "string", "pattern": r"^[A-Za-z0-9._-]{1,64}$"},
+}
 _PARAMETERS = [
+    _REQUEST_ID,
     {
-        "name": "X-Keep-Image",
+        "name": KEEP_IMAGE,
         "in": "header",
         "description": "`yes` consents that the images are kept, where the pipeline keeps any; "
         "`kept` of the answer says whether they are.",
+        "schema": {"type": "string", "enum": ["yes", "no"]},
+    },
+    {
+        "name": SIGNED_RECEIPT,
+        "in": "header",
+        "description": "`yes` asks for a signature of each receipt.",
         "schema": {"type": "string", "enum": ["yes", "no"]},
     },
     {
@@ -62,9 +79,43 @@ _PARAMETERS = [
 ]
 
 
+def _header(description: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    return {"description": description, "required": required, "schema": schema}
+
+
+_TEXT = {"type": "string"}
+_OF_EVERY_ANSWER = {
+    "X-Request-ID": _header(
+        "The request's id: the caller's own, or a new one.", _TEXT, required=True
+    )
+}
+_OF_ANSWERS_ABOUT_IMAGES = {
+    "RateLimit": _header(
+        "Where the caller has a rate: `r` images are left, and in `t` seconds more are: "
+        '`"images";r=57;t=12`.',
+        _TEXT,
+    ),
+    "RateLimit-Policy": _header(
+        'Where the caller has a rate: `q` images in any `w` seconds: `"images";q=60;w=60`.', _TEXT
+    ),
+    "Budget-Warning": _header("Where little of the caller's budget is left, or none.", _TEXT),
+    "Idempotency-Replayed": _header(
+        "The answer is the one that an earlier request with the same Idempotency-Key got.",
+        {"type": "string", "enum": ["true"]},
+    ),
+}
+_RETRY_AFTER = _header(
+    "Seconds after which to send the request again.", {"type": "integer", "minimum": 1}
+)
+_AGAIN = {str(status_of(code)) for code in RETRY_AFTER_SECONDS}
+"""Statuses of which each answer says when to come again."""
+_CHALLENGE = _header("Which credentials are taken.", _TEXT)
+
+
 def _request(content: dict[str, Any]) -> dict[str, Any]:
     return {
         "parameters": _PARAMETERS,
+        _ABOUT_IMAGES: True,
         "requestBody": {
             "required": True,
             "content": {kind: {"schema": schema} for kind, schema in content.items()},
@@ -144,23 +195,30 @@ def document(app: FastAPI) -> dict[str, Any]:
             schemas.pop(name, None)
         for operations in made["paths"].values():
             for operation in operations.values():
-                operation["responses"] = _own_responses(operation["responses"])
+                own = _OF_ANSWERS_ABOUT_IMAGES if operation.pop(_ABOUT_IMAGES, False) else {}
+                operation["responses"] = _own_responses(operation["responses"], own)
         app.openapi_schema = made
     return app.openapi_schema
 
 
-def _own_responses(responses: dict[str, Any]) -> dict[str, Any]:
-    """Without FastAPI's own 422, and with problems under their content type."""
+def _own_responses(responses: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Without FastAPI's own 422, with problems under their content type, and with headers."""
     kept = {}
     for status, response in sorted(responses.items()):
-        if "content" not in response:
-            kept[status] = response
+        if "HTTPValidationError" in str(response.get("content")):
             continue
-        content = response["content"]
-        if "HTTPValidationError" in str(content):
-            continue
+        made = kept[status] = response | {"headers": _headers(status, own)}
         if status >= "400":
-            (content,) = content.values()
-            content = {MEDIA_TYPE: content}
-        kept[status] = response | {"content": content}
+            (content,) = response["content"].values()
+            made["content"] = {MEDIA_TYPE: content}
     return kept
+
+
+def _headers(status: str, own: dict[str, Any]) -> dict[str, Any]:
+    """Those of an answer, with those of its operation's own."""
+    found = {**_OF_EVERY_ANSWER, **own}
+    if status in _AGAIN:
+        found["Retry-After"] = _RETRY_AFTER
+    if status == str(HTTPStatus.UNAUTHORIZED):
+        found["WWW-Authenticate"] = _CHALLENGE
+    return found

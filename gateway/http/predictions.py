@@ -14,7 +14,7 @@ from gateway.audit.idempotency import HEADER as KEY
 from gateway.audit.idempotency import REPLAYED, Answer
 from gateway.core.admission import Admission
 from gateway.core.catalog import Catalog, Pipeline
-from gateway.core.request import KEEP_IMAGE, Deadline, RequestParameters, consent
+from gateway.core.request import Deadline, RequestParameters
 from gateway.dataplane import Dataplane, InferenceRequest
 from gateway.errors import CallerGoneError, Code, RefusedError, status_of
 from gateway.http.body import Body
@@ -101,7 +101,7 @@ class Predictions:
         context.pipeline = pipeline.name
         await self.dataplane.check(context)
         context.prediction = True
-        context.keep_image = consent(request.headers.get(KEEP_IMAGE))
+        context.read_wishes(request.headers.get)
         return pipeline, RequestParameters.read(request.query_params.multi_items(), pipeline.spec)
 
 

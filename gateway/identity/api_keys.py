@@ -10,8 +10,8 @@ import structlog
 from gateway.errors import Code, RefusedError
 from gateway.identity.certificates import names_of
 from gateway.identity.key_format import ApiKey, digest, legacy_digest_of, pepper_id
-from gateway.identity.key_store import KeyStore, StoredKey
 from gateway.identity.principal import Principal
+from gateway.identity.stored_keys import KeyReader, StoredKey
 
 log = structlog.get_logger("gateway")
 
@@ -36,7 +36,7 @@ class ApiKeys:
 
     def __init__(
         self,
-        store: KeyStore,
+        store: KeyReader,
         pepper: bytes,
         *,
         stale_seconds: float,
@@ -186,7 +186,7 @@ class ApiKeys:
         self._next = None
 
 
-def _read(store: KeyStore, known: int | None) -> tuple[int, list[StoredKey]] | None:
+def _read(store: KeyReader, known: int | None) -> tuple[int, list[StoredKey]] | None:
     """All keys; None where there was no change since the known count."""
     if known is not None and store.changes() == known:
         return None

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from gateway.identity.api_keys import ApiKeys, unauthorized
 from gateway.identity.jwks import FILE_SECONDS, URL_SECONDS, Jwks, read_file, read_url
-from gateway.identity.key_store import KeyStore
 from gateway.identity.principal import OPEN, Principal
+from gateway.identity.stored_keys import KeyReader
 from gateway.identity.token_settings import TokenSettings
 from gateway.identity.tokens import Tokens, looks_like_token
 from gateway.secret_files import SecretFiles
@@ -48,7 +48,7 @@ class Authenticator:
             return cls()
         secrets = SecretFiles(settings.secrets_dir, made=settings.embedded_database)
         keys = ApiKeys(
-            KeyStore(engine), secrets.pepper(), stale_seconds=settings.keys_stale_seconds
+            KeyReader(engine), secrets.pepper(), stale_seconds=settings.keys_stale_seconds
         )
         return cls(keys, _tokens(settings.tokens))
 

@@ -1,116 +1,24 @@
-"""The API keys in the database: made, listed, revoked, rotated, and read by gateways."""
+"""Makes API keys in the database, revokes and rotates them. Each change is one transaction."""
 
 import re
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
-from database.engine import reading
+from database.clock import now
 from database.tables import api_key_changes, api_keys
 from gateway.identity.key_format import ApiKey, digest, legacy_digest, new_id, pepper_id
-from gateway.identity.principal import Principal, Role
+from gateway.identity.principal import Role
+from gateway.identity.stored_keys import ApiKeyError, Grant, KeyReader, StoredKey, stored
 
-MICROSECONDS = 1_000_000
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_RATE = re.compile(r"[1-9][0-9]{0,8}/(s|min|h|day)")
-_BUDGET = re.compile(r"(?=.*[1-9])[0-9]{1,12}(\.[0-9]{1,2})?[A-Z]{3}/month")
+_MICROSECONDS = 1_000_000
 _LEGACY_LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
 
 
-class ApiKeyError(ValueError):
-    """A key that cannot be made, found or changed as asked; the text names the remedy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What a key allows, and to whom."""
-
-    name: str
-    roles: frozenset[Role]
-    pipelines: frozenset[str] | None = None
-    """None is all, also those that come later."""
-    rate: str | None = None
-    budget: str | None = None
-
-    def check(self) -> None:
-        """Checks a grant that is to be stored; one that is stored is taken as it is.
-
-        Raises:
-            ApiKeyError: a part has a wrong form.
-        """
-        if not _NAME.fullmatch(self.name):
-            raise ApiKeyError("name: it may have 1 to 64 characters out of A-Za-z0-9._-")
-        if not self.roles:
-            raise ApiKeyError(f"role: name one or more out of {', '.join(Role)}")
-        if self.pipelines is not None and not all(map(_NAME.fullmatch, self.pipelines)):
-            raise ApiKeyError("pipeline: it may have 1 to 64 characters out of A-Za-z0-9._-")
-        if self.rate is not None and not _RATE.fullmatch(self.rate):
-            raise ApiKeyError("rate: write a number of requests and s, min, h or day, as in 60/min")
-        if self.budget is not None and not _BUDGET.fullmatch(self.budget):
-            raise ApiKeyError("budget: write an amount, a currency and month, as in 20EUR/month")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """A key as the database has it: without its text. Times are UTC, in microseconds since 1970."""
-
-    id: str
-    line: str
-    """The id of the first key of those that followed each other by rotation."""
-    grant: Grant
-    digest: str
-    legacy: bool
-    """Whether it came from the keys file of older versions: any text, found by its digest."""
-    pepper: str
-    """Id of the pepper under which the digest was made."""
-    created_at: int
-    expires_at: int | None = None
-    revoked_at: int | None = None
-    certificate: str | None = None
-    """Name of the client certificate that the row stands for; such a key has no text."""
-
-    def state(self, now: int) -> str:
-        """`active`, `expired` or `revoked` at a time."""
-        if self.revoked_at is not None:
-            return "revoked"
-        expired = self.expires_at is not None and self.expires_at <= now
-        return "expired" if expired else "active"
-
-    def principal(self) -> Principal:
-        """Who sends the key."""
-        return Principal(
-            id=f"key:{self.line}",
-            kind="key" if self.certificate is None else "certificate",
-            name=self.grant.name,
-            roles=self.grant.roles,
-            pipelines=self.grant.pipelines,
-            credential=self.id,
-            rate=self.grant.rate,
-            budget=self.grant.budget,
-        )
-
-
-class KeyStore:
-    """The table of keys. Each change is one transaction, and raises the count of changes."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def changes(self) -> int:
-        """How many changes there were: as long as it is the same, so are the keys."""
-        with reading(self._engine).connect() as connection:
-            return _changes(connection)
-
-    def all(self) -> tuple[int, list[StoredKey]]:
-        """The count of changes, and all keys as they were then; the first made is the first."""
-        with reading(self._engine).connect() as connection:
-            # The count first: a change that comes between is seen the next time.
-            changes = _changes(connection)
-            query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)
-            return changes, [_stored(row) for row in connection.execute(query).mappings()]
+class KeyStore(KeyReader):
+    """Changes the table of keys, too. Each change raises the count of changes."""
 
     def create(
         self, grant: Grant, pepper: bytes, *, key: ApiKey, seconds: int | None = None
@@ -121,7 +29,7 @@ class KeyStore:
             ApiKeyError: a part of the grant has a wrong form.
         """
         grant.check()
-        now = _now()
+        at = now()
         made = StoredKey(
             id=key.id,
             line=key.id,
@@ -129,8 +37,8 @@ class KeyStore:
             digest=digest(pepper, key.text),
             legacy=False,
             pepper=pepper_id(pepper),
-            created_at=now,
-            expires_at=_after(now, seconds),
+            created_at=at,
+            expires_at=_after(at, seconds),
         )
         with self._engine.begin() as connection:
             _count_change(connection)
@@ -153,7 +61,7 @@ class KeyStore:
                 stands for the certificate.
         """
         grant.check()
-        now = _now()
+        at = now()
         made = StoredKey(
             id=key_id,
             line=key_id,
@@ -162,8 +70,8 @@ class KeyStore:
             digest=digest(pepper, f"certificate:{key_id}"),
             legacy=False,
             pepper=pepper_id(pepper),
-            created_at=now,
-            expires_at=_after(now, seconds),
+            created_at=at,
+            expires_at=_after(at, seconds),
             certificate=certificate,
         )
         with self._engine.begin() as connection:
@@ -187,7 +95,7 @@ class KeyStore:
             found = _find(connection, key_id)
             if found.revoked_at is not None:
                 return found
-            revoked = replace(found, revoked_at=_now())
+            revoked = replace(found, revoked_at=now())
             _update(connection, key_id, revoked_at=revoked.revoked_at)
         return revoked
 
@@ -216,11 +124,11 @@ class KeyStore:
         Raises:
             ApiKeyError: there is no such key, it is over, or it was rotated before.
         """
-        now = _now()
+        at = now()
         with self._engine.begin() as connection:
             _count_change(connection)
             old = _find(connection, key_id)
-            if (state := old.state(now)) != "active":
+            if (state := old.state(at)) != "active":
                 raise ApiKeyError(f"{key_id}: it is {state}. Create a new key")
             if old.certificate is not None:
                 raise ApiKeyError(
@@ -234,17 +142,17 @@ class KeyStore:
             if (successor := connection.scalar(newer)) is not None:
                 raise ApiKeyError(f"{key_id}: it was rotated to {successor}. Rotate that one")
             if seconds is None and old.expires_at is not None:
-                seconds = (old.expires_at - old.created_at) // MICROSECONDS
+                seconds = (old.expires_at - old.created_at) // _MICROSECONDS
             new = replace(
                 old,
                 id=key.id,
                 digest=digest(pepper, key.text),
                 legacy=False,
                 pepper=pepper_id(pepper),
-                created_at=now,
-                expires_at=_after(now, seconds),
+                created_at=at,
+                expires_at=_after(at, seconds),
             )
-            ends = now + overlap_seconds * MICROSECONDS
+            ends = at + overlap_seconds * _MICROSECONDS
             old = replace(old, expires_at=min(ends, old.expires_at or ends))
             _update(connection, key_id, expires_at=old.expires_at)
             _insert(connection, new)
@@ -270,7 +178,7 @@ class KeyStore:
         sent = _legacy_lines(lines)
         if unknown := roles.keys() - sent.keys():
             raise ApiKeyError(f"{min(unknown)}: the file has no key of this name")
-        now, made = _now(), []
+        at, made = now(), []
         with self._engine.begin() as connection:
             _count_change(connection)
             there = set(connection.scalars(select(api_keys.c.digest)))
@@ -283,7 +191,7 @@ class KeyStore:
                     digest=legacy_digest(pepper, sha256),
                     legacy=True,
                     pepper=pepper_id(pepper),
-                    created_at=now,
+                    created_at=at,
                 )
                 if key.digest not in there:
                     _insert(connection, key)
@@ -305,11 +213,6 @@ def _legacy_lines(lines: Iterable[str]) -> dict[str, str]:
     if not digests:
         raise ApiKeyError("there is no key in the file: create one with `keys create`")
     return digests
-
-
-def _changes(connection: Connection) -> int:
-    found: int = connection.execute(select(api_key_changes.c.count)).scalar_one()
-    return found
 
 
 def _count_change(connection: Connection) -> None:
@@ -348,35 +251,8 @@ def _find(connection: Connection, key_id: str) -> StoredKey:
     query = select(api_keys).where(api_keys.c.id == key_id)
     if (row := connection.execute(query).mappings().one_or_none()) is None:
         raise ApiKeyError(f"there is no key of the id {key_id!r}: `keys list` has all ids")
-    return _stored(row)
+    return stored(row)
 
 
-def _stored(row: RowMapping) -> StoredKey:
-    pipelines = row["pipelines"]
-    return StoredKey(
-        id=row["id"],
-        line=row["line"],
-        grant=Grant(
-            name=row["name"],
-            # A role of a newer release gives nothing here.
-            roles=frozenset(role for role in Role if role in row["roles"].split()),
-            pipelines=None if pipelines is None else frozenset(pipelines.split()),
-            rate=row["rate"],
-            budget=row["budget"],
-        ),
-        digest=row["digest"],
-        legacy=row["legacy"],
-        pepper=row["pepper"],
-        created_at=row["created_at"],
-        expires_at=row["expires_at"],
-        revoked_at=row["revoked_at"],
-        certificate=row["certificate"],
-    )
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
-
-
-def _after(now: int, seconds: int | None) -> int | None:
-    return None if seconds is None else now + seconds * MICROSECONDS
+def _after(at: int, seconds: int | None) -> int | None:
+    return None if seconds is None else at + seconds * _MICROSECONDS

@@ -7,7 +7,6 @@ ids. Nothing of it must survive a crash: the transaction does not wait for the d
 
 import asyncio
 import math
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import structlog
 from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from database.clock import now
 from database.tables import rate_slots
 from gateway.errors import Code, RefusedError
 from gateway.identity.rate_limits import Count, Rate
@@ -87,8 +87,8 @@ class SharedCounter:
             # Two gateways lock callers in the same order.
             for caller, rate in sorted(by_caller, key=lambda each: (each[0], each[1].seconds)):
                 numbers = by_caller[caller, rate]
-                now = _locked(connection, caller) if postgres else _now()
-                window = _Window(connection, caller, rate, now)
+                at = _locked(connection, caller) if postgres else now()
+                window = _Window(connection, caller, rate, at)
                 for number in numbers:
                     counts[number] = window.take(asked[number].images)
                 window.write()
@@ -152,11 +152,6 @@ def _locked(connection: Connection, caller: str) -> int:
     connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(caller, 0))))
     now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
     return round(now.timestamp() * _MICROSECONDS)
-
-
-def _now() -> int:
-    """Of this machine, where SQLite's file is."""
-    return time.time_ns() // 1000
 
 
 def _uncounted() -> RefusedError:

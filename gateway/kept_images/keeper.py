@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from database import kept_images as table
+from database.clock import now
 from database.engine import reading
 from database.kept_images import KeptImage
-from database.writer import now
 from gateway.audit.idempotency import Writes
 from gateway.errors import RefusedError
 from gateway.kept_images.encryption import ImageKeys, WrappedKey

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NotRequired
+from typing import Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
 
@@ -24,11 +24,7 @@ class Account:
 
     def facts(self) -> Accounted:
         """As the answers show it."""
-        receipt: ReceiptFacts = {
-            "chain": self.receipt.chain,
-            "position": self.receipt.position,
-            "head": self.receipt.head,
-        }
+        receipt = cast("ReceiptFacts", self.receipt.as_json())
         found: Accounted = {"prediction_id": self.prediction_id, "receipt": receipt}
         if self.kept is not None:
             found["kept"] = self.kept

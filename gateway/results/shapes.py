@@ -71,11 +71,24 @@ class ReceiptFacts(TypedDict):
     head: Annotated[str, doc("SHA-256 of the row, which covers all rows before it.")]
 
 
+@closed
+class SignedReceiptFacts(ReceiptFacts):
+    """A receipt that whoever has the service's public key can check."""
+
+    statement: Literal["receipt"]
+    at: Annotated[int, doc("When the row was made: microseconds since 1970.")]
+    key: Annotated[str, doc("The first 16 digits of the SHA-256 of the public key.")]
+    signature: Annotated[str, doc("Ed25519, in base64.")]
+
+
 class Accounted(TypedDict):
     """The row of an image in the audit log, which is on disk before the answer is sent."""
 
     prediction_id: Annotated[str, doc("Of this image, made by the service (UUIDv7).")]
-    receipt: ReceiptFacts
+    receipt: Annotated[
+        SignedReceiptFacts | ReceiptFacts,
+        doc("Signed where the request said X-Signed-Receipt: yes."),
+    ]
     kept: NotRequired[
         Annotated[
             bool, doc("Whether the image was kept; only where the request said X-Keep-Image.")

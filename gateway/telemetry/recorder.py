@@ -12,7 +12,13 @@ from uuid import UUID, uuid4
 import structlog
 
 from database.chain import Receipt
-from gateway.core.request import Image, RequestParameters
+from gateway.core.request import (
+    KEEP_IMAGE,
+    SIGNED_RECEIPT,
+    Image,
+    RequestParameters,
+    yes_or_no,
+)
 from gateway.errors import Code, RefusedError, exception_location
 from gateway.identity.principal import NOBODY, Principal
 from gateway.results.classification import ClassificationResult
@@ -53,6 +59,8 @@ class RequestContext:
     """The audit log has rows of it."""
     keep_image: bool | None = None
     """Whether the caller consents that the images are kept; None where nothing was said."""
+    signed_receipt: bool = False
+    """Whether the caller asks for signed receipts."""
     quiet: bool = False
     """A probe or a scrape: neither logged nor counted."""
     prediction: bool = False
@@ -65,6 +73,18 @@ class RequestContext:
     """Time of each stage."""
     trace: RequestTrace | None = None
     """None where requests are not traced."""
+
+    def read_wishes(self, header: Callable[[str], str | None]) -> None:
+        """Reads what the headers, or the metadata, of a request about images ask for.
+
+        Args:
+            header: the value of a header; None where there is none.
+
+        Raises:
+            RefusedError: one says something else than yes or no.
+        """
+        self.keep_image = yes_or_no(KEEP_IMAGE, header(KEEP_IMAGE))
+        self.signed_receipt = bool(yes_or_no(SIGNED_RECEIPT, header(SIGNED_RECEIPT)))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -13,6 +13,7 @@ from secondopinion._answers import (
     Uncertainty,
 )
 from secondopinion._async_client import AsyncClient
+from secondopinion._audit import AuditCaller, AuditFilter, AuditInput, AuditPage, AuditRow
 from secondopinion._calls import Choices, Page
 from secondopinion._catalogue import (
     KeepImages,
@@ -80,6 +81,11 @@ __all__ = [
     "Answer",
     "AnswerTimeoutError",
     "AsyncClient",
+    "AuditCaller",
+    "AuditFilter",
+    "AuditInput",
+    "AuditPage",
+    "AuditRow",
     "BatchItem",
     "BatchResult",
     "BatchSummary",

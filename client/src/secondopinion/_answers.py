@@ -24,11 +24,20 @@ class Receipt(Struct, frozen=True, kw_only=True):
         chain: Of one start of a gateway.
         position: In the chain, from 1 on without gaps.
         head: SHA-256 of the row, in hexadecimal; it covers all rows before.
+        statement: What the signature says: `receipt`. None, as what follows, where no signature
+            was asked for.
+        at: When the row was made, in microseconds since 1970.
+        key: The first 16 digits of the SHA-256 of the service's public key.
+        signature: Ed25519, in base64.
     """
 
     chain: str
     position: int
     head: str
+    statement: str | None = None
+    at: int | None = None
+    key: str | None = None
+    signature: str | None = None
 
 
 class Received(Struct, frozen=True, kw_only=True):

@@ -1,19 +1,21 @@
 """The asyncio client."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 import httpx
 
-from secondopinion import _calls
-from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction
+from secondopinion import _calls, _reading
+from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction, Receipt
+from secondopinion._audit import AuditFilter, AuditPage, AuditRow
 from secondopinion._calls import Call, Choices, Page
 from secondopinion._catalogue import Pipeline, Pipelines
 from secondopinion._connection import ANSWER_SECONDS, connection
 from secondopinion._detections import Detections, DetectionsBatch
+from secondopinion._errors import problem_error, transport_error
 from secondopinion._feedback import Cases, Deletion, FeedbackHistory, FeedbackReceipt, Finding
 from secondopinion._images import Image
 from secondopinion._request import Request
@@ -116,6 +118,32 @@ class AsyncClient:
     async def delete_kept_image(self, prediction_id: str) -> Deletion:
         """See `Client.delete_kept_image`."""
         return await self._ask(_calls.delete_kept_image(prediction_id))
+
+    async def prediction(self, prediction_id: str) -> AuditRow:
+        """See `Client.prediction`."""
+        return await self._ask(_calls.prediction(prediction_id))
+
+    async def receipt(self, prediction_id: str) -> Receipt:
+        """See `Client.receipt`."""
+        return await self._ask(_calls.receipt(prediction_id))
+
+    async def audit(
+        self, *, limit: int | None = None, cursor: str | None = None, **only: Unpack[AuditFilter]
+    ) -> AuditPage:
+        """See `Client.audit`."""
+        return await self._ask(_calls.audit(only, limit, cursor))
+
+    async def audit_rows(self, **only: Unpack[AuditFilter]) -> AsyncIterator[AuditRow]:
+        """See `Client.audit_rows`; for `async for`."""
+        try:
+            async with self._http.stream(**_calls.audit_rows(only).as_keywords()) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise problem_error(response)
+                async for line in response.aiter_lines():
+                    yield _reading.audit_line(line)
+        except httpx.RequestError as error:
+            raise transport_error(error) from error
 
     async def ready(self, pipeline: str | None = None) -> bool:
         """See `Client.ready`."""

@@ -10,8 +10,15 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from secondopinion import _feedback, _images, _reading, _usage
-from secondopinion._answers import AdvancedPrediction, BatchAnswer, BatchResult, Prediction
+from secondopinion import _audit, _feedback, _images, _reading, _usage
+from secondopinion._answers import (
+    AdvancedPrediction,
+    BatchAnswer,
+    BatchResult,
+    Prediction,
+    Receipt,
+)
+from secondopinion._audit import AuditFilter, AuditPage, AuditRow
 from secondopinion._catalogue import Pipeline, Pipelines
 from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._errors import problem_error
@@ -20,6 +27,7 @@ from secondopinion._images import Image
 from secondopinion._request import Request
 from secondopinion._usage import UsageFilter, UsageReport
 
+_AUDIT = "/api/v1/audit"
 T = TypeVar("T")
 ManyImages = TypeVar("ManyImages", bound=BatchAnswer)
 
@@ -37,6 +45,7 @@ class Choices(TypedDict, total=False):
         polygons: Adds the outlines of the masks, where the pipeline segments.
         keep_image: Consents that the service keeps the image, encrypted, where the pipeline keeps
             images; the answer's `kept` says whether it did.
+        signed_receipt: Asks for a signature of each `receipt`.
     """
 
     pipeline: str | None
@@ -46,6 +55,7 @@ class Choices(TypedDict, total=False):
     visualization: bool | None
     polygons: bool | None
     keep_image: bool | None
+    signed_receipt: bool | None
 
 
 class Page(TypedDict, total=False):
@@ -164,6 +174,33 @@ def usage(
     )
 
 
+def prediction(prediction_id: str) -> Call[AuditRow]:
+    """Asks for the row of a prediction in the audit log."""
+    return Call(
+        build=partial(Request, method="GET", path=_of_prediction(prediction_id)),
+        read=_reading.audit_row,
+    )
+
+
+def receipt(prediction_id: str) -> Call[Receipt]:
+    """Asks for the signed receipt of a prediction."""
+    return _plain("GET", _of_prediction(prediction_id, "receipt"), Receipt)
+
+
+def audit(only: AuditFilter, limit: int | None, cursor: str | None) -> Call[AuditPage]:
+    """Asks for a page of the audit log."""
+    page = {"limit": limit, "cursor": cursor}
+    query = _audit.query(only) | {n: str(value) for n, value in page.items() if value is not None}
+    return Call(
+        build=partial(Request, method="GET", path=_AUDIT, query=query), read=_reading.audit_page
+    )
+
+
+def audit_rows(only: AuditFilter) -> Request:
+    """Asks for all rows of a filter, one a line."""
+    return Request(method="GET", path=_AUDIT, query=_audit.query(only) | {"format": "jsonl"})
+
+
 def ready(pipeline: str | None) -> Call[bool]:
     """Asks whether a prediction would be answered now; without retries."""
     query = {} if pipeline is None else {"pipeline": pipeline}
@@ -224,8 +261,9 @@ def delete_kept_image(prediction_id: str) -> Call[Deletion]:
     return _plain("DELETE", _of_prediction(prediction_id, "image"), Deletion)
 
 
-def _of_prediction(prediction_id: str, what: str) -> str:
-    return f"/api/v1/predictions/{quote(prediction_id, safe='')}/{what}"
+def _of_prediction(prediction_id: str, what: str = "") -> str:
+    path = f"/api/v1/predictions/{quote(prediction_id, safe='')}"
+    return f"{path}/{what}" if what else path
 
 
 def _plain(method: str, path: str, kind: type[T], query: dict[str, str] | None = None) -> Call[T]:
@@ -257,6 +295,7 @@ def _target(
     visualization: bool | None = None,
     polygons: bool | None = None,
     keep_image: bool | None = None,
+    signed_receipt: bool | None = None,
 ) -> _Target:
     """Raises TypeError for an unknown keyword."""
     under = "" if pipeline is None else f"pipelines/{quote(pipeline, safe='')}/"
@@ -268,7 +307,8 @@ def _target(
         "polygons": _word(polygons),
     }
     query = {name: str(value) for name, value in chosen.items() if value is not None}
-    headers = {"X-Keep-Image": "yes" if keep_image else "no"} if keep_image is not None else {}
+    wishes = {"X-Keep-Image": keep_image, "X-Signed-Receipt": signed_receipt}
+    headers = {name: "yes" if wish else "no" for name, wish in wishes.items() if wish is not None}
     return _Target(f"/api/v1/{under}{route}", query, headers)
 
 

@@ -1,19 +1,21 @@
 """The blocking client."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 import httpx
 
-from secondopinion import _calls
-from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction
+from secondopinion import _calls, _reading
+from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction, Receipt
+from secondopinion._audit import AuditFilter, AuditPage, AuditRow
 from secondopinion._calls import Call, Choices, Page
 from secondopinion._catalogue import Pipeline, Pipelines
 from secondopinion._connection import ANSWER_SECONDS, connection
 from secondopinion._detections import Detections, DetectionsBatch
+from secondopinion._errors import problem_error, transport_error
 from secondopinion._feedback import Cases, Deletion, FeedbackHistory, FeedbackReceipt, Finding
 from secondopinion._images import Image
 from secondopinion._request import Request
@@ -71,7 +73,8 @@ class Client:
         Args:
             image: A path, the encoded bytes, a file opened in binary mode, a Pillow image, or a
                 NumPy array, uint8 RGB [H, W, 3]. The last two are sent as lossless PNG.
-            choices: `pipeline`, `threshold`, `top_k`, `member`, `keep_image`; see `Choices`.
+            choices: `pipeline`, `threshold`, `top_k`, `member`, `keep_image`, `signed_receipt`; see
+                `Choices`.
         """
         return self._ask(_calls.predict(image, **choices))
 
@@ -84,8 +87,8 @@ class Client:
 
         Args:
             image: As for `predict`.
-            choices: `pipeline`, `threshold`, `member`, `visualization`, `polygons`, `keep_image`;
-                see `Choices`.
+            choices: `pipeline`, `threshold`, `member`, `visualization`, `polygons`, `keep_image`,
+                `signed_receipt`; see `Choices`.
         """
         return self._ask(_calls.detect(image, **choices))
 
@@ -167,6 +170,45 @@ class Client:
     def delete_kept_image(self, prediction_id: str) -> Deletion:
         """Has the kept image of a prediction destroyed."""
         return self._ask(_calls.delete_kept_image(prediction_id))
+
+    def prediction(self, prediction_id: str) -> AuditRow:
+        """What was answered to one's own request: its row in the audit log.
+
+        With the role `audit` also that of other callers.
+        """
+        return self._ask(_calls.prediction(prediction_id))
+
+    def receipt(self, prediction_id: str) -> Receipt:
+        """The receipt of a prediction, signed; who may read the row may read it."""
+        return self._ask(_calls.receipt(prediction_id))
+
+    def audit(
+        self, *, limit: int | None = None, cursor: str | None = None, **only: Unpack[AuditFilter]
+    ) -> AuditPage:
+        """A page of the audit log, the newest row first. Needs the role `audit`.
+
+        Args:
+            limit: Rows of the page, 1000 at most; None: 100.
+            cursor: `next` of the page before.
+            only: Values that rows must have; see `AuditFilter`.
+        """
+        return self._ask(_calls.audit(only, limit, cursor))
+
+    def audit_rows(self, **only: Unpack[AuditFilter]) -> Iterator[AuditRow]:
+        """All rows of the audit log that have these values, the newest first, as they come.
+
+        They need no memory that grows with their number. It is asked once, without retries; a
+        stream that breaks raises a TransportError.
+        """
+        try:
+            with self._http.stream(**_calls.audit_rows(only).as_keywords()) as response:
+                if not response.is_success:
+                    response.read()
+                    raise problem_error(response)
+                for line in response.iter_lines():
+                    yield _reading.audit_line(line)
+        except httpx.RequestError as error:
+            raise transport_error(error) from error
 
     def ready(self, pipeline: str | None = None) -> bool:
         """Whether this pipeline (None: at least one) answers now. Asks once, without retries."""

@@ -59,6 +59,13 @@ def predict(
             help="Consents that the service keeps the photos, where the pipeline keeps any.",
         ),
     ] = False,
+    signed_receipts: Annotated[
+        bool,
+        typer.Option(
+            "--signed-receipts",
+            help="Asks for receipts that whoever has the service's public key can check.",
+        ),
+    ] = False,
     visualization: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Writes each photo with its detections drawn there."),
@@ -111,6 +118,7 @@ def predict(
         "visualization": True if visualization else None,
         "polygons": True if polygons else None,
         "keep_image": True if keep_images else None,
+        "signed_receipt": True if signed_receipts else None,
     }
     settings = RunSettings(url=url, advanced=advanced, choices=choices, concurrency=concurrency)
     notes = Console(stderr=True, highlight=False)

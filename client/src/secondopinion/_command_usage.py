@@ -12,7 +12,7 @@ from secondopinion._client import Client
 from secondopinion._connection import DEFAULT_URL
 from secondopinion._errors import SecondOpinionError
 from secondopinion._exit_codes import stopped
-from secondopinion._options import Url
+from secondopinion._options import TIMES, Url
 from secondopinion._retries import Retries
 from secondopinion._table import output, show
 from secondopinion._usage import UsageReport, UsageRow, UsageSums
@@ -27,13 +27,12 @@ _SUMS = (
     "cost",
     "cost_per_thousand",
 )
-_TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 
 Since = Annotated[
     datetime | None,
-    typer.Option("--from", formats=_TIMES, help="UTC. Default: the beginning of this month."),
+    typer.Option("--from", formats=TIMES, help="UTC. Default: the beginning of this month."),
 ]
-Until = Annotated[datetime | None, typer.Option("--to", formats=_TIMES, help="UTC. Default: now.")]
+Until = Annotated[datetime | None, typer.Option("--to", formats=TIMES, help="UTC. Default: now.")]
 Only = Annotated[str | None, typer.Option(metavar="VALUE", help="Only images with this value.")]
 
 

@@ -19,6 +19,9 @@ from secondopinion._record import Record
 from secondopinion._run_settings import ResolvedSettings, RunSettings
 from secondopinion._workers import for_each
 
+_NO_QUESTION = {"keep_image", "signed_receipt"}
+"""Choices that no answer depends on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Offline:
@@ -72,7 +75,7 @@ def run_offline(run: Offline, notes: Console) -> int:
             "Name another --out, or give --restart to replace it"
         )
     asked = {
-        **{name: value for name, value in resolved.choices.items() if name != "keep_image"},
+        **{name: value for name, value in resolved.choices.items() if name not in _NO_QUESTION},
         "advanced": resolved.advanced,
         "release": resolved.pipeline.release,
     }

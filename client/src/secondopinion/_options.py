@@ -14,3 +14,5 @@ PipelineName = Annotated[
     str | None,
     typer.Option("--pipeline", metavar="NAME", help="Default: the service's default pipeline."),
 ]
+TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
+"""Forms of a time on the command line."""

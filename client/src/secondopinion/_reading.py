@@ -14,6 +14,7 @@ from secondopinion._answers import (
     BatchResult,
     Prediction,
 )
+from secondopinion._audit import AuditPage, AuditRow
 from secondopinion._catalogue import Pipeline, Pipelines
 from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._errors import UnexpectedAnswerError, problem_error
@@ -86,6 +87,28 @@ def pipelines(response: httpx.Response) -> Pipelines:
     if isinstance(listed, list):
         document["pipelines"] = [_with_raw(described) for described in listed]
     return _typed(document, Pipelines)
+
+
+def audit_row(response: httpx.Response) -> AuditRow:
+    """Reads the answer of `GET /api/v1/predictions/{id}`; raises as `answer` does."""
+    return _typed(_with_raw(_success(response)), AuditRow)
+
+
+def audit_page(response: httpx.Response) -> AuditPage:
+    """Reads the answer of `GET /api/v1/audit`; raises as `answer` does."""
+    document = _success(response)
+    rows = document.get("rows")
+    listed = [_with_raw(row) for row in rows] if isinstance(rows, list) else rows
+    return _typed({**document, "rows": listed, "raw": document}, AuditPage)
+
+
+def audit_line(line: str) -> AuditRow:
+    """Reads one line of the audit log as JSON lines; raises UnexpectedAnswerError."""
+    try:
+        document = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        raise UnexpectedAnswerError(f"answer: a line is not JSON ({error})") from error
+    return _typed(_with_raw(document), AuditRow)
 
 
 def typed(response: httpx.Response, kind: type[T]) -> T:

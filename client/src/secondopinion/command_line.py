@@ -7,6 +7,7 @@ import typer
 from secondopinion import __version__
 from secondopinion._catalogue import PipelineMember
 from secondopinion._client import Client
+from secondopinion._command_audit import audit, prediction
 from secondopinion._command_feedback import feedback
 from secondopinion._command_predict import NOTICE, predict
 from secondopinion._command_usage import usage
@@ -48,6 +49,8 @@ def main(
 app.command(epilog=NOTICE)(predict)
 app.command()(feedback)
 app.command()(usage)
+app.command()(prediction)
+app.command()(audit)
 
 
 @app.command()

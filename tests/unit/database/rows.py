@@ -2,7 +2,7 @@
 
 import uuid_utils
 
-from database.writer import now
+from database.clock import now
 
 
 def row(**values):

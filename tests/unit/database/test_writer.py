@@ -9,8 +9,9 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from database.chain import Receipt
 from database.engine import open_engine
+from database.outages import DatabaseUnavailableError, RowRefusedError
 from database.tables import chains, checkpoints, predictions
-from database.writer import DatabaseUnavailableError, Observer, RowRefusedError, Writer
+from database.writer import Observer, Writer
 from tests.unit.database.rows import row
 
 pytestmark = pytest.mark.anyio

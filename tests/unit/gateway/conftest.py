@@ -6,10 +6,11 @@ from httpx import ASGITransport, AsyncClient
 from tritonclient.grpc.aio import InferenceServerClient
 
 from database.engine import open_engine
-from gateway.app import create_app
+from gateway import app
 from gateway.identity.key_format import ApiKey
-from gateway.identity.key_store import Grant, KeyStore
+from gateway.identity.key_store import KeyStore
 from gateway.identity.principal import Role
+from gateway.identity.stored_keys import Grant
 from gateway.secret_files import SecretFiles
 from gateway.settings import Settings
 from pipelines import pauses
@@ -72,10 +73,12 @@ async def start(triton):
 
     async def starter(*, settled=True, grpc_port=8011, **settings):
         ports = Ports(triton_grpc_port=triton.port, gateway_grpc_port=grpc_port)
-        app = create_app(Settings(ports=ports, **{"readiness_interval_seconds": 60} | settings))
-        lifespan = app.router.lifespan_context(app)
+        application = app.create_app(
+            Settings(ports=ports, **{"readiness_interval_seconds": 60} | settings)
+        )
+        lifespan = application.router.lifespan_context(application)
         await lifespan.__aenter__()
-        client = AsyncClient(transport=ASGITransport(app), base_url="http://gateway")
+        client = AsyncClient(transport=ASGITransport(application), base_url="http://gateway")
         opened.append((client, lifespan))
         if settled:
             await triton.probed()
@@ -95,12 +98,20 @@ async def client(start):
 
 
 @pytest.fixture
-async def open_grpc(start):
+async def open_grpc(start, monkeypatch):
     """Starts applications with their gRPC side open; gives a stock client for each.
 
-    Its `http` is a client of the same application.
+    Its `http` is a client of the same application, and `reception` what receives its images.
     """
-    clients = []
+    clients, receptions = [], []
+    made = app._receptions
+
+    def kept(settings):
+        facts, images = made(settings)
+        receptions.append(images)
+        return facts, images
+
+    monkeypatch.setattr(app, "_receptions", kept)
 
     async def opener(**settings):
         with socket.socket() as trial:
@@ -110,7 +121,7 @@ async def open_grpc(start):
         await http._transport.app.state.grpc_server.open()
         client = InferenceServerClient(f"127.0.0.1:{port}")
         client.http, client.port = http, port
-        client.reception = http._transport.app.state.reception
+        client.reception = receptions[-1]
         clients.append(client)
         return client
 

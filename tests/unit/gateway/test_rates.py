@@ -16,9 +16,10 @@ from gateway.http.problems import KSERVE
 from gateway.identity import budgets
 from gateway.identity.budgets import Budget, Budgets
 from gateway.identity.key_format import ApiKey
-from gateway.identity.key_store import Grant, KeyStore
+from gateway.identity.key_store import KeyStore
 from gateway.identity.principal import Role
 from gateway.identity.rate_limits import Rate, RateLimits
+from gateway.identity.stored_keys import Grant
 from gateway.secret_files import SecretFiles
 from gateway.settings import Settings
 from tests.unit.gateway.asking import images

@@ -51,6 +51,8 @@ async def test_the_documentation_describes_bodies_parameters_and_answers(client)
     } | {
         ("header", "Idempotency-Key"),
         ("header", "X-Keep-Image"),
+        ("header", "X-Request-ID"),
+        ("header", "X-Signed-Receipt"),
     }
     assert parameters == set(Parameter)
     named = document["paths"]["/api/v1/pipelines/{name}/predict"]["post"]["parameters"]

@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import func, update
 
 from database.engine import open_engine
+from database.outages import DatabaseUnavailableError
 from database.tables import predictions
 from database.verification import verify
-from database.writer import DatabaseUnavailableError, Writer
+from database.writer import Writer
 from gateway.feedback import records
 from gateway.feedback import shapes as feedback_shapes
 from gateway.identity.principal import Role

@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 
 from database.chain import Receipt
 from database.engine import open_engine
+from database.outages import DatabaseUnavailableError
 from database.tables import idempotency, predictions
-from database.writer import DatabaseUnavailableError, Writer
+from database.writer import Writer
 from gateway import replays
 from gateway.app import create_app
 from gateway.secret_files import SecretFiles

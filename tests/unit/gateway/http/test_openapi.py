@@ -146,3 +146,65 @@ async def test_a_failure_of_triton_is_documented_too(client, triton, document, f
     response = await client.post("/api/v1/predict", content=JPEG, headers=RAW)
     assert response.status_code == status
     assert str(status) in document["paths"]["/api/v1/predict"]["post"]["responses"]
+
+
+def headers_of(document: dict, path: str, status: str) -> set[str]:
+    (operation,) = (
+        operation for method, operation in document["paths"][path].items() if method != "head"
+    )
+    return set(operation["responses"][status].get("headers", ()))
+
+
+LIMITS = {"RateLimit", "RateLimit-Policy", "Budget-Warning"}
+
+
+async def test_each_answer_documents_the_request_id(document):
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            found = response["headers"]["X-Request-ID"]
+            assert found["required"], (path, method, status)
+
+
+async def test_answers_about_images_document_limits_and_replays(document):
+    paths = [path for path in document["paths"] if "predict" in path and "predictions" not in path]
+    assert len(paths) == 7
+    for path in paths:
+        for status in ("200", "422"):
+            found = headers_of(document, path, status)
+            assert found >= LIMITS | {"Idempotency-Replayed"}, (path, status)
+    assert not LIMITS & headers_of(document, "/api/v1/pipelines", "200")
+
+
+async def test_where_a_caller_may_come_again_the_document_has_retry_after(document):
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            wanted = status in {"409", "429", "503"}
+            assert ("Retry-After" in response["headers"]) == wanted, (path, method, status)
+
+
+async def test_the_document_names_the_headers_that_a_request_may_have(document):
+    sent = document["paths"]["/api/v1/predict"]["post"]["parameters"]
+    named = {each["name"] for each in sent if each["in"] == "header"}
+    assert named >= {"Idempotency-Key", "X-Keep-Image", "X-Signed-Receipt", "X-Request-ID"}
+
+
+async def test_headers_that_come_back_are_documented(start, new_key, document):
+    client = await start(auth="required", default_rate="2/min")
+    headers = {**RAW, "x-api-key": new_key("ward"), "idempotency-key": "1"}
+    seen = set()
+    for status, more in (
+        (200, {}),
+        (200, {}),
+        (422, {"x-keep-image": "perhaps"}),
+        (200, {"idempotency-key": "2"}),
+        (429, {"idempotency-key": "3"}),
+    ):
+        response = await client.post("/api/v1/predict", content=JPEG, headers=headers | more)
+        assert response.status_code == status, response.text
+        documented = {name.lower() for name in headers_of(document, "/api/v1/predict", str(status))}
+        own = {name for name in response.headers if not name.startswith("content-")}
+        # Those of every answer of HTTP, which browsers read.
+        own -= {"x-content-type-options", "referrer-policy", "cache-control"}
+        assert own <= documented, (status, own - documented)
+        seen |= own
+    assert seen >= {"ratelimit", "ratelimit-policy", "retry-after", "idempotency-replayed"}

@@ -11,8 +11,9 @@ from database.engine import open_engine
 from gateway.errors import Code, RefusedError
 from gateway.identity.api_keys import ApiKeys
 from gateway.identity.key_format import ApiKey, _with_checksum
-from gateway.identity.key_store import Grant, KeyStore
+from gateway.identity.key_store import KeyStore
 from gateway.identity.principal import Role
+from gateway.identity.stored_keys import Grant
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,9 @@ from gateway.identity.api_keys import ApiKeys
 from gateway.identity.authentication import Authenticator, Credentials
 from gateway.identity.certificates import CertificateError, certificate_name, names_of
 from gateway.identity.key_format import ApiKey, new_id
-from gateway.identity.key_store import ApiKeyError, Grant, KeyStore
+from gateway.identity.key_store import KeyStore
 from gateway.identity.principal import Role
+from gateway.identity.stored_keys import ApiKeyError, Grant
 from tests.certificates import Site
 
 pytestmark = pytest.mark.anyio

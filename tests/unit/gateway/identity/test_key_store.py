@@ -9,8 +9,9 @@ from sqlalchemy import text
 
 from database.engine import open_engine
 from gateway.identity.key_format import ApiKey, digest
-from gateway.identity.key_store import ApiKeyError, Grant, KeyStore
+from gateway.identity.key_store import KeyStore
 from gateway.identity.principal import Role
+from gateway.identity.stored_keys import ApiKeyError, Grant
 
 PEPPER = b"p" * 32
 CLINIC = Grant("clinic", frozenset({Role.PREDICT}), frozenset({"mhist"}), "60/min", "20EUR/month")

@@ -26,7 +26,7 @@ class Clock:
         self._began = time.time()
         monkeypatch.setattr("limits.storage.memory.time", self)
         monkeypatch.setattr(rate_limits, "time", self)
-        monkeypatch.setattr(shared_rates, "_now", lambda: round(self.time() * 1_000_000))
+        monkeypatch.setattr(shared_rates, "now", lambda: round(self.time() * 1_000_000))
         locked = shared_rates._locked
 
         def later(connection, caller):

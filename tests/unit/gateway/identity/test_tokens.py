@@ -18,8 +18,8 @@ from structlog.testing import capture_logs
 
 from gateway.errors import Code, RefusedError
 from gateway.identity.jwks import Jwks, JwksError, parse, read_file, read_url
-from gateway.identity.key_store import ApiKeyError, Grant
 from gateway.identity.principal import Role
+from gateway.identity.stored_keys import ApiKeyError, Grant
 from gateway.identity.token_settings import TokenSettings
 from gateway.identity.tokens import Tokens, looks_like_token
 
