@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any, cast
 
@@ -19,6 +18,8 @@ from gateway.feedback.shapes import Case, FeedbackEntry, FeedbackHistory
 from gateway.identity.principal import Role
 from gateway.telemetry.recorder import RequestContext
 from pipelines.protocol import Parameter
+
+_FILTERS = ("tenant", "since", "until", "after")
 
 
 class FeedbackListing:
@@ -50,16 +51,20 @@ class FeedbackListing:
         Raises:
             RefusedError: that row cannot be written.
         """
-        context.pipeline = query.pipeline
-        asked = {name: value for name, value in asdict(query).items() if value is not None}
-        await self._audit.write([reading_row(context, Event.AUDIT_READ, asked)])
 
         def page(connection: Connection) -> list[Case]:
             rows = table.cases(connection, query)
             feedback = table.history(connection, [row.id for row in rows])
             return [_case(row, feedback.get(row.id, [])) for row in rows]
 
-        return await self._answered.read(page)
+        found = await self._answered.read(page)
+        # A name that no prediction has may be any text, as may the values of the other filters.
+        if found:
+            context.pipeline = query.pipeline
+        named = [name for name in _FILTERS if getattr(query, name) is not None]
+        said = {"filters": named, "unlabelled": query.unlabelled, "limit": query.limit}
+        await self._audit.write([reading_row(context, Event.AUDIT_READ, said)])
+        return found
 
 
 def iso(at: int) -> str:
