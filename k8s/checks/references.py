@@ -7,18 +7,17 @@ from k8s.checks.exceptions import Exceptions, unused
 from k8s.checks.rendering import Object, Overlay, Rendered, name_of
 from k8s.checks.workloads import Workload, workloads
 
-BASE = "gpu"
-"""The overlay that the load test and the monitoring are applied beside."""
-_BESIDE = {"loadtest", "monitoring"}
+_BESIDE = {"loadtest": "gpu", "models-loader": "models-claim", "monitoring": "gpu"}
+"""Overlays that are applied beside another one, whose objects they name."""
 _BUILT_IN = {"system-cluster-critical", "system-node-critical"}
 
 
 def problems(rendered: Rendered, exceptions: Exceptions) -> Iterator[str]:
     """Names that nothing has, selectors that take nothing, ports that nobody listens on."""
     used: set[str] = set()
-    beside = rendered.find(BASE)
     for overlay in rendered.overlays:
-        around = beside.objects if beside and overlay.name in _BESIDE else []
+        beside = rendered.find(_BESIDE.get(overlay.name, ""))
+        around = beside.objects if beside else []
         whole = Overlay(overlay.name, [*overlay.objects, *around], overlay.text)
         pods = [*workloads(whole), *_instances(whole)]
         for item in overlay.objects:
@@ -101,6 +100,8 @@ def _policy(spec: dict[str, Any], pods: list[Workload]) -> Iterator[str]:
     for rule in spec.get("egress", []):
         yield from _peers(rule.get("to", []), pods)
         for peer in rule.get("to", []):
+            if "ipBlock" in peer:
+                continue
             labels = peer.get("podSelector", {}).get("matchLabels", {})
             reached = [pod for pod in pods if pod.selected_by(labels)]
             for port in rule.get("ports", []):

@@ -28,8 +28,9 @@ class Tree:
 
     @property
     def dockerfiles(self) -> list[Path]:
-        """Each component's."""
-        return sorted(self.root.glob("*/Dockerfile"))
+        """Each component's, and that of the models."""
+        patterns = ("*/Dockerfile", "k8s/components/*/Dockerfile")
+        return sorted(file for pattern in patterns for file in self.root.glob(pattern))
 
     @property
     def adapter(self) -> Path:

@@ -32,8 +32,9 @@ def tree(tmp_path):
             PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
     for file in Tree().dockerfiles:
-        (tmp_path / file.parent.name).mkdir(exist_ok=True)
-        shutil.copy(file, tmp_path / file.parent.name)
+        copy = tmp_path / file.relative_to(PROJECT)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(file, copy)
     return Tree(tmp_path)
 
 

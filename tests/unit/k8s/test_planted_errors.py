@@ -8,6 +8,7 @@ from k8s.checks import (
     drain,
     facts,
     memory,
+    models,
     references,
     rendering,
     schemas,
@@ -31,6 +32,11 @@ SPARE = "k8s/components/cpu-spare/kustomization.yaml"
 CLUSTER = "k8s/components/cloudnative-pg/cluster.yaml"
 CLUSTER_POLICY = "k8s/components/cloudnative-pg/network-policy.yaml"
 SITE = "k8s/overlays/site-example/kustomization.yaml"
+MODELS_IMAGE = "k8s/overlays/models-image/release.yaml"
+MODELS_CLAIM = "k8s/components/models-claim/claim.yaml"
+MODELS_FOLDER = "k8s/components/models-claim/folder.yaml"
+MODELS_LOADER = "k8s/overlays/models-loader/kustomization.yaml"
+MODELS_STORE = "k8s/components/s3-models/fetch.yaml"
 
 RENDER = [
     (BASE, "- namespace.yaml", "- namespaces.yaml", "namespaces.yaml"),
@@ -98,6 +104,18 @@ MEMORY = [
     (TRITON, "=oral_cancer", "=oral_cancer,mhist", "requests.memory is 3Gi; it needs 5.5Gi"),
     (TRITON, "=oral_cancer", "=all", "it needs 7.1Gi"),
 ]
+MODELS = [
+    (MODELS_IMAGE, "@sha256:" + 64 * "0", ":latest", "may become another one; name its digest"),
+    (MODELS_CLAIM, "ReadWriteMany", "ReadOnlyMany", "a provisioner makes it empty"),
+    (MODELS_FOLDER, "subPath: oral_cancer-1-", "subPath: oral_cancer-2-", "fills oral_cancer-1-"),
+    (MODELS_LOADER, "RELEASE=oral_cancer-1-", "RELEASE=oral_cancer-2-", "fills oral_cancer-2-"),
+    (
+        MODELS_STORE,
+        "              ephemeral-storage: 20Gi\n",
+        "",
+        "may take 20 Gi of the node's disk",
+    ),
+]
 DRAIN = [
     (
         TRITON,
@@ -163,6 +181,7 @@ CHECKS = {
     "references": lambda rendered, _tree, exceptions: references.problems(rendered, exceptions),
     "facts": lambda rendered, _tree, _exceptions: facts.problems(rendered),
     "memory": lambda rendered, _tree, _exceptions: memory.problems(rendered),
+    "models": lambda rendered, _tree, _exceptions: models.problems(rendered),
     "drain": lambda rendered, _tree, _exceptions: drain.problems(rendered),
     "autoscaling": lambda rendered, tree, _exceptions: autoscaling.problems(tree, rendered),
 }
@@ -173,6 +192,7 @@ CASES = {
     "references": REFERENCES,
     "facts": FACTS,
     "memory": MEMORY,
+    "models": MODELS,
     "drain": DRAIN,
     "autoscaling": AUTOSCALING,
 }
@@ -183,6 +203,7 @@ NEEDED = {
     "references": {"keda"},
     "facts": {"gpu"},
     "memory": {"cpu"},
+    "models": {"models-claim", "models-image", "models-loader", "s3-models"},
     "drain": {"gpu"},
     "autoscaling": {"keda", "hpa"},
 }

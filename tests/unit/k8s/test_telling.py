@@ -53,3 +53,17 @@ def test_every_overlay_stands_in_the_documentation():
     page = (PROJECT / "docs" / "kubernetes.md").read_text("utf-8")
     overlays = [folder.name for folder in Tree().overlays if folder.parent.name == "overlays"]
     assert [name for name in overlays if f"](../k8s/overlays/{name})" not in page] == []
+
+
+def test_one_page_has_the_command_that_goes_back_and_the_runbooks_lead_there():
+    pages = sorted((PROJECT / "docs" / "runbooks").glob("*.md"))
+    speaking = [page for page in pages if "former" in page.read_text("utf-8")]
+    lost = [
+        f"{page.name}: {line}"
+        for page in speaking
+        for line in page.read_text("utf-8").splitlines()
+        if "put the former" in line and "](../roll-back.md)" not in line
+    ]
+    assert lost == []
+    assert len([page for page in pages if "](../roll-back.md)" in page.read_text("utf-8")]) >= 6
+    assert [page.name for page in pages if "export PIPELINE --use" in page.read_text("utf-8")] == []
