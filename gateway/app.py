@@ -1,9 +1,10 @@
 """The gateway as an application: `create_app(settings)` builds its parts and connects them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import Engine
@@ -58,7 +59,7 @@ from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.recorder import HEADER, InferenceTelemetry
 from gateway.telemetry.tracing import Tracing
-from gateway.tls import ServerTls
+from gateway.tls import ServerTls, TritonCertificate
 from gateway.triton.client import TritonClient
 from gateway.usage.prices import Prices
 from gateway.usage.usage import Capacity, Usage
@@ -159,7 +160,7 @@ def create_app(settings: Settings) -> FastAPI:
             give_back(),
             authenticator.watch(),
         )
-        watch = asyncio.gather(*watches, *([tls.watch()] if tls else []))
+        watch = asyncio.gather(*watches, *_certificate_watches(settings, tls, triton, metrics))
         yield
         await grpc_server.close()
         await replays.drain()
@@ -301,6 +302,16 @@ def _triton(settings: Settings) -> TritonClient:
     tls = settings.triton_tls
     spare = TritonClient(settings.spare_triton, tls) if settings.spare_triton else None
     return TritonClient(settings.triton_address, tls, spare)
+
+
+def _certificate_watches(
+    settings: Settings, tls: ServerTls | None, triton: TritonClient, metrics: Metrics
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """What reads TLS files again when they change."""
+    if tls:
+        yield tls.watch()
+    if triton.tls:
+        yield TritonCertificate(settings.triton_tls, triton, metrics).watch()
 
 
 def _tracing(settings: Settings) -> Tracing | None:

@@ -1,28 +1,47 @@
-"""TLS of both servers: reads their certificate, and reads it again when its files change."""
+"""TLS of both servers, and towards Triton: reads its files, and again when they change."""
 
 import asyncio
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import structlog
-from cryptography import x509
 
 from gateway.telemetry.metrics import Metrics
-from pipelines.tls import GatewayTls
+from gateway.triton.client import TritonClient
+from pipelines.certificates import MutualTls, TlsError, certificates, content, load_pair
+from pipelines.tls import GatewayTls, TritonTls
 
 log = structlog.get_logger("gateway")
 
 _LOOK_SECONDS = 2.0
 """How often the files are looked at: a few system calls."""
-_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 _DAY = 24 * 3600
 
 
-class TlsError(ValueError):
-    """The files cannot be used; the text names the file and the remedy."""
+class _Problems:
+    """Reports once, at the second look: a pair may be in the middle of being replaced."""
+
+    def __init__(self, metrics: Metrics, what: str) -> None:
+        self._failures, self._what = metrics.certificate_failures, what
+        self._last, self._reported = "", False
+
+    def note(self, error: Exception | None, days_left: float) -> None:
+        """Takes what a look found."""
+        problem = str(error) if isinstance(error, TlsError) else type(error).__name__
+        if error is None:
+            problem = ""
+        if problem != self._last:
+            self._last, self._reported = problem, False
+        elif problem and not self._reported:
+            self._reported = True
+            self._failures.inc()
+            log.error(
+                f"{self._what} cannot be used: the certificate stays as it was",
+                problem=problem,
+                days_left=round(days_left, 1),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +75,7 @@ class ServerTls:
         self.certificates_required = settings.certificates_required
         """Whether callers must have a certificate."""
         self.served = self._load()
-        self._problem = ""
-        """Why the files could not be used when they were looked at last."""
-        self._reported = False
-        self._failures = metrics.certificate_failures
+        self._problems = _Problems(metrics, "the TLS files")
         for name in self.served.ends:
             metrics.certificate_days.labels(name).set_function(partial(self.days_left, name))
         if self.days_left() < 0:
@@ -67,7 +83,7 @@ class ServerTls:
 
     def days_left(self, name: str = "server") -> float:
         """Days until what is served ends, `server` or `client_ca`; negative once it has."""
-        return (self.served.ends[name] - datetime.now(UTC)).total_seconds() / _DAY
+        return _days_until(self.served.ends[name])
 
     async def watch(self) -> None:
         """Looks at the files until it is cancelled."""
@@ -78,27 +94,17 @@ class ServerTls:
     def look(self) -> None:
         """Serves what the files hold, if it changed and can be served; else goes on as before.
 
-        A problem is reported once, at the second look: a pair may be in the middle of being
-        replaced. Connections that are open keep what they began with.
+        Connections that are open keep what they began with.
         """
-        problem = ""
+        problem: Exception | None = None
         try:
             served = self.served
             if self._read() != (served.certificate, served.key, served.client_ca):
                 self.served = self._renewed()
                 log.info("the TLS files were read anew", days_left=round(self.days_left(), 1))
         except Exception as error:  # noqa: BLE001 - the watch goes on, whatever the files hold
-            problem = str(error) if isinstance(error, TlsError) else type(error).__name__
-        if problem != self._problem:
-            self._problem, self._reported = problem, False
-        elif problem and not self._reported:
-            self._reported = True
-            self._failures.inc()
-            log.error(
-                "the TLS files cannot be used: the certificate stays as it was",
-                problem=problem,
-                days_left=round(self.days_left(), 1),
-            )
+            problem = error
+        self._problems.note(problem, self.days_left())
 
     def _renewed(self) -> Served:
         renewed, now = self._load(), datetime.now(UTC)
@@ -110,22 +116,15 @@ class ServerTls:
     def _load(self) -> Served:
         before = self._read()
         certificate, key, client_ca = before
-        chain = _certificates(self._certificate_file, certificate)
+        chain = certificates(self._certificate_file, certificate)
         ends = {"server": min(part.not_valid_after_utc for part in chain)}
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         context.set_alpn_protocols(["http/1.1"])
-        try:
-            # Without a password function OpenSSL would ask for one on the terminal.
-            context.load_cert_chain(self._certificate_file, self._key_file, password=lambda: b"")
-        except (OSError, ValueError) as error:
-            raise TlsError(
-                f"{self._key_file}: is no private key without a password, or not the key of "
-                f"{self._certificate_file}: {_reason(error)}"
-            ) from None
+        load_pair(context, self._certificate_file, self._key_file)
         if client_ca is not None and self._client_ca_file is not None:
-            authorities = _certificates(self._client_ca_file, client_ca)
+            authorities = certificates(self._client_ca_file, client_ca)
             ends["client_ca"] = max(part.not_valid_after_utc for part in authorities)
             context.load_verify_locations(cadata=client_ca.decode("ascii", "replace"))
             # Probes have none: whoever else has none is refused by what it asks for.
@@ -137,28 +136,55 @@ class ServerTls:
     def _read(self) -> tuple[bytes, bytes, bytes | None]:
         """The certificate, its key, and the client CA where there is one."""
         ca = self._client_ca_file
-        authorities = None if ca is None else _bytes(ca)
-        return _bytes(self._certificate_file), _bytes(self._key_file), authorities
+        authorities = None if ca is None else content(ca)
+        return content(self._certificate_file), content(self._key_file), authorities
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise TlsError(f"{path}: cannot be read: {error.strerror}") from None
+class TritonCertificate:
+    """The certificate that the gateway shows to Triton: it connects anew when the files change."""
+
+    def __init__(self, settings: TritonTls, triton: TritonClient, metrics: Metrics) -> None:
+        """Takes settings that have files, and the client that has read them."""
+        self._settings, self._triton = settings, triton
+        self._problems = _Problems(metrics, "the TLS files towards Triton")
+        metrics.certificate_days.labels("triton").set_function(self.days_left)
+
+    def days_left(self) -> float:
+        """Days until the certificate that is shown ends; negative once it has."""
+        return _days_until(_shown(self._triton).ends)
+
+    async def watch(self) -> None:
+        """Looks at the files until it is cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Connects with what the files hold, if it changed and a Triton lets it in."""
+        problem: Exception | None = None
+        try:
+            renewed = await asyncio.to_thread(MutualTls.load, self._settings)
+            assert renewed is not None  # noqa: S101 - the settings name files
+            for client in filter(None, (self._triton, self._triton.spare)):
+                if renewed != client.tls:
+                    await self._renew(client, renewed)
+        except Exception as error:  # noqa: BLE001 - the watch goes on, whatever the files hold
+            problem = error
+        self._problems.note(problem, self.days_left())
+
+    async def _renew(self, client: TritonClient, renewed: MutualTls) -> None:
+        now = datetime.now(UTC)
+        if renewed.ends < now < _shown(client).ends:
+            raise TlsError(f"{self._settings.certificate_file}: the new certificate has ended")
+        if not await client.renew(renewed):
+            raise TlsError(f"{self._settings.certificate_file}: no Triton lets it in")
+        log.info("connected to triton with new TLS files", days_left=round(self.days_left(), 1))
 
 
-def _certificates(path: Path, content: bytes) -> list[x509.Certificate]:
-    """All certificates of a file; it must hold nothing that is cut off."""
-    try:
-        certificates = x509.load_pem_x509_certificates(content)
-    except ValueError:
-        certificates = []
-    if not len(certificates) == content.count(_BEGIN) == content.count(_END) > 0:
-        raise TlsError(f"{path}: is no whole PEM file of certificates")
-    return certificates
+def _shown(client: TritonClient) -> MutualTls:
+    assert client.tls is not None  # noqa: S101 - it has read the files
+    return client.tls
 
 
-def _reason(error: Exception) -> str:
-    """What OpenSSL says; never what the file holds."""
-    return getattr(error, "reason", None) or type(error).__name__
+def _days_until(end: datetime) -> float:
+    return (end - datetime.now(UTC)).total_seconds() / _DAY

@@ -43,16 +43,6 @@ class TritonTls(BaseSettings):
         """CA, certificate and key."""
         return self.ca_file, self.certificate_file, self.key_file
 
-    def read(self) -> tuple[bytes, bytes, bytes] | None:
-        """CA, certificate and key; None without encryption."""
-        if self.ca_file is None or self.certificate_file is None or self.key_file is None:
-            return None
-        return (
-            self.ca_file.read_bytes(),
-            self.certificate_file.read_bytes(),
-            self.key_file.read_bytes(),
-        )
-
 
 class GatewayTls(BaseSettings):
     """PEM files, from the environment: GATEWAY_TLS_CERTIFICATE_FILE and so on; none: no TLS.

@@ -37,9 +37,10 @@ def recall(
     from gateway.commands import setup  # noqa: PLC0415 - the database: quick --help
     from gateway.settings import Settings  # noqa: PLC0415
     from gateway.telemetry import logs  # noqa: PLC0415
+    from pipelines.certificates import TlsError  # noqa: PLC0415
 
     logs.configure()
-    with setup.stops_on_errors():
+    with setup.stops_on_errors(TlsError):
         settings = Settings()
         with setup.opened_database(settings) as engine:
             counts = asyncio.run(_recall(settings, engine, release, as_json=as_json))

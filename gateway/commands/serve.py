@@ -22,7 +22,7 @@ from gateway.http.connection_limits import raise_descriptor_limit
 from gateway.http.tls_connection import TlsConnection
 from gateway.settings import Settings
 from gateway.telemetry import logs
-from gateway.tls import TlsError
+from pipelines.certificates import TlsError
 
 _KEYS_FILE = "GATEWAY_API_KEYS_FILE"
 

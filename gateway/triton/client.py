@@ -15,6 +15,7 @@ from gateway.errors import Code, RefusedError
 from gateway.triton.outputs import BYTES, Outputs, Tensor
 from gateway.triton.triton_errors import LATE, PAUSED, translate
 from pipelines import protocol
+from pipelines.certificates import MutualTls
 from pipelines.pauses import Pauses
 from pipelines.tls import TritonTls
 
@@ -47,6 +48,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.dns_min_time_between_resolutions_ms", 5000),
 )
 _GRACE_SECONDS = 5.0
+_CONNECT_SECONDS = 10.0
+"""How long a connection with new certificates may take."""
 _LEFT_BEHIND_SECONDS = 60.0
 """How long past its deadline an inference may go on: a Triton that takes longer hangs."""
 
@@ -73,26 +76,55 @@ class TritonClient:
             address: host and port.
             tls: certificates for an encrypted channel; None: it is not encrypted.
             spare: another Triton, which is asked where this one has no memory left.
+
+        Raises:
+            TlsError: the certificates cannot be used.
         """
         self._address = address
         self.spare = spare
         self._pauses = Pauses()
-        self._tls = tls.read() if tls else None
+        self.tls = MutualTls.load(tls) if tls else None
+        """What it shows, and whom it trusts; None: nothing is encrypted."""
+        self._left: set[asyncio.Task[None]] = set()
+        """Closings of channels that others have replaced."""
 
     def open(self) -> None:
         """Begins to connect; a channel belongs to the event loop that it is made in."""
-        self._channel = self._connected()
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
-        # Takes a serialised message: otherwise gRPC would keep both forms of each image.
-        self._model_infer = self._channel.unary_unary(f"{SERVICE}ModelInfer")
+        self._use(self._connected(self.tls))
         if self.spare:
             self.spare.open()
 
-    def _connected(self) -> grpc.aio.Channel:
-        if self._tls is None:
+    async def renew(self, tls: MutualTls) -> bool:
+        """Connects with other certificates; calls under way end on the connections they have.
+
+        Returns:
+            Whether a Triton let the new ones in; if none did, all stays as it was.
+        """
+        channel = self._connected(tls)
+        try:
+            await asyncio.wait_for(channel.channel_ready(), _CONNECT_SECONDS)
+        except TimeoutError:
+            await channel.close()
+            return False
+        left = self._channel
+        self.tls = tls
+        self._use(channel)
+        # Longer than any call takes: a cancelled one may crash Triton (docs/decisions/0012).
+        closing = asyncio.create_task(left.close(grace=10 * _LEFT_BEHIND_SECONDS))
+        self._left.add(closing)
+        closing.add_done_callback(self._left.discard)
+        return True
+
+    def _use(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        # Takes a serialised message: otherwise gRPC would keep both forms of each image.
+        self._model_infer = channel.unary_unary(f"{SERVICE}ModelInfer")
+
+    def _connected(self, tls: MutualTls | None) -> grpc.aio.Channel:
+        if tls is None:
             return grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
-        authority, certificate, key = self._tls
-        credentials = grpc.ssl_channel_credentials(authority, key, certificate)
+        credentials = grpc.ssl_channel_credentials(tls.authority, tls.key, tls.certificate)
         return grpc.aio.secure_channel(self._address, credentials, options=_CHANNEL_OPTIONS)
 
     async def close(self) -> None:
@@ -100,6 +132,8 @@ class TritonClient:
         if self.spare:
             await self.spare.close()
         await self._channel.close(grace=_GRACE_SECONDS)
+        for closing in self._left:
+            closing.cancel()
 
     async def models(self, seconds: float) -> dict[str, bool]:
         """The models of the repository, and whether each is ready.

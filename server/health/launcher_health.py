@@ -10,12 +10,16 @@ _PATIENCE_SECONDS = 300.0
 
 
 class LauncherHealth:
-    """Ready from the first answered inference of a pipeline until the stop is requested."""
+    """Ready from the first answered inference of a pipeline until the stop is requested.
+
+    Not while `leaving`: then Triton still answers, but callers are to go elsewhere.
+    """
 
     def __init__(self, stopping: Callable[[], bool]) -> None:
         self._stopping = stopping
         self._served: Callable[[], list[str]] = list
         self._looked: float | None = None
+        self.leaving = False
         self.registry = CollectorRegistry()
         """Of the launcher's own metrics."""
         self.process_restarts = Counter(
@@ -43,5 +47,5 @@ class LauncherHealth:
         return self._looked is None or time.monotonic() - self._looked < _PATIENCE_SECONDS
 
     def pipelines(self) -> list[str]:
-        """Names of the pipelines that answer, as far as is known; none while it stops."""
-        return [] if self._stopping() else self._served()
+        """Names of the pipelines that answer, as far as is known; none while it stops or leaves."""
+        return [] if self._stopping() or self.leaving else self._served()

@@ -11,11 +11,12 @@ from server.errors import PreflightError, UnhealthyError
 from server.health.launcher_health import LauncherHealth
 from server.health.status_page import StatusPage
 from server.launcher import preflight, shared_memory
+from server.launcher.certificate_renewal import CertificateRenewal
 from server.launcher.gateway_process import GatewayProcess
 from server.launcher.report import Report
 from server.launcher.service import Service
 from server.launcher.shutdown import Shutdown
-from server.launcher.supervisor import Supervisor
+from server.launcher.supervisor import LEAVE_SECONDS, Supervisor
 from server.releases.discovery import PipelineDiscovery
 from server.releases.verified import VerifiedRelease
 from server.triton import leftovers
@@ -85,7 +86,15 @@ def launch(options: Options, report: Report) -> None:
         stack.callback(_stop, report, "triton", lambda: service.stop(hurry=shutdown.hurried))
         gateway = GatewayProcess(ports, options.host) if options.gateway else None
         supervisor = Supervisor(
-            service, gateway, discovery, report=report, health=health, shutdown=shutdown
+            service,
+            gateway,
+            discovery,
+            report=report,
+            health=health,
+            shutdown=shutdown,
+            renewal=CertificateRenewal(options.tls, lambda: triton.shown, report.say),
+            # On loopback nobody looks whether it is ready.
+            leave_seconds=0.0 if options.host == LOOPBACK else LEAVE_SECONDS,
         )
         if gateway:
             stack.callback(_stop, report, "gateway", lambda: gateway.stop(hurry=shutdown.hurried))

@@ -186,8 +186,22 @@ class Service:
                 leftovers.remove_region(self._owners.pop(pid).region)
         self._owners |= self.triton.backend_processes()
 
+    def start_again(self) -> None:
+        """Lets requests in flight finish, ends Triton, and starts it.
+
+        Raises:
+            StartError: Triton does not start.
+            UnhealthyError: no pipeline can be served.
+        """
+        self._end(self._stopping)
+        self.start()
+
     def stop(self, *, hurry: Callable[[], bool]) -> None:
         """Lets requests in flight finish, then ends Triton."""
+        self._end(hurry)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _end(self, hurry: Callable[[], bool]) -> None:
         # Triton stops an ensemble between two steps when it ends, but not when it unloads it.
         deadline = time.monotonic() + DRAIN_SECONDS
         for release in self.served:
@@ -196,7 +210,6 @@ class Service:
                     break
                 time.sleep(0.1)
         self.triton.stop(hurry=hurry)
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _load_all(self, release: VerifiedRelease) -> None:
         release.verify()

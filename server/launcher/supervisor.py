@@ -9,6 +9,7 @@ from server.errors import ServerError, UnhealthyError
 from server.health.launcher_health import LauncherHealth
 from server.health.monitor import Action, HealthMonitor, Verdict
 from server.launcher.backoff import Backoff
+from server.launcher.certificate_renewal import CertificateRenewal
 from server.launcher.gateway_process import GatewayProcess
 from server.launcher.report import Report
 from server.launcher.service import Service
@@ -20,6 +21,8 @@ from server.triton import backend_processes
 _INTERVAL_SECONDS = 1.0
 _TRITON, _GATEWAY = 0, -1
 """Stand for their process ids, which change."""
+LEAVE_SECONDS = 45.0
+"""Until callers of several Tritons have noticed that one is not ready; as preStop in k8s/."""
 _PATIENCE = 10
 """Looks in a row with nothing served, after which Triton is started again."""
 
@@ -41,7 +44,22 @@ class Supervisor:
         report: Report,
         health: LauncherHealth,
         shutdown: Shutdown,
+        renewal: CertificateRenewal,
+        leave_seconds: float = 0.0,
     ) -> None:
+        """Takes all that it looks at.
+
+        Args:
+            service: Triton and its releases.
+            gateway: if the launcher runs one.
+            discovery: of releases that come later.
+            report: told what is worth a line.
+            health: of the launcher, for the status page.
+            shutdown: ends the watch.
+            renewal: says when Triton needs to read its TLS files again.
+            leave_seconds: how long Triton answers, not ready, before it is started again for that.
+        """
+        self._renewal, self._leave_seconds = renewal, leave_seconds
         self._service = service
         self._gateway = gateway
         self._discovery = discovery
@@ -68,6 +86,7 @@ class Supervisor:
                 self._look()
                 self._retry_refused()
                 self._admit_newcomers()
+                self._renew_certificate()
             except UnhealthyError as error:
                 self._restart(str(error))
         self._monitor.close()
@@ -210,6 +229,30 @@ class Supervisor:
                 self._report.say(
                     f"{spec.name}: is served now, profile {spec.profile}, release {identity}"
                 )
+
+    def _renew_certificate(self) -> None:
+        """Starts Triton again in order where its TLS files were renewed.
+
+        Raises:
+            UnhealthyError: it has to be started once more.
+        """
+        if not self._renewal.due():
+            return
+        self._report.say("triton: ending it, to start it with its renewed TLS files")
+        self._health.leaving = True
+        try:
+            gone = time.monotonic() + self._leave_seconds
+            while time.monotonic() < gone and not self._shutdown.wait(_INTERVAL_SECONDS):
+                self._look()
+            if self._shutdown.requested():
+                return
+            started = time.monotonic()
+            self._service.start_again()
+        except ServerError as error:
+            raise UnhealthyError(str(error)) from None
+        finally:
+            self._health.leaving = False
+        self._report.say(f"triton: serves again after {time.monotonic() - started:.1f} s")
 
     def _restart(self, reason: str) -> None:
         while not self._shutdown.requested():

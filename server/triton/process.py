@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tritonclient.grpc as triton
 
+from pipelines.certificates import MutualTls, TlsError
 from pipelines.ports import Ports
 from pipelines.tls import TritonTls
 from server import parent_death
@@ -70,6 +71,8 @@ class TritonProcess:
         self._files = files
         self._ports = ports
         self._say = say
+        self.shown: MutualTls | None = None
+        """What the running server has read of its TLS files; None: it encrypts nothing."""
         self.connection = Connection.to(host, ports.triton_grpc_port, self._tls)
         self.metrics_address = (reached_at(host), ports.triton_metrics_port)
         self.prefix = leftovers.region_prefix(ports.triton_grpc_port)
@@ -93,8 +96,13 @@ class TritonProcess:
         """Starts the server and waits until it is live; no model is loaded yet.
 
         Raises:
-            StartError: it ended or did not come up; the message has the end of its log.
+            StartError: it ended or did not come up; the message has the end of its log. Or its TLS
+                files cannot be used.
         """
+        try:
+            self.shown = MutualTls.load(self._tls)
+        except TlsError as error:
+            raise StartError(str(error)) from None
         if cleared := leftovers.clear(self.prefix):
             self._say(f"triton: {cleared}")
         self.log.begin()

@@ -10,7 +10,8 @@ from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
 from gateway.telemetry.metrics import Metrics
-from gateway.tls import ServerTls, TlsError
+from gateway.tls import ServerTls
+from pipelines.certificates import TlsError
 from tests.certificates import Site
 
 

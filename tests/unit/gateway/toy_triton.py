@@ -196,10 +196,18 @@ class ToyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
 
 @asynccontextmanager
-async def running(toy: ToyTriton) -> AsyncIterator[ToyTriton]:
-    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+async def running(
+    toy: ToyTriton,
+    credentials: grpc.ServerCredentials | None = None,
+    options: list[tuple[str, int]] | None = None,
+) -> AsyncIterator[ToyTriton]:
+    options = [("grpc.max_receive_message_length", -1), *(options or [])]
+    server = grpc.aio.server(options=options)
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(toy, server)
-    toy.port = server.add_insecure_port("127.0.0.1:0")
+    if credentials:
+        toy.port = server.add_secure_port("localhost:0", credentials)
+    else:
+        toy.port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     toy.stop = partial(server.stop, grace=0)
     try:

@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from server.errors import StartError, UnhealthyError
+from server.health.launcher_health import LauncherHealth
 from server.launcher import supervisor
 from server.launcher.supervisor import Supervisor
 from server.triton.backend_processes import BackendProcess
@@ -15,7 +17,8 @@ class Service:
     def __init__(self, models):
         self.release = SimpleNamespace(spec=SimpleNamespace(name="p"), configs=models)
         self.served, self.refused, self.settled = [self.release], {}, True
-        self.died, self.healed, self.ended = [], [], []
+        self.died, self.healed, self.ended, self.begun = [], [], [], []
+        self.ready = list
         self.processes = {}
         self.triton = SimpleNamespace(
             alive=lambda: True,
@@ -32,6 +35,9 @@ class Service:
         self.died = [model for model in self.died if model not in models]
         self.meanwhile()
         return True
+
+    def start_again(self):
+        self.begun.append(self.ready())
 
     def end_processes(self, *, instance):
         self.ended.append(instance)
@@ -64,6 +70,20 @@ class Gateway:
         self.stopped = self.hung = False
 
 
+class Clock:
+    """Time that passes while somebody waits."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def wait(self, seconds):
+        self.now += seconds
+        return False
+
+
 @pytest.fixture
 def service():
     return Service(["p_a", "p_b"])
@@ -75,15 +95,32 @@ def gateway():
 
 
 @pytest.fixture
-def look(service, gateway, monkeypatch):
+def watch(service, gateway, monkeypatch):
     monkeypatch.setattr(supervisor, "HealthMonitor", lambda *_: SimpleNamespace(
         verdicts=list, healed=lambda _: None))  # fmt: skip
     counter = SimpleNamespace(labels=lambda _: SimpleNamespace(inc=lambda: None))
-    health = SimpleNamespace(
-        begin=lambda _: None, look=lambda: None, process_restarts=counter, restarts=counter
-    )
+    health = LauncherHealth(lambda: False)
+    health.process_restarts = health.restarts = counter
+    service.ready = health.pipelines
+    clock = Clock()
+    monkeypatch.setattr(supervisor, "time", clock)
+    shutdown = SimpleNamespace(wait=clock.wait, requested=lambda: False)
+    renewal = SimpleNamespace(due=lambda: False)
     report = SimpleNamespace(say=lambda _: None)
-    watch = Supervisor(service, gateway, None, report=report, health=health, shutdown=None)
+    return Supervisor(
+        service,
+        gateway,
+        None,
+        report=report,
+        health=health,
+        shutdown=shutdown,
+        renewal=renewal,
+        leave_seconds=3,
+    )
+
+
+@pytest.fixture
+def look(watch):
     return watch._look
 
 
@@ -141,3 +178,31 @@ def test_a_gateway_that_was_never_ready_is_left_to_the_start(gateway, look):
     gateway.was_ready, gateway.hung = False, True
     look()
     assert gateway.done == []
+
+
+def test_triton_is_started_again_in_order_when_its_certificate_was_renewed(service, watch):
+    watch._renew_certificate()
+    assert service.begun == []
+    watch._renewal.due = lambda: True
+    assert watch._health.pipelines() == ["p"]
+    watch._renew_certificate()
+    assert service.begun == [[]], "it was ready when it ended"
+    assert watch._health.pipelines() == ["p"]
+
+
+def test_a_death_is_seen_to_while_triton_leaves(service, watch):
+    watch._renewal.due = lambda: True
+    service.died = ["p_a"]
+    watch._renew_certificate()
+    assert service.healed == [["p_a"]]
+
+
+def test_a_triton_that_does_not_start_with_its_renewed_certificate_is_tried_again(service, watch):
+    def fail():
+        raise StartError("triton ended")
+
+    service.start_again = fail
+    watch._renewal.due = lambda: True
+    with pytest.raises(UnhealthyError, match="triton ended"):
+        watch._renew_certificate()
+    assert watch._health.pipelines() == ["p"]
