@@ -119,6 +119,22 @@ def _nodes(scaler: Scaler, rendered: Rendered) -> Iterator[str]:
             wanted = scaler.largest + (placeholder["spec"]["replicas"] if placeholder else 0)
             if gpus < wanted:
                 yield f"{name_of(pool)} has at most {gpus} GPUs for {wanted} pods; raise its limits"
+            yield from _placeholder(placeholder, rendered)
+
+
+def _placeholder(placeholder: Object | None, rendered: Rendered) -> Iterator[str]:
+    """A replica can take its place, and finds its image there."""
+    gpu = rendered.find("gpu")
+    triton = gpu.find("Deployment", "triton") if gpu else None
+    if placeholder is None or triton is None:
+        return
+    (held,), (needed,) = (
+        each["spec"]["template"]["spec"]["containers"] for each in (placeholder, triton)
+    )
+    if held["image"] != needed["image"]:
+        yield f"{name_of(placeholder)} holds {held['image']}; replicas need {needed['image']}"
+    if held["resources"]["requests"] != needed["resources"]["requests"]:
+        yield f"{name_of(placeholder)} requests something else than replicas do"
 
 
 def _triggers(tree: Tree, item: Object) -> Iterator[str]:

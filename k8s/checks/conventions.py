@@ -6,6 +6,8 @@ from typing import Any
 from k8s.checks.rendering import Object, Rendered, name_of
 from k8s.checks.workloads import Workload, workloads
 
+_OURS = "second-opinion-"
+"""Images that a site builds, and names with its registry under `images:`."""
 _CLUSTER_WIDE = {"Namespace", "NodePool", "PersistentVolume", "PriorityClass"}
 
 
@@ -64,6 +66,8 @@ def _images(workload: Workload) -> Iterator[str]:
     for container in workload.containers:
         image = container["image"]
         tag = image.rpartition("/")[2].partition(":")[2]
+        if not (image.startswith(_OURS) or "." in image.partition("/")[0]):
+            yield f"image {image} names no registry, and some nodes guess none; write docker.io/..."
         if "@sha256:" not in image and tag in {"", "latest"}:
             yield (
                 f"image {image} is another one tomorrow; give newTag or digest under `images:` of "

@@ -149,6 +149,10 @@ def _wanted(workload: Workload) -> Iterator[str]:
     pod = workload.pod
     if account := pod.get("serviceAccountName"):
         yield f"ServiceAccount {account}"
+    if runtime := pod.get("runtimeClassName"):
+        yield f"RuntimeClass {runtime}"
+    for secret in pod.get("imagePullSecrets", []):
+        yield f"Secret {secret['name']}"
     for volume in pod.get("volumes", []):
         if claim := volume.get("persistentVolumeClaim"):
             yield f"PersistentVolumeClaim {claim['claimName']}"

@@ -32,6 +32,9 @@ SPARE = "k8s/components/cpu-spare/kustomization.yaml"
 CLUSTER = "k8s/components/cloudnative-pg/cluster.yaml"
 CLUSTER_POLICY = "k8s/components/cloudnative-pg/network-policy.yaml"
 SITE = "k8s/overlays/site-example/kustomization.yaml"
+SITE_PODS = "k8s/overlays/site-example/pods.yaml"
+SITE_GPU = "k8s/overlays/site-example/gpu-product.yaml"
+PLACEHOLDER = "k8s/overlays/gpu-nodes/placeholder.yaml"
 MODELS_IMAGE = "k8s/overlays/models-image/release.yaml"
 MODELS_CLAIM = "k8s/components/models-claim/claim.yaml"
 MODELS_FOLDER = "k8s/components/models-claim/folder.yaml"
@@ -60,6 +63,7 @@ CONVENTIONS = [
     (BASE, "newTag: 0.1.0", "newTag: latest", "gateway:latest is another one tomorrow"),
     ("k8s/base/triton/kustomization.yaml", "newTag: 0.1.0", "newName: x/y", "image x/y is another"),
     (TRITON, "      automountServiceAccountToken: false\n", "", "gets a token for the API server"),
+    (MODELS_STORE, "docker.io/amazon", "amazon", "names no registry, and some"),
     (NODES_TOGETHER, "resources:", "namespace: x\nresources:", "it belongs to no namespace"),
 ]
 REFERENCES = [
@@ -81,6 +85,8 @@ REFERENCES = [
     (CLUSTER, "name: gateway-database", "name: database", "takes no pod"),
     (CLUSTER, "name: gateway-database", "name: database", "Secret gateway-database-app is not"),
     (CLUSTER_POLICY, "5432", "5433", "port 5433: none of"),
+    (SITE_PODS, "name: registry", "name: pull", "Secret pull is not there"),
+    (SITE_GPU, "value: nvidia", "value: gpu", "RuntimeClass gpu is not there"),
 ]
 FACTS = [
     (TRITON, "containerPort: 8002", "containerPort: 8012", "pipelines/ports.py says 8002"),
@@ -106,7 +112,7 @@ MEMORY = [
 ]
 MODELS = [
     (MODELS_IMAGE, "@sha256:" + 64 * "0", ":latest", "may become another one; name its digest"),
-    (MODELS_CLAIM, "ReadWriteMany", "ReadOnlyMany", "a provisioner makes it empty"),
+    (MODELS_CLAIM, "- ReadWriteMany", "- ReadOnlyMany", "a provisioner makes it empty"),
     (MODELS_FOLDER, "subPath: oral_cancer-1-", "subPath: oral_cancer-2-", "fills oral_cancer-1-"),
     (MODELS_LOADER, "RELEASE=oral_cancer-1-", "RELEASE=oral_cancer-2-", "fills oral_cancer-2-"),
     (
@@ -171,6 +177,8 @@ AUTOSCALING = [
         "does not ask for namespace opinions",
     ),
     (NODES, 'gpu: "9"', 'gpu: "8"', "8 GPUs for 9 pods"),
+    (PLACEHOLDER, "image: second-opinion-server", "image: second-opinion-gateway", "holds second"),
+    (PLACEHOLDER, 'cpu: "4"', 'cpu: "2"', "requests something else than replicas do"),
 ]
 
 
@@ -214,9 +222,13 @@ SHOWN_BY = {
     INGRESS: {"tls-ingress"},
     MTLS: {"tls-ingress"},
     MONITOR: {"gpu", "monitoring"},
+    MODELS_STORE: {"s3-models"},
     NODES: {"keda", "hpa", "gpu-nodes"},
+    PLACEHOLDER: {"gpu", "gpu-nodes", "keda"},
     NODES_TOGETHER: {"gpu-nodes"},
     SITE: {"site-example"},
+    SITE_GPU: {"site-example"},
+    SITE_PODS: {"site-example"},
     SPARE: {"gpu-cpu-spare"},
 }
 
