@@ -108,7 +108,13 @@ def create_app(settings: Settings) -> FastAPI:
     audit = AuditLog(writer, secrets)
     telemetry = InferenceTelemetry(metrics, audit.refused, _tracing(settings))
     replays = Replays(Idempotency(audit, secrets.pepper(), settings.idempotency_seconds))
-    kept_images = KeptImages(settings.kept_images, secrets, engine, audit)
+    kept_images = KeptImages(
+        settings.kept_images,
+        secrets,
+        engine,
+        audit,
+        failed=lambda step: metrics.kept_image_failures.labels(step).inc(),
+    )
     dataplane = Dataplane(
         batching,
         catalog,

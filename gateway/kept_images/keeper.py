@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine
@@ -30,6 +30,7 @@ PUT_SECONDS = 10.0
 """How long an answer waits for its image to be stored."""
 _SUFFIX = ".kept"
 """Of names in the store: what has another is not ours to remove."""
+FailedStep = Literal["keep", "sweep"]
 _DAY = 24 * 3600 * 1_000_000
 _AT_ONCE = 100
 _UNDER_WAY = timedelta(hours=1)
@@ -53,7 +54,14 @@ class KeptImages:
     Store and key file are opened when they are first needed: no pipeline may keep images.
     """
 
-    def __init__(self, place: str, secrets: SecretFiles, engine: Engine, writes: Writes) -> None:
+    def __init__(
+        self,
+        place: str,
+        secrets: SecretFiles,
+        engine: Engine,
+        writes: Writes,
+        failed: Callable[[FailedStep], None] | None = None,
+    ) -> None:
         """Prepares it.
 
         Args:
@@ -61,25 +69,20 @@ class KeptImages:
             secrets: has the key file.
             engine: for reading.
             writes: to the same database.
+            failed: is told of each image that was not kept, and of each sweep that failed.
         """
         self._place = place
+        self._failed = failed or (lambda _: None)
         self._secrets = secrets
         self._engine = engine
         self._writes = writes
 
     async def keep(self, images: Sequence[ImageToKeep]) -> list[bool]:
         """Keeps images; whether each one is kept. It is durable then. Nothing is raised."""
-        stored = await asyncio.gather(*(self._stored(image) for image in images))
-        records = [record for record in stored if record is not None]
-        if not records:
-            return [False] * len(images)
-        try:
-            await self._writes.run(lambda each: table.add(each, records))
-        except RefusedError:
-            log.error("image not kept", images=len(records), error="database")  # noqa: TRY400
-            # Without a record nobody can read them; they are removed in time.
-            return [False] * len(images)
-        return [record is not None for record in stored]
+        done = await self._kept(images)
+        for _ in range(done.count(False)):
+            self._failed("keep")
+        return done
 
     async def read(self, prediction_id: str) -> bytes | None:
         """The image of a prediction; None where it is not kept (any more).
@@ -125,6 +128,7 @@ class KeptImages:
                     log.info("images swept", destroyed=destroyed, removed=removed)
             except (StoreError, RefusedError, SQLAlchemyError) as error:
                 # The next time may succeed.
+                self._failed("sweep")
                 log.error("images not swept", error=type(error).__name__)  # noqa: TRY400
 
     async def sweep(self) -> tuple[int, int]:
@@ -184,6 +188,19 @@ class KeptImages:
     @cached_property
     def _keys(self) -> ImageKeys:
         return ImageKeys(self._secrets.image_keys())
+
+    async def _kept(self, images: Sequence[ImageToKeep]) -> list[bool]:
+        stored = await asyncio.gather(*(self._stored(image) for image in images))
+        records = [record for record in stored if record is not None]
+        if not records:
+            return [False] * len(images)
+        try:
+            await self._writes.run(lambda each: table.add(each, records))
+        except RefusedError:
+            log.error("image not kept", images=len(records), error="database")  # noqa: TRY400
+            # Without a record nobody can read them; they are removed in time.
+            return [False] * len(images)
+        return [record is not None for record in stored]
 
     async def _stored(self, image: ImageToKeep) -> KeptImage | None:
         """What is to be recorded of an image; None where it is not stored."""

@@ -86,6 +86,16 @@ class Metrics:
             "Rows that the database refused while it took others.",
             registry=self.registry,
         )
+        self.kept_image_failures = Counter(
+            "gateway_kept_images_failures_total",
+            "Images that were not kept though their callers consented (keep), and times that those "
+            "whose time is over could not be removed (sweep).",
+            ("step",),
+            registry=self.registry,
+        )
+        for step in ("keep", "sweep"):
+            # From 0 on, so that the first failure is an increase.
+            self.kept_image_failures.labels(step)
         self.connections = Gauge(
             "gateway_connections", "HTTP connections that are open.", registry=self.registry
         )

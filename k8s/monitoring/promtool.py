@@ -50,6 +50,6 @@ def run(*words: str) -> None:
         RulesError: it refuses.
     """
     command = [str(executable("promtool")), *words]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     if ended.returncode:
         raise RulesError(f"{ended.stdout}{ended.stderr}".strip())

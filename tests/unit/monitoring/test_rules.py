@@ -19,7 +19,11 @@ RULES = rules()
 ALERTS = [rule for rule in RULES if rule.alert]
 RUNBOOKS = ROOT / "docs" / "runbooks"
 # What a summary may show: names of ours and of machines, never anything that a caller sent.
-SHOWN = {"pipeline", "release", "code", "model", "job", "instance", "gpu_uuid"}
+SHOWN = {
+    *("pipeline", "release", "code", "model", "job", "instance", "gpu_uuid", "step"),
+    *("namespace", "deployment", "pod", "container", "name", "UUID", "Hostname"),
+}
+RUNBOOKS_ADDRESS = '{{ range query "second_opinion:runbooks:info" }}{{ .Labels.url }}{{ end }}'
 
 
 def looks() -> dict[str, list[bool]]:
@@ -60,8 +64,8 @@ def test_no_test_is_of_an_alert_that_is_not_there():
 @pytest.mark.parametrize("alert", ALERTS, ids=names(ALERTS))
 def test_each_alert_says_how_bad_it_is_and_what_to_do(alert):
     assert alert.labels["severity"] in {"critical", "warning"}
-    assert alert.annotations["runbook_url"] == f"docs/runbooks/{alert.name}.md"
-    page = (ROOT / alert.annotations["runbook_url"]).read_text("utf-8")
+    assert alert.annotations["runbook_url"] == f"{RUNBOOKS_ADDRESS}/{alert.name}.md"
+    page = (RUNBOOKS / f"{alert.name}.md").read_text("utf-8")
     assert page.startswith(f"# {alert.name}\n")
     for part in ("What it means", "How to look", "What to do"):
         assert f"**{part}" in page
@@ -73,10 +77,34 @@ def test_the_documentation_lists_each_alert_with_its_severity():
     assert listed == [(each.name, each.name, each.labels["severity"]) for each in ALERTS]
 
 
-def test_failures_are_all_outcomes_of_the_5xx_statuses():
-    (rule,) = (each for each in RULES if each.name == "pipeline:gateway_failures:increase5m")
+@pytest.mark.parametrize("over", ["increase5m", "rate5m", "increase1h", "increase6h"])
+def test_failures_are_all_outcomes_of_the_5xx_statuses(over):
+    (rule,) = (each for each in RULES if each.name == f"pipeline:gateway_failures:{over}")
     (counted,) = re.findall(r'outcome=~"([^"]+)"', rule.expression)
     assert set(counted.split("|")) == {str(code) for code in Code if status_of(code) >= 500}
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=names(ALERTS))
+def test_what_the_cluster_says_is_asked_of_namespaces_of_the_service_only(alert):
+    own = re.compile(r"gateway_|prediction_|server_|nv_|up$")
+    others = {name for name in metrics(alert.expression) if ":" not in name and not own.match(name)}
+    if others:
+        assert re.search(r"and on \((namespace|UUID)\) \w+:second_opinion:info", alert.expression)
+
+
+def test_one_setting_makes_every_runbook_an_address_that_can_be_opened(tmp_path):
+    source = tmp_path / "site"
+    shutil.copytree(rule_files.FOLDER, source)
+    inputs = (source / "inputs.yaml").read_text("utf-8")
+    address = "https://wiki.clinic.example/"
+    assert inputs.count("url: docs/runbooks") == 1
+    (source / "inputs.yaml").write_text(inputs.replace("url: docs/", f"url: {address}"), "utf-8")
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    shipped = (promtool.TESTS / "processes.yaml").read_text("utf-8")
+    told = shipped.replace("runbook_url: docs/", f"runbook_url: {address}")
+    (tests / "processes.yaml").write_text(told, "utf-8")
+    promtool.run_tests(tmp_path / "scratch", tests, source)
 
 
 def test_each_runbook_is_of_an_alert():

@@ -50,8 +50,15 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def images(engine, writer, folder, tmp_path):
-    return KeptImages(str(folder), SecretFiles(tmp_path / "secrets", made=True), engine, writer)
+def failures():
+    """The steps that the gateway was told had failed."""
+    return []
+
+
+@pytest.fixture
+def images(engine, writer, folder, tmp_path, failures):
+    secrets = SecretFiles(tmp_path / "secrets", made=True)
+    return KeptImages(str(folder), secrets, engine, writer, failures.append)
 
 
 def change(engine, statement):
@@ -109,17 +116,19 @@ async def test_a_deleted_image_is_gone_and_a_copy_of_it_stays_unreadable(images,
     assert await images.read("p2") == IMAGE
 
 
-async def test_a_store_that_fails_keeps_nothing_and_raises_nothing(images, folder):
+async def test_a_store_that_fails_keeps_nothing_and_raises_nothing(images, folder, failures):
     folder.mkdir()
     (folder / "toy").write_bytes(b"a file where a folder should be")
     assert await images.keep([kept("p1")]) == [False]
     assert await images.read("p1") is None
+    assert failures == ["keep"]
 
 
-async def test_of_several_images_those_are_kept_that_could_be_stored(images, folder):
+async def test_of_several_images_those_are_kept_that_could_be_stored(images, folder, failures):
     (folder / "toy" / "p1.kept").mkdir(parents=True)
     assert await images.keep([kept("p1"), kept("p2")]) == [False, True]
     assert await images.read("p2") == IMAGE
+    assert failures == ["keep"]
 
 
 async def test_a_key_file_that_cannot_be_used_keeps_nothing_and_raises_nothing(images, tmp_path):
@@ -128,13 +137,14 @@ async def test_a_key_file_that_cannot_be_used_keeps_nothing_and_raises_nothing(i
     assert await images.keep([kept("p1")]) == [False]
 
 
-async def test_a_database_that_fails_keeps_nothing_and_raises_nothing(images, writer, engine):
+async def test_a_database_that_fails_keeps_nothing_and_raises_nothing(images, writer, failures):
     async def fail(_):
         raise RefusedError(Code.UNAVAILABLE, "service: it cannot write.")
 
     writer.run = fail
-    assert await images.keep([kept("p1")]) == [False]
+    assert await images.keep([kept("p1"), kept("p2")]) == [False, False]
     assert await images.read("p1") is None
+    assert failures == ["keep", "keep"]
 
 
 async def test_images_whose_time_is_over_are_destroyed(images, engine, folder):
@@ -166,7 +176,7 @@ async def test_an_image_without_a_record_or_an_answer_is_removed_once_it_is_old(
 
 
 async def test_a_gateway_sweeps_soon_after_its_start_and_goes_on_where_that_fails(
-    images, engine, monkeypatch
+    images, engine, monkeypatch, failures
 ):
     monkeypatch.setattr(keeper, "FIRST_SWEEP_SECONDS", 0.001)
     monkeypatch.setattr(keeper, "SWEEP_SECONDS", 0.001)
@@ -194,6 +204,7 @@ async def test_a_gateway_sweeps_soon_after_its_start_and_goes_on_where_that_fail
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
     assert len(sweeps) > 1
+    assert failures == ["sweep"]
 
 
 async def test_files_that_are_no_kept_images_are_left_alone(images, folder):
