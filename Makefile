@@ -9,6 +9,7 @@ PROFILE ?= default
 # What of pyproject.toml's groups a target needs in .venv: `setup` installs what is not there yet.
 GROUPS ?= serve
 lint format test test-quick k8s-test attack accounting: GROUPS := all
+gate drift: GROUPS := lab releases
 image-check models-report typicality bench tune scale soak: GROUPS := serve lab
 k8s-check: GROUPS := serve lab k8s
 loadtest overload: GROUPS := serve lab loadtest
@@ -258,6 +259,14 @@ accounting: setup ## Breaks a service and its database for ACCOUNTING_SECONDS (6
 .PHONY: autoscaling
 autoscaling: setup $(ENVOY) ## Simulates autoscaling by the shipped rules with real processes, into docs/autoscaling.md (5 minutes); needs kubectl
 	@$(BIN)/python -m lab.autoscaling $(AUTOSCALING)
+
+.PHONY: gate
+gate: setup ## Measures how often the gate errs, by simulated answers of many canary sets, into docs/gate.md (ten minutes)
+	@$(BIN)/python -m lab.releases.gate --docs docs/gate.md
+
+.PHONY: drift
+drift: setup ## Measures how often drift is called and found, in simulated weeks, into docs/drift.md (a few minutes)
+	@$(BIN)/python -m lab.releases.drift --docs docs/drift.md
 
 .PHONY: clean
 clean: ## Removes the environment, caches and run-time files; model versions stay

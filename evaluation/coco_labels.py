@@ -1,7 +1,7 @@
 """Labelled photos of a detector: a COCO instances file."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,12 +21,13 @@ _Polygon = Annotated[list[float], Field(min_length=_CORNERS)]
 
 @dataclass(frozen=True)
 class AnnotatedPhoto:
-    """A photo, its size in pixels as it was labelled, and its objects."""
+    """A photo, its size in pixels as it was labelled, its objects, and the columns asked for."""
 
     file: Path
     width: int
     height: int
     objects: list[Truth]
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Part(BaseModel):
@@ -34,6 +35,8 @@ class _Part(BaseModel):
 
 
 class _Image(_Part):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
     id: int
     file_name: str
     width: Annotated[int, Field(gt=0)]
@@ -68,7 +71,12 @@ class _Instances(_Part):
 
 
 def read(
-    labels: Path, images: Path | None, classes: Sequence[str], *, masks: bool
+    labels: Path,
+    images: Path | None,
+    classes: Sequence[str],
+    *,
+    masks: bool,
+    columns: Sequence[str] = (),
 ) -> list[AnnotatedPhoto]:
     """Reads and checks a COCO instances file.
 
@@ -77,6 +85,7 @@ def read(
         images: Folder of the photos.
         classes: The names that a category with objects may have.
         masks: Whether every object needs a segmentation; without, it is not read.
+        columns: Further keys of each entry of `images` to read; others are passed over.
 
     Returns:
         The photos in the file's order. One without objects counts: what is found in it is false.
@@ -104,9 +113,22 @@ def read(
     folder = images or labels.parent
     check_files(labels, [folder / image.file_name for image in sizes.values()])
     return [
-        AnnotatedPhoto(folder / image.file_name, image.width, image.height, objects[image.id])
+        AnnotatedPhoto(
+            folder / image.file_name,
+            image.width,
+            image.height,
+            objects[image.id],
+            _columns(labels, image, columns),
+        )
         for image in sizes.values()
     ]
+
+
+def _columns(labels: Path, image: _Image, columns: Sequence[str]) -> dict[str, str]:
+    said = image.model_extra or {}
+    if missing := [name for name in columns if name not in said]:
+        raise EvaluationError(f"{labels}: image {image.id} has no {' and no '.join(missing)}")
+    return {name: str(said[name]) for name in columns}
 
 
 def _parse(labels: Path) -> _Instances:

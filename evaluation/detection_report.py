@@ -51,15 +51,15 @@ def report(
     kept = answered(outcomes)
     labelled = {photo.file: photo.objects for photo in photos}
     truth = [labelled[each.file] for each in kept]
-    found = [_found(each.answer) for each in kept]
+    detected = [found(each.answer) for each in kept]
     classes = pipeline.classes
-    matches = match(truth, found, classes, threshold)
+    matches = match(truth, detected, classes, threshold)
     return DetectionReport(
         **origin(settings, pipeline, outcomes, threshold),
         task="segmentation" if masks else "detection",
         scores=DetectionScores(
-            boxes=mean_average_precision(truth, found, classes),
-            masks=mean_average_precision(truth, found, classes, "segm") if masks else None,
+            boxes=mean_average_precision(truth, detected, classes),
+            masks=mean_average_precision(truth, detected, classes, "segm") if masks else None,
             asked_from=asked_from,
             **_counted(matches),
         ),
@@ -76,6 +76,19 @@ def report(
     )
 
 
+def found(answer: Detections) -> list[Found]:
+    """The detections of an answer as the metrics take them."""
+    return [
+        Found(
+            label=each.class_name,
+            score=each.score,
+            box=(each.box.x1, each.box.y1, each.box.x2, each.box.y2),
+            mask=None if each.mask is None else _rle(each.mask),
+        )
+        for each in answer.predictions
+    ]
+
+
 def _same_size(photo: AnnotatedPhoto, outcome: Outcome[Detections]) -> Outcome[Detections]:
     if isinstance(outcome, Failed):
         return outcome
@@ -87,18 +100,6 @@ def _same_size(photo: AnnotatedPhoto, outcome: Outcome[Detections]) -> Outcome[D
         f"labelled as {photo.width} x {photo.height}, but upright (by its EXIF orientation) it is "
         f"{seen.width} x {seen.height}; label the upright photo",
     )
-
-
-def _found(answer: Detections) -> list[Found]:
-    return [
-        Found(
-            label=each.class_name,
-            score=each.score,
-            box=(each.box.x1, each.box.y1, each.box.x2, each.box.y2),
-            mask=None if each.mask is None else _rle(each.mask),
-        )
-        for each in answer.predictions
-    ]
 
 
 def _rle(mask: Mask) -> Rle:

@@ -2,8 +2,8 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from secondopinion import photo_files
@@ -15,25 +15,27 @@ FILE, LABEL = "file", "label"
 
 @dataclass(frozen=True)
 class LabelledPhoto:
-    """A photo and the name of its true class."""
+    """A photo, the name of its true class, and the further columns that were asked for."""
 
     file: Path
     label: str
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(labels: Path, classes: Sequence[str]) -> list[LabelledPhoto]:
+def read(labels: Path, classes: Sequence[str], columns: Sequence[str] = ()) -> list[LabelledPhoto]:
     """Reads and checks a label set.
 
     Args:
-        labels: A CSV with the columns `file` (relative to the CSV) and `label`, others are
-            passed over; or a folder with a sub-folder of photos for each class.
+        labels: A CSV with the columns `file` (relative to the CSV) and `label`; or a folder with a
+            sub-folder of photos for each class.
         classes: The names that a label may be.
+        columns: Further columns of a CSV to read; others are passed over.
 
     Raises:
         EvaluationError: Something is missing, unknown, doubled or not readable.
     """
     try:
-        photos = _of_folder(labels) if labels.is_dir() else _of_csv(labels)
+        photos = _of_folder(labels, columns) if labels.is_dir() else _of_csv(labels, columns)
     except OSError as error:
         raise EvaluationError(f"{labels}: {error.strerror}") from error
     if not photos:
@@ -75,17 +77,17 @@ def check_files(labels: Path, files: Sequence[Path]) -> None:
         )
 
 
-def _of_csv(table: Path) -> list[LabelledPhoto]:
+def _of_csv(table: Path, columns: Sequence[str]) -> list[LabelledPhoto]:
     with table.open(encoding="utf-8-sig", newline="") as lines:
         try:
-            return _rows(table, csv.DictReader(lines))
+            return _rows(table, csv.DictReader(lines), columns)
         except (UnicodeDecodeError, csv.Error) as error:
             raise EvaluationError(f"{table}: is not a CSV file in UTF-8 ({error})") from error
 
 
-def _rows(table: Path, rows: "csv.DictReader[str]") -> list[LabelledPhoto]:
+def _rows(table: Path, rows: "csv.DictReader[str]", columns: Sequence[str]) -> list[LabelledPhoto]:
     header = rows.fieldnames or []
-    if missing := [name for name in (FILE, LABEL) if name not in header]:
+    if missing := [name for name in (FILE, LABEL, *columns) if name not in header]:
         raise EvaluationError(
             f"{table}: has no column {' and no column '.join(missing)}, but: "
             f"{some(list(header)) or 'nothing'}; the first line names the columns, with commas"
@@ -96,11 +98,17 @@ def _rows(table: Path, rows: "csv.DictReader[str]") -> list[LabelledPhoto]:
             raise EvaluationError(
                 f"{table}: line {rows.line_num} has no {LABEL if row[FILE] else FILE}"
             )
-        photos.append(LabelledPhoto(table.parent / row[FILE], row[LABEL]))
+        further = {name: row[name] or "" for name in columns}
+        photos.append(LabelledPhoto(table.parent / row[FILE], row[LABEL], further))
     return photos
 
 
-def _of_folder(folder: Path) -> list[LabelledPhoto]:
+def _of_folder(folder: Path, columns: Sequence[str]) -> list[LabelledPhoto]:
+    if columns:
+        raise EvaluationError(
+            f"{folder}: a folder has no columns ({', '.join(columns)}); write a CSV with the "
+            f"columns {FILE}, {LABEL} and these"
+        )
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     stray = [entry.name for entry in entries if entry.is_file() and photo_files.is_photo(entry)]
     if stray:

@@ -1,17 +1,28 @@
-"""The whole content of a pipeline's YAML: all members, and the profiles to serve them under."""
+"""The whole content of a pipeline's YAML: all members, the profiles, and the gate's margins."""
 
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from pipelines.enums import Format
-from pipelines.fact import Name
+from pipelines.fact import Facts, Name
+from pipelines.gate import ReleaseGate
 from pipelines.member import Member
 from pipelines.profile import DEFAULT_PROFILE, Profile
 from pipelines.spec import PipelineSpec
 
 # What a member has from the one that it is made from.
 _SAME = ("architecture", "format", "one_logit", "queries", "features")
+
+
+class CardTexts(Facts):
+    """What a model card says that no other fact does; None: it says that nothing is said."""
+
+    intended_use: str | None = None
+    not_for: str | None = None
+    training_data: str | None = None
+    limits: str | None = None
+    contact: str | None = None
 
 
 class PipelineDefinition(PipelineSpec):
@@ -21,6 +32,10 @@ class PipelineDefinition(PipelineSpec):
     """
 
     profiles: dict[Name, Profile] = Field(default={})
+    gate: ReleaseGate = ReleaseGate()
+    """What a candidate must keep of the current release; not served."""
+    card: CardTexts | None = None
+    """For the model card (`python -m releases card`); not served."""
 
     @model_validator(mode="before")
     @classmethod
@@ -66,7 +81,7 @@ class PipelineDefinition(PipelineSpec):
             known = ", ".join([DEFAULT_PROFILE, *self.profiles])
             raise ValueError(f"{self.name} has no profile {profile!r}; there are: {known}")
         change = self.profiles.get(profile, Profile())
-        facts = self.model_dump(exclude={"profiles"}) | {"profile": profile}
+        facts = self.model_dump(exclude={"profiles", "gate", "card"}) | {"profile": profile}
         facts["members"] = self._served(profile, change, facts["members"])
         if self.typicality is not None and (member := self.typicality.member) is not None:
             member = change.instead.get(member, member)

@@ -1,11 +1,15 @@
 """Compares the files of a model repository with those that a release names."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines import protocol
 from pipelines.manifest import FILENAME, Manifest, sha256_of
 from pipelines.release import Release, ReleaseError
 from pipelines.typicality import reference_path
+
+if TYPE_CHECKING:
+    from pipelines.signatures import Signatures
 
 
 class ReleaseFiles:
@@ -15,8 +19,10 @@ class ReleaseFiles:
     say later whether it may have changed; only then it is hashed again.
     """
 
-    def __init__(self, repository: Path) -> None:
+    def __init__(self, repository: Path, signatures: "Signatures | None" = None) -> None:
+        """With `signatures` a release must also be signed."""
         self._repository = repository
+        self._signatures = signatures
         self._hashed: dict[Path, tuple[tuple[int, ...], str]] = {}
 
     def verify(self, release: Release) -> None:
@@ -42,11 +48,13 @@ class ReleaseFiles:
                 raise ReleaseError(f"{folder}: missing: run `make configs`")
 
     def verify_members(self, release: Release) -> None:
-        """Checks the files of the members' versions, and the reference for typicality.
+        """Checks the signature, the files of the members' versions, and the typicality's reference.
 
         Raises:
             ReleaseError: with the name of the first file that differs.
         """
+        if self._signatures is not None:
+            self._signatures.require(release)
         spec = release.spec
         if release.reference is not None:
             self._require(

@@ -1,7 +1,8 @@
 """Labelled objects and detected objects of an image."""
 
 from dataclasses import dataclass
-from typing import TypedDict
+
+from typing_extensions import TypedDict
 
 Box = tuple[float, float, float, float]
 

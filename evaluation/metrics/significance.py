@@ -1,5 +1,6 @@
 """Statistical tests of whether two runs over the same photos differ by more than chance."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 RESAMPLES = 1000
+_OUTSIDE = 10
+"""Resamples outside the interval on each side, at least."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class McNemar:
 
 @dataclass(frozen=True)
 class Difference:
-    """Second minus first; the 95 % interval is None where too few resamples define it."""
+    """Second minus first; the interval (of 95 %, or as asked for) is None where few define it."""
 
     value: float
     low: float | None
@@ -44,6 +47,7 @@ def difference(
     metric: Callable[[NDArray[np.int64]], tuple[float | None, float | None]],
     photos: int,
     seed: int = 0,
+    alpha: float = 0.025,
 ) -> Difference | None:
     """The difference of a metric, with a paired percentile bootstrap over the photos.
 
@@ -51,20 +55,24 @@ def difference(
         metric: Takes indices of photos, with repetitions, and gives both runs' values.
         photos: How many there are.
         seed: The same seed draws the same resamples.
+        alpha: What lies outside the interval on each side; a smaller one takes more resamples.
 
     Returns:
         None where the metric is not defined over all photos.
     """
+    if not photos:
+        return None
     first, second = metric(np.arange(photos))
     if first is None or second is None:
         return None
     random = np.random.default_rng(seed)
     drawn = []
-    for _ in range(RESAMPLES):
+    resamples = max(RESAMPLES, math.ceil(_OUTSIDE / alpha))
+    for _ in range(resamples):
         one, other = metric(random.integers(photos, size=photos))
         if one is not None and other is not None:
             drawn.append(other - one)
-    if len(drawn) < RESAMPLES / 2:
+    if len(drawn) < resamples / 2:
         return Difference(second - first, None, None)
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = np.percentile(drawn, [100 * alpha, 100 * (1 - alpha)])
     return Difference(second - first, float(low), float(high))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.ports import Ports
+from pipelines.signatures import SignatureRefusedError, Signatures
 from pipelines.tls import TritonTls
 from server.errors import PreflightError, UnhealthyError
 from server.health.launcher_health import LauncherHealth
@@ -51,8 +52,14 @@ def launch(options: Options, report: Report) -> None:
         ServerError: nothing can be served; the message has the remedy.
     """
     shutdown = Shutdown()
+    try:
+        signatures = Signatures.asked_for(options.repository)
+    except SignatureRefusedError as error:
+        raise PreflightError(str(error)) from None
+    if signatures is not None:
+        report.say("releases must be signed")
     discovery = PipelineDiscovery(
-        options.specs, options.repository, options.pipelines, options.profile
+        options.specs, options.repository, options.pipelines, options.profile, signatures
     )
     discovery.require_profile()
     releases, refused = discovery.look()

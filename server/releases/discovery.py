@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelines.load import SpecError, available, load_definition, require_profile
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.release_files import ReleaseFiles
+from pipelines.signatures import TIMESTAMP, Signatures
 from server.errors import RefusedPipelineError, UnknownProfileError
 from server.releases.verification import verify_release
 from server.releases.verified import VerifiedRelease
@@ -27,16 +28,18 @@ class PipelineDiscovery:
         repository: Path,
         names: list[str] | None,
         profile: str = DEFAULT_PROFILE,
+        signatures: Signatures | None = None,
     ) -> None:
         """`names` None: all that have a YAML in `specs`, now or later.
 
-        A pipeline without a profile of that name is served under its default.
+        A pipeline without a profile of that name is served under its default. With `signatures` a
+        release must be signed.
         """
         self._specs = specs
         self._profile = profile
         self._repository = repository
         self._names = names
-        self._files = ReleaseFiles(repository)
+        self._files = ReleaseFiles(repository, signatures)
         self._verified: set[str] = set()
         self._refused: dict[str, _Stamp] = {}
         """The state of a pipeline's files when it was refused."""
@@ -78,7 +81,7 @@ class PipelineDiscovery:
     def _stamp(self, name: str) -> _Stamp:
         """The state of a pipeline's files: it differs when one has changed."""
         models = self._repository.glob(f"{glob.escape(name)}*")
-        watched = [self._specs / f"{name}.yaml"]
+        watched = [self._specs / f"{name}.yaml", self._repository / TIMESTAMP]
         for model in models:
             for folder, _, files in os.walk(model):
                 watched += [Path(folder), *(Path(folder, file) for file in files)]

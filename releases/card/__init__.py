@@ -1,0 +1,1 @@
+"""The model card of a release: one page for those who decide whether to use it."""

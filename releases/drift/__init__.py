@@ -1,0 +1,1 @@
+"""Drift: whether photos or answers have become others than they were."""

@@ -1,0 +1,1 @@
+"""The gate: whether a candidate release may take the place of the current one."""

@@ -1,0 +1,224 @@
+"""`python -m releases gate`: judges a candidate release on labelled photos."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from releases.gate.answers import CanaryAnswers
+    from releases.gate.report import GateReport
+
+ROOT = Path(__file__).parents[2]
+_FAILED, _CANNOT, _NOT_ENOUGH = 1, 2, 3
+
+
+def gate(
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE")],
+    labels: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The canary set: a CSV (columns file, label), a folder with a sub-folder for each "
+            "class, or of a detector a COCO instances JSON. Not needed for recorded answers."
+        ),
+    ] = None,
+    *,
+    current: Annotated[
+        str | None,
+        typer.Option(metavar="URL|FILE", help="A service of the current release, or its answers."),
+    ] = None,
+    candidate: Annotated[
+        str | None,
+        typer.Option(metavar="URL|FILE", help="Likewise of the candidate."),
+    ] = None,
+    from_kept: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="In place of LABELS: the images that this service kept, with their feedback.",
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of a COCO file's photos, if not beside it."),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A column of the labels whose values are subgroups; may be repeated. Beside "
+            "those of gate.subgroups in the YAML.",
+        ),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Writes the answers of the one service that is named, and judges nothing.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the report goes (JSON; the page beside it). Left out: with the candidate, "
+            "in the model repository.",
+        ),
+    ] = None,
+    repository: Annotated[
+        Path, typer.Option(help="Triton's model repository.", file_okay=False)
+    ] = ROOT / "model_repository",
+    specs: Annotated[
+        Path, typer.Option(help="Folder of the pipelines' YAML, with the margins.")
+    ] = ROOT / "pipelines",
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=64, help="Number of photos in flight at the same time.")
+    ] = 4,
+    as_json: Annotated[bool, typer.Option("--json", help="Prints the report as JSON.")] = False,
+) -> None:
+    """Says whether a candidate may take the place of the current release: pass, fail, or not
+    enough evidence.
+
+    Ends with 0 where it passes, 1 where it fails, 3 where the evidence is not enough, 2 where
+    nothing could be judged. docs/gate.md says what is judged.
+    """  # noqa: D205 - typer shows the whole text
+    with _ends():
+        # The libraries of science: quick --help.
+        from evaluation.errors import EvaluationError  # noqa: PLC0415
+        from pipelines.load import load_definition  # noqa: PLC0415
+        from releases.gate import page  # noqa: PLC0415
+        from releases.gate.judgement import judge  # noqa: PLC0415
+        from releases.gate.report import keep, kept_at  # noqa: PLC0415
+
+        margins = load_definition(pipeline, specs).gate
+        columns = tuple(dict.fromkeys([*margins.subgroups, *(by or [])]))
+        named = [each for each in (current, candidate) if each is not None]
+        if len(named) != (1 if record else 2):
+            raise EvaluationError(
+                "--record: name one service with --current or --candidate"
+                if record
+                else "name both --current and --candidate: a URL, or a file of recorded answers"
+            )
+        with _canary_set(pipeline, labels, from_kept) as found:
+            answers = [
+                _answers(
+                    each,
+                    pipeline,
+                    found,
+                    images,
+                    columns=columns,
+                    repository=repository,
+                    concurrency=concurrency,
+                )
+                for each in named
+            ]
+        if record is not None:
+            answers[0].write(record)
+            typer.echo(f"{len(answers[0].photos)} photos, release {answers[0].release}: {record}")
+            return
+        for each in answers:
+            if each.pipeline != pipeline:
+                raise EvaluationError(
+                    f"the answers are of pipeline {each.pipeline}, not {pipeline}"
+                )
+        report = judge(answers[0], answers[1], margins)
+        file = out or kept_at(repository, pipeline, report.candidate)
+        keep(report, page.render(report), file)
+        if as_json:
+            typer.echo(report.model_dump_json(indent=1))
+        else:
+            _say(report, file)
+    raise typer.Exit({"pass": 0, "fail": _FAILED}.get(report.result, _NOT_ENOUGH))
+
+
+@contextmanager
+def _canary_set(pipeline: str, labels: Path | None, from_kept: str | None) -> Iterator[Path | None]:
+    """The labels; those of kept images are fetched into a folder that goes when the block ends."""
+    import tempfile  # noqa: PLC0415 - only here
+
+    from evaluation.errors import EvaluationError  # noqa: PLC0415 - as above
+    from evaluation.kept_images import INSTANCES, TABLE, export  # noqa: PLC0415
+    from evaluation.settings import connect  # noqa: PLC0415
+
+    if from_kept is None:
+        yield labels
+        return
+    if labels is not None:
+        raise EvaluationError("--from-kept: leave it out, or LABELS")
+    with tempfile.TemporaryDirectory() as folder, connect(from_kept) as client:
+        facts = client.pipeline(pipeline)
+        export(client, facts, Path(folder))
+        yield Path(folder) / (INSTANCES if facts.detects else TABLE)
+
+
+def _answers(
+    said: str,
+    pipeline: str,
+    labels: Path | None,
+    images: Path | None,
+    *,
+    columns: tuple[str, ...],
+    repository: Path,
+    concurrency: int,
+) -> "CanaryAnswers":
+    from evaluation.errors import EvaluationError  # noqa: PLC0415 - as above
+    from releases.gate.answers import CanaryAnswers  # noqa: PLC0415
+
+    if not said.startswith(("http://", "https://")):
+        return CanaryAnswers.read(Path(said))
+    from releases.gate.recording import CanarySet, record  # noqa: PLC0415
+
+    if labels is None:
+        raise EvaluationError(f"{said}: a service is asked about photos: name LABELS")
+    canaries = CanarySet(labels=labels, images=images, columns=columns, repository=repository)
+    return record(pipeline, said, canaries, concurrency)
+
+
+def _say(report: "GateReport", file: Path) -> None:
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.table import Table  # noqa: PLC0415
+
+    from evaluation.tables.layout import DEMO_NOTE  # noqa: PLC0415
+
+    screen = Console(highlight=False, markup=False, soft_wrap=True)
+    screen.print(
+        f"{report.pipeline}: candidate {report.candidate} beside {report.current}, "
+        f"{report.canaries.photos} photos"
+    )
+    if report.demo:
+        screen.print(DEMO_NOTE)
+    header = ("figure", "current", "candidate", "difference", "interval", "limit", "of", "result")
+    shown = Table(*header, box=None)
+    for each in report.checks:
+        between = "-" if each.low is None else f"{each.low:+.3f} to {each.high:+.3f}"
+        numbers = [each.current, each.candidate, each.difference]
+        shown.add_row(
+            each.title,
+            *("-" if value is None else f"{value:.3f}" for value in numbers),
+            between,
+            "-" if each.limit is None else f"{each.limit:+g}",
+            f"{each.of} {each.unit}",
+            str(each.result),
+        )
+    screen.print(shown)
+    for reason in report.reasons:
+        screen.print(reason)
+    screen.print(f"{report.result}: {file}")
+
+
+@contextmanager
+def _ends() -> Iterator[None]:
+    """Turns expected errors into one line and an exit status."""
+    from secondopinion import SecondOpinionError  # noqa: PLC0415 - as above
+
+    from evaluation.errors import EvaluationError  # noqa: PLC0415
+    from pipelines.load import SpecError  # noqa: PLC0415
+
+    try:
+        yield
+    except (EvaluationError, SecondOpinionError, SpecError) as error:
+        sys.stderr.write(f"releases: {error}\n")
+        raise typer.Exit(_CANNOT) from None

@@ -1,0 +1,1 @@
+"""Signs releases by The Update Framework."""

@@ -1,0 +1,160 @@
+"""`python -m releases gate` against a small service, and on recorded answers."""
+
+import json
+import shutil
+
+import pytest
+
+from lab.releases.canaries import Candidate, simulate
+from pipelines.load import FOLDER
+from releases.gate.answers import CanaryAnswers
+from releases.gate.report import GateReport, kept_at
+from tests.releases_command import run
+from tests.unit.evaluation.service import running
+
+
+@pytest.fixture(scope="module")
+def running_service():
+    with running() as service:
+        yield service
+
+
+@pytest.fixture
+def service(running_service, monkeypatch):
+    for name in ("SECONDOPINION_URL", "SECONDOPINION_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    running_service.identity = "1-aaaaaaaa"
+    running_service.releases.clear()
+    return running_service
+
+
+@pytest.fixture
+def specs(tmp_path):
+    """The YAML of the small service's pipelines; only the margins in them are read."""
+    folder = tmp_path / "specs"
+    folder.mkdir()
+    for name, of in (("lesions", "oral_cancer"), ("objects", "object_detection")):
+        text = (FOLDER / f"{of}.yaml").read_text()
+        (folder / f"{name}.yaml").write_text(text.replace(f"name: {of}", f"name: {name}", 1))
+    return folder
+
+
+@pytest.fixture
+def gate(capsys, specs, tmp_path):
+    def of(pipeline, *arguments):
+        where = ["--repository", tmp_path / "repository", "--specs", specs]
+        return run(capsys, "gate", pipeline, *arguments, *where)
+
+    return of
+
+
+def labelled(folder, answers):
+    """A CSV with two sites; each photo's bytes say how the small service answers it."""
+    folder.mkdir()
+    lines = ["site,file,label"]
+    for number, (answer, label) in enumerate(answers):
+        text = answer if isinstance(answer, str) else json.dumps(answer)
+        (folder / f"{number}.jpg").write_text(text + " " * number)
+        lines.append(f"{'north' if number % 2 else 'south'},{number}.jpg,{label}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return folder / "labels.csv"
+
+
+FEW = [([0.1, 0.9], "cancer"), ([0.9, 0.1], "healthy"), ([0.7, 0.3], "cancer"), ("bad", "cancer")]
+
+
+def test_two_services_are_asked_about_the_same_photos(gate, service, tmp_path):
+    labels = labelled(tmp_path / "set", FEW)
+    current = tmp_path / "current.json"
+    status, output, _ = gate("lesions", labels, "--current", service.url, "--by", "site",
+                             "--record", current)  # fmt: skip
+    assert (status, "4 photos, release 1-aaaaaaaa" in output) == (0, True)
+    recorded = CanaryAnswers.read(current)
+    assert [photo.answered for photo in recorded.photos] == [True, True, True, False]
+    assert [photo.groups["site"] for photo in recorded.photos[:2]] == ["south", "north"]
+    assert recorded.photos[0].latency_ms == 1.5
+    assert ".jpg" not in current.read_text()
+    service.identity = "2-bbbbbbbb"
+    status, output, _ = gate("lesions", labels, "--current", current, "--candidate", service.url,
+                             "--by", "site")  # fmt: skip
+    assert status == 3
+    assert "positives do not show" in output
+    report = GateReport.read(kept_at(tmp_path / "repository", "lesions", "2-bbbbbbbb"))
+    assert (report.current, report.canaries.photos, report.canaries.unanswered) == (
+        "1-aaaaaaaa",
+        3,
+        1,
+    )
+    assert {(each.name, each.group) for each in report.checks if each.column} == {
+        ("sensitivity", "south"),
+        ("specificity", "north"),
+    }
+
+
+def test_a_detector_is_asked_for_scores_from_the_lowest_on(gate, service, tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.jpg").write_text(json.dumps([["circle", 0.1, 0, 0, 40, 40]]))
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 100, "site": "north"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 40, 40]}],
+        "categories": [{"id": 1, "name": "circle"}],
+    }
+    (folder / "labels.json").write_text(json.dumps(document))
+    file = tmp_path / "answers.json"
+    status, _, errors = gate("objects", folder / "labels.json", "--current", service.url,
+                             "--by", "site", "--record", file)  # fmt: skip
+    assert (status, errors) == (0, "")
+    (photo,) = CanaryAnswers.read(file).photos
+    assert photo.groups == {"site": "north"}
+    assert [(each.label, each.score) for each in photo.found] == [("circle", 0.1)]
+    status, _, errors = gate("objects", folder / "labels.json", "--current", service.url,
+                             "--by", "camera", "--record", file)  # fmt: skip
+    assert status == 2
+    assert "has no camera" in errors
+
+
+@pytest.mark.parametrize(
+    ("candidate", "status", "result"),
+    [
+        (Candidate(), 0, "pass"),
+        (Candidate(lost=0.06), 1, "fail"),
+        (Candidate(positives=12), 3, "not enough evidence"),
+    ],
+)
+def test_recorded_answers_are_judged_without_a_service(gate, tmp_path, candidate, status, result):
+    files = [tmp_path / "current.json", tmp_path / "candidate.json"]
+    for file, answers in zip(files, simulate(3, candidate), strict=True):
+        answers.write(file)
+    out = tmp_path / "report.json"
+    ended, output, _ = gate("lesions", "--current", files[0], "--candidate", files[1], "--json",
+                            "--out", out)  # fmt: skip
+    assert (ended, json.loads(output)["result"]) == (status, result)
+    assert out.with_suffix(".html").is_file()
+
+
+def test_what_cannot_be_judged_is_said_in_a_line(gate, service, tmp_path):
+    labels = labelled(tmp_path / "set", FEW)
+    for arguments, words in (
+        (["--current", service.url], "name both --current and --candidate"),
+        (["--current", service.url, "--candidate", tmp_path / "absent.json"], "absent.json"),
+        (["--current", service.url, "--candidate", service.url, "--by", "camera"], "no column"),
+        (["--current", service.url, "--candidate", service.url], "both answers are of release"),
+    ):
+        status, _, errors = gate("lesions", labels, *arguments)
+        assert (status, errors.count("\n")) == (2, 1)
+        assert words in errors
+    status, _, errors = gate("lesions", "--current", service.url, "--candidate", service.url)
+    assert "name LABELS" in errors
+    service.releases += ["1-aaaaaaaa", "2-bbbbbbbb", "2-bbbbbbbb"]
+    status, _, errors = gate("lesions", labels, "--current", service.url, "--record",
+                             tmp_path / "mixed.json")  # fmt: skip
+    assert "several releases answered" in errors
+    shutil.rmtree(tmp_path / "set")
+
+
+def test_kept_images_with_feedback_are_a_canary_set(gate, service, tmp_path):
+    status, _, errors = gate("lesions", "--from-kept", service.url, "--current", service.url,
+                             "--record", tmp_path / "answers.json")  # fmt: skip
+    assert status == 2
+    assert "no kept image has feedback" in errors
