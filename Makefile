@@ -43,6 +43,7 @@ BENCH_FAST := .cache/bench/fast/model_repository
 ENVOY := .cache/envoy/bin/envoy
 # Real photographs: the pictures in a wheel of which nothing is run.
 PICTURES := .cache/scikit-image-0.26/skimage/data
+ALONE := tests/integration/alone
 UNIT_TESTS := tests/unit tests/contract client/tests --ignore=tests/unit/k8s
 # What images hold Python packages of: the group of pyproject.toml that each installs.
 SBOM_GROUPS := gateway container loadtest serve
@@ -165,13 +166,16 @@ browser: ## Installs Chromium for the tests of the page where there is no browse
 
 .PHONY: test
 test: setup browser $(OLDEST_RUNTIME) $(KSERVE_CLIENT) $(OPENAPI_TOOLS) $(MOTO) ## All tests but k8s-test, on a real tritonserver and a real gateway
-	@# The tests that need no service fill the time in which the others wait for theirs.
-	@nice -n 10 $(BIN)/python -m pytest $(UNIT_TESTS) > .cache/unit-tests.log 2>&1 & unit=$$!; \
-	trap 'kill $$unit 2>/dev/null' EXIT; \
-	$(BIN)/python -m pytest tests/integration; integration=$$?; \
+	@# Tests with a service mostly wait for it: those of $(ALONE) and those that need none fill the time.
+	@$(BIN)/python -m pytest $(ALONE) > .cache/alone-tests.log 2>&1 & alone=$$!; \
+	nice -n 10 $(BIN)/python -m pytest $(UNIT_TESTS) > .cache/unit-tests.log 2>&1 & unit=$$!; \
+	trap 'kill $$unit $$alone 2>/dev/null' EXIT; \
+	$(BIN)/python -m pytest tests/integration --ignore=$(ALONE); integration=$$?; \
+	echo "the tests of services of their own, which ran meanwhile:"; \
+	wait $$alone; alones=$$?; cat .cache/alone-tests.log; \
 	echo "the tests that need no service, which ran meanwhile:"; \
 	wait $$unit; units=$$?; cat .cache/unit-tests.log; \
-	exit $$((integration || units))
+	exit $$((integration || alones || units))
 
 .PHONY: test-quick
 test-quick: setup $(OLDEST_RUNTIME) ## The tests that need no running service

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pipelines.spec import PipelineSpec
 from tests import checkpoints, detector_checkpoints, photos, plain_recipe
 from tests.integration.service import ROOT, Service, running
 
-PHOTOS = 60
+PHOTOS = 30
 ASKED = 20
 """Photos that each pipeline is asked about."""
 
@@ -106,21 +107,27 @@ def five(oral_cancer: Any, tmp_path_factory: pytest.TempPathFactory) -> Five:
         shutil.copytree(model, repository / model.name, copy_function=os.link)
     places = ["--specs", str(specs), "--repository", str(repository)]
     calibrating = ["--calibration", str(calibration(folder / "calibration"))]
-    for name in ("snake_species", "mhist", "object_detection", "cervical_lesions"):
-        (specs / f"{name}.yaml").write_text(
-            yaml.safe_dump(facts_of(name), sort_keys=False), "utf-8"
-        )
-        spec = load_spec(name, specs)
-        home = folder / name
-        home.mkdir()
-        extra = []
-        if spec.task is Task.CLASSIFICATION:
-            ours[name] = checkpoints.make(spec, files, home)
-            extra = ["--validation", str(labelled(spec, files, home / "labelled")), *calibrating]
-        else:
-            ours[name] = detector_checkpoints.make(spec, home)
-        given = [f"--checkpoint={member}={path}" for member, path in ours[name].items()]
-        export_cli(name, *given, *extra, *places)
+    exports = []
+    # Exports use one core most of the time. The largest networks come first.
+    with ThreadPoolExecutor(2) as pool:
+        for name in ("mhist", "snake_species", "cervical_lesions", "object_detection"):
+            (specs / f"{name}.yaml").write_text(
+                yaml.safe_dump(facts_of(name), sort_keys=False), "utf-8"
+            )
+            spec = load_spec(name, specs)
+            home = folder / name
+            home.mkdir()
+            extra = []
+            if spec.task is Task.CLASSIFICATION:
+                ours[name] = checkpoints.make(spec, files, home)
+                extra = ["--validation", str(labelled(spec, files, home / "labelled"))]
+                extra += calibrating
+            else:
+                ours[name] = detector_checkpoints.make(spec, home)
+            given = [f"--checkpoint={member}={path}" for member, path in ours[name].items()]
+            exports.append(pool.submit(export_cli, name, *given, *extra, *places))
+    for each in exports:
+        each.result()
     return Five(
         specs={name: load_spec(name, specs) for name in ours},
         folder=folder,

@@ -165,20 +165,20 @@ def test_each_image_has_the_quality_that_decoding_measures(triton):
     noise = np.random.default_rng(5).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     file = BytesIO()
     Image.fromarray(noise).save(file, "PNG")
-    files = [photograph(GREY[0]), file.getvalue()]
+    files = [photograph(GREY[0]), file.getvalue()] * (BATCH // 2)
     answer = infer(triton.client, PIPELINE, *files, parameters={Parameter.MEMBER: TOGETHER})
     measures = np.stack([decode(each, rules).measures for each in files])
     np.testing.assert_array_equal(answer[Output.QUALITY], measures)
     warnings = judge(measures, rules.quality)
     np.testing.assert_array_equal(answer[Output.QUALITY_WARNINGS], warnings)
-    assert warnings[:, 0].tolist() == [1, 0]
+    assert warnings[:, 0].tolist() == [1, 0] * (BATCH // 2)
 
 
 def test_each_part_of_one_process_says_what_it_computed(triton):
     parts = load_spec(PIPELINE, profile=PROFILE).parts
-    files = [photograph(grey) for grey in GREY[:2]]
+    files = [photograph(GREY[0])] * BATCH
     table = infer(triton.client, PIPELINE, *files)[Output.COMPUTE]
-    assert table.shape == (2, len(parts), len(Compute))
+    assert table.shape == (BATCH, len(parts), len(Compute))
     assert (table[..., Compute.MEASURED] == 1).all()
     for part in ("decode", TOGETHER, "decision"):
         assert (table[:, parts.index(part), Compute.SECONDS] > 0).all()
