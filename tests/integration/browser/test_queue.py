@@ -294,8 +294,9 @@ def test_the_whole_task_is_done_by_keyboard(open_tab):
                 return
         pytest.fail(f"{selector} is not reached by the Tab key")
 
-    tab_to(".chooser button")
+    # The browser hands choosers over only from a moment after this begins.
     with tab.page.expect_file_chooser() as choosing:
+        tab_to(".chooser button")
         tab.page.keyboard.press("Enter")
     choosing.value.set_files(numbered(2))
     tab.wait_for_text(".progress-words", "2 of 2 answered")
