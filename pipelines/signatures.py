@@ -82,6 +82,9 @@ class Signatures:
             ) from None
         self._state = state
         self._repository = repository
+        self.problem: str | None = None
+        """Why the metadata could not be used when it was last looked at, though what served goes
+        on; None: it could."""
 
     @classmethod
     def asked_for(cls, repository: Path) -> Self | None:
@@ -109,7 +112,9 @@ class Signatures:
         served = self._served()
         try:
             signed = self._signed([path, *served])
+            self.problem = None
         except SignatureRefusedError as error:
+            self.problem = str(error)
             if served.get(path) == release.sha256:
                 return
             raise SignatureRefusedError(f"{name}: {error}") from None

@@ -60,8 +60,8 @@ def _distributions(
     ours: Sequence[float], theirs: Sequence[float]
 ) -> list[tuple[str, list[tuple[float, float]]]]:
     """Both cumulative distributions, over the range of both together scaled to 0 to 1."""
-    low, high = min(*ours, *theirs), max(*ours, *theirs)
-    at = np.linspace(low, high, _STEPS)
+    both = np.concatenate([ours, theirs])
+    at = np.linspace(both.min(), both.max(), _STEPS)
     made = []
     for name, values in (("reference", ours), ("now", theirs)):
         below = np.searchsorted(np.sort(values), at, side="right") / len(values)

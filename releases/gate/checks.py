@@ -117,8 +117,7 @@ def share_kept(
         update={
             "result": Result.NOT_ENOUGH_EVIDENCE,
             "still_needed": more,
-            "reason": f"{name}: {counted.of} {unit} do not show that it falls by less than "
-            f"{_points(margin)} (it may fall by {_points(-low)}): about {more} more are needed",
+            "reason": _too_few(name, unit, counted.of, low, margin, more),
         }
     )
 
@@ -216,8 +215,7 @@ def figure_kept(
         update={
             "result": Result.NOT_ENOUGH_EVIDENCE,
             "still_needed": more,
-            "reason": f"{name}: {of} {unit} do not show that it falls by less than "
-            f"{_points(margin)} (it may fall by {_points(-low)}): about {more} more are needed",
+            "reason": _too_few(name, unit, of, low, margin, more),
         }
     )
 
@@ -386,6 +384,16 @@ def _of_metrics(
         result=Result.PASS,
     )
     return checked, low, high
+
+
+def _too_few(  # noqa: PLR0917 - the parts of one sentence
+    name: str, unit: str, of: int, low: float, margin: float, more: int
+) -> str:
+    seen = f"it may fall by {_points(-low)}" if low <= -margin else "too few show anything"
+    return (
+        f"{name}: {of} {unit} do not show that it falls by less than {_points(margin)} ({seen}): "
+        f"about {more} more are needed"
+    )
 
 
 def _points(share: float) -> str:

@@ -23,7 +23,7 @@ from releases.gate.checks import Check, Result
 from releases.gate.report import CanaryFacts, GateReport, Reliability
 
 _MOST_GROUPS = 50
-_CLASS = "class"
+_CLASS = "true class"
 
 
 @dataclass(frozen=True)

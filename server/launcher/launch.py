@@ -65,6 +65,8 @@ def launch(options: Options, report: Report) -> None:
     releases, refused = discovery.look()
     for problem in refused:
         report.say(f"NOT SERVED  {problem}")
+    if signatures is not None and signatures.problem is not None:
+        report.say(f"SIGNATURES  {signatures.problem}")
     for release in releases:
         if release.spec.profile != options.profile:
             name = release.spec.name

@@ -145,8 +145,8 @@ def test_several_classes_are_judged_by_all_photos_and_each_class():
     )
     report = judge(current, candidate.model_copy(update={"photos": bad}), MARGINS)
     assert named(report, "accuracy").of == 1600
-    assert named(report, "accuracy, class healthy").result == Result.PASS
-    assert named(report, "accuracy, class cancer").result == Result.FAIL
+    assert named(report, "accuracy, true class healthy").result == Result.PASS
+    assert named(report, "accuracy, true class cancer").result == Result.FAIL
 
 
 def boxes(moved=0, kept=1.0):
