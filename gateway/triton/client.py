@@ -28,6 +28,8 @@ Method = Callable[..., Awaitable[Message]]
 SERVICE = "/inference.GRPCInferenceService/"
 """Comes before the name of each method."""
 
+LOOK_UP_SECONDS = 5
+"""How long a Triton's addresses are kept at least, whatever happens to connections."""
 _CHANNEL_OPTIONS = (
     # What may be sent is limited where it comes in.
     ("grpc.max_send_message_length", -1),
@@ -45,7 +47,7 @@ _CHANNEL_OPTIONS = (
     # A name of several addresses is as many Tritons. New ones are found when Triton ends a
     # connection for its age: then the name is looked up anew.
     ("grpc.lb_policy_name", "round_robin"),
-    ("grpc.dns_min_time_between_resolutions_ms", 5000),
+    ("grpc.dns_min_time_between_resolutions_ms", LOOK_UP_SECONDS * 1000),
 )
 _GRACE_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0

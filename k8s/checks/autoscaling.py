@@ -8,10 +8,12 @@ from gateway.settings import Settings
 from k8s.checks.queries import adapter_rules
 from k8s.checks.rendering import Object, Overlay, Rendered, name_of
 from k8s.checks.tree import Tree
-from k8s.checks.workloads import workload
+from k8s.checks.workloads import Workload, workload
 
 _METRICS = {"demand": "second_opinion_demand", "queue": "second_opinion_queue_seconds"}
 """KEDA's triggers, and the same for a HorizontalPodAutoscaler."""
+_FEWEST = 2
+"""A drain, or a node that fails, leaves one."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Metric:
 class Scaler:
     """A ScaledObject or a HorizontalPodAutoscaler, in the same words."""
 
+    smallest: int
     largest: int
     behaviour: dict[str, Any]
     metrics: dict[str, Metric]
@@ -47,8 +50,9 @@ def problems(tree: Tree, rendered: Rendered) -> Iterator[str]:
             found = (*_target(item, overlay), *_room(scaler, overlay), *_nodes(scaler, rendered))
             yield from (f"{overlay.name}: {name_of(item)}: {each}" for each in found)
             if item["kind"] == "ScaledObject":
-                found = tuple(_triggers(tree, item))
+                found = (*_triggers(tree, item), *_fallback(item))
                 yield from (f"{overlay.name}: {name_of(item)}: {each}" for each in found)
+        yield from (f"{overlay.name}: {each}" for each in _alone(overlay, items))
     yield from _alike(by_kind)
     offered = {rule.name for rule in adapter_rules(tree)}
     for name in sorted(_METRICS.values()):
@@ -64,7 +68,7 @@ def _scaler(item: Object) -> Scaler:
             target = each["external"]["target"]
             amount = target["averageValue" if target["type"] == "AverageValue" else "value"]
             metrics[each["external"]["metric"]["name"]] = Metric(target["type"], float(amount))
-        return Scaler(spec["maxReplicas"], spec["behavior"], metrics)
+        return Scaler(spec["minReplicas"], spec["maxReplicas"], spec["behavior"], metrics)
     advanced = spec["advanced"]["horizontalPodAutoscalerConfig"]
     metrics = {
         _METRICS.get(trigger["name"], trigger["name"]): Metric(
@@ -72,13 +76,49 @@ def _scaler(item: Object) -> Scaler:
         )
         for trigger in spec["triggers"]
     }
-    return Scaler(spec["maxReplicaCount"], advanced["behavior"], metrics)
+    least, most = spec["minReplicaCount"], spec["maxReplicaCount"]
+    return Scaler(least, most, advanced["behavior"], metrics)
 
 
 def _target(item: Object, overlay: Overlay) -> Iterator[str]:
     target = overlay.find("Deployment", item["spec"]["scaleTargetRef"]["name"])
     if target and "replicas" in target["spec"]:
         yield f"{name_of(target)} has `replicas`: each apply would undo the scaling; remove it"
+
+
+def _alone(overlay: Overlay, scalers: list[Object]) -> Iterator[str]:
+    """A Triton on a GPU that nothing stands in for, but for none at all while nobody asks."""
+    triton = workload(overlay, "triton")
+    deployment = overlay.find("Deployment", "triton")
+    if triton is None or deployment is None or not _on_gpus(triton):
+        return
+    replicas = deployment["spec"].get("replicas", 1)
+    least = min((_scaler(item).smallest for item in scalers), default=replicas)
+    if 0 < least < _FEWEST:
+        yield (
+            "Deployment triton may be one pod: a drain, or its node, ends the service; have "
+            f"{_FEWEST}"
+        )
+
+
+def _on_gpus(workload: Workload) -> bool:
+    return any(
+        name.startswith("nvidia.com/")
+        for container in workload.containers
+        for name in container["resources"]["limits"]
+    )
+
+
+def _fallback(item: Object) -> Iterator[str]:
+    """A Prometheus that is away must not take replicas away."""
+    fallback = item["spec"].get("fallback", {})
+    if fallback.get("behavior") != "currentReplicasIfHigher":
+        yield (
+            "without a fallback of behavior currentReplicasIfHigher replicas would go, or stay too "
+            "few, while Prometheus is away"
+        )
+    elif fallback["replicas"] < _FEWEST:
+        yield f"its fallback leaves {fallback['replicas']} replica; have {_FEWEST}"
 
 
 def _room(scaler: Scaler, overlay: Overlay) -> Iterator[str]:
@@ -160,6 +200,8 @@ def _alike(by_kind: dict[str, Scaler]) -> Iterator[str]:
     if keda is None or plain is None:
         yield "there is no overlay with a ScaledObject, or none with a HorizontalPodAutoscaler"
         return
+    if keda.smallest != plain.smallest:
+        yield "components/keda and components/hpa differ in their smallest size"
     if keda.largest != plain.largest or keda.behaviour != plain.behaviour:
         yield "components/keda and components/hpa differ in their largest size or their behaviour"
     for name in sorted(_METRICS.values()):

@@ -28,12 +28,15 @@ class Scaling:
     def compressed(self, factor: int, most: int) -> Self:
         """With windows and periods of the behaviour, and ranges in queries, divided by a factor.
 
+        Its minimum is one replica, so that a small machine shows the way from one to several.
+
         Args:
             factor: divides all times, so that a run is short.
             most: replicas that there is room for.
         """
         return replace(
             self,
+            minimum=1,
             maximum=min(self.maximum, most),
             behaviour=self.behaviour.faster(factor),
             metrics=tuple(

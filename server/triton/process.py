@@ -29,9 +29,9 @@ _TRANSIENT = "boost::interprocess::lock_exception"
 _SHUT = "shared-memory,trace,logging"
 
 
-# Milliseconds. A client of a name with several addresses looks the name up again when a connection
-# ends. So it finds Tritons that were started since, and leaves those that are about to stop.
-_CONNECTION_AGE = 10_000
+CONNECTION_AGE_SECONDS = 10
+"""A client of a name with several addresses looks the name up again when a connection ends. So it
+finds Tritons that were started since, and leaves those that are about to stop."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class TritonProcess:
             f"--http-port={ports.triton_http_port}",
             f"--grpc-address={self._host}",
             f"--grpc-port={ports.triton_grpc_port}",
-            f"--grpc-max-connection-age={_CONNECTION_AGE}",
+            f"--grpc-max-connection-age={CONNECTION_AGE_SECONDS * 1000}",
             # With a key that nobody has, so that nobody can use these.
             f"--grpc-restricted-protocol={_SHUT}:key={secrets.token_hex()}",
             *self._encryption(),

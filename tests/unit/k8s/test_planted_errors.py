@@ -19,8 +19,9 @@ BASE = "k8s/base/kustomization.yaml"
 GATEWAY = "k8s/base/gateway/deployment.yaml"
 TRITON = "k8s/base/triton/deployment.yaml"
 TRITON_POLICY = "k8s/base/triton/network-policy.yaml"
-KEDA = "k8s/components/keda/scaled-object.yaml"
-HPA = "k8s/components/hpa/autoscaler.yaml"
+KEDA_FOLDER, HPA_FOLDER = "k8s/components/keda", "k8s/components/hpa"
+KEDA = f"{KEDA_FOLDER}/scaled-object.yaml"
+HPA = f"{HPA_FOLDER}/autoscaler.yaml"
 ADAPTER = "k8s/components/hpa/prometheus-adapter.yaml"
 GPU = "k8s/components/gpu/gpu.yaml"
 INGRESS = "k8s/components/ingress/ingress.yaml"
@@ -127,7 +128,7 @@ DRAIN = [
         TRITON,
         "terminationGracePeriodSeconds: 90",
         "terminationGracePeriodSeconds: 50",
-        "preStop 30",
+        "preStop 45",
     ),
     (
         GATEWAY,
@@ -142,6 +143,7 @@ DRAIN = [
         "preStop 25 s and 70 s",
     ),
     (BASE, "SHUTDOWN_SECONDS=65", "SHUTDOWN_SECONDS=30", "raise it above that"),
+    (TRITON, "seconds: 45", "seconds: 30", "is shorter than the 45 s in which gateways may"),
 ]
 AUTOSCALING = [
     (
@@ -150,7 +152,15 @@ AUTOSCALING = [
         "components:\n  - ../../components/hpa",
         "fight",
     ),
-    (TRITON, "  revisionHistoryLimit", "  replicas: 1\n  revisionHistoryLimit", "each apply would"),
+    (f"{KEDA_FOLDER}/replicas.yaml", "replicas: null", "replicas: 3", "each apply would undo"),
+    (f"{HPA_FOLDER}/replicas.yaml", "replicas: null", "replicas: 3", "each apply would undo"),
+    (GPU, "replicas: 2", "replicas: 1", "gpu: Deployment triton may be one pod"),
+    (GPU, "  replicas: 2\n", "", "gpu: Deployment triton may be one pod"),
+    (KEDA, "minReplicaCount: 2", "minReplicaCount: 1", "keda: Deployment triton may be one pod"),
+    (KEDA, "minReplicaCount: 2", "minReplicaCount: 3", "differ in their smallest size"),
+    (KEDA, "behavior: currentReplicasIfHigher", "behavior: static", "while Prometheus is away"),
+    (KEDA, "    replicas: 2\n", "    replicas: 1\n", "its fallback leaves 1 replica"),
+    (HPA, "minReplicas: 2", "minReplicas: 1", "hpa: Deployment triton may be one pod"),
     (BASE, "MAX_IN_FLIGHT=128", "MAX_IN_FLIGHT=64", "the last replicas would never come"),
     (BASE, "TRITON_CALLS=16", "TRITON_CALLS=4", "without a second call"),
     (
@@ -213,7 +223,7 @@ NEEDED = {
     "memory": {"cpu"},
     "models": {"models-claim", "models-image", "models-loader", "s3-models"},
     "drain": {"gpu"},
-    "autoscaling": {"keda", "hpa"},
+    "autoscaling": {"gpu", "keda", "hpa"},
 }
 """Overlays that show the errors of a check, but for those in these files."""
 SHOWN_BY = {

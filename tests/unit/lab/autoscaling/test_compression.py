@@ -4,10 +4,11 @@ from lab.autoscaling import manifests
 from tests.unit.lab.autoscaling import shipped
 
 
-def test_only_times_change_and_the_maximum_where_there_is_no_room():
+def test_only_times_and_bounds_change():
     whole = manifests.keda(shipped.keda())
     fast = whole.compressed(15, 5)
-    assert (fast.minimum, fast.maximum) == (whole.minimum, min(whole.maximum, 5))
+    assert (whole.minimum, fast.minimum) == (2, 1)
+    assert fast.maximum == min(whole.maximum, 5)
     assert fast.behaviour == whole.behaviour.faster(15)
     for before, after in zip(whole.metrics, fast.metrics, strict=True):
         assert (after.kind, after.target) == (before.kind, before.target)
