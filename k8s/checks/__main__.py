@@ -20,6 +20,7 @@ from k8s.checks import (
     rendering,
     schemas,
     scrape,
+    traffic,
 )
 from k8s.checks.errors import ChecksError
 from k8s.checks.exceptions import Exceptions
@@ -45,6 +46,7 @@ def main() -> int:
         _check("facts", lambda: facts.problems(rendered)),
         _check("memory", lambda: memory.problems(rendered)),
         _check("models", lambda: models.problems(rendered)),
+        _check("traffic", lambda: traffic.problems(rendered)),
         _check("drain", lambda: drain.problems(rendered)),
         _check("autoscaling", lambda: autoscaling.problems(tree, rendered)),
         _check("promtool", lambda: promtool.problems(tree, rendered)),

@@ -26,7 +26,7 @@ def problems(rendered: Rendered, exceptions: Exceptions) -> Iterator[str]:
         for each in workloads(overlay):
             for problem in _of_pods(each, whole, exceptions, used):
                 yield f"{overlay.name}: {each.name}: {problem}"
-        for problem in _ingresses(whole, exceptions, used):
+        for problem in (*_ingresses(whole), *_certificates(whole, exceptions, used)):
             yield f"{overlay.name}: {problem}"
     yield from unused(exceptions.site_provides, used, "site_provides")
 
@@ -100,7 +100,7 @@ def _policy(spec: dict[str, Any], pods: list[Workload]) -> Iterator[str]:
     for rule in spec.get("egress", []):
         yield from _peers(rule.get("to", []), pods)
         for peer in rule.get("to", []):
-            if "ipBlock" in peer:
+            if "ipBlock" in peer or "namespaceSelector" in peer:
                 continue
             labels = peer.get("podSelector", {}).get("matchLabels", {})
             reached = [pod for pod in pods if pod.selected_by(labels)]
@@ -116,7 +116,8 @@ def _listened(port: int, pods: list[Workload]) -> Iterator[str]:
 def _peers(peers: list[dict[str, Any]], pods: list[Workload]) -> Iterator[str]:
     for peer in peers:
         labels = peer.get("podSelector", {}).get("matchLabels", {})
-        if labels:
+        # Pods of other namespaces are not known here.
+        if labels and "namespaceSelector" not in peer:
             yield from _selects(labels, pods)
 
 
@@ -172,15 +173,32 @@ def _wanted(workload: Workload) -> Iterator[str]:
                         yield f"{kind} {reference['name']}"
 
 
-def _ingresses(overlay: Overlay, exceptions: Exceptions, used: set[str]) -> Iterator[str]:
+def _certificates(overlay: Overlay, exceptions: Exceptions, used: set[str]) -> Iterator[str]:
+    """What the way in needs: certificates, and the authority of those behind it."""
+    for item in overlay.of_kind("Ingress", "Gateway", "BackendTLSPolicy"):
+        spec = item["spec"]
+        for wanted in (
+            *(f"Secret {tls['secretName']}" for tls in spec.get("tls", [])),
+            *(
+                f"Secret {each['name']}"
+                for listener in spec.get("listeners", [])
+                for each in listener["tls"]["certificateRefs"]
+            ),
+            *(
+                f"{each['kind']} {each['name']}"
+                for each in spec.get("validation", {}).get("caCertificateRefs", [])
+            ),
+        ):
+            kind, name = wanted.split(" ", 1)
+            if wanted in exceptions.site_provides:
+                used.add(wanted)
+            elif not overlay.find(kind, name):
+                yield f"{name_of(item)}: {wanted} is not there"
+
+
+def _ingresses(overlay: Overlay) -> Iterator[str]:
     for item in overlay.of_kind("Ingress"):
         hosts = {host for tls in item["spec"]["tls"] for host in tls["hosts"]}
-        for tls in item["spec"]["tls"]:
-            secret = f"Secret {tls['secretName']}"
-            if secret in exceptions.site_provides:
-                used.add(secret)
-            elif not overlay.find("Secret", tls["secretName"]):
-                yield f"{name_of(item)}: {secret} is not there"
         for rule in item["spec"]["rules"]:
             if rule["host"] not in hosts:
                 yield f"{name_of(item)}: {rule['host']} is not among the hosts of its `tls`"

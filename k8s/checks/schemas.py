@@ -14,7 +14,11 @@ VERSIONS = ("1.31", "1.34", "1.37")
 """Of Kubernetes: the oldest that has all that the manifests use, one between, and the newest."""
 _CUSTOM = Path(__file__).parent / "crds"
 _API_VERSIONS = {
+    "BackendTLSPolicy": "gateway.networking.k8s.io/v1",
     "Cluster": "postgresql.cnpg.io/v1",
+    "Gateway": "gateway.networking.k8s.io/v1",
+    "GRPCRoute": "gateway.networking.k8s.io/v1",
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
     "NodePool": "karpenter.sh/v1",
     "PodMonitor": "monitoring.coreos.com/v1",
     "PrometheusRule": "monitoring.coreos.com/v1",

@@ -12,6 +12,7 @@ from k8s.checks import (
     references,
     rendering,
     schemas,
+    traffic,
 )
 from k8s.checks.tree import Tree
 
@@ -25,6 +26,12 @@ HPA = f"{HPA_FOLDER}/autoscaler.yaml"
 ADAPTER = "k8s/components/hpa/prometheus-adapter.yaml"
 GPU = "k8s/components/gpu/gpu.yaml"
 INGRESS = "k8s/components/ingress/ingress.yaml"
+INGRESS_SETTINGS = "k8s/components/ingress/kustomization.yaml"
+WAY_IN = "k8s/components/gateway-api/gateway.yaml"
+ROUTES = "k8s/components/gateway-api/routes.yaml"
+BACKEND_TLS = "k8s/components/backend-tls/backend-tls-policy.yaml"
+BEHIND_TLS = "k8s/components/backend-tls/kustomization.yaml"
+TRACES = "k8s/components/otlp/kustomization.yaml"
 MTLS = "k8s/components/mtls/gateway.yaml"
 MONITOR = "k8s/monitoring/triton.yaml"
 NODES = "k8s/overlays/gpu-nodes/node-pool.yaml"
@@ -56,6 +63,12 @@ SCHEMAS = [
     (KEDA, "keda.sh/v1alpha1", "keda.sh/v1", "no ScaledObject in keda.sh/v1"),
     (KEDA, "pollingInterval: 15", "pollingInterval: 15s", "'15s' is not of type"),
     (CLUSTER, "instances: 3", "replicas: 3", "'replicas' was unexpected"),
+    (WAY_IN, "hostname:", "host:", "'host' was unexpected"),
+    (WAY_IN, "protocol: HTTPS", "protocol: 6", "6 is not of type 'string'"),
+    (ROUTES, "k8s.io/v1", "k8s.io/v1alpha1", "no HTTPRoute in gateway.networking.k8s.io/v1alpha1"),
+    (ROUTES, "request: 65s", "read: 65s", "'read' was unexpected"),
+    (ROUTES, "service: inference", "name: inference", "'name' was unexpected"),
+    (BACKEND_TLS, "hostname:", "host:", "'host' was unexpected"),
 ]
 CONVENTIONS = [
     (TRITON, "              protocol: TCP\n", "", "has no protocol"),
@@ -81,6 +94,13 @@ REFERENCES = [
     (INGRESS, "name: http\n", "name: web\n", "is no Service with such a port"),
     (INGRESS, "secretName: gateway-tls", "secretName: tls", "Secret tls is not there"),
     (INGRESS, "- host: second", "- host: another", "not among the hosts"),
+    (WAY_IN, "name: gateway-tls", "name: tls", "Secret tls is not there"),
+    (
+        BACKEND_TLS,
+        "name: gateway-service-ca",
+        "name: authority",
+        "ConfigMap authority is not there",
+    ),
     (KEDA, "  scaleTargetRef:\n    name: triton", "  scaleTargetRef:\n    name: server", "server"),
     (MONITOR, "port: metrics", "port: metric", "port metric: "),
     (CLUSTER, "name: gateway-database", "name: database", "takes no pod"),
@@ -122,6 +142,43 @@ MODELS = [
         "",
         "may take 20 Gi of the node's disk",
     ),
+]
+TRAFFIC = [
+    (ROUTES, "- name: second-opinion", "- name: proxies", "is no listener of a Gateway"),
+    (ROUTES, "sectionName: https", "sectionName: http", "is no listener of a Gateway"),
+    (ROUTES, "- second-opinion.example", "- opinion.example", "are not the listener's name"),
+    (WAY_IN, "hostname: grpc.", "hostname: rpc.", "are not the listener's name, rpc.second"),
+    (ROUTES, "port: 8080", "port: 80", "is no Service with such a port"),
+    (
+        ROUTES,
+        "- name: gateway\n          port: 8011",
+        "- name: grpc\n          port: 8011",
+        "is no S",
+    ),
+    (ROUTES, "service: inference.GRPCInf", "service: kserve.GRPCInf", "has no gRPC service kserve"),
+    (ROUTES, "value: /api", "value: /metrics", "leads to what is not for callers"),
+    (
+        ROUTES,
+        "type: Exact\n            value: /\n",
+        "type: PathPrefix\n            value: /\n",
+        "not f",
+    ),
+    (
+        BACKEND_TLS,
+        "hostname: gateway.",
+        "hostname: api.",
+        "its hostname is not gateway.second-opin",
+    ),
+    (BEHIND_TLS, "  - path: gateway.yaml\n", "", "and the gateway speaks no TLS"),
+    (
+        BEHIND_TLS,
+        "  - backend-tls-policy.yaml\n",
+        "  []\n",
+        "no BackendTLSPolicy tells the proxies",
+    ),
+    (BEHIND_TLS, "/spec/ports/1/appProtocol", "/spec/ports/1/protocol", "is h2c and behind TLS"),
+    (INGRESS_SETTINGS, "PER_ADDRESS=2048", "PER_ADDRESS=512", "for all callers of a proxy"),
+    (TRACES, ":4318", ":4317", "no NetworkPolicy lets the gateways reach it"),
 ]
 DRAIN = [
     (
@@ -200,6 +257,7 @@ CHECKS = {
     "facts": lambda rendered, _tree, _exceptions: facts.problems(rendered),
     "memory": lambda rendered, _tree, _exceptions: memory.problems(rendered),
     "models": lambda rendered, _tree, _exceptions: models.problems(rendered),
+    "traffic": lambda rendered, _tree, _exceptions: traffic.problems(rendered),
     "drain": lambda rendered, _tree, _exceptions: drain.problems(rendered),
     "autoscaling": lambda rendered, tree, _exceptions: autoscaling.problems(tree, rendered),
 }
@@ -211,6 +269,7 @@ CASES = {
     "facts": FACTS,
     "memory": MEMORY,
     "models": MODELS,
+    "traffic": TRAFFIC,
     "drain": DRAIN,
     "autoscaling": AUTOSCALING,
 }
@@ -222,6 +281,7 @@ NEEDED = {
     "facts": {"gpu"},
     "memory": {"cpu"},
     "models": {"models-claim", "models-image", "models-loader", "s3-models"},
+    "traffic": {"gateway-api"},
     "drain": {"gpu"},
     "autoscaling": {"gpu", "keda", "hpa"},
 }
@@ -230,6 +290,10 @@ SHOWN_BY = {
     CLUSTER: {"site-example"},
     CLUSTER_POLICY: {"site-example"},
     INGRESS: {"tls-ingress"},
+    INGRESS_SETTINGS: {"tls-ingress"},
+    WAY_IN: {"gateway-api"},
+    ROUTES: {"gateway-api"},
+    BACKEND_TLS: {"gateway-api"},
     MTLS: {"tls-ingress"},
     MONITOR: {"gpu", "monitoring"},
     MODELS_STORE: {"s3-models"},
