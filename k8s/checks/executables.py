@@ -50,6 +50,27 @@ def checkov() -> Path:
     raise ChecksError(f"checkov: not at {own}, nor on PATH: run `make k8s-check`, which gets it")
 
 
+def tools_python() -> Path:
+    """The Python of the environment that has Helm's library and actionlint.
+
+    Raises:
+        ChecksError: it is not there.
+    """
+    own = CACHE / "k8s-tools" / "bin" / "python"
+    if own.is_file():
+        return own
+    raise ChecksError(f"helm: no Python at {own}: run `make k8s-check`, which gets it")
+
+
+def actionlint() -> Path:
+    """The linter of workflows.
+
+    Raises:
+        ChecksError: it is not installed.
+    """
+    return tools_python().with_name("actionlint")
+
+
 def _beside_python(name: str) -> Path:
     own = Path(sys.executable).parent / name
     if own.is_file():
@@ -59,8 +80,10 @@ def _beside_python(name: str) -> Path:
     raise ChecksError(f"{name}: not beside {sys.executable}, nor on PATH: run `make setup`")
 
 
-def run(command: list[str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs a program to its end, whatever its exit status.
+def run(
+    command: list[str], cwd: Path | None = None, *, text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end, whatever its exit status; it reads the text.
 
     Raises:
         ChecksError: it does not end, or cannot be started.
@@ -73,7 +96,7 @@ def run(command: list[str], cwd: Path | None = None) -> subprocess.CompletedProc
             capture_output=True,
             text=True,
             timeout=_SECONDS,
-            stdin=subprocess.DEVNULL,
+            input=text,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ChecksError(f"{command[0]}: {error}") from None

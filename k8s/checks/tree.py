@@ -33,6 +33,11 @@ class Tree:
         return sorted(file for pattern in patterns for file in self.root.glob(pattern))
 
     @property
+    def workflows(self) -> list[Path]:
+        """The published ones."""
+        return sorted((self.root / ".github" / "workflows").glob("*.yaml"))
+
+    @property
     def adapter(self) -> Path:
         """The Prometheus adapter's rules, which are no manifest."""
         return self.k8s / "components" / "hpa" / "prometheus-adapter.yaml"

@@ -27,7 +27,7 @@ def part(tree):
 @pytest.fixture
 def tree(tmp_path):
     """A copy of all that the checks look at, to plant errors in."""
-    for folder in ("k8s", "loadtest"):
+    for folder in ("k8s", "loadtest", ".github"):
         shutil.copytree(
             PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
