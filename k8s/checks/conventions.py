@@ -12,14 +12,17 @@ _CLUSTER_WIDE = {"Namespace", "NodePool", "PersistentVolume", "PriorityClass"}
 
 
 def problems(rendered: Rendered) -> Iterator[str]:
-    """Ports without a protocol, bare numbers as quantities, images that may change."""
+    """Ports without a protocol, bare numbers as quantities, images of no registry."""
     for overlay in rendered.overlays:
         for item in overlay.objects:
             found = (*_ports(item.get("spec")), *_quantities(item), *_place(item))
             yield from (f"{overlay.name}: {name_of(item)}: {each}" for each in found)
         for workload in workloads(overlay):
-            found = (*_images(workload), *_token(workload))
-            yield from (f"{overlay.name}: {workload.name}: {each}" for each in found)
+            for image in _unqualified(workload):
+                yield (
+                    f"{overlay.name}: {workload.name}: image {image} names no registry, and some "
+                    "nodes guess none; write docker.io/..."
+                )
 
 
 def _place(item: Object) -> Iterator[str]:
@@ -62,19 +65,8 @@ def _resources(part: object) -> Iterator[dict[str, Any]]:
             yield from _resources(each)
 
 
-def _images(workload: Workload) -> Iterator[str]:
+def _unqualified(workload: Workload) -> Iterator[str]:
     for container in workload.containers:
-        image = container["image"]
-        tag = image.rpartition("/")[2].partition(":")[2]
+        image: str = container["image"]
         if not (image.startswith(_OURS) or "." in image.partition("/")[0]):
-            yield f"image {image} names no registry, and some nodes guess none; write docker.io/..."
-        if "@sha256:" not in image and tag in {"", "latest"}:
-            yield (
-                f"image {image} is another one tomorrow; give newTag or digest under `images:` of "
-                "the kustomization"
-            )
-
-
-def _token(workload: Workload) -> Iterator[str]:
-    if workload.pod.get("automountServiceAccountToken") is not False:
-        yield "it gets a token for the API server; write automountServiceAccountToken: false"
+            yield image

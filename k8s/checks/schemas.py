@@ -14,18 +14,23 @@ VERSIONS = ("1.31", "1.34", "1.37")
 """Of Kubernetes: the oldest that has all that the manifests use, one between, and the newest."""
 _CUSTOM = Path(__file__).parent / "crds"
 _API_VERSIONS = {
+    "Application": "argoproj.io/v1alpha1",
     "BackendTLSPolicy": "gateway.networking.k8s.io/v1",
     "Cluster": "postgresql.cnpg.io/v1",
     "Gateway": "gateway.networking.k8s.io/v1",
     "GRPCRoute": "gateway.networking.k8s.io/v1",
     "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "InferenceService": "serving.kserve.io/v1beta1",
     "NodePool": "karpenter.sh/v1",
     "PodMonitor": "monitoring.coreos.com/v1",
     "PrometheusRule": "monitoring.coreos.com/v1",
     "ScaledObject": "keda.sh/v1alpha1",
     "ServiceMonitor": "monitoring.coreos.com/v1",
+    "ServingRuntime": "serving.kserve.io/v1alpha1",
 }
 """Kinds that an operator brings along; no other unknown kind passes."""
+_SINCE = {"resource.k8s.io/v1": "1.34"}
+"""API versions that only newer Kubernetes has; overlays that need one say so."""
 
 
 def problems(rendered: Rendered) -> Iterator[str]:
@@ -44,8 +49,14 @@ def _of(item: Object) -> Iterator[str]:
     if item["apiVersion"] == _API_VERSIONS.get(item["kind"]):
         for error in _custom(item["kind"]).iter_errors(item):
             yield f"{error.json_path}: {error.message}"
-        return
+        if item["kind"] != "ServingRuntime":
+            return
+        # Its containers and volumes are a pod's.
+        pod = {key: item["spec"].get(key, []) for key in ("containers", "volumes")}
+        item = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": pod}
     for version in VERSIONS:
+        if version < _SINCE.get(item["apiVersion"], ""):
+            continue
         try:
             kubernetes_validate.validate(item, version, strict=True)
         except kubernetes_validate.ValidationError as error:

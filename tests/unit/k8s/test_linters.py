@@ -10,14 +10,21 @@ def small(part):
     return part("gpu")
 
 
-def test_a_privileged_container_is_found(small, plant, exceptions):
-    plant(
-        "k8s/base/triton/deployment.yaml",
-        "allowPrivilegeEscalation: false",
-        "allowPrivilegeEscalation: true",
-    )
+TRITON = "k8s/base/triton/deployment.yaml"
+PLANTED = [
+    (TRITON, "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "CKV_K8S_20"),
+    (TRITON, "      automountServiceAccountToken: false\n", "", "CKV_K8S_38"),
+    ("k8s/base/triton/kustomization.yaml", "newTag: 0.1.0", "newTag: latest", "CKV_K8S_14"),
+]
+
+
+def test_what_checkov_is_left_to_find_is_found(small, plant, exceptions):
+    """All at once: it takes seconds."""
+    for file, old, new, _ in PLANTED:
+        plant(file, old, new)
     problems = list(policies.problems(rendering.render(small), exceptions))
-    assert any("Deployment.second-opinion.triton: CKV_K8S_20" in problem for problem in problems)
+    for *_, policy in PLANTED:
+        assert any(f"Deployment.second-opinion.triton: {policy}" in each for each in problems)
 
 
 def test_a_policy_that_nothing_breaks_any_more_needs_no_exception(small, exceptions):

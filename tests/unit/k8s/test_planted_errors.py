@@ -43,6 +43,9 @@ SITE = "k8s/overlays/site-example/kustomization.yaml"
 SITE_PODS = "k8s/overlays/site-example/pods.yaml"
 SITE_GPU = "k8s/overlays/site-example/gpu-product.yaml"
 PLACEHOLDER = "k8s/overlays/gpu-nodes/placeholder.yaml"
+ARGO = "k8s/overlays/argo-cd/application.yaml"
+DRA = "k8s/overlays/gpu-dra/claim-template.yaml"
+KSERVE = "k8s/overlays/kserve/serving-runtime.yaml"
 MODELS_IMAGE = "k8s/overlays/models-image/release.yaml"
 MODELS_CLAIM = "k8s/components/models-claim/claim.yaml"
 MODELS_FOLDER = "k8s/components/models-claim/folder.yaml"
@@ -69,15 +72,22 @@ SCHEMAS = [
     (ROUTES, "request: 65s", "read: 65s", "'read' was unexpected"),
     (ROUTES, "service: inference", "name: inference", "'name' was unexpected"),
     (BACKEND_TLS, "hostname:", "host:", "'host' was unexpected"),
+    (ARGO, "targetRevision: main", "revision: main", "'revision' was unexpected"),
+    (KSERVE, "- grpc-v2", "- grpc-v3", "'grpc-v3' is not one of"),
+    (
+        KSERVE,
+        "imagePullPolicy: IfNotPresent",
+        "imagePolicy: IfNotPresent",
+        "'imagePolicy' was unexp",
+    ),
+    (DRA, "deviceClassName:", "deviceClass:", "Kubernetes 1.34: Additional properties"),
 ]
 CONVENTIONS = [
     (TRITON, "              protocol: TCP\n", "", "has no protocol"),
     (TRITON_POLICY, "          protocol: TCP\n", "", "has no protocol"),
     (GPU, 'nvidia.com/gpu: "1"', "nvidia.com/gpu: 1", 'write "1"'),
-    (BASE, "newTag: 0.1.0", "newTag: latest", "gateway:latest is another one tomorrow"),
-    ("k8s/base/triton/kustomization.yaml", "newTag: 0.1.0", "newName: x/y", "image x/y is another"),
-    (TRITON, "      automountServiceAccountToken: false\n", "", "gets a token for the API server"),
     (MODELS_STORE, "docker.io/amazon", "amazon", "names no registry, and some"),
+    ("k8s/base/triton/kustomization.yaml", "newTag: 0.1.0", "newName: x/y", "image x/y"),
     (NODES_TOGETHER, "resources:", "namespace: x\nresources:", "it belongs to no namespace"),
 ]
 REFERENCES = [
@@ -287,6 +297,9 @@ NEEDED = {
 }
 """Overlays that show the errors of a check, but for those in these files."""
 SHOWN_BY = {
+    ARGO: {"argo-cd"},
+    DRA: {"gpu-dra"},
+    KSERVE: {"kserve"},
     CLUSTER: {"site-example"},
     CLUSTER_POLICY: {"site-example"},
     INGRESS: {"tls-ingress"},
