@@ -173,12 +173,14 @@ class TritonCertificate:
         self._problems.note(problem, self.days_left())
 
     async def _renew(self, client: TritonClient, renewed: MutualTls) -> None:
-        now = datetime.now(UTC)
-        if renewed.ends < now < _shown(client).ends:
+        now, ends = datetime.now(UTC), _shown(client).ends
+        if renewed.ends < now < ends:
             raise TlsError(f"{self._settings.certificate_file}: the new certificate has ended")
-        if not await client.renew(renewed):
+        if await client.renew(renewed):
+            log.info("connected to triton with new TLS files", days_left=round(self.days_left(), 1))
+        elif client.connected or ends < now:
+            # Else there is no Triton, as where they scale to zero.
             raise TlsError(f"{self._settings.certificate_file}: no Triton lets it in")
-        log.info("connected to triton with new TLS files", days_left=round(self.days_left(), 1))
 
 
 def _shown(client: TritonClient) -> MutualTls:

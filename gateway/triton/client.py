@@ -96,6 +96,11 @@ class TritonClient:
         if self.spare:
             self.spare.open()
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to a Triton now."""
+        return self._channel.get_state() is grpc.ChannelConnectivity.READY
+
     async def renew(self, tls: MutualTls) -> bool:
         """Connects with other certificates; calls under way end on the connections they have.
 

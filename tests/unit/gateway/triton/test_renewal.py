@@ -108,6 +108,23 @@ async def test_a_certificate_that_no_triton_lets_in_changes_nothing(toy, files, 
     await triton.close()
 
 
+async def test_where_no_triton_is_there_nothing_is_wrong_with_the_files(toy, files, monkeypatch):
+    monkeypatch.setattr("gateway.triton.client._CONNECT_SECONDS", 0.5)
+    settings, metrics = files(), Metrics()
+    triton = TritonClient(f"localhost:{toy.port}", settings)
+    triton.open()
+    watch = TritonCertificate(settings, triton, metrics)
+    await ask(triton)
+    await toy.stop()
+    files()
+    while triton.connected:  # noqa: ASYNC110 - gRPC sets no event
+        await asyncio.sleep(0.01)
+    for _ in range(3):
+        await watch.look()
+    assert b"gateway_tls_reload_failures_total 0.0" in generate_latest(metrics.registry)
+    await triton.close()
+
+
 @pytest.mark.parametrize("spoilt", ["certificate_file", "key_file", "ca_file"])
 async def test_files_that_are_cut_off_change_nothing(toy, files, spoilt):
     settings, metrics = files(), Metrics()
