@@ -15,6 +15,8 @@ in_namespace create secret generic gateway-secrets --from-file="$secrets"
 in_namespace create secret generic gateway-database \
   --from-literal=url=postgresql://postgres:kind@postgresql.database/second_opinion
 kubectl apply --kustomize k8s/overlays/cpu
+# A runner has 4 cores, and a rollout has three Tritons for a while.
+in_namespace set resources deployment/triton --containers=triton --requests=cpu=250m,memory=1536Mi
 # One of each cannot be drained without an interruption.
 in_namespace scale deployment gateway triton --replicas=2
 in_namespace rollout status deployment/triton --timeout=30m

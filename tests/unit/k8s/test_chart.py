@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s.checks import chart
+from k8s.checks import chart, rendering
 from k8s.checks.tree import Tree
 
 CHART = "k8s/chart/second-opinion"
@@ -51,7 +51,7 @@ def test_a_planted_error_is_found(file, old, new, told, *, tree, plant, as_they_
 def test_a_change_of_an_overlay_makes_the_chart_stale(tree, part, plant):
     names = {*chart.MODELS.values(), *chart.AUTOSCALING.values(), "cpu"}
     plant("k8s/base/triton/deployment.yaml", "failureThreshold: 240", "failureThreshold: 24")
-    problems = list(chart.problems(tree, chart.rendering.render(part(*names))))
+    problems = list(chart.problems(tree, rendering.render(part(*names))))
     assert any("triton-deployment.yaml: is not what the overlays say" in each for each in problems)
 
 

@@ -34,7 +34,11 @@ def test_a_check_is_one_line_and_a_line_for_each_problem(problems, passed, told,
 
 @pytest.mark.parametrize(
     ("find", "told"),
-    [(executables.kustomize, "install kubectl 1.27"), (executables.checkov, "make k8s-check")],
+    [
+        (executables.kustomize, "install kubectl 1.27"),
+        (executables.checkov, "make k8s-check"),
+        (executables.tools_python, "make k8s-check"),
+    ],
 )
 def test_a_tool_that_is_nowhere_is_named_with_its_remedy(find, told, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
