@@ -4,6 +4,7 @@ import copy
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -101,7 +102,7 @@ class _Template:
         for path in REMOVED.get(self._name, ()):
             reach(item, path, lambda holder, key: holder.pop(key))
         for path, expression in FIELDS.get(self._name, {}).items():
-            reach(item, path, lambda holder, key, text=expression: holder.__setitem__(key, text))
+            reach(item, path, partial(_put, expression))
         for path, text in ADDED.get(self._name, {}).items():
             self._add(item, path, text)
         return item
@@ -110,7 +111,7 @@ class _Template:
         if text not in self._blocks:
             self._blocks.append(text)
         mark = f"@@{self._blocks.index(text)}@@"
-        reach(item, path, lambda holder, key: holder[key].__setitem__(mark, None))
+        reach(item, path, lambda holder, key: _put(None, holder[key], mark))
 
     def _merged(self, choices: Mapping[str, Any]) -> Any:  # noqa: ANN401 - YAML
         first, *others = choices.values()
@@ -159,6 +160,10 @@ class _Template:
             yield f"{{{{- if {_is(chosen)} }}}}\n"
             yield from _indented(text.rstrip("\n"), indent)
             yield "{{- end }}\n"
+
+
+def _put(text: str | None, holder: Any, key: Any) -> None:  # noqa: ANN401 - YAML
+    holder[key] = text
 
 
 def _each(choices: Mapping[str, Any], key: str) -> dict[str, Any]:
