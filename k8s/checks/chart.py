@@ -140,5 +140,8 @@ def _differing(one: Any, other: Any, where: str = "") -> Iterator[str]:  # noqa:
     if isinstance(one, dict) and isinstance(other, dict):
         for key in one.keys() | other.keys():
             yield from _differing(one.get(key), other.get(key), f"{where}.{key}".strip("."))
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            yield from _differing(*pair, f"{where}[{number}]")
     elif one != other:
         yield where
