@@ -30,7 +30,7 @@ REFUSED = [
     ({"images": {"gateway": "second-opinion-gateway"}}, "/images/gateway"),
     ({"gateway": {"replicas": "2"}}, "/gateway/replicas"),
     ({"gateway": {"settings": {"GATEWAY_PORT": 8080}}}, "/gateway/settings/GATEWAY_PORT"),
-    ({"gateway": {"settings": {"PORT": "8080"}}}, "/gateway/settings"),
+    ({"gateway": {"settings": {"PORT": "8080"}}}, "invalid propertyName 'PORT'"),
     ({"triton": {"pipelines": []}}, "/triton/pipelines"),
     ({"autoscaling": {"by": "both"}}, "/autoscaling/by"),
 ]
