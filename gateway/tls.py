@@ -178,7 +178,7 @@ class TritonCertificate:
             raise TlsError(f"{self._settings.certificate_file}: the new certificate has ended")
         if await client.renew(renewed):
             log.info("connected to triton with new TLS files", days_left=round(self.days_left(), 1))
-        elif client.connected or ends < now:
+        elif ends < now or await client.connects():
             # Else there is no Triton, as where they scale to zero.
             raise TlsError(f"{self._settings.certificate_file}: no Triton lets it in")
 

@@ -51,7 +51,7 @@ _CHANNEL_OPTIONS = (
 )
 _GRACE_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0
-"""How long a connection with new certificates may take."""
+"""How long a connection to a Triton may take."""
 _LEFT_BEHIND_SECONDS = 60.0
 """How long past its deadline an inference may go on: a Triton that takes longer hangs."""
 
@@ -96,10 +96,9 @@ class TritonClient:
         if self.spare:
             self.spare.open()
 
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection to a Triton now."""
-        return self._channel.get_state() is grpc.ChannelConnectivity.READY
+    async def connects(self) -> bool:
+        """Whether a Triton lets in what is shown now."""
+        return await _ready(self._channel)
 
     async def renew(self, tls: MutualTls) -> bool:
         """Connects with other certificates; calls under way end on the connections they have.
@@ -108,9 +107,7 @@ class TritonClient:
             Whether a Triton let the new ones in; if none did, all stays as it was.
         """
         channel = self._connected(tls)
-        try:
-            await asyncio.wait_for(channel.channel_ready(), _CONNECT_SECONDS)
-        except TimeoutError:
+        if not await _ready(channel):
             await channel.close()
             return False
         left = self._channel
@@ -270,6 +267,14 @@ class TritonClient:
             status, message = error.code().name, error.details() or ""
         # Here, as gRPC's error, its call and its traceback hold each other and the images.
         raise _refusal(status, message)
+
+
+async def _ready(channel: grpc.aio.Channel) -> bool:
+    try:
+        await asyncio.wait_for(channel.channel_ready(), _CONNECT_SECONDS)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _refusal(status: str, message: str) -> RefusedError:
