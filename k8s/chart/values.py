@@ -60,6 +60,7 @@ FIELDS: Mapping[str, Mapping[Path, str]] = {
     "ScaledObject triton": {
         ("spec", "minReplicaCount"): value("autoscaling.minReplicas"),
         ("spec", "maxReplicaCount"): value("autoscaling.maxReplicas"),
+        ("spec", "fallback", "replicas"): value("autoscaling.minReplicas"),
         (*_KEDA, "threshold"): value("autoscaling.threshold"),
         (*_KEDA, "serverAddress"): value("autoscaling.prometheus"),
         ("spec", "triggers", "queue", "metadata", "serverAddress"): value("autoscaling.prometheus"),
