@@ -24,7 +24,7 @@ def card(
     ] = None,
     gate: Annotated[
         Path | None,
-        typer.Option(metavar="REPORT", help="Left out: the one kept with the release, if any."),
+        typer.Option(metavar="REPORT", help="Left out: the newest that is kept with the release."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Left out: card-PIPELINE-RELEASE.html.")
@@ -43,7 +43,7 @@ def card(
     from pipelines.load import SpecError, load_definition  # noqa: PLC0415
     from pipelines.release import Release, ReleaseError  # noqa: PLC0415
     from releases.card.card import Evidence, render  # noqa: PLC0415
-    from releases.gate.report import GateReport, kept_at  # noqa: PLC0415
+    from releases.gate.report import GateReport, kept  # noqa: PLC0415
 
     try:
         definition = load_definition(pipeline, specs)
@@ -51,14 +51,14 @@ def card(
             found = Release.current(pipeline, profile, repository)
         else:
             found = Release.read(pipeline, release, repository)
-        kept = gate or kept_at(repository, pipeline, found.identity)
-        judged = GateReport.read(kept) if gate is not None or kept.is_file() else None
+        newest = gate or next(reversed(kept(repository, pipeline, found.identity)), None)
+        judged = None if newest is None else GateReport.read(newest)
         measured = None if evaluation is None else evaluations.read(evaluation)
         of_release = pipeline, found.identity
         if measured is not None:
             _require(evaluation, (measured.pipeline, measured.release), of_release)
         if judged is not None:
-            _require(kept, (judged.pipeline, judged.candidate), of_release)
+            _require(newest, (judged.pipeline, judged.candidate), of_release)
         file = out or Path(f"card-{pipeline}-{found.identity}.html")
         write_text(file, render(definition, found, Evidence(judged, measured)))
     except (EvaluationError, ReleaseError, SpecError) as error:

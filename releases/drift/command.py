@@ -105,25 +105,25 @@ def exposition(report: "DriftReport") -> str:
     """The report in Prometheus's text format."""
     labels = f'pipeline="{report.pipeline}",release="{report.release}"'
     lines = [
-        "# HELP second_opinion_drift Whether photos (input) or answers (answer) have drifted.",
-        "# TYPE second_opinion_drift gauge",
+        "# HELP prediction_drift Whether photos (input) or answers (answer) have drifted.",
+        "# TYPE prediction_drift gauge",
         *(
-            f'second_opinion_drift{{{labels},kind="{kind}"}} {int(verdict == "drift")}'
+            f'prediction_drift{{{labels},kind="{kind}"}} {int(verdict == "drift")}'
             for kind, verdict in (("input", report.input), ("answer", report.answer))
         ),
-        "# HELP second_opinion_drift_distance Distance from the reference; above 1 it is drift.",
-        "# TYPE second_opinion_drift_distance gauge",
+        "# HELP prediction_drift_distance Distance from the reference; above 1 it is drift.",
+        "# TYPE prediction_drift_distance gauge",
         *(
-            f'second_opinion_drift_distance{{{labels},kind="{each.kind}",figure="{each.figure}"}} '
+            f'prediction_drift_distance{{{labels},kind="{each.kind}",figure="{each.figure}"}} '
             f"{each.value / each.critical if each.critical else 0.0:.4f}"
             for each in report.figures
         ),
-        "# HELP second_opinion_drift_photos Photos that were compared.",
-        "# TYPE second_opinion_drift_photos gauge",
-        f"second_opinion_drift_photos{{{labels}}} {report.photos}",
-        "# HELP second_opinion_drift_timestamp_seconds When they were compared.",
-        "# TYPE second_opinion_drift_timestamp_seconds gauge",
-        f"second_opinion_drift_timestamp_seconds{{{labels}}} {report.created.timestamp():.0f}",
+        "# HELP prediction_drift_photos Photos that were compared.",
+        "# TYPE prediction_drift_photos gauge",
+        f"prediction_drift_photos{{{labels}}} {report.photos}",
+        "# HELP prediction_drift_timestamp_seconds When they were compared.",
+        "# TYPE prediction_drift_timestamp_seconds gauge",
+        f"prediction_drift_timestamp_seconds{{{labels}}} {report.created.timestamp():.0f}",
     ]
     return "\n".join(lines) + "\n"
 

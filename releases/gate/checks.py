@@ -70,7 +70,7 @@ class Check(Part):
     @property
     def title(self) -> str:
         """The figure, and the subgroup."""
-        return f"{self.name}, {self.column} {self.group}" if self.column else self.name
+        return f"{self.name}, {self.column} {self.group or '(empty)'}" if self.column else self.name
 
 
 def share_kept(
@@ -270,6 +270,16 @@ def rise_bounded(
             }
         )
     return checked
+
+
+def lost(name: str, unit: str, of: int) -> Check:
+    """That the candidate does not judge at all what the current release judges."""
+    return Check(
+        name=name, unit=unit, current=None, candidate=None, difference=None, low=None, high=None,
+        limit=None, of=of, result=Result.FAIL,
+        reason=f"{name}: the current release judges it and the candidate does not: give the "
+        "candidate a reference (python -m export PIPELINE --reference DIR)",
+    )  # fmt: skip
 
 
 def factor_bounded(

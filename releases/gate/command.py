@@ -1,7 +1,7 @@
 """`python -m releases gate`: judges a candidate release on labelled photos."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -91,7 +91,7 @@ def gate(
         from pipelines.load import load_definition  # noqa: PLC0415
         from releases.gate import page  # noqa: PLC0415
         from releases.gate.judgement import judge  # noqa: PLC0415
-        from releases.gate.report import keep, kept_at  # noqa: PLC0415
+        from releases.gate.report import keep, kept, place  # noqa: PLC0415
 
         margins = load_definition(pipeline, specs).gate
         columns = tuple(dict.fromkeys([*margins.subgroups, *(by or [])]))
@@ -118,6 +118,7 @@ def gate(
         if record is not None:
             answers[0].write(record)
             typer.echo(f"{len(answers[0].photos)} photos, release {answers[0].release}: {record}")
+            _name_unanswered(answers)
             return
         for each in answers:
             if each.pipeline != pipeline:
@@ -125,12 +126,14 @@ def gate(
                     f"the answers are of pipeline {each.pipeline}, not {pipeline}"
                 )
         report = judge(answers[0], answers[1], margins)
-        file = out or kept_at(repository, pipeline, report.candidate)
+        _name_unanswered(answers)
+        former = len(kept(repository, pipeline, report.candidate))
+        file = out or place(repository, report)
         keep(report, page.render(report), file)
         if as_json:
             typer.echo(report.model_dump_json(indent=1))
         else:
-            _say(report, file)
+            _say(report, file, former)
     raise typer.Exit({"pass": 0, "fail": _FAILED}.get(report.result, _NOT_ENOUGH))
 
 
@@ -177,7 +180,16 @@ def _answers(
     return record(pipeline, said, canaries, concurrency)
 
 
-def _say(report: "GateReport", file: Path) -> None:
+def _name_unanswered(answers: Sequence["CanaryAnswers"]) -> None:
+    for each in answers:
+        if silent := sum(not photo.answered for photo in each.photos):
+            sys.stderr.write(
+                f"releases: {each.release} has no answer to {silent} photos, which count as wrong "
+                "(`python -m evaluation` names them)\n"
+            )
+
+
+def _say(report: "GateReport", file: Path, former: int) -> None:
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415
 
@@ -206,6 +218,8 @@ def _say(report: "GateReport", file: Path) -> None:
     screen.print(shown)
     for reason in report.reasons:
         screen.print(reason)
+    if former:
+        screen.print(f"{former} earlier reports of this candidate are kept: look at them too")
     screen.print(f"{report.result}: {file}")
 
 

@@ -53,7 +53,7 @@ def judge(current: CanaryAnswers, candidate: CanaryAnswers, gate: ReleaseGate) -
     if current.task is Task.CLASSIFICATION:
         judged = _classification(current, paired, columns, gate)
     else:
-        judged = _detection(current, paired, columns, gate)
+        judged = _detection(current, candidate.threshold, paired, columns, gate)
     judged += _beside(paired, gate)
     result = _whole(judged)
     return GateReport(
@@ -65,7 +65,7 @@ def judge(current: CanaryAnswers, candidate: CanaryAnswers, gate: ReleaseGate) -
         demo=current.demo or candidate.demo,
         result=result,
         reasons=tuple(each.reason for each in judged if each.reason),
-        still_needed=max((each.still_needed for each in judged), default=0),
+        still_needed=_needed(judged),
         checks=tuple(judged),
         canaries=CanaryFacts.of(paired.current, paired.copies, paired.unanswered),
         gate=gate,
@@ -183,10 +183,18 @@ def _classification(
 
 
 def _detection(
-    facts: CanaryAnswers, paired: _Paired, columns: Sequence[str], gate: ReleaseGate
+    facts: CanaryAnswers,
+    threshold: float | None,
+    paired: _Paired,
+    columns: Sequence[str],
+    gate: ReleaseGate,
 ) -> list[Check]:
+    """`threshold` is the candidate's, which may be another one than the current release's."""
     photos = len(paired.current)
-    counts = [_counts(facts, each) for each in (paired.current, paired.candidate)]
+    counts = [
+        _counts(paired.current, facts.classes, facts.threshold),
+        _counts(paired.candidate, facts.classes, threshold),
+    ]
     recalls = [_recall(each) for each in counts]
     objects = counts[0][:, 0] + counts[0][:, 1]
     whole = checks.figure_kept(
@@ -252,7 +260,10 @@ def _beside(paired: _Paired, gate: ReleaseGate) -> list[Check]:
                 limit=gate.calibration_error_rise_at_most,
             )
         )
-    if both and all(photo.typical is not None for pair in both for photo in pair):
+    judges = [any(pair[place].typical is not None for pair in both) for place in (0, 1)]
+    if judges == [True, False]:
+        made.append(checks.lost("false alarms of typicality", "photos", len(both)))
+    elif both and all(photo.typical is not None for pair in both for photo in pair):
         flagged = [_mean([not pair[place].typical for pair in both]) for place in (0, 1)]
         made.append(
             checks.rise_bounded(
@@ -290,6 +301,14 @@ def _whole(judged: Sequence[Check]) -> Result:
     return Result.PASS
 
 
+def _needed(judged: Sequence[Check]) -> dict[str, int]:
+    units = {each.unit for each in judged if each.still_needed}
+    return {
+        unit: max(each.still_needed for each in judged if each.unit == unit)
+        for unit in sorted(units)
+    }
+
+
 def _right(photos: Sequence[CanaryPhoto]) -> NDArray[np.bool_]:
     return np.array([photo.prediction == photo.label for photo in photos])
 
@@ -298,11 +317,13 @@ def _values(photos: Sequence[CanaryPhoto], column: str) -> NDArray[np.str_]:
     return np.array([photo.groups.get(column, "") for photo in photos])
 
 
-def _counts(facts: CanaryAnswers, photos: Sequence[CanaryPhoto]) -> NDArray[np.int64]:
+def _counts(
+    photos: Sequence[CanaryPhoto], classes: Sequence[str], threshold: float | None
+) -> NDArray[np.int64]:
     """INT64 [N, 2]: the found and the missed objects of each photo, at the threshold."""
     truth = [[each.truth for each in photo.objects] for photo in photos]
     found = [[each.found for each in photo.found] for photo in photos]
-    matches = match(truth, found, facts.classes, facts.threshold or 0.0)
+    matches = match(truth, found, classes, threshold or 0.0)
     return np.array([[each.hits, each.missed] for each in matches])
 
 

@@ -60,7 +60,7 @@ class GateReport(Part):
 
     Attributes:
         demo: Whether demonstration weights answered: then it says nothing about a patient.
-        still_needed: How many more photos or objects of a kind would do.
+        still_needed: How many more would do, by what they are (`positives` and so on).
         gate: The margins that were asked for.
         reliability: Of the current release and of the candidate; empty for a detector.
     """
@@ -74,7 +74,7 @@ class GateReport(Part):
     demo: bool
     result: Result
     reasons: tuple[str, ...]
-    still_needed: int
+    still_needed: dict[str, int]
     checks: tuple[Check, ...]
     canaries: CanaryFacts
     gate: ReleaseGate
@@ -99,13 +99,19 @@ class GateReport(Part):
             ) from None
 
 
-def kept_at(repository: Path, pipeline: str, candidate: str) -> Path:
-    """Where the report of a candidate is kept, as JSON; the page lies beside it."""
-    return repository / pipeline / FOLDER / f"{candidate}.json"
+def kept(repository: Path, pipeline: str, candidate: str) -> list[Path]:
+    """The reports of a candidate, the newest last; a page lies beside each."""
+    return sorted((repository / pipeline / FOLDER / candidate).glob("*.json"))
+
+
+def place(repository: Path, report: GateReport) -> Path:
+    """Where a report is kept: none replaces another, so that all tries are seen."""
+    name = f"{report.created:%Y%m%dT%H%M%S%f}Z.json"
+    return repository / report.pipeline / FOLDER / report.candidate / name
 
 
 def keep(report: GateReport, page: str, file: Path) -> None:
-    """Writes a report and its page; a former one of the same candidate is replaced.
+    """Writes a report, and its page beside it.
 
     Raises:
         EvaluationError: One cannot be written.

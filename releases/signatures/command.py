@@ -90,7 +90,7 @@ def sign(
             elif rotate is not None:
                 signed.rotate(rotate, key)
             elif found is not None:
-                gone = signed.sign(found, keep)
+                gone = signed.sign(found, keep, _in_use(found, repository))
                 said = "; ".join(f"{each.pipeline} {each.identity} is withdrawn" for each in gone)
             else:
                 signed.withdraw(str(pipeline), str(release))
@@ -117,6 +117,16 @@ def _checked(pipeline: str, release: str | None, profile: str, repository: Path)
         found = Release.read(pipeline, release, repository)
     ReleaseFiles(repository).verify_members(found)
     return found
+
+
+def _in_use(release: "Release", repository: Path) -> list[str]:
+    """The release that serves, where there is one: a signature is not taken from it in passing."""
+    from pipelines.release import ReleaseError, current_identity  # noqa: PLC0415 - as above
+
+    try:
+        return [current_identity(release.spec.name, release.spec.profile, repository)]
+    except ReleaseError:
+        return []
 
 
 def verify(

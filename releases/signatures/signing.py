@@ -6,7 +6,7 @@ newest.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -172,12 +172,15 @@ class SignedRepository:
             found.append(SignedRelease(path, said.get("profile", ""), said.get("sequence", 0)))
         return sorted(found, key=lambda each: each.sequence)
 
-    def sign(self, release: Release, keep: int = KEPT) -> list[SignedRelease]:
+    def sign(
+        self, release: Release, keep: int = KEPT, in_use: Collection[str] = ()
+    ) -> list[SignedRelease]:
         """Signs a release; returns those of its pipeline and profile that are withdrawn by it.
 
         Args:
             release: whose files were checked.
             keep: how many of them stay signed, with this one.
+            in_use: ids of releases that are loaded; they stay signed whatever `keep` says.
 
         Raises:
             SigningError: as `releases`, or a key is missing.
@@ -198,7 +201,8 @@ class SignedRepository:
             for each in known
             if each.path != path and (each.pipeline, each.profile) == (release.spec.name, profile)
         ]
-        withdrawn = of_it[: len(of_it) - (keep - 1)] if len(of_it) >= keep else []
+        old = of_it[: len(of_it) - (keep - 1)] if len(of_it) >= keep else []
+        withdrawn = [each for each in old if each.identity not in in_use]
         for each in withdrawn:
             del targets.targets[each.path]
         self._write_releases(targets)

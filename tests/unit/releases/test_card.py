@@ -6,7 +6,7 @@ from lab.releases.canaries import Candidate, simulate
 from pipelines.gate import ReleaseGate
 from releases.gate import page
 from releases.gate.judgement import judge
-from releases.gate.report import keep, kept_at
+from releases.gate.report import keep, place
 from tests.releases_command import make, run
 
 
@@ -37,7 +37,7 @@ def test_a_card_has_the_gate_that_is_kept_with_the_release(released, capsys):
     report = judge(*simulate(0, Candidate(lost=0.05)), ReleaseGate()).model_copy(
         update={"pipeline": "oral_cancer", "candidate": release.identity}
     )
-    keep(report, page.render(report), kept_at(repository, "oral_cancer", release.identity))
+    keep(report, page.render(report), place(repository, report))
     file = repository / "card.html"
     assert run(capsys, "card", "oral_cancer", "--repository", repository, "--out", file)[0] == 0
     assert "sensitivity is worse" in file.read_text()

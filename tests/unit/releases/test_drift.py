@@ -143,7 +143,7 @@ def test_the_command_makes_a_reference_and_finds_drift(database, capsys):
     assert Reference.read(kept).figures.photos == 600
     assert (status, report["photos"]) == (1, 500)
     assert (report["input"], report["answer"]) == ("drift", "quiet")
-    assert f'second_opinion_drift{{pipeline="oral_cancer",release="{RELEASE}",kind="input"}} 1' in (
+    assert f'prediction_drift{{pipeline="oral_cancer",release="{RELEASE}",kind="input"}} 1' in (
         metrics.read_text()
     )
     text = page.read_text()

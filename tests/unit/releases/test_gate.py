@@ -3,6 +3,8 @@
 How often it errs is measured over many seeds by `make gate`.
 """
 
+from datetime import timedelta
+
 import pytest
 
 from evaluation.errors import EvaluationError
@@ -13,7 +15,7 @@ from releases.gate import page
 from releases.gate.answers import CanaryAnswers, CanaryPhoto, FoundObject, LabelledObject
 from releases.gate.checks import Result
 from releases.gate.judgement import judge
-from releases.gate.report import GateReport, keep, kept_at
+from releases.gate.report import GateReport, keep, kept, place
 
 MARGINS = ReleaseGate()
 
@@ -28,7 +30,7 @@ def named(report, title):
 
 def test_a_candidate_that_is_as_good_passes():
     report = judge(*simulate(), MARGINS)
-    assert (report.result, report.reasons, report.still_needed) == (Result.PASS, (), 0)
+    assert (report.result, report.reasons, report.still_needed) == (Result.PASS, (), {})
     assert named(report, "sensitivity").of == 800
     assert named(report, "sensitivity, site north").result == Result.PASS
 
@@ -73,18 +75,26 @@ def test_false_alarms_of_typicality_fail():
     ]
 
 
+def test_a_candidate_that_judges_no_typicality_any_more_fails():
+    current, candidate = simulate()
+    silent = tuple(photo.model_copy(update={"typical": None}) for photo in candidate.photos)
+    report = judge(current, candidate.model_copy(update={"photos": silent}), MARGINS)
+    assert report.result == Result.FAIL
+    assert "the candidate does not: give the candidate a reference" in report.reasons[0]
+
+
 @pytest.mark.parametrize("gained", [0.0, 0.9])
 def test_twelve_positives_can_never_pass_two_points(gained):
     report = judge(*simulate(positives=12, sensitivity=0.1, gained=gained, lost=0.0), MARGINS)
     assert report.result == Result.NOT_ENOUGH_EVIDENCE
-    assert report.still_needed >= 171
+    assert report.still_needed["positives"] >= 171
     assert "12 positives do not show" in report.reasons[0]
 
 
 def test_a_canary_set_without_positives_is_not_enough():
     report = judge(*simulate(positives=0), MARGINS)
     assert report.result == Result.NOT_ENOUGH_EVIDENCE
-    assert report.still_needed >= 183
+    assert report.still_needed["positives"] >= 183
 
 
 def test_a_small_subgroup_is_shown_and_not_judged():
@@ -198,11 +208,20 @@ def test_a_detector_whose_boxes_lie_elsewhere_fails():
     assert named(report, "recall, device a").result == Result.FAIL
 
 
+def test_a_detectors_candidate_is_judged_at_its_own_threshold():
+    candidate = detector("2-b", boxes()).model_copy(update={"threshold": 0.85})
+    report = judge(detector("1-a", boxes()), candidate, MARGINS)
+    # The squares have a score of 0.8.
+    assert named(report, "recall").candidate == pytest.approx(0.5)
+    assert named(report, "mAP@0.5 of boxes").result == Result.PASS
+    assert report.result == Result.FAIL
+
+
 def test_a_detector_with_few_objects_is_not_enough():
     few = [detector(name, boxes()[:20]) for name in ("1-a", "2-b")]
     report = judge(*few, MARGINS)
     assert report.result == Result.NOT_ENOUGH_EVIDENCE
-    assert report.still_needed >= 143
+    assert report.still_needed["objects"] >= 143
 
 
 @pytest.mark.parametrize(
@@ -256,9 +275,12 @@ def test_a_column_that_names_persons_is_refused():
 
 def test_a_report_is_kept_with_its_page_and_read_again(tmp_path):
     report = judge(*simulate(lost=0.05), MARGINS)
-    file = kept_at(tmp_path, report.pipeline, report.candidate)
+    file = place(tmp_path, report)
     keep(report, page.render(report), file)
-    assert GateReport.read(file) == report
+    later = report.model_copy(update={"created": report.created + timedelta(seconds=1)})
+    keep(later, page.render(later), place(tmp_path, later))
+    first, second = kept(tmp_path, report.pipeline, report.candidate)
+    assert (GateReport.read(first), GateReport.read(second)) == (report, later)
     text = file.with_suffix(".html").read_text()
     assert "2-bbbbbbbb: fail" in text
     assert text.count("<svg") == 2

@@ -8,7 +8,7 @@ import pytest
 from lab.releases.canaries import Candidate, simulate
 from pipelines.load import FOLDER
 from releases.gate.answers import CanaryAnswers
-from releases.gate.report import GateReport, kept_at
+from releases.gate.report import GateReport, kept
 from tests.releases_command import run
 from tests.unit.evaluation.service import running
 
@@ -66,9 +66,10 @@ FEW = [([0.1, 0.9], "cancer"), ([0.9, 0.1], "healthy"), ([0.7, 0.3], "cancer"), 
 def test_two_services_are_asked_about_the_same_photos(gate, service, tmp_path):
     labels = labelled(tmp_path / "set", FEW)
     current = tmp_path / "current.json"
-    status, output, _ = gate("lesions", labels, "--current", service.url, "--by", "site",
+    status, output, errors = gate("lesions", labels, "--current", service.url, "--by", "site",
                              "--record", current)  # fmt: skip
     assert (status, "4 photos, release 1-aaaaaaaa" in output) == (0, True)
+    assert "1-aaaaaaaa has no answer to 1 photos" in errors
     recorded = CanaryAnswers.read(current)
     assert [photo.answered for photo in recorded.photos] == [True, True, True, False]
     assert [photo.groups["site"] for photo in recorded.photos[:2]] == ["south", "north"]
@@ -79,7 +80,8 @@ def test_two_services_are_asked_about_the_same_photos(gate, service, tmp_path):
                              "--by", "site")  # fmt: skip
     assert status == 3
     assert "positives do not show" in output
-    report = GateReport.read(kept_at(tmp_path / "repository", "lesions", "2-bbbbbbbb"))
+    (file,) = kept(tmp_path / "repository", "lesions", "2-bbbbbbbb")
+    report = GateReport.read(file)
     assert (report.current, report.canaries.photos, report.canaries.unanswered) == (
         "1-aaaaaaaa",
         3,

@@ -132,6 +132,17 @@ def test_an_older_release_that_is_replayed_with_its_metadata_is_refused(site, tm
     site.require(newer[-1])
 
 
+def test_the_release_that_serves_stays_signed_however_many_candidates_are_signed(site):
+    serving = make(site.repository, "mhist")
+    site.signer().sign(serving)
+    for number in range(1, 5):
+        candidate = make(site.repository, "mhist", number)
+        gone = site.signer().sign(candidate, in_use=[serving.identity])
+        assert serving.identity not in [each.identity for each in gone]
+    site.require(serving)
+    assert len(site.signer().releases()) == KEPT + 1
+
+
 def test_a_release_of_a_revoked_signer_is_refused(site, two, tmp_path):
     stolen = tmp_path / "stolen"
     shutil.copytree(site.keys, stolen)
