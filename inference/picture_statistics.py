@@ -6,6 +6,8 @@ these numbers leave out nothing of that kind.
 """
 
 import math
+from bisect import bisect_left
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,11 @@ _TAN = np.float32(np.sqrt(2) - 1)
 """Of 22.5 degrees, the width of one bin of orientations."""
 _GRADIENT_SHARE = 0.99
 _BRIGHTNESS_SHARES = (0.01, 0.25, 0.5, 0.75, 0.99)
+_COLUMNS = 124
+"""That gradients are put into to find the strongest ones, of which there are fewer."""
+_LEVEL = np.float32(1 / 255)
+_EQUAL = np.full(SIDE * SIDE // 2, 2 / SIDE**2, np.float32)
+"""Times values, their mean."""
 _LEAST = np.float32(1e-6)
 """Keeps logarithms finite; a hundredth of what one grey level of one pixel adds."""
 
@@ -44,27 +51,27 @@ def picture_statistics(image: Image.Image) -> NDArray[np.float32]:
     # The nearest pixels: means of areas cost as much as all the statistics, and hide noise.
     copy = image.resize((SIDE, SIDE), Image.Resampling.NEAREST)
     grey = copy.convert("L")
-    brightness = np.asarray(grey, dtype=np.float32) / np.float32(255)
-    return np.concatenate(
-        [_colours(copy), _rings(brightness), _gradients(brightness), _levels(grey)]
-    ).astype(np.float32)
+    # Not multiplied by the inverse: rounding decides between gradients that are nearly alike.
+    brightness = np.asarray(grey) / np.float32(255)
+    return np.array(
+        [*_colours(copy), *_rings(brightness), *_gradients(brightness), *_levels(grey)], np.float32
+    )
 
 
-def _colours(copy: Image.Image) -> NDArray[np.float64]:
+def _colours(copy: Image.Image) -> list[float]:
     """Means, deviations and correlations of the channels, mean and deviation of the saturation.
 
     Of every other row.
     """
-    # Channel by channel, as rows of 3 numbers are slow; so is a product of matrices of 3 rows.
     half = copy.resize((SIDE, SIDE // 2), Image.Resampling.NEAREST)
-    red, green, blue = channels = [np.asarray(each).reshape(-1) for each in half.split()]
+    # Channel by channel, as rows of 3 numbers are slow; so is a product of matrices of 3 rows.
+    red, green, blue = channels = np.ascontiguousarray(np.asarray(half).reshape(-1, 3).T)
     largest = np.maximum(np.maximum(red, green), blue)
     smallest = np.minimum(np.minimum(red, green), blue)
-    saturation = (largest - smallest) / np.maximum(largest, 1).astype(np.float32)
     values = np.empty((4, red.size), np.float32)
-    np.divide(channels, np.float32(255), out=values[:3])
-    values[3] = saturation
-    means = values.mean(axis=1)
+    np.multiply(channels, _LEVEL, out=values[:3])
+    np.divide(largest - smallest, np.maximum(largest, 1), out=values[3], dtype=np.float32)
+    means = values @ _EQUAL
     values -= means[:, None]
     deviations = [math.sqrt(float(each @ each) / red.size) for each in values]
     correlations = []
@@ -73,17 +80,19 @@ def _colours(copy: Image.Image) -> NDArray[np.float64]:
         product = float(values[one] @ values[other]) / red.size
         # Below a thousandth of a grey level a deviation is rounding.
         correlations.append(product / both if both > _LEAST**2 else 0.0)
-    return np.array([*means[:3], *deviations[:3], *correlations, means[3], deviations[3]])
+    return [*means[:3], *deviations[:3], *correlations, means[3], deviations[3]]
 
 
 def _rings(brightness: NDArray[np.float32]) -> NDArray[np.float64]:
     """Log mean power of each ring of the spectrum; the mean brightness has no part in it."""
-    spectrum = np.fft.rfft2(brightness - brightness.mean()).reshape(-1)
+    # As np.fft.rfft2, but for a copy: a row of the result is a column of the spectrum.
+    spectrum = np.fft.fft(np.fft.rfft(brightness), axis=0).T.reshape(-1)
+    spectrum[0] = 0
     power = (spectrum.real**2 + spectrum.imag**2) * _SHARES
     return np.asarray(np.log(np.add.reduceat(power[_BY_RING], _STARTS) + _LEAST))
 
 
-def _gradients(brightness: NDArray[np.float32]) -> NDArray[np.float64]:
+def _gradients(brightness: NDArray[np.float32]) -> list[float]:
     """Shares of the orientations, and logarithms of the strength's mean and 99th percentile.
 
     Of every other row.
@@ -101,28 +110,36 @@ def _gradients(brightness: NDArray[np.float32]) -> NDArray[np.float64]:
     sums = np.bincount(bins, weights=strength, minlength=_ORIENTATIONS)
     whole = sums.sum()
     shares = sums / whole if whole > 0 else np.full(_ORIENTATIONS, 1 / _ORIENTATIONS)
-    rank = round(_GRADIENT_SHARE * (strength.size - 1))
-    strongest = np.partition(strength, rank)[rank]
-    return np.array([*shares, np.log(strength.mean() + _LEAST), np.log(strongest + _LEAST)])
+    strongest = _largest(strength, strength.size - round(_GRADIENT_SHARE * (strength.size - 1)))
+    return [*shares, np.log(strength.mean() + _LEAST), np.log(strongest + _LEAST)]
 
 
-def _levels(grey: Image.Image) -> NDArray[np.float64]:
+def _largest(values: NDArray[np.float32], place: int) -> float:
+    """The value at this place, from 1 to `_COLUMNS`, of values in descending order."""
+    # So many columns have a value that is not below `least`, so what is below it cannot be meant.
+    # To order the rest takes a third of the time that ordering all takes.
+    largest = values[: values.size // _COLUMNS * _COLUMNS].reshape(-1, _COLUMNS).max(axis=0)
+    least = np.partition(largest, _COLUMNS - place)[_COLUMNS - place]
+    candidates = values[values >= least]
+    return float(np.partition(candidates, candidates.size - place)[candidates.size - place])
+
+
+def _levels(grey: Image.Image) -> list[float]:
     """The brightness that given shares of the pixels do not exceed, in [0, 1]."""
-    reached = np.cumsum(grey.histogram())
-    levels = np.searchsorted(reached, np.array(_BRIGHTNESS_SHARES) * reached[-1])
-    return np.asarray(levels / 255)
+    reached = list(accumulate(grey.histogram()))
+    return [bisect_left(reached, share * reached[-1]) / 255 for share in _BRIGHTNESS_SHARES]
 
 
 def _ring_of() -> NDArray[np.intp]:
-    """The ring of each number of a real spectrum, [SIDE * (SIDE / 2 + 1)]."""
+    """The ring of each number of a real spectrum, column by column, [(SIDE / 2 + 1) * SIDE]."""
     y, x = np.fft.fftfreq(SIDE, 1 / SIDE), np.fft.rfftfreq(SIDE, 1 / SIDE)
-    return np.digitize(np.hypot(y[:, None], x[None]).reshape(-1), _RINGS) - 1
+    return np.digitize(np.hypot(y[None], x[:, None]).reshape(-1), _RINGS) - 1
 
 
 _RING_OF = _ring_of()
 _BY_RING = np.argsort(_RING_OF, kind="stable")
 _STARTS = np.searchsorted(_RING_OF[_BY_RING], np.arange(len(_RINGS) - 1))
-_TIMES = np.tile(np.where(np.arange(SIDE // 2 + 1) % (SIDE // 2) > 0, 2.0, 1.0), SIDE)
+_TIMES = np.repeat(np.where(np.arange(SIDE // 2 + 1) % (SIDE // 2) > 0, 2.0, 1.0), SIDE)
 """How often the whole spectrum has each number of the half that a real image needs."""
 _SHARES = _TIMES / np.bincount(_RING_OF, weights=_TIMES)[_RING_OF] / SIDE**2
 """What each number of that half adds to the mean power of its ring."""

@@ -136,6 +136,8 @@ def refuse_poor(measures: Measures, rules: QualityRules) -> None:
     Raises:
         RefusedError: with the text of the first of these bounds.
     """
+    if not any(bound is not None and bound.refuse for bound in rules.bounds):
+        return
     for bound, judged in zip(rules.bounds, judge(measures, rules), strict=True):
         if bound is not None and bound.refuse and judged == 1:
             text = bound.text[:1].lower() + bound.text[1:]
@@ -154,14 +156,19 @@ def _at_scale(luminance: Image.Image, rules: DecodeRules) -> Image.Image:
 def _sharpness(luminance: NDArray[np.uint8]) -> float:
     if min(luminance.shape) < 3:  # noqa: PLR2004 - the kernel's side
         return 0.0
-    grey = luminance.astype(np.int16)
-    laplacian = grey[1:-1, :-2] + grey[1:-1, 2:]
-    laplacian += grey[:-2, 1:-1]
-    laplacian += grey[2:, 1:-1]
-    laplacian -= 4 * grey[1:-1, 1:-1]
-    values = laplacian.astype(np.float32).reshape(-1)
+    width = luminance.shape[1]
+    # Row behind row: what lies left of a row's first pixel is the end of the row before.
+    grey = luminance.astype(np.int16).reshape(-1)
+    inner = grey[width:-width]
+    laplacian = grey[: -2 * width] + grey[2 * width :]
+    laplacian[1:] += inner[:-1]
+    laplacian[:-1] += inner[1:]
+    laplacian -= inner << 2
+    rows = laplacian.reshape(-1, width)
+    rows[:, 0] = rows[:, -1] = 0
+    values, count = laplacian.astype(np.float32), rows.shape[0] * (width - 2)
     # Its mean is near 0, so nothing is lost; numpy's own variance takes twice as long.
-    return max(0.0, float(values @ values) / values.size - float(values.mean()) ** 2)
+    return max(0.0, float(values @ values) / count - (float(values.sum()) / count) ** 2)
 
 
 def _resolution(geometry: Geometry, rules: DecodeRules) -> float:
@@ -191,7 +198,8 @@ def _border_ratio(grey: NDArray[np.uint8], period: int) -> float:
     """Of the columns of [H, n * period + 1]: the step at the borders, divided by that between."""
     ahead, behind = grey[:, 1:], grey[:, :-1]
     differences = np.maximum(ahead, behind) - np.minimum(ahead, behind)
-    steps = differences.sum(axis=0, dtype=np.uint32) / len(grey)
+    # At most 257 x 255, which 16 bits hold.
+    steps = differences.sum(axis=0, dtype=np.uint16) / len(grey)
     # The middle of an even number is the upper one here; np.median takes several times as long.
     by_offset = np.sort(steps.reshape(-1, period), axis=0)[len(steps) // period // 2]
     by_offset.sort()
