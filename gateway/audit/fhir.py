@@ -1,7 +1,7 @@
 """Rows of the audit log as AuditEvent of FHIR R4, in the pattern of IHE's Basic Audit Log Patterns.
 
-Client, service and user are agents, the release is an entity, and so is X-Request-ID, as BALP has
-it. The patterns' own profiles are of FHIR resources, which predictions are not: none is claimed.
+Caller and service are agents, the row is an entity, and so is X-Request-ID, as BALP has it. None of
+its profiles is claimed: they demand network addresses and the text of queries, which no row has.
 """
 
 from collections.abc import Sequence
@@ -10,22 +10,34 @@ from typing import Any
 from gateway.audit.reading import AuditRow
 from gateway.audit.rows import Event
 
+_Role = tuple[str, str, str]
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _TERMS = "http://terminology.hl7.org/CodeSystem"
 _REQUEST_ID = {
     "system": "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType",
     "code": "XrequestId",
 }
-_KINDS = {
-    Event.PREDICTION: ("operation", "E"),
-    Event.FEEDBACK: ("create", "C"),
-    Event.COMMENT_DELETED: ("delete", "D"),
-    Event.IMAGE_READ: ("read", "R"),
-    Event.IMAGE_DELETED: ("delete", "D"),
-    Event.AUDIT_READ: ("read", "R"),
-    Event.AUDIT_EXPORT: ("search", "E"),
+_SOURCE = (_DICOM, "110153", "Source Role ID")
+_DESTINATION = (_DICOM, "110152", "Destination Role ID")
+_ROLES = {
+    "read": (_DESTINATION, _SOURCE),
+    "delete": (
+        (_DICOM, "110150", "Application"),
+        (f"{_TERMS}/provenance-participant-type", "custodian", "Custodian"),
+    ),
 }
-"""Interaction and action of each event."""
+"""Of caller and service, by the interaction; of others the caller is the source."""
+_SEARCH = "search"
+_ACTIONS = {"create": "C", "delete": "D", "read": "R"}
+"""Of other interactions it is E, executed."""
+_INTERACTIONS = {
+    Event.FEEDBACK: "create",
+    Event.COMMENT_DELETED: "delete",
+    Event.IMAGE_READ: "read",
+    Event.IMAGE_DELETED: "delete",
+    Event.AUDIT_EXPORT: _SEARCH,
+}
+"""Of most other events it is an operation."""
 _FAULTS = {"internal", "model_output"}
 """Refusals that the caller could not help: a serious failure (8), others a minor one (4)."""
 
@@ -47,19 +59,19 @@ def bundle(rows: Sequence[AuditRow], next_url: str | None) -> dict[str, Any]:
 
 def audit_event(row: AuditRow) -> dict[str, Any]:
     """A row as an AuditEvent."""
-    interaction, action = _KINDS.get(Event(row["event"]), ("operation", "E"))
+    interaction = _interaction(row)
     refusal = row["refusal"]
     outcome = "0" if refusal is None else "8" if refusal in _FAULTS else "4"
     return {
         "resourceType": "AuditEvent",
         "id": row["prediction_id"],
         "type": _coding(f"{_TERMS}/audit-event-type", "rest", "RESTful Operation"),
-        "subtype": [_coding("http://hl7.org/fhir/restful-interaction", interaction)],
-        "action": action,
+        "subtype": [_coding("http://hl7.org/fhir/restful-interaction", interaction, interaction)],
+        "action": _ACTIONS.get(interaction, "E"),
         "recorded": row["at"],
         "outcome": outcome,
         **({} if refusal is None else {"outcomeDesc": refusal}),
-        "agent": _agents(row),
+        "agent": _agents(row, *_ROLES.get(interaction, (_SOURCE, _DESTINATION))),
         "source": {
             "observer": {"display": row["receipt"]["chain"]},
             "type": [_coding(f"{_TERMS}/security-source-type", "4", "Application Server")],
@@ -68,19 +80,27 @@ def audit_event(row: AuditRow) -> dict[str, Any]:
     }
 
 
-def _agents(row: AuditRow) -> list[dict[str, Any]]:
+def _interaction(row: AuditRow) -> str:
+    """FHIR's word for what was done."""
+    event = Event(row["event"])
+    if event is Event.AUDIT_READ:
+        return "read" if "prediction_id" in row["parameters"] else _SEARCH
+    return _INTERACTIONS.get(event, "operation")
+
+
+def _agents(row: AuditRow, of_caller: _Role, of_service: _Role) -> list[dict[str, Any]]:
     caller = row["caller"]
     who: dict[str, Any] = {"display": caller["name"] or caller["kind"]}
     if caller["credential"]:
         who["identifier"] = {"value": caller["credential"]}
     return [
         {
-            "type": {"coding": [_coding(_DICOM, "110153", "Source Role ID")]},
+            "type": {"coding": [_coding(*of_caller)]},
             "who": who,
             "requestor": True,
         },
         {
-            "type": {"coding": [_coding(_DICOM, "110152", "Destination Role ID")]},
+            "type": {"coding": [_coding(*of_service)]},
             "who": {"display": "Second Opinion"},
             "requestor": False,
         },

@@ -247,7 +247,7 @@ async def test_fhir_is_a_bundle_of_audit_events(http, new_key):
         jsonschema.validate(event, AUDIT_EVENT)
         assert entry["fullUrl"] == f"urn:uuid:{event['id']}"
     reading, listing, refused = events
-    assert [event["action"] for event in events] == ["R", "R", "E"]
+    assert [event["action"] for event in events] == ["E", "E", "E"]
     assert (refused["outcome"], refused["outcomeDesc"]) == ("4", "image_format")
     assert reading["outcome"] == listing["outcome"] == "0"
     (link,) = found["link"]
