@@ -1,7 +1,7 @@
 """A server in the comparison: how it is started, and how requests are sent to it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,8 @@ class Launch:
     argv: tuple[str, ...]
     environment: dict[str, str]
     port: int
+    headers: dict[str, str] = field(default_factory=dict)
+    """That a caller sends, over HTTP."""
 
 
 @dataclass(frozen=True)

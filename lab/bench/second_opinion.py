@@ -1,7 +1,15 @@
 """The project's own contenders: Triton alone, and the gateway with Triton over HTTP and gRPC."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
 from lab.bench.contender import Contender, Deployment, Launch, Place
 from lab.bench.workload import PIPELINE, WORKLOADS, Workload
+from lab.errors import LabError
+from lab.paths import ROOT
 from lab.service.service import Service
 from pipelines.enums import Decoding
 from pipelines.profile import DEFAULT_PROFILE
@@ -12,7 +20,34 @@ _THREADS = (
     "processes, threads and batches as pipelines/oral_cancer.yaml says: a process for each core "
     "that decodes, runs the models and decides"
 )
+_LIMITS = ("--rate", "100000/s", "--budget", "100000EUR/month")
 _MEMORY = "one service answers heavy and light, so its memory holds the models of both"
+
+
+def _unchanged(launch: Launch) -> Launch:
+    return launch
+
+
+def _limited(launch: Launch) -> Launch:
+    """Each caller must have a key; the one that all send has a rate and a budget."""
+    environment = launch.environment | {"GATEWAY_AUTH": "required", "GATEWAY_PRICE_CPU_HOUR": "1"}
+    create = ("-m", "gateway", "keys", "create", "--role", "predict", *_LIMITS)
+    made = subprocess.run(
+        [sys.executable, *create],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise LabError(f"a key for the bench cannot be made: {made.stderr.strip()}")
+    return replace(launch, environment=environment, headers={"X-API-Key": made.stdout.strip()})
+
+
+def _bare(launch: Launch) -> Launch:
+    """The launcher serves Triton alone, and the gateway beside it accounts for nothing."""
+    return replace(launch, argv=(sys.executable, "-m", "lab.bench.bare_gateway", *launch.argv))
 
 
 def second_opinion() -> list[Contender]:
@@ -34,6 +69,25 @@ def second_opinion() -> list[Contender]:
             deployments=_by_profile("gateway_port", gateway=True),
             ask=_over_http,
             tuning=f"`python -m server --gateway`; {_THREADS}; {_MEMORY}",
+            packages=("fastapi", "uvicorn", *_PACKAGES),
+        ),
+        Contender(
+            name="gateway-limited",
+            title="gateway + Triton, with a key, a rate and a budget",
+            protocol="http",
+            deployments=_by_profile("gateway_port", gateway=True, changed=_limited),
+            ask=_over_http,
+            tuning="the same; each request has an API key with a rate and a budget",
+            packages=("fastapi", "uvicorn", *_PACKAGES),
+        ),
+        Contender(
+            name="gateway-bare",
+            title="gateway + Triton, without an audit log",
+            protocol="http",
+            deployments=_by_profile("gateway_port", gateway=False, changed=_bare),
+            ask=_over_http,
+            tuning="`python -m lab.bench.bare_gateway`: the same gateway without identity, limits "
+            "and audit log, which no setting leaves out",
             packages=("fastapi", "uvicorn", *_PACKAGES),
         ),
         Contender(
@@ -76,20 +130,28 @@ def second_opinion() -> list[Contender]:
     ]
 
 
-def _by_profile(port_name: str, *, gateway: bool) -> tuple[Deployment, ...]:
+def _by_profile(
+    port_name: str, *, gateway: bool, changed: Callable[[Launch], Launch] = _unchanged
+) -> tuple[Deployment, ...]:
     """One service for each profile, and all workloads that it answers."""
     answered: dict[tuple[str, Decoding], list[str]] = {}
     for name, workload in WORKLOADS.items():
         for decoding, profile in workload.profiles.items():
             answered.setdefault((profile, decoding), []).append(name)
     return tuple(
-        _deployment(port_name, *served, names, gateway=gateway)
+        _deployment(port_name, *served, names, gateway=gateway, changed=changed)
         for served, names in answered.items()
     )
 
 
 def _deployment(
-    port_name: str, profile: str, decoding: Decoding, workloads: list[str], *, gateway: bool
+    port_name: str,
+    profile: str,
+    decoding: Decoding,
+    workloads: list[str],
+    *,
+    gateway: bool,
+    changed: Callable[[Launch], Launch] = _unchanged,
 ) -> Deployment:
     """The launcher with its Triton on free ports.
 
@@ -98,7 +160,8 @@ def _deployment(
         profile: the pipeline's profile that it serves.
         decoding: that profile's.
         workloads: what it is asked.
-        gateway: whether the gateway runs too.
+        gateway: whether the launcher runs the gateway, too.
+        changed: makes the launch another one.
     """
 
     def launch(place: Place) -> Launch:
@@ -111,7 +174,7 @@ def _deployment(
             gateway=gateway,
         )
         port: int = getattr(service.ports, port_name)
-        return Launch(service.argv, service.environment, port)
+        return changed(Launch(service.argv, service.environment, port))
 
     return Deployment(tuple(workloads), launch, (decoding,))
 

@@ -155,6 +155,7 @@ class Session:
                 classes=list(self._context.classes),
                 photos=str(self._context.photos),
                 reference=self._context.references[workload],
+                headers=self._launch.headers,
             )
             log = self._context.scratch / "logs" / f"{self._name}-generator.log"
             self._generators[workload] = Generator(target, ROOT, log)

@@ -10,7 +10,7 @@ import gc
 import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,15 @@ class Target:
     """A folder of JPEGs, asked in the order of their names."""
     reference: list[list[float]]
     """Probabilities of each photo."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Of each request, over HTTP."""
 
     def client(self) -> Client:
         """Not yet opened."""
         photos = [path.read_bytes() for path in sorted(Path(self.photos).glob("*.jpg"))]
         if self.protocol == "grpc":
             return GrpcClient(self.port, self.path, self.parameters, photos)
-        requests = [upload(self.path, [photo]) for photo in photos]
+        requests = [upload(self.path, [photo], headers=self.headers) for photo in photos]
         return HttpClient(self.port, requests, self.classes)
 
 

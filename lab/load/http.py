@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -23,8 +23,13 @@ class Answer:
     body: bytes
 
 
-def upload(path: str, photos: Sequence[bytes], field: str = "file") -> bytes:
-    """A whole request: a multipart form with photos in one field."""
+def upload(
+    path: str,
+    photos: Sequence[bytes],
+    field: str = "file",
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
+    """A whole request: a multipart form with photos in one field; `headers` are further ones."""
     parts = [
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="photo.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n".encode()
@@ -33,8 +38,9 @@ def upload(path: str, photos: Sequence[bytes], field: str = "file") -> bytes:
         for photo in photos
     ]
     body = b"".join(parts) + f"--{_BOUNDARY}--\r\n".encode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n{more}"
         f"Content-Type: multipart/form-data; boundary={_BOUNDARY}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
