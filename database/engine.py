@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError as DriverError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x5EC0_0D09
@@ -16,6 +17,8 @@ _LOCK = 0x5EC0_0D09
 _LOCK_SECONDS = 30
 _CONNECT_SECONDS = 5
 _READS = "database_reads"
+_DAMAGED = ("malformed", "not a database")
+"""SQLite's words."""
 UPGRADE = "python -m database upgrade"
 
 
@@ -126,12 +129,15 @@ def head() -> str:
 
 
 def revision(engine: Engine) -> str | None:
-    """The revision of a database's schema; None where it has none yet.
+    """The revision of a database's schema; None where it has none yet, or is not there.
 
     Raises:
         DatabaseError: the database cannot be reached or opened.
     """
-    with _reachable(), reading(engine).connect() as connection:
+    file = _file(engine)
+    if file is not None and not file.exists():
+        return None
+    with _usable(engine), reading(engine).connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -153,7 +159,7 @@ def upgrade(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    with _reachable(), engine.begin() as connection:
+    with _usable(engine), engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection
@@ -184,13 +190,46 @@ def require_schema(engine: Engine) -> None:
     )
 
 
+def require_there(engine: Engine) -> None:
+    """Checks that an embedded database is there: who reads it, or mistyped its URL, makes none.
+
+    Raises:
+        DatabaseError: it is not.
+    """
+    file = _file(engine)
+    if file is not None and not file.exists():
+        raise DatabaseError(
+            f"{file}: there is no database. GATEWAY_DATABASE_URL names it; a gateway makes it when "
+            "it starts"
+        )
+
+
+def unusable(engine: Engine, error: SQLAlchemyError | OSError) -> DatabaseError:
+    """What to say of a database that failed."""
+    if isinstance(error, OSError):
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    else:
+        # A driver's text may hold the address and the user, and never the password.
+        lines = str(getattr(error, "orig", error)).strip().splitlines()
+        reason = lines[0] if lines else type(error).__name__
+    file = _file(engine)
+    remedy = "Check GATEWAY_DATABASE_URL, and whether the server runs"
+    if file is not None:
+        remedy = f"Check that {file} is the right file, and that this user may write there"
+        if any(word in reason for word in _DAMAGED):
+            remedy = f"{file} is damaged, or another kind of file: restore a backup"
+    return DatabaseError(f"the database cannot be used: {reason}. {remedy}")
+
+
+def _file(engine: Engine) -> Path | None:
+    """The file of an embedded database."""
+    path = engine.url.database
+    return Path(path) if engine.dialect.name == "sqlite" and path else None
+
+
 @contextmanager
-def _reachable() -> Iterator[None]:
+def _usable(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except (OperationalError, OSError) as error:
-        # A driver's text may hold the address and the user, and never the password.
-        reason = str(getattr(error, "orig", error)).strip().splitlines()
-        raise DatabaseError(
-            f"the database cannot be used: {reason[0] if reason else type(error).__name__}"
-        ) from None
+    except (DriverError, OSError) as error:
+        raise unusable(engine, error) from None

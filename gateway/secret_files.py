@@ -74,11 +74,14 @@ class SecretFiles:
         """Makes all secrets that are not there yet; returns their files.
 
         Raises:
-            SecretError: a file cannot be written.
+            SecretError: a file cannot be written, or one that is there is not usable.
         """
         missing = [self.folder / name for name in SecretName if not (self.folder / name).exists()]
         for path in missing:
             _make(path)
+        self.pepper()
+        self.audit_signing_key()
+        self.image_keys()
         return missing
 
     def _bytes(self, name: SecretName) -> bytes:
@@ -125,7 +128,12 @@ def _make(path: Path) -> None:
         content = secrets.token_hex(_BYTES).encode("ascii") + b"\n"
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError:
+            raise SecretError(
+                f"{path.parent}: it is no folder. Name one in GATEWAY_SECRETS_DIR"
+            ) from None
         try:
             file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(file, "wb") as stream:

@@ -67,7 +67,7 @@ def create(
     from gateway.identity.stored_keys import Grant  # noqa: PLC0415
 
     seconds = _seconds(expires)
-    with _opened() as (store, secrets):
+    with _opened(made=True) as (store, secrets):
         key = ApiKey.new()
         pipelines = frozenset(pipeline) if pipeline else None
         grant = Grant(name or key.id, frozenset(role), pipelines, rate, budget)
@@ -87,8 +87,15 @@ def create(
 @app.command("list")
 def list_keys(*, as_json: Json = False) -> None:
     """Lists all keys, without their text."""
-    with _opened() as (store, _):
+    with _opened() as (store, secrets):
         _, keys = store.all()
+        strange = _of_another_pepper(keys, secrets)
+    if strange:
+        typer.echo(
+            f"{strange} of them are of another pepper than the one in {secrets.folder}: gateways "
+            "with this one refuse them. Restore the file, or create new keys",
+            err=True,
+        )
     if as_json:
         _print_json([_document(key) for key in keys])
     else:
@@ -157,10 +164,12 @@ def import_file(
 
     try:
         lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        setup.stop(f"{file}: it cannot be read: {type(error).__name__}")
+    except OSError as error:
+        setup.stop(f"{file}: it cannot be read ({error.strerror})")
+    except UnicodeDecodeError:
+        setup.stop(f"{file}: it is no text. Name the file that GATEWAY_API_KEYS_FILE named")
     roles = dict.fromkeys(operator or (), frozenset({Role.PREDICT, Role.OPERATE}))
-    with _opened() as (store, secrets):
+    with _opened(made=True) as (store, secrets):
         made, there = store.import_lines(lines, secrets.pepper(), roles)
     if as_json:
         _print_json([_document(key) for key in made])
@@ -169,9 +178,24 @@ def import_file(
         typer.echo(f"{len(made)} taken over, {there} were there already")
 
 
+def _of_another_pepper(keys: "Iterable[StoredKey]", secrets: "SecretFiles") -> int:
+    """How many keys no gateway with these secrets accepts; 0 where there is no pepper to tell."""
+    from gateway.identity.key_format import pepper_id  # noqa: PLC0415 - as above
+    from gateway.secret_files import SecretName  # noqa: PLC0415
+
+    if not (secrets.folder / SecretName.PEPPER).exists():
+        return 0
+    own = pepper_id(secrets.pepper())
+    return sum(key.pepper != own for key in keys)
+
+
 @contextmanager
-def _opened() -> "Iterator[tuple[KeyStore, SecretFiles]]":
-    """The keys, and the secrets; ends the process where they cannot be used as asked."""
+def _opened(*, made: bool = False) -> "Iterator[tuple[KeyStore, SecretFiles]]":
+    """The keys, and the secrets; ends the process where they cannot be used as asked.
+
+    Args:
+        made: whether an embedded database is made where it is not there.
+    """
     from gateway.commands import setup  # noqa: PLC0415 - as above
     from gateway.identity.certificates import CertificateError  # noqa: PLC0415
     from gateway.identity.key_store import KeyStore  # noqa: PLC0415
@@ -180,7 +204,7 @@ def _opened() -> "Iterator[tuple[KeyStore, SecretFiles]]":
 
     with setup.stops_on_errors(ApiKeyError, CertificateError):
         settings = Settings()
-        with setup.opened_database(settings) as engine:
+        with setup.opened_database(settings, made=made) as engine:
             yield KeyStore(engine), setup.secret_files(settings)
 
 

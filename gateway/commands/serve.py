@@ -66,7 +66,7 @@ def serve() -> None:
         )
     with stops_on_errors(TlsError):
         settings = Settings()
-        with opened_database(settings):
+        with opened_database(settings, made=True):
             app = create_app(settings)
     logs.configure()
     bound_heaps()

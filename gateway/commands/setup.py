@@ -8,8 +8,15 @@ from typing import NoReturn
 import typer
 from pydantic import ValidationError
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from database.engine import DatabaseError, open_engine, require_schema
+from database.engine import (
+    DatabaseError,
+    open_engine,
+    require_schema,
+    require_there,
+    unusable,
+)
 from gateway.identity.token_settings import TokenSettings
 from gateway.secret_files import SecretError, SecretFiles
 from gateway.settings import Settings
@@ -48,16 +55,24 @@ def stop(message: str) -> NoReturn:
 
 
 @contextmanager
-def opened_database(settings: Settings) -> Iterator[Engine]:
+def opened_database(settings: Settings, *, made: bool = False) -> Iterator[Engine]:
     """An engine of the database, whose schema is this release's.
 
+    Args:
+        settings: name the database.
+        made: whether an embedded one is made where it is not there.
+
     Raises:
-        DatabaseError: the schema is another one, or the database cannot be used.
+        DatabaseError: it is not there, its schema is another one, or it cannot be used.
     """
     engine = open_engine(settings.database_url)
     try:
+        if not made:
+            require_there(engine)
         require_schema(engine)
         yield engine
+    except SQLAlchemyError as error:
+        raise unusable(engine, error) from None
     finally:
         engine.dispose()
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Sums over the audit log, by the hour.")
 
 _SHOWN = 20
-_DIFFERENT, _CANNOT = 1, 2
+_DIFFERENT = 1
 
 
 @app.command()
@@ -53,25 +53,8 @@ def _text(sums: "Sums") -> str:
 @contextmanager
 def _database() -> "Iterator[Engine]":
     """The database at GATEWAY_DATABASE_URL, with its schema up to date."""
-    from pydantic import ValidationError  # noqa: PLC0415 - the database: quick --help
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+    from gateway.commands import setup  # noqa: PLC0415 - the database: quick --help
+    from gateway.settings import Settings  # noqa: PLC0415
 
-    from database.engine import DatabaseError, open_engine, require_schema  # noqa: PLC0415
-    from database.settings import DatabaseSettings  # noqa: PLC0415
-
-    try:
-        engine = open_engine(DatabaseSettings().database_url)
-        require_schema(engine)
+    with setup.stops_on_errors(), setup.opened_database(Settings()) as engine:
         yield engine
-        engine.dispose()
-    except ValidationError as error:
-        _stop(error.errors()[0]["msg"].removeprefix("Value error, "))
-    except DatabaseError as error:
-        _stop(str(error))
-    except SQLAlchemyError as error:
-        _stop(f"the database failed: {type(error).__name__}")
-
-
-def _stop(problem: str) -> None:
-    typer.echo(f"gateway: {problem}", err=True)
-    raise typer.Exit(_CANNOT) from None

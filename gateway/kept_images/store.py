@@ -39,8 +39,15 @@ class ImageStore:
                 self._folder = Path(place).absolute()
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._store = LocalStore(self._folder)
-        except (OSError, ValueError, BaseError) as error:
-            raise StoreError(f"{_without_query(place)}: {type(error).__name__}: {error}") from None
+        except FileExistsError:
+            raise StoreError(f"{place}: it is no folder. Name one in GATEWAY_KEPT_IMAGES") from None
+        except OSError as error:
+            raise StoreError(f"{place}: it cannot be made ({error.strerror})") from None
+        except (ValueError, BaseError):
+            raise StoreError(
+                f"{_without_query(place)}: it is no place for images. Give a folder's path, or "
+                "s3://BUCKET/PREFIX, in GATEWAY_KEPT_IMAGES"
+            ) from None
 
     async def put(self, name: str, content: bytes) -> None:
         """Stores bytes so that they outlast a power cut.
@@ -98,7 +105,7 @@ class ImageStore:
 
 def _remote(url: str) -> ObjectStore:
     if urlsplit(url).scheme not in _REMOTE:
-        raise ValueError("give a folder's path, or s3://BUCKET/PREFIX")
+        raise ValueError(url)
     return from_url(
         url,
         client_options={"timeout": _SECONDS, "allow_http": True},

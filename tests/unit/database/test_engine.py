@@ -177,6 +177,31 @@ def test_a_server_that_is_away_is_told_without_a_traceback():
     assert len(ended.stderr.splitlines()) == 1
 
 
+def test_to_ask_for_the_schema_makes_no_file(tmp_path):
+    ended = run("status", databases.sqlite_url(tmp_path / "mistyped" / "none.db"))
+    assert (ended.returncode, ended.stdout.split(";")[0]) == (1, "schema: none")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["status", "upgrade"])
+def test_a_file_that_is_no_database_is_told_without_a_traceback(tmp_path, command):
+    file = tmp_path / "other.db"
+    file.write_bytes(b"no database\n" * 1000)
+    ended = run(command, databases.sqlite_url(file))
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("database: the database cannot be used: file is not a database. ")
+    assert f"{file} is damaged" in line
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("text")
+    ended = run("upgrade", databases.sqlite_url(tmp_path / "file" / "own.db"))
+    assert ended.returncode == 2
+    assert f"{tmp_path / 'file'}" in ended.stderr
+    assert "Errno" not in ended.stderr
+
+
 def test_another_process_that_closes_the_file_takes_nothing_from_this_one(sqlite_url):
     """SQLite's locks are a process's: to close the file by other means than SQLite's ends them all.
 

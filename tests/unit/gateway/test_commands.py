@@ -1,7 +1,9 @@
 """The commands of `python -m gateway` for keys and secrets, on the database of the test."""
 
+import contextlib
 import hashlib
 import json
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -11,9 +13,16 @@ from typer.testing import CliRunner
 from gateway.commands.command_line import app
 from gateway.identity.key_format import ApiKey
 from gateway.settings import Settings
+from gateway.telemetry import logs
 from tests.certificates import Site
 
 RUNNER = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _own_logs(monkeypatch):
+    """The loggers of the tests' process would go on writing to a command's streams, which end."""
+    monkeypatch.setattr(logs, "configure", lambda: None)
 
 
 def run(*words, code=0):
@@ -150,3 +159,90 @@ def test_a_certificate_is_a_key_without_a_text(tmp_path):
     assert "stands for it" in run(*named, code=2).stderr
     wrong = run("keys", "create", "--role", "predict", "--certificate", "ward", code=2)
     assert "give a PEM file" in wrong.stderr
+
+
+READING = (
+    ("keys", "list"),
+    ("keys", "revoke", "k"),
+    ("keys", "rotate", "k"),
+    ("audit", "verify"),
+    ("audit", "retain", "--older-than", "90d"),
+    ("usage", "check"),
+    ("usage", "rebuild"),
+    ("images", "sweep"),
+    ("images", "delete", "p"),
+    ("recall", "--release", "1-3fa9c2d1"),
+)
+"""What needs a database that is there."""
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_a_database_that_is_not_there_is_told_and_not_made(words, tmp_path, monkeypatch):
+    file = tmp_path / "mistyped" / "none.db"
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", f"sqlite:///{file}")
+    told = run(*words, code=2).stderr
+    assert told.startswith(f"gateway: {file}: there is no database.")
+    assert "GATEWAY_DATABASE_URL" in told
+    assert not file.parent.exists()
+
+
+def test_the_first_key_may_come_before_the_first_gateway(tmp_path, monkeypatch):
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", f"sqlite:///{tmp_path}/new/own.db")
+    run("keys", "create", "--role", "predict")
+    assert len(listed()) == 1
+
+
+def damage(file, how):
+    """Turns a database's file into none, or destroys most of what is in it."""
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = file.read_bytes()
+    cut = content[: len(content) // 2]
+    holes = content[:8192] + bytes(len(content) - 8192)
+    file.write_bytes({"text": b"no database\n" * 1000, "cut": cut, "holes": holes}[how])
+
+
+@pytest.mark.parametrize("how", ["text", "cut", "holes"])
+@pytest.mark.parametrize("words", [*READING, ("keys", "create", "--role", "predict")], ids=" ".join)
+def test_a_damaged_database_is_told_without_a_traceback(words, how):
+    run("keys", "list")
+    damage(Path(Settings().database_url.removeprefix("sqlite:///")), how)
+    ended = RUNNER.invoke(app, words)
+    # What reads a part that is whole may succeed.
+    if how != "holes" or ended.exit_code:
+        assert ended.exit_code == 2, ended.output
+        (line,) = [each for each in ended.stderr.splitlines() if each.startswith("gateway: ")]
+        assert "the database" in line
+        assert "malformed" in line or "not a database" in line
+    assert ended.exception is None or isinstance(ended.exception, SystemExit)
+
+
+def test_a_folder_of_secrets_that_is_a_file_is_told(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("text")
+    monkeypatch.setenv("GATEWAY_SECRETS_DIR", str(tmp_path / "file"))
+    ended = run("secrets", "init", code=2)
+    assert "it is no folder" in ended.stderr
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["pepper", "audit_signing_key", "image_key"])
+def test_secrets_that_cannot_be_used_are_not_said_to_be_there(name):
+    run("secrets", "init")
+    (Path(Settings().secrets_dir) / name).write_text("hello")
+    assert f"{name}: it" in run("secrets", "init", code=2).stderr
+
+
+def test_keys_of_another_pepper_are_told(tmp_path, monkeypatch):
+    run("keys", "create", "--role", "predict")
+    assert run("keys", "list").stderr == ""
+    monkeypatch.setenv("GATEWAY_SECRETS_DIR", str(tmp_path / "other"))
+    run("secrets", "init")
+    assert "1 of them are of another pepper" in run("keys", "list").stderr
+
+
+@pytest.mark.parametrize(("place", "told"), [("README.md", "it is no folder"), ("s3://", "s3://")])
+def test_a_store_that_cannot_be_used_is_told_in_one_line(monkeypatch, place, told):
+    monkeypatch.setenv("GATEWAY_KEPT_IMAGES", place)
+    (line,) = run("images", "sweep", code=2).stderr.splitlines()
+    assert told in line
+    assert "Error" not in line
