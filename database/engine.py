@@ -1,6 +1,8 @@
 """Opens a database by its URL and brings its schema up to date."""
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x5EC0_0D09
 """Of PostgreSQL's advisory locks, the one that is held while migrations run."""
 _LOCK_SECONDS = 30
+_LOCK_PAUSE = 0.02
 _CONNECT_SECONDS = 5
 _READS = "database_reads"
 _DAMAGED = ("malformed", "not a database")
@@ -110,12 +113,29 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - a d
     # The driver would begin transactions itself, and later than it should.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _use_write_ahead_log(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     # What is deleted is overwritten, such as keys of images.
     cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
+
+
+def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
+    """Of several that open a new file at a time one changes it, and the others may come again.
+
+    SQLite does not wait for this lock by itself.
+    """
+    until = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_LOCK_PAUSE)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from database import engine as database
 from database.engine import (
@@ -77,6 +78,31 @@ def test_several_may_migrate_at_a_time(empty_url, empty):
         thread.join()
     assert failures == []
     assert revision(empty) == database.head()
+
+
+def test_several_may_make_a_file_at_a_time(tmp_path):
+    failures = []
+
+    def begin(url, together):
+        other = open_engine(url)
+        together.wait()
+        try:
+            with reading(other).connect():
+                pass
+        except OperationalError as error:
+            failures.append(error)
+        finally:
+            other.dispose()
+
+    for number in range(20):
+        together = threading.Barrier(6)
+        words = databases.sqlite_url(tmp_path / f"{number}.db"), together
+        threads = [threading.Thread(target=begin, args=words) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
 
 
 def test_a_migration_that_fails_leaves_nothing(empty, monkeypatch):
