@@ -165,6 +165,27 @@ def totals(
         ]
 
 
+def releases(engine: Engine) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """The releases that answered, by pipeline and id: first hour, last hour, images."""
+    hours = usage_hours.c
+    query = (
+        select(
+            hours.pipeline,
+            hours.release,
+            func.min(hours.hour),
+            func.max(hours.hour),
+            func.sum(hours.images),
+        )
+        .where(hours.outcome == OK)
+        .group_by(hours.pipeline, hours.release)
+    )
+    with reading(engine).connect() as connection:
+        return {
+            (pipeline, release): (first, last, int(images))
+            for pipeline, release, first, last, images in connection.execute(query)
+        }
+
+
 def check(engine: Engine) -> list[Difference]:
     """The roll-ups that their rows do not give; rows that are not in yet are left out.
 

@@ -43,6 +43,7 @@ from gateway.http.middleware import RequestContextMiddleware
 from gateway.http.page import page_routes
 from gateway.http.predictions import Predictions
 from gateway.http.routes import pipeline_routes, prediction_routes
+from gateway.http.served_routes import served_routes
 from gateway.http.service_routes import service_routes
 from gateway.http.session_routes import session_routes
 from gateway.http.usage_routes import usage_routes
@@ -206,6 +207,7 @@ def create_app(settings: Settings) -> FastAPI:
         ),
         service_routes(catalog, readiness, metrics, access, description_access),
         usage_routes(usage, access),
+        served_routes(catalog, usage, access),
         audit_routes(AuditReader(audit, engine), access),
         docs_routes(description_access),
         _feedback_routes(

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError
 
@@ -87,6 +87,16 @@ class AnswerCalibration(Facts):
     """For each class the probability from which on it is in the prediction set."""
 
 
+class AnswerFigures(Facts):
+    """How far the confidence of answers was from how often they were right."""
+
+    photos: int = Field(ge=1)
+    """Labelled ones, that no temperature was fitted to."""
+    error_before: Estimate
+    """Expected calibration error without the temperatures."""
+    error_after: Estimate
+
+
 class ReleaseCalibration(Facts):
     """The calibration of a release. Sets hold only for the members that they were fitted to."""
 
@@ -101,5 +111,13 @@ class ReleaseCalibration(Facts):
     def served(self) -> str:
         """What the decision and the gateway read, as JSON (`ConfigOverride.CALIBRATION`)."""
         sets = {name: each.set_from for name, each in self.members.items()}
-        ensemble = None if self.ensemble is None else self.ensemble.set_from
-        return json.dumps({"coverage": self.coverage, "ensemble": ensemble, "members": sets})
+        served: dict[str, Any] = {
+            "coverage": self.coverage,
+            "ensemble": None,
+            "members": sets,
+            "figures": None,
+        }
+        if (ensemble := self.ensemble) is not None:
+            figures = ensemble.model_dump(include=set(AnswerFigures.model_fields))
+            served |= {"ensemble": ensemble.set_from, "figures": figures}
+        return json.dumps(served)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from gateway.errors import Code, RefusedError
 from gateway.triton.client import TritonClient
+from pipelines.calibration import AnswerFigures
 from pipelines.protocol import PIPELINE_PARAMETER, ConfigOverride
 from pipelines.spec import PipelineSpec
 
@@ -45,6 +46,8 @@ class _Calibration(BaseModel):
     """What of a release is calibrated, as the launcher says it."""
 
     coverage: float
+    figures: AnswerFigures | None = None
+    """None: those who answer together were not calibrated together, or by an older launcher."""
 
 
 class Reference(BaseModel):
@@ -72,6 +75,8 @@ class Pipeline:
     """Of the release's file; None: the launcher does not say it."""
     coverage: float | None = None
     """The least share of images whose prediction set holds the true class; None: no sets."""
+    figures: AnswerFigures | None = None
+    """How well its confidence is calibrated; None: it is not known."""
     reference: Reference | None = None
     """None: no image's typicality is judged."""
 
@@ -90,14 +95,16 @@ class Pipeline:
             raise ValueError(f"no artefact of {', '.join(sorted(missing))}: start it by the server")
         if not (release := parameters.get(ConfigOverride.RELEASE)):
             raise ValueError("no release id: start it by the server")
-        calibration = parameters.get(ConfigOverride.CALIBRATION)
+        said = parameters.get(ConfigOverride.CALIBRATION)
+        calibration = _Calibration.model_validate_json(said) if said else None
         reference = parameters.get(ConfigOverride.REFERENCE)
         return cls(
             spec,
             artefacts,
             release,
             parameters.get(ConfigOverride.RELEASE_SHA256),
-            _Calibration.model_validate_json(calibration).coverage if calibration else None,
+            calibration.coverage if calibration else None,
+            calibration.figures if calibration else None,
             Reference.model_validate_json(reference) if reference else None,
         )
 

@@ -36,6 +36,12 @@ class Metrics:
         """Registers the metrics; `in_flight` gives the requests in flight by pipeline."""
         self.registry = CollectorRegistry()
         self.registry.register(_InFlight(in_flight))
+        started = Gauge(
+            "gateway_start_time_seconds",
+            "When this gateway started, in seconds since 1970.",
+            registry=self.registry,
+        )
+        started.set_to_current_time()
         self.requests = Counter(
             "gateway_requests_total",
             "Requests by outcome: ok, gone (the caller hung up) or a problem's code.",

@@ -1,10 +1,11 @@
 """Usage of the service: sums over the audit log by what images have in common, and their cost."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Engine
@@ -16,6 +17,7 @@ from gateway.errors import Code, RefusedError
 from gateway.usage.prices import Prices
 
 log = structlog.get_logger("gateway")
+T = TypeVar("T")
 
 MOST_GROUPS = 10_000
 """Of one answer."""
@@ -69,6 +71,17 @@ class Group:
     sums: Sums
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a release answered."""
+
+    first: datetime
+    """When the hour of its first answer began, UTC."""
+    last: datetime
+    """Likewise, of its last one."""
+    images: int
+
+
 class Usage:
     """Reads usage from the database, after it has rolled up what came since."""
 
@@ -87,22 +100,10 @@ class Usage:
                 `unavailable`, where the database does not answer.
         """
         since, until = period.hours
-
-        def read() -> list[Group]:
-            usage.refresh(self._engine)
-            found = usage.totals(
-                self._engine, by, since=since, until=until, where=where, limit=MOST_GROUPS + 1
-            )
-            return [Group(common, sums) for common, sums in found]
-
-        try:
-            found = await asyncio.to_thread(read)
-        except SQLAlchemyError:
-            raise RefusedError(
-                Code.UNAVAILABLE,
-                "service: its database does not answer. Try again after the seconds in "
-                "Retry-After.",
-            ) from None
+        totals = partial(
+            usage.totals, by=by, since=since, until=until, where=where, limit=MOST_GROUPS + 1
+        )
+        found = [Group(common, sums) for common, sums in await self._read(totals)]
         if len(found) > MOST_GROUPS:
             raise RefusedError(
                 Code.PARAMETER_INVALID,
@@ -110,6 +111,31 @@ class Usage:
                 "time, or one caller or pipeline.",
             )
         return found
+
+    async def releases(self) -> dict[tuple[str, str], Answered]:
+        """The releases that ever answered, by pipeline and id.
+
+        Raises:
+            RefusedError: with `unavailable`, where the database does not answer.
+        """
+        return {
+            key: Answered(hour_start(first), hour_start(last), images)
+            for key, (first, last, images) in (await self._read(usage.releases)).items()
+        }
+
+    async def _read(self, read: Callable[[Engine], T]) -> T:
+        def fresh() -> T:
+            usage.refresh(self._engine)
+            return read(self._engine)
+
+        try:
+            return await asyncio.to_thread(fresh)
+        except SQLAlchemyError:
+            raise RefusedError(
+                Code.UNAVAILABLE,
+                "service: its database does not answer. Try again after the seconds in "
+                "Retry-After.",
+            ) from None
 
     def idle(self, period: Period, sums: Sums, now: datetime) -> Sums | None:
         """Seconds of a period for which what stands ready computed nothing for any image.

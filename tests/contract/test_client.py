@@ -51,8 +51,9 @@ ROUTES = {
     "GET /api/v1/predictions/{prediction_id}/receipt": (Receipt,),
 }
 NOT_JSON = {"GET /api/v1/predictions/{prediction_id}/image"}
-# The page logs in; the client sends its key each time.
+# The page logs in, where the client sends its key each time; and shows operators what serves.
 OF_THE_PAGE = {f"{method} /api/v1/session" for method in ("GET", "POST", "DELETE")}
+OF_THE_PAGE |= {"GET /api/v1/served"}
 # What the client adds: the JSON object itself, the members of an advanced answer out of its
 # `models`, the header Retry-After, the request's id, which an image's error lacks, and the
 # signature of a receipt, which those of rows and of feedback lack.

@@ -70,6 +70,7 @@ async def test_each_operation_has_a_name_of_its_own_that_a_reader_knows(document
             "readiness",
             "metrics",
             "usage",
+            "served",
             "get_prediction",
             "get_receipt",
             "audit",

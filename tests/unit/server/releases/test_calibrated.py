@@ -7,6 +7,7 @@ import pytest
 from pipelines import protocol
 from pipelines.calibration import (
     FILENAME,
+    AnswerFigures,
     CalibrationFigures,
     Estimate,
     MemberCalibration,
@@ -58,6 +59,8 @@ def test_decision_and_ensemble_get_the_bounds_of_each_who_answer(repository):
         assert said["coverage"] == 0.95
         assert len(said["ensemble"]) == 2
         assert set(said["members"]) == set(MEMBERS)
+        figures = AnswerFigures.model_validate(said["figures"])
+        assert figures.photos == 40
     told = json.loads(parameters(release, SPEC.name)["artefacts"])
     assert told[MEMBERS[0]]["temperature"] == 1.5
     assert "calibration" not in parameters(release, protocol.decode_model(SPEC.name))
