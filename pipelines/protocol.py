@@ -142,6 +142,12 @@ class Parameter(StrEnum):
     POLYGONS = "polygons"
 
 
+COSTLY_APART = "costly_apart"
+"""Request parameter of the gateway alone, `true`: if an image is costly to decode, the request is
+answered at once with `COSTLY`. Without it the request waits for costly ones that came before."""
+COSTLY = "[costly] an image is costly to decode: send it apart from others"
+
+
 class ConfigOverride(StrEnum):
     """Config parameters that the launcher adds to the committed config when it loads a model."""
 

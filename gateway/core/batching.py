@@ -10,7 +10,8 @@ from types import MappingProxyType
 from gateway.errors import Code, RefusedError
 from gateway.triton.client import Hold, TritonClient
 from gateway.triton.outputs import Outputs
-from pipelines.protocol import Refusal
+from gateway.triton.triton_errors import CostlyImageError
+from pipelines.protocol import COSTLY_APART, Refusal
 
 _REFUSALS = {Code(refusal) for refusal in Refusal}
 
@@ -26,6 +27,8 @@ class _PendingImages:
     hold: Hold | None
     trace: Mapping[str, str]
     """Headers of its trace; none where it is not traced."""
+    queue: "_Queue"
+    """In which they wait."""
     alone: bool = False
     """They were refused in a shared call, and share no other."""
 
@@ -41,14 +44,19 @@ class _Queue:
     parameters: Mapping[str, str]
     most: int
     """Images in one call."""
+    calls: int
+    """Under way, at most."""
+    costly: bool = False
+    """Whether Triton is to decode costly images; if not, it refuses them at once."""
     waiting: deque[_PendingImages] = field(default_factory=deque)
-    calls: int = 0
-    """Under way."""
+    under_way: int = 0
+    """Calls."""
     scheduled: bool = False
     """Whether calls are formed as soon as the event loop has read what came in."""
 
-    def batches(self, free: int) -> Iterator[_Batch]:
+    def batches(self) -> Iterator[_Batch]:
         """What waits, shared out evenly over the calls that are free."""
+        free = self.calls - self.under_way
         while free and (batch := self._batch(free)):
             free -= 1
             yield batch
@@ -78,7 +86,8 @@ class Batching:
     """Asks Triton about images; where all calls are taken, what waits shares the next ones.
 
     No image waits for others to come: while a call is free, it is sent at once. Triton forms its
-    own batches of these calls.
+    own batches of these calls. Images that are costly to decode have calls of their own, so that
+    others neither share a call with them nor wait for one (docs/decisions/0044).
     """
 
     def __init__(self, triton: TritonClient, calls: int) -> None:
@@ -90,7 +99,7 @@ class Batching:
         """
         self._triton = triton
         self._calls = calls
-        self._queues: dict[tuple[str, frozenset[tuple[str, str]]], _Queue] = {}
+        self._queues: dict[tuple[str, frozenset[tuple[str, str]], bool], _Queue] = {}
         self._under_way: dict[asyncio.Task[_Batch], tuple[_Queue, _Batch]] = {}
 
     async def infer(
@@ -123,38 +132,53 @@ class Batching:
             RefusedError: whatever kept Triton from answering.
         """
         loop = asyncio.get_running_loop()
-        key = (model, frozenset(parameters.items()))
-        if (queue := self._queues.get(key)) is None:
-            queue = self._queues[key] = _Queue(model, parameters, most)
-        pending = _PendingImages(images, loop.time() + seconds, loop.create_future(), hold, trace)
-        queue.waiting.append(pending)
-        if not queue.scheduled:
-            queue.scheduled = True
-            loop.call_soon(self._send, queue)
+        queue = self._queue(model, parameters, most)
+        pending = _PendingImages(
+            images, loop.time() + seconds, loop.create_future(), hold, trace, queue
+        )
+        self._wait(pending)
         try:
             return await pending.answer
         except asyncio.CancelledError:
             with suppress(ValueError):
                 # The images would be kept until a call is free.
-                queue.waiting.remove(pending)
+                pending.queue.waiting.remove(pending)
             raise
         finally:
             # An error that it has for an answer holds this frame by its traceback.
             del pending
 
+    def _queue(
+        self, model: str, parameters: Mapping[str, str], most: int, *, costly: bool = False
+    ) -> _Queue:
+        key = (model, frozenset(parameters.items()), costly)
+        if (queue := self._queues.get(key)) is None:
+            # A process decodes one costly image at a time; the next one is to be at hand.
+            calls = -(-self._calls // 2) if costly else self._calls
+            queue = self._queues[key] = _Queue(model, parameters, most, calls, costly)
+        return queue
+
+    def _wait(self, pending: _PendingImages) -> None:
+        queue = pending.queue
+        queue.waiting.append(pending)
+        if not queue.scheduled:
+            queue.scheduled = True
+            asyncio.get_running_loop().call_soon(self._send, queue)
+
     def _send(self, queue: _Queue) -> None:
         queue.scheduled = False
-        for batch in queue.batches(self._calls - queue.calls):
-            queue.calls += 1
+        for batch in queue.batches():
+            queue.under_way += 1
             task = asyncio.ensure_future(self._call(queue, batch))
             self._under_way[task] = (queue, batch)
             task.add_done_callback(self._over)
-        if not queue.calls and not queue.waiting:
-            self._queues.pop((queue.model, frozenset(queue.parameters.items())), None)
+        if not queue.under_way and not queue.waiting:
+            key = (queue.model, frozenset(queue.parameters.items()), queue.costly)
+            self._queues.pop(key, None)
 
     def _over(self, task: asyncio.Task[_Batch]) -> None:
         queue, batch = self._under_way.pop(task)
-        queue.calls -= 1
+        queue.under_way -= 1
         if task.cancelled():
             # The gateway shuts down.
             for pending in batch:
@@ -172,18 +196,24 @@ class Batching:
             outputs = await self._triton.infer(
                 queue.model,
                 images,
-                queue.parameters,
+                queue.parameters if queue.costly else {**queue.parameters, COSTLY_APART: "true"},
                 seconds,
                 holds,
                 trace=next((pending.trace for pending in batch if pending.trace), {}),
             )
         except Exception as error:  # noqa: BLE001 - the callers are told, whatever it is
-            refused = isinstance(error, RefusedError) and error.code in _REFUSALS
+            costly = isinstance(error, CostlyImageError)
+            refused = costly or (isinstance(error, RefusedError) and error.code in _REFUSALS)
             if refused and len(batch) > 1:
                 # Triton refuses a call as a whole, and does not say whose image it was.
                 for pending in batch:
                     pending.alone = True
                 return batch
+            if costly:
+                (pending,) = batch
+                pending.queue = self._queue(queue.model, queue.parameters, queue.most, costly=True)
+                self._wait(pending)
+                return []
             if isinstance(error, RefusedError):
                 error.forget_origin()
             for pending in batch:

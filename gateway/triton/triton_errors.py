@@ -40,6 +40,13 @@ _BY_STATUS = {
 }
 
 
+class CostlyImageError(RefusedError):
+    """An image of the request is costly to decode, and Triton wants it apart from others."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.INTERNAL, _FAILED)
+
+
 def translate(status: str, message: str) -> RefusedError:
     """The refusal that an error of Triton means. UNAVAILABLE has many meanings, so texts count.
 
@@ -49,6 +56,8 @@ def translate(status: str, message: str) -> RefusedError:
     """
     if ours := protocol.parse_refusal(message):
         return RefusedError(Code(ours[0]), ours[1])
+    if protocol.COSTLY in message:
+        return CostlyImageError()
     lowered = message.lower()
     for words, code, detail in _BY_MESSAGE:
         if words in lowered:

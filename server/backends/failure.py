@@ -10,7 +10,7 @@ import triton_python_backend_utils as pb_utils
 
 from inference.errors import RefusedError
 from pipelines.native_backends import NativeRefusalError
-from pipelines.protocol import Refusal, refusal
+from pipelines.protocol import COSTLY, Refusal, refusal
 
 Response: TypeAlias = Any
 """pb_utils.InferenceResponse, which exists inside Triton only."""
@@ -37,6 +37,11 @@ def refused(error: RefusedError) -> Failure:
     codes = pb_utils.TritonError
     code = codes.INTERNAL if error.code is Refusal.MODEL_OUTPUT else codes.INVALID_ARG
     return Failure(refusal(error.code, error.text), code)
+
+
+def apart() -> Failure:
+    """The failure of a request whose images are to be sent again, apart from others."""
+    return Failure(COSTLY, pb_utils.TritonError.INVALID_ARG)
 
 
 def expired() -> Failure:

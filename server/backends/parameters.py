@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from inference.errors import RefusedError
-from pipelines.protocol import Parameter, Refusal
+from pipelines.protocol import COSTLY_APART, Parameter, Refusal
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -93,8 +93,17 @@ class ParameterRules:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The JSON of `request.parameters()`; without any it is an empty string or object."""
-    return dict(json.loads(text)) if text else {}
+    """What a caller chose, of the JSON of `request.parameters()`.
+
+    Without any the JSON is an empty string or object.
+    """
+    given: dict[str, Any] = json.loads(text) if text else {}
+    return {name: value for name, value in given.items() if name != COSTLY_APART}
+
+
+def costly_apart(text: str) -> bool:
+    """Whether costly images are to be refused, of the JSON of `request.parameters()`."""
+    return COSTLY_APART in text and COSTLY_APART in json.loads(text)
 
 
 def _number(value: object) -> float | None:

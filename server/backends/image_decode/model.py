@@ -27,7 +27,8 @@ from pipelines.protocol import Refusal, Spent
 from server.backends.compute import Meter
 from server.backends.config import parameters_of, spec_of
 from server.backends.decoding import Decoder
-from server.backends.failure import Response, expired, refused, unexpected
+from server.backends.failure import Response, apart, expired, refused, unexpected
+from server.backends.parameters import costly_apart
 from server.backends.request import Array, Request, tensor
 
 ResponseSender: TypeAlias = Any
@@ -60,8 +61,10 @@ class TritonPythonModel:
         if not any(costly):
             return self._responses(encoded)
         senders = [request.get_response_sender() for request in requests]
-        for sender, files, later in zip(senders, encoded, costly, strict=True):
-            if later:
+        for request, sender, files, later in zip(requests, senders, encoded, costly, strict=True):
+            if later and costly_apart(request.parameters()):
+                _send(sender, apart().response())
+            elif later:
                 self._decode.later(partial(self._answer_one, sender, files))
         others = [index for index, later in enumerate(costly) if not later]
         answers = self._responses([encoded[index] for index in others])

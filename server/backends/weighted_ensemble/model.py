@@ -35,7 +35,7 @@ from pipelines.protocol import ConfigOverride, Output, Spent
 from server.backends.affinity import pin_to_own_core
 from server.backends.compute import Meter, compute_tensor, spent
 from server.backends.config import parameters_of, spec_of
-from server.backends.failure import Failure, Response, expired, refused, unexpected
+from server.backends.failure import Failure, Response, apart, expired, refused, unexpected
 from server.backends.members import (
     CallRunner,
     MemberRequest,
@@ -44,7 +44,7 @@ from server.backends.members import (
     run_in_triton,
     run_members,
 )
-from server.backends.parameters import ParameterRules, RequestParameters
+from server.backends.parameters import ParameterRules, RequestParameters, costly_apart
 from server.backends.reference import featured_member, judge_of
 from server.backends.request import Request, parameters, tensor
 from server.backends.sibling_load import SiblingLoad
@@ -166,6 +166,10 @@ class TritonPythonModel:
         """Answers a request of costly images after `execute` has returned."""
         # Triton keeps what the request holds until `execute` returns, and no longer.
         sender, files = request.get_response_sender(), _files(request)
+        if costly_apart(request.parameters()):
+            refusal = apart().response()
+            sender.send(refusal, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+            return
         read = [(parameters(request, self._parameters), partial(self._decoder, files))]
 
         def answer(late: bool) -> None:

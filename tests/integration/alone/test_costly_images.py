@@ -121,6 +121,15 @@ def test_the_next_batch_is_answered_while_a_costly_image_is_decoded(triton):
         assert f"[{Refusal.IMAGE_TOO_COSTLY}] " in future.exception(WAIT).message()
 
 
+def test_a_costly_image_is_refused_at_once_where_it_is_wanted_apart(triton):
+    apart = {protocol.COSTLY_APART: "true"}
+    costly = begin(triton.client, PIPELINE, [(ATTACK, apart)])
+    small = begin(triton.client, PIPELINE, [(SMALL, apart)] * (BATCH - 1))
+    assert protocol.COSTLY in costly[0].exception(WAIT).message()
+    for future in small:
+        assert future.result(WAIT)[Output.PROBABILITIES].shape == (1, 2)
+
+
 def test_a_large_photo_has_the_answer_of_its_pixels(triton):
     futures = begin(triton.client, PIPELINE, [(LARGE, {})] + [(SMALL, {})] * (BATCH - 1))
     answer = futures[0].result(WAIT)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import Code
-from gateway.triton.triton_errors import translate
+from gateway.triton.triton_errors import CostlyImageError, translate
 from pipelines import protocol
 from pipelines.load import load_spec
 from server.backends import decoding
@@ -34,8 +34,9 @@ def step(triton):
     return step
 
 
-def asked(*files: bytes, sent: list | None = None) -> Received:
-    return Received({protocol.ENCODED_IMAGE: np.array(files, dtype=object)[:, None]}, sent=sent)
+def asked(*files: bytes, sent: list | None = None, **parameters: str) -> Received:
+    inputs = {protocol.ENCODED_IMAGE: np.array(files, dtype=object)[:, None]}
+    return Received(inputs, json.dumps(parameters), sent=sent)
 
 
 def test_a_costly_image_that_waited_beyond_its_deadline_is_not_decoded(step, monkeypatch):
@@ -60,3 +61,15 @@ def test_the_decode_step_answers_small_photos_first_and_each_request_once(step):
     step.finalize()
     assert len(sent) == 3
     assert "[image_too_costly] image 1: " in sent[2].error().message()
+
+
+def test_costly_images_are_refused_at_once_where_a_request_wants_them_apart(step):
+    sent = []
+    apart = {protocol.COSTLY_APART: "true"}
+    requests = [asked(*files, sent=sent, **apart) for files in ([PHOTO, ATTACK], [PHOTO])]
+    assert step.execute(requests) is None
+    refused, answered = sent
+    assert isinstance(translate("INVALID_ARGUMENT", refused.error().message()), CostlyImageError)
+    assert answer(answered)[protocol.PIXELS].shape == (1, 224, 224, 3)
+    step.finalize()
+    assert len(sent) == 2

@@ -3,8 +3,8 @@
 import pytest
 
 from inference.errors import RefusedError
-from pipelines.protocol import Parameter, Refusal, parse_refusal, refusal
-from server.backends.parameters import ParameterRules, RequestParameters, parse
+from pipelines.protocol import COSTLY_APART, Parameter, Refusal, parse_refusal, refusal
+from server.backends.parameters import ParameterRules, RequestParameters, costly_apart, parse
 
 BINARY = ParameterRules(("vgg16", "regnet"), bounds=(0.05, 0.95))
 MANY = ParameterRules(("only",), top_k=5)
@@ -107,3 +107,10 @@ def test_a_hostile_parameter_name_cannot_break_the_message():
 @pytest.mark.parametrize("text", ["", "{}"])
 def test_no_parameters_choose_nothing(text):
     assert BINARY.read(parse(text)) == RequestParameters()
+
+
+def test_whether_costly_images_are_wanted_apart_is_no_choice_of_the_caller():
+    text = f'{{"{COSTLY_APART}": "true", "threshold": "0.3"}}'
+    assert costly_apart(text)
+    assert parse(text) == {"threshold": "0.3"}
+    assert not any(map(costly_apart, ("", "{}", f'{{"threshold": "{COSTLY_APART}"}}')))

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import Code, RefusedError
 from gateway.triton.outputs import BYTES, Outputs, Tensor
-from pipelines.protocol import Output, Refusal, refusal
+from pipelines.protocol import COSTLY, COSTLY_APART, Output, Refusal, refusal
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem
 from tests.unit.gateway.toy_answers import encoded
 from tests.unit.gateway.toy_triton import Failure
@@ -220,3 +220,55 @@ def test_rows_that_do_not_come_out_even_are_a_misfit(count):
         with pytest.raises(RefusedError) as caught:
             Outputs({"x": tensor}).rows(count)
         assert caught.value.code is Code.MODEL_OUTPUT
+
+
+@pytest.fixture
+def costly(triton):
+    """Triton refuses costly images where others share their calls, and decodes them slowly."""
+    gate, images = asyncio.Event(), []
+
+    async def decode(image, parameters):
+        if image.endswith(b"costly"):
+            if COSTLY_APART in parameters:
+                raise Failure(grpc.StatusCode.INVALID_ARGUMENT, COSTLY)
+            images.append(image)
+            await gate.wait()
+
+    triton.rules.append(decode)
+    gate.images = images
+    return gate
+
+
+async def test_others_neither_share_a_call_with_a_costly_image_nor_wait_for_one(
+    client, triton, costly
+):
+    attack = [asyncio.create_task(ask(client, JPEG + b"%d costly" % n)) for n in range(5)]
+    await asyncio.sleep(0.1)
+    answers = await asyncio.gather(*(ask(client) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert not any(task.done() for task in attack)
+    assert len(costly.images) == 1
+    costly.set()
+    answers = await asyncio.gather(*attack)
+    assert {answer.status_code for answer in answers} == {200}
+    assert costly.images == [JPEG + b"%d costly" % n for n in range(5)]
+
+
+async def test_a_costly_image_that_shared_a_call_harms_nobody_in_it(client, triton, gate, costly):
+    costly.set()
+    answers = await held(
+        client, triton, gate, ask(client), ask(client, JPEG + b"costly"), ask(client)
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert triton.calls == [1, 3, 1, 1, 1, 1]
+
+
+async def test_a_costly_image_whose_caller_left_is_not_decoded(client, triton, costly):
+    first, second = (asyncio.create_task(ask(client, JPEG + b"costly")) for _ in range(2))
+    await asyncio.sleep(0.1)
+    second.cancel()
+    await asyncio.sleep(0.05)
+    costly.set()
+    assert (await first).status_code == 200
+    assert (await ask(client)).status_code == 200
+    assert len(costly.images) == 1
