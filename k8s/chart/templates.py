@@ -18,7 +18,7 @@ from k8s.chart.values import (
     MODELS,
     ONLY_IF,
     REMOVED,
-    Path,
+    FieldPath,
     reach,
 )
 from k8s.checks.errors import ChecksError
@@ -107,7 +107,7 @@ class _Template:
             self._add(item, path, text)
         return item
 
-    def _add(self, item: Object, path: Path, text: str) -> None:
+    def _add(self, item: Object, path: FieldPath, text: str) -> None:
         if text not in self._blocks:
             self._blocks.append(text)
         mark = f"@@{self._blocks.index(text)}@@"

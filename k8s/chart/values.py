@@ -15,11 +15,11 @@ AUTOSCALING = {"none": "gpu", "keda": "keda", "hpa": "hpa"}
 GENERATED = ("gateway-settings", "triton-settings", "models-store")
 """ConfigMaps whose names kustomize ends with a hash; the chart has a checksum in its place."""
 
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 """Keys; of a list the `name` of an item, its index, or the item that begins with a text."""
-_POD: Path = ("spec", "template", "spec")
-_GATEWAY: Path = (*_POD, "containers", "gateway")
-_TRITON: Path = (*_POD, "containers", "triton")
+_POD: FieldPath = ("spec", "template", "spec")
+_GATEWAY: FieldPath = (*_POD, "containers", "gateway")
+_TRITON: FieldPath = (*_POD, "containers", "triton")
 _KEDA = ("spec", "triggers", "demand", "metadata")
 
 
@@ -28,7 +28,7 @@ def value(name: str) -> str:
     return f"{{{{ .Values.{name} | toJson }}}}"
 
 
-FIELDS: Mapping[str, Mapping[Path, str]] = {
+FIELDS: Mapping[str, Mapping[FieldPath, str]] = {
     "ConfigMap gateway-settings": {("data",): value("gateway.settings")},
     "ConfigMap models-store": {
         ("data", "MODELS_URL"): value("models.store.url"),
@@ -99,7 +99,7 @@ _REPLICAS = """
 replicas: {{ .Values.triton.replicas }}
 {{- end }}
 """
-ADDED: Mapping[str, Mapping[Path, str]] = {
+ADDED: Mapping[str, Mapping[FieldPath, str]] = {
     "Deployment gateway": {
         _POD: _POD_VALUES,
         (
@@ -119,7 +119,7 @@ ADDED: Mapping[str, Mapping[Path, str]] = {
     },
 }
 """By object and mapping: what a template has beside the fields of the overlays."""
-REMOVED: Mapping[str, tuple[Path, ...]] = {
+REMOVED: Mapping[str, tuple[FieldPath, ...]] = {
     "Deployment triton": (("spec", "replicas"), (*_POD, "tolerations")),
 }
 """Fields that `ADDED` has in their place."""
@@ -127,7 +127,7 @@ ONLY_IF: Mapping[str, str] = {"PriorityClass second-opinion": ".Values.priorityC
 """Objects that a value leaves out."""
 
 
-def reach(item: Any, path: Path, change: Callable[[Any, Any], None]) -> None:  # noqa: ANN401 - YAML
+def reach(item: Any, path: FieldPath, change: Callable[[Any, Any], None]) -> None:  # noqa: ANN401 - YAML
     """Calls `change` with the mapping or list that holds a path's last step, and its key there.
 
     A path that an object does not have is passed over: another overlay has it.

@@ -36,6 +36,8 @@ class CertificateRenewal:
         self._settings, self._shown, self._say = settings, shown, say
         self._next_look = 0.0
         self._moment: float | None = None
+        self._usable = False
+        """Whether the files are other ones than those shown, and can be shown."""
         self._problem = self._told = ""
 
     def due(self) -> bool:
@@ -44,7 +46,7 @@ class CertificateRenewal:
         if now >= self._next_look:
             self._next_look = now + _LOOK_SECONDS
             self._look(now)
-        return self._moment is not None and now >= self._moment
+        return self._usable and self._moment is not None and now >= self._moment
 
     def _look(self, now: float) -> None:
         shown, problem = self._shown(), ""
@@ -57,17 +59,20 @@ class CertificateRenewal:
             self._told = problem
             self._say(f"triton: {problem}; its certificate stays as it was")
         self._problem = problem
-        if renewed is None or shown is None or renewed == shown:
+        if not problem:
+            self._told = ""
+        self._usable = renewed not in {None, shown} and not _ended(renewed)
+        if renewed is not None and renewed == shown:
             # Also where tritonserver was started again for another reason.
-            self._moment = None if not problem else self._moment
-        elif self._moment is None and not _ended(renewed):
+            self._moment = None
+        elif self._usable and shown is not None and self._moment is None:
             seconds = random.uniform(0, _spread(shown))  # noqa: S311 - no secret
             self._moment = now + seconds
             self._say(f"triton: its TLS files were renewed; it is started again in {seconds:.0f} s")
 
 
-def _ended(tls: MutualTls) -> bool:
-    return tls.ends < datetime.now(UTC)
+def _ended(tls: MutualTls | None) -> bool:
+    return tls is not None and tls.ends < datetime.now(UTC)
 
 
 def _spread(shown: MutualTls) -> float:

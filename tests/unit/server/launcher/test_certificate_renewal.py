@@ -113,3 +113,16 @@ def test_files_that_cannot_be_used_are_told_once_and_change_nothing(watch, tmp_p
     (said,) = watch.said
     assert str(key) in said
     assert "stays as it was" in said
+
+
+@pytest.mark.parametrize("spoilt", ["cut off", "ended"])
+def test_files_that_are_spoilt_before_their_moment_end_nothing(watch, tmp_path, clock, spoilt):
+    issue(tmp_path)
+    assert watch.seconds(3600) is None
+    if spoilt == "ended":
+        issue(tmp_path, seconds=-5)
+    else:
+        (tmp_path / "key_file").write_bytes(b"")
+    assert watch.seconds() is None
+    issue(tmp_path)
+    assert watch.seconds() == pytest.approx(clock.now, abs=60)
