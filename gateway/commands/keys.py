@@ -41,7 +41,7 @@ def create(
         ),
     ] = None,
     rate: Annotated[
-        str | None, typer.Option(metavar="RATE", help="The most requests, as in 60/min.")
+        str | None, typer.Option(metavar="RATE", help="The most images in a time, as in 60/min.")
     ] = None,
     budget: Annotated[
         str | None, typer.Option(metavar="MONEY", help="The most cost, as in 20EUR/month.")

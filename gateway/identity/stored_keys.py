@@ -42,7 +42,7 @@ class Grant:
         if self.pipelines is not None and not all(map(_NAME.fullmatch, self.pipelines)):
             raise ApiKeyError("pipeline: it may have 1 to 64 characters out of A-Za-z0-9._-")
         if self.rate is not None and not _RATE.fullmatch(self.rate):
-            raise ApiKeyError("rate: write a number of requests and s, min, h or day, as in 60/min")
+            raise ApiKeyError("rate: write a number of images and s, min, h or day, as in 60/min")
         if self.budget is not None and not _BUDGET.fullmatch(self.budget):
             raise ApiKeyError("budget: write an amount, a currency and month, as in 20EUR/month")
 
