@@ -96,6 +96,10 @@ def _pair(current: CanaryAnswers, candidate: CanaryAnswers) -> _Paired:
             f" only the current one, {len(theirs.keys() - ours.keys())} only the candidate: record "
             "both on one canary set"
         )
+    if any(ours[key].groups.keys() != theirs[key].groups.keys() for key in ours):
+        raise EvaluationError(
+            "the two were recorded with other columns: record both with the same --by"
+        )
     if otherwise := sum(ours[key].labels != theirs[key].labels for key in ours):
         raise EvaluationError(
             f"{otherwise} photos are labelled otherwise in one of the two: record both on one "

@@ -239,6 +239,13 @@ def test_answers_that_cannot_be_compared_are_refused(change, words):
         judge(current, candidate.model_copy(update=change), MARGINS)
 
 
+def test_recordings_with_other_columns_are_refused():
+    current, candidate = simulate(positives=5, negatives=5)
+    without = tuple(photo.model_copy(update={"groups": {}}) for photo in current.photos)
+    with pytest.raises(EvaluationError, match="with the same --by"):
+        judge(current.model_copy(update={"photos": without}), candidate, MARGINS)
+
+
 def test_copies_with_different_labels_are_refused():
     current, candidate = simulate(positives=5, negatives=5)
     first = current.photos[0]
