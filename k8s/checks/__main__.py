@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from k8s.checks import (
     autoscaling,
+    canary,
     chart,
     conventions,
     dockerfiles,
@@ -51,6 +52,7 @@ def main() -> int:
         _check("traffic", lambda: traffic.problems(rendered)),
         _check("drain", lambda: drain.problems(rendered)),
         _check("autoscaling", lambda: autoscaling.problems(tree, rendered)),
+        _check("canary", lambda: canary.problems(rendered)),
         _check("chart", lambda: chart.problems(tree, rendered)),
         _check("promtool", lambda: promtool.problems(tree, rendered)),
         _check("checkov", lambda: policies.problems(rendered, exceptions)),

@@ -12,10 +12,11 @@ from k8s.monitoring import expressions
 def problems(
     tree: Tree, rendered: Rendered, scraped: set[str], exceptions: Exceptions
 ) -> Iterator[str]:
-    """Names in rules, autoscalers and dashboards that no scrape and no rule brings."""
+    """Names in rules, autoscalers, canaries and dashboards that no scrape and no rule brings."""
     known = scraped | queries.recorded(rendered)
     asked = [
         *queries.scaler_queries(tree, rendered),
+        *queries.analysis_queries(rendered),
         *queries.rule_queries(rendered),
         *queries.dashboard_queries(tree),
     ]

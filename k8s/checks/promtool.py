@@ -1,4 +1,4 @@
-"""Runs promtool on the rules, their tests and the autoscalers' queries."""
+"""Runs promtool on the rules, their tests, and the autoscalers' and canaries' queries."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from k8s.checks.errors import ChecksError
-from k8s.checks.queries import scaler_queries
+from k8s.checks.queries import analysis_queries, scaler_queries
 from k8s.checks.rendering import Rendered
 from k8s.checks.tree import Tree
 from k8s.monitoring import promtool, rule_files
@@ -31,7 +31,9 @@ def problems(tree: Tree, rendered: Rendered) -> Iterator[str]:
         tested = scratch / "tested"
         tested.mkdir()
         yield from _judged("monitoring/rules", lambda: promtool.check(rules))
-        yield from _judged("the autoscalers' queries", lambda: promtool.check([queries]))
+        yield from _judged(
+            "the autoscalers' and canaries' queries", lambda: promtool.check([queries])
+        )
         yield from _judged("monitoring/tests", lambda: promtool.run_tests(tested, tests, source))
 
 
@@ -45,7 +47,7 @@ def _judged(what: str, judge: Callable[[], None]) -> Iterator[str]:
 
 
 def _as_rules(tree: Tree, rendered: Rendered, folder: Path) -> Path:
-    queries = scaler_queries(tree, rendered)
+    queries = [*scaler_queries(tree, rendered), *analysis_queries(rendered)]
     rules = [
         {"record": f"query:{number}", "expr": query.expression}
         for number, query in enumerate(queries)

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from k8s.checks import canary
 from k8s.checks.rendering import Rendered
 from k8s.checks.tree import Tree
 
@@ -60,6 +61,14 @@ def scaler_queries(tree: Tree, rendered: Rendered) -> Iterator[Query]:
     for rule in adapter_rules(tree):
         yield Query(f"{tree.adapter.name}: {rule.name}", rule.in_namespace("any"))
         yield Query(f"{tree.adapter.name}: {rule.name}: seriesQuery", rule.series)
+
+
+def analysis_queries(rendered: Rendered, namespace: str = "any") -> Iterator[Query]:
+    """What canaries are judged by, in a namespace."""
+    for overlay in rendered.overlays:
+        for item in overlay.of_kind("AnalysisTemplate"):
+            for name, query in canary.filled(item, namespace):
+                yield Query(f"{overlay.name}: analysis {name}", query)
 
 
 def rule_queries(rendered: Rendered) -> Iterator[Query]:

@@ -14,6 +14,7 @@ VERSIONS = ("1.31", "1.34", "1.37")
 """Of Kubernetes: the oldest that has all that the manifests use, one between, and the newest."""
 _CUSTOM = Path(__file__).parent / "crds"
 _API_VERSIONS = {
+    "AnalysisTemplate": "argoproj.io/v1alpha1",
     "Application": "argoproj.io/v1alpha1",
     "BackendTLSPolicy": "gateway.networking.k8s.io/v1",
     "Cluster": "postgresql.cnpg.io/v1",
@@ -24,6 +25,7 @@ _API_VERSIONS = {
     "NodePool": "karpenter.sh/v1",
     "PodMonitor": "monitoring.coreos.com/v1",
     "PrometheusRule": "monitoring.coreos.com/v1",
+    "Rollout": "argoproj.io/v1alpha1",
     "ScaledObject": "keda.sh/v1alpha1",
     "ServiceMonitor": "monitoring.coreos.com/v1",
     "ServingRuntime": "serving.kserve.io/v1alpha1",

@@ -1,4 +1,10 @@
 import type { IApplication } from "@kubernetes-models/argo-cd/argoproj.io/v1alpha1/Application";
+import type { IAnalysisTemplate } from "@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1/AnalysisTemplate";
+import type { IAnalysisTemplateSpec } from "@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1/AnalysisTemplateSpec";
+import type { IMetric } from "@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1/Metric";
+import type { IPrometheusMetric } from "@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1/PrometheusMetric";
+import type { IRollout } from "@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1/Rollout";
+import type { IRolloutSpec } from "@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1/RolloutSpec";
 import type { ICluster } from "@kubernetes-models/cloudnative-pg/postgresql.cnpg.io/v1/Cluster";
 import type { IBackendTLSPolicy } from "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/BackendTLSPolicy";
 import type { IGRPCRoute } from "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/GRPCRoute";
@@ -21,3 +27,13 @@ export type PodMonitor = IPodMonitor;
 export type PrometheusRule = IPrometheusRule;
 export type ScaledObject = IScaledObject;
 export type ServiceMonitor = IServiceMonitor;
+
+/** Of the providers Prometheus alone; a Job's would bring all kinds of pods along. */
+type Metric = Omit<IMetric, "provider"> & { provider: { prometheus: IPrometheusMetric } };
+export type AnalysisTemplate = Omit<IAnalysisTemplate, "spec"> & {
+  spec: Omit<IAnalysisTemplateSpec, "metrics"> & { metrics: Metric[] };
+};
+/** Its pods are those of a Deployment (`workloadRef`). */
+export type Rollout = Omit<IRollout, "spec"> & {
+  spec: Omit<IRolloutSpec, "template" | "selector">;
+};

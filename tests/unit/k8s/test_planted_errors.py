@@ -4,6 +4,7 @@ import pytest
 
 from k8s.checks import (
     autoscaling,
+    canary,
     conventions,
     drain,
     facts,
@@ -31,6 +32,7 @@ WAY_IN = "k8s/components/gateway-api/gateway.yaml"
 ROUTES = "k8s/components/gateway-api/routes.yaml"
 BACKEND_TLS = "k8s/components/backend-tls/backend-tls-policy.yaml"
 BEHIND_TLS = "k8s/components/backend-tls/kustomization.yaml"
+CANARIES = "k8s/components/canary"
 TRACES = "k8s/components/otlp/kustomization.yaml"
 MTLS = "k8s/components/mtls/gateway.yaml"
 MONITOR = "k8s/monitoring/triton.yaml"
@@ -81,6 +83,8 @@ SCHEMAS = [
         "'imagePolicy' was unexp",
     ),
     (DRA, "deviceClassName:", "deviceClass:", "Kubernetes 1.34: Additional properties"),
+    (f"{CANARIES}/rollout.yaml", "setWeight: 25", "weight: 25", "'weight' was unexpected"),
+    (f"{CANARIES}/analysis.yaml", "address: http", "url: http", "'url' was unexpected"),
 ]
 CONVENTIONS = [
     (TRITON, "              protocol: TCP\n", "", "has no protocol"),
@@ -190,6 +194,51 @@ TRAFFIC = [
     (INGRESS_SETTINGS, "PER_ADDRESS=2048", "PER_ADDRESS=512", "for all callers of a proxy"),
     (TRACES, ":4318", ":4317", "no NetworkPolicy lets the gateways reach it"),
 ]
+CANARY = [
+    (
+        f"{CANARIES}/deployment.yaml",
+        "replicas: 0",
+        "replicas: 2",
+        "triton runs pods of its own besi",
+    ),
+    (
+        f"{CANARIES}/rollout.yaml",
+        "    name: triton\n  strategy",
+        "    name: x\n  strategy",
+        "Deployment x",
+    ),
+    (f"{CANARIES}/rollout.yaml", "setWeight: 25", "setWeight: 20", "of 4 pods is less than one"),
+    (
+        f"{CANARIES}/rollout.yaml",
+        "templateName: releases",
+        "templateName: any",
+        "Template any is not",
+    ),
+    (
+        f"{CANARIES}/rollout.yaml",
+        "- name: namespace",
+        "- name: place",
+        "gives releases no namespace",
+    ),
+    (
+        f"{CANARIES}/analysis.yaml",
+        "    - name: namespace\n",
+        "    - name: x\n",
+        "no argument namespace",
+    ),
+    (
+        f"{CANARIES}/analysis.yaml",
+        "Condition: len(result) > 0 && ",
+        "Condition: ",
+        "must begin with",
+    ),
+    (
+        "k8s/overlays/canary/kustomization.yaml",
+        "components:",
+        "components:\n  - ../../components/keda",
+        "would start that one's pods",
+    ),
+]
 DRAIN = [
     (
         TRITON,
@@ -268,6 +317,7 @@ CHECKS = {
     "memory": lambda rendered, _tree, _exceptions: memory.problems(rendered),
     "models": lambda rendered, _tree, _exceptions: models.problems(rendered),
     "traffic": lambda rendered, _tree, _exceptions: traffic.problems(rendered),
+    "canary": lambda rendered, _tree, _exceptions: canary.problems(rendered),
     "drain": lambda rendered, _tree, _exceptions: drain.problems(rendered),
     "autoscaling": lambda rendered, tree, _exceptions: autoscaling.problems(tree, rendered),
 }
@@ -280,6 +330,7 @@ CASES = {
     "memory": MEMORY,
     "models": MODELS,
     "traffic": TRAFFIC,
+    "canary": CANARY,
     "drain": DRAIN,
     "autoscaling": AUTOSCALING,
 }
@@ -292,6 +343,7 @@ NEEDED = {
     "memory": {"cpu"},
     "models": {"models-claim", "models-image", "models-loader", "s3-models"},
     "traffic": {"gateway-api"},
+    "canary": {"canary"},
     "drain": {"gpu"},
     "autoscaling": {"gpu", "keda", "hpa"},
 }
@@ -307,6 +359,8 @@ SHOWN_BY = {
     WAY_IN: {"gateway-api"},
     ROUTES: {"gateway-api"},
     BACKEND_TLS: {"gateway-api"},
+    f"{CANARIES}/rollout.yaml": {"canary"},
+    f"{CANARIES}/analysis.yaml": {"canary"},
     MTLS: {"tls-ingress"},
     MONITOR: {"gpu", "monitoring"},
     MODELS_STORE: {"s3-models"},

@@ -4,12 +4,13 @@ import pytest
 import yaml
 
 from k8s.checks import promtool, rendering
-from k8s.checks.queries import Query, scaler_queries
+from k8s.checks.queries import Query, analysis_queries, scaler_queries
 from k8s.checks.tree import Tree
 from k8s.monitoring import promtool as judge
 
 KEDA = "k8s/components/keda/scaled-object.yaml"
 ADAPTER = "k8s/components/hpa/prometheus-adapter.yaml"
+ANALYSIS = "k8s/components/canary/analysis.yaml"
 RULE = """
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
@@ -43,7 +44,7 @@ def small(tree, part):
             file.unlink()
     (tree.k8s / "monitoring" / "rules" / "one.yaml").write_text(RULE, "utf-8")
     (tree.k8s / "monitoring" / "tests" / "one.yaml").write_text(TEST, "utf-8")
-    return part("keda-to-zero")
+    return part("keda-to-zero", "canary")
 
 
 def told(tree):
@@ -60,8 +61,9 @@ def test_a_rule_whose_test_holds_passes(small):
         ("k8s/monitoring/rules/one.yaml", "[1m])", "[1m]", "monitoring/rules: promtool"),
         ("k8s/monitoring/rules/one.yaml", "rate(", "increase(", "monitoring/tests: promtool"),
         ("k8s/monitoring/tests/one.yaml", "value: 1}", "value: 2}", "monitoring/tests: promtool"),
-        (KEDA, "or vector(0)", "or vector(0", "the autoscalers' queries: promtool"),
-        (ADAPTER, "sum(rate(", "sum(rat(", "the autoscalers' queries: promtool"),
+        (KEDA, "or vector(0)", "or vector(0", "the autoscalers' and canaries' queries: promtool"),
+        (ADAPTER, "sum(rate(", "sum(rat(", "the autoscalers' and canaries' queries: promtool"),
+        (ANALYSIS, "- min by (", "- min of (", "the autoscalers' and canaries' queries: promtool"),
     ],
 )
 def test_a_planted_error_is_found(file, old, new, expected, *, small, plant):
@@ -178,3 +180,51 @@ def test_the_queue_is_the_mean_wait_of_the_model_that_has_the_longest(
 def test_whoever_is_turned_away_wakes_the_first_replica(turned_away, woken, queries, tmp_path):
     series = IDLE | {'gateway_requests_total{pod="a",outcome="unavailable"}': turned_away}
     assert verdict(tmp_path, series, queries["wake"], woken) == []
+
+
+def releases(measured, numbers, one, other):
+    """Two releases of a pipeline: what was measured of their answers, and how many there were."""
+    return {
+        f'{name}{{pipeline="x",release="{release}"}}': f"{value}+0x20"
+        for release, values in (("old", one), ("new", other))
+        for name, value in zip((measured, numbers), values, strict=True)
+    }
+
+
+@pytest.fixture(scope="module")
+def judgements(as_they_are):
+    found = list(analysis_queries(as_they_are, "second-opinion"))
+    return {query.where.rpartition("analysis ")[2]: query.expression for query in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "measured", "numbers"),
+    [
+        (
+            "disagreement",
+            "release:prediction_disagreement:mean1h",
+            "release:prediction_disagreement:increase1h",
+        ),
+        (
+            "low-confidence",
+            "release:prediction_low_confidence:ratio1h",
+            "release:prediction_confidence:increase1h",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("old", "new", "apart"),
+    [
+        ((0.25, 900), (0.25, 300), 0),
+        ((0.25, 900), (0.5, 300), 0.25),
+        ((0.5, 900), (0.25, 300), 0.25),
+        ((0.25, 900), (0.5, 49), None),
+        ((0.25, 49), (0.5, 49), None),
+    ],
+    ids=["alike", "the new one is worse", "better", "too few answers of it", "a quiet hour"],
+)
+def test_a_canary_is_judged_by_how_far_two_releases_are_apart(
+    name, measured, numbers, *, old, new, apart, judgements, tmp_path
+):
+    series = releases(measured, numbers, old, new)
+    assert verdict(tmp_path, series, judgements[name], apart) == []
