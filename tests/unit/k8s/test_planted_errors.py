@@ -82,7 +82,7 @@ SCHEMAS = [
         "imagePolicy: IfNotPresent",
         "'imagePolicy' was unexp",
     ),
-    (DRA, "deviceClassName:", "deviceClass:", "Kubernetes 1.34: Additional properties"),
+    (DRA, "deviceClassName:", "deviceClass:", "Kubernetes 1.34: 'deviceClassName' is a required"),
     (f"{CANARIES}/rollout.yaml", "setWeight: 25", "weight: 25", "'weight' was unexpected"),
     (f"{CANARIES}/analysis.yaml", "address: http", "url: http", "'url' was unexpected"),
 ]
