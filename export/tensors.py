@@ -112,9 +112,13 @@ def answered(spec: PipelineSpec) -> list[Tensor]:
         Output.QUALITY: (pb.TYPE_FP32, [len(Measure)]),
         Output.QUALITY_WARNINGS: (pb.TYPE_INT32, [len(Measure)]),
         Output.COMPUTE: (pb.TYPE_FP32, [len(spec.parts), len(Compute)]),
+        # Of no cells where a request does not ask for them.
+        Output.EXPLANATION: (pb.TYPE_FP32, [members, -1, -1]),
+        Output.FAITHFULNESS: (pb.TYPE_FP32, [members, -1]),
         Output.RELEASE: (pb.TYPE_STRING, [1]),
     }
-    return [(name, *shapes[name]) for name in Output]
+    explained = spec.explanation is not None
+    return [(name, *shapes[name]) for name in Output.of(explained=explained)]
 
 
 def _pixel_dims(spec: PipelineSpec) -> list[int]:

@@ -101,6 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
         largest=max(settings.batch_bytes, settings.largest_message),
         caller_share=settings.caller_share,
         wait=settings.max_wait_seconds,
+        explanations=settings.max_explanations,
     )
     metrics = Metrics(lambda: admission.in_flight)
     tls = ServerTls(settings.tls, metrics) if settings.tls.on else None

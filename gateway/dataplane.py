@@ -93,7 +93,8 @@ class Dataplane:
         """Counts the images of a caller who may ask about them now, and can be accounted for."""
         context = request.context
         self._audit.require_available()
-        await self._rate_limits.take(context.principal, len(request.images), context.answer_fields)
+        count = len(request.images) * request.parameters.views(request.pipeline.spec)
+        await self._rate_limits.take(context.principal, count, context.answer_fields)
 
     async def infer(self, request: InferenceRequest) -> list[Outcome]:
         """The outcomes of images that go in one call: all are answered, or all are refused.
@@ -222,7 +223,7 @@ class Dataplane:
                     release = rows[0].text(Output.RELEASE)
                     facts = await self._catalog.at_release(name, release)
                 read = handler_of(facts).read
-                results = [read(row, facts, request.parameters.member) for row in rows]
+                results = [read(row, facts, request.parameters) for row in rows]
                 if span is not None:
                     for result in results:
                         span.answered(result.compute)
@@ -259,7 +260,7 @@ class Dataplane:
             [image.data for image in request.images],
             parameters.values,
             request.deadline.remaining(),
-            handler_of(pipeline).images_per_call(pipeline, parameters.member),
+            handler_of(pipeline).images_per_call(pipeline, parameters),
             hold=request.holding,
             trace=trace,
         )

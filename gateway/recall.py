@@ -21,6 +21,7 @@ from gateway.kept_images.encryption import UnreadableImageError
 from gateway.kept_images.store import StoreError
 from gateway.results.task_handlers import handler_of
 from gateway.telemetry.recorder import RequestContext
+from pipelines.protocol import Parameter
 
 PRINCIPAL = Principal("recall", "open", "recall", frozenset({Role.PREDICT}), None)
 """In whose name images are asked again: their rows are told from those of callers."""
@@ -115,7 +116,7 @@ class Asking:
                     holding,
                     found,
                     [Image(image, "image")],
-                    RequestParameters.read(parameters.items(), found.spec),
+                    RequestParameters.read(_deciding(parameters).items(), found.spec),
                     Deadline.after(self.seconds),
                 )
             )
@@ -184,6 +185,11 @@ async def _again(row: Row[Any], image_of: KeptImage, ask: Ask) -> Recalled:
     else:
         return Recalled(*known, before, kept=True, now=now, release_now=release)
     return Recalled(*known, before, kept=True, problem=problem)
+
+
+def _deciding(parameters: Mapping[str, str]) -> dict[str, str]:
+    """The parameters without `explain`, which decides nothing and costs much."""
+    return {name: value for name, value in parameters.items() if name != Parameter.EXPLAIN}
 
 
 def _page(engine: Engine, release: str, after: str) -> list[Row[Any]]:

@@ -65,7 +65,7 @@ class Replays:
         """
         key = read_key(keys)
         if key is None:
-            asked.holding.take_place(asked.deadline.remaining())
+            _take_place(asked)
             return render(await infer(asked))
         if asked.parameters.values.get(Parameter.VISUALIZATION, "false") != "false":
             raise RefusedError(
@@ -130,7 +130,7 @@ class Replays:
         answered = False
         asked.holding.retain()
         try:
-            asked.holding.take_place(asked.deadline.remaining())
+            _take_place(asked)
             await infer(replace(asked, finish=finish))
             answered = True
         finally:
@@ -158,6 +158,10 @@ class Replays:
         if not task.cancelled():
             # Its caller may have left: then nobody else looks at it.
             task.exception()
+
+
+def _take_place(asked: InferenceRequest) -> None:
+    asked.holding.take_place(asked.deadline.remaining(), explains=asked.parameters.explain)
 
 
 def _parts(image: Image) -> tuple[bytes, ...]:

@@ -119,6 +119,10 @@ class Settings(DatabaseSettings):
     caller_share: float = Field(default=0.5, gt=0, le=1)
     """Share of the two that one caller may take: who has credentials, or without any an address.
     1 where all come through one address."""
+    max_explanations: int = Field(default=8, ge=1)
+    """Requests for explanations (`explain`) among those in flight; more are refused. A caller may
+    take `caller_share` of them, too. Beside the other images' passes each is computed for
+    seconds."""
     max_wait_seconds: float = Field(default=30, gt=0, le=3600)
     """Longest expected wait of a request, by the rate of the last answers. Requests that would wait
     longer, or beyond their own deadline, are refused."""

@@ -14,6 +14,18 @@ REFERENCE_PHOTOS_KEY = "photos"
 FALSE_ALARMS_AT_LEAST = 0.002
 """The least share of false alarms: 1 of 501, the least typicality after 500 calibration photos."""
 
+RANDOM_TENTHS = 4
+"""Tenths of an image, of an explanation, that are hidden beside the hottest one."""
+
+
+def explained_views(grid: int) -> int:
+    """How often a member sees a hidden part of an image for one explanation.
+
+    Args:
+        grid: cells along each side; each is hidden once, then the hottest tenth and others.
+    """
+    return grid**2 + 1 + RANDOM_TENTHS
+
 
 def normalised_weights(weights: Iterable[float | None]) -> tuple[float, ...]:
     """Weights of members that sum to 1; None counts as 0. One at least must be above 0."""

@@ -84,7 +84,26 @@ class Output(StrEnum):
     # INT32 [6], of each measure: 1 beyond its bound, 0 within, -1 not judged
     QUALITY_WARNINGS = "quality_warnings"
     COMPUTE = "compute"  # FP32 [P, 4], of decode, the members in order, and decision: `Compute`
+    # FP32 [M, G, G] where asked for, else [M, 0, 0]; only where the YAML says `explanation`
+    EXPLANATION = "explanation"
+    FAITHFULNESS = "faithfulness"  # FP32 [M, 4], `Faithfulness`, where asked for, else [M, 0]
     RELEASE = "release"  # BYTES [1]
+
+    @classmethod
+    def of(cls, *, explained: bool) -> list["Output"]:
+        """The outputs with or without those that only a pipeline with explanations has."""
+        return [
+            name for name in cls if explained or name not in {cls.EXPLANATION, cls.FAITHFULNESS}
+        ]
+
+
+class Faithfulness(IntEnum):
+    """The numbers that the output `faithfulness` has for each member, in their order."""
+
+    SCORE = 0  # the member's probability of the predicted class
+    HOTTEST = 1  # the same with the hottest tenth of the cells hidden
+    RANDOM = 2  # the mean with a random tenth of the other cells hidden
+    FAITHFUL = 3  # 1: hiding the hottest tenth lowers it clearly more; 0: it does not
 
 
 class Detected(StrEnum):
@@ -140,6 +159,7 @@ class Parameter(StrEnum):
     MEMBER = "member"
     VISUALIZATION = "visualization"
     POLYGONS = "polygons"
+    EXPLAIN = "explain"
 
 
 COSTLY_APART = "costly_apart"
@@ -195,6 +215,10 @@ class Refusal(StrEnum):
 
 
 _REFUSAL = re.compile(r"\[(" + "|".join(Refusal) + r")\] ([^\n]*)")
+
+
+EXPLANATION_LATE = "explanation timeout expired"
+"""What a decision says where an explanation took longer than its request may."""
 
 
 def refusal(code: Refusal, message: str) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from pipelines import derived, protocol
 from pipelines.enums import Acceleration, Colour, Decoding, Format, Kind, Resize, Task
+from pipelines.explanation import Explanation
 from pipelines.fact import Facts, Label, Name, Positive, Probability
 from pipelines.member import Member
 from pipelines.preprocessing import Limits, Preprocessing
@@ -83,6 +84,8 @@ class PipelineSpec(Facts):
     serving: Serving
     keep_images: KeepImages | None = Field(default=None, exclude_if=_absent)
     """None: none is kept."""
+    explanation: Explanation | None = Field(default=None, exclude_if=_absent)
+    """None: no request may ask where the members looked."""
     summary_aliases: dict[Name, Label] = Field(default={})
 
     @model_validator(mode="after")
@@ -104,6 +107,8 @@ class PipelineSpec(Facts):
         else:
             self._check_detection()
         self._check_typicality()
+        if self.explanation is not None:
+            self._check_explanation(self.explanation)
         return self
 
     def _check_members(self) -> None:
@@ -123,6 +128,16 @@ class PipelineSpec(Facts):
             raise ValueError(f"typicality.member: no member {name!r} with a weight above 0")
         if self.members[name].features is None:
             raise ValueError(f"members.{name}.features: needed, as typicality compares them")
+
+    def _check_explanation(self, explanation: Explanation) -> None:
+        if self.task is not Task.CLASSIFICATION:
+            raise ValueError("explanation: is for classifications; a detector's boxes say where")
+        if self.preprocessing.resize is not Resize.STRETCH:
+            raise ValueError(
+                "explanation: needs resize: stretch, so that its cells cover the photo"
+            )
+        if min(self.preprocessing.size or (0, 0)) < explanation.grid:
+            raise ValueError("explanation.grid: has more cells than the image has pixels")
 
     def _check_one_process(self) -> None:
         if not self.serving.one_process:

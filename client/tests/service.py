@@ -165,7 +165,7 @@ def add_predictions(app, service):
             members = {member: members[member]}
         calibrated, chosen = documents.calibration(content)
         said |= calibrated | documents.opinion(content) | chosen
-        return said | {"members": members}
+        return said | {"members": members} | documents.explanation(content, members, query)
 
     @app.post("/api/v1/predict/advanced", response_model=None)
     @app.post("/api/v1/pipelines/{name}/predict/advanced", response_model=None)
@@ -180,6 +180,7 @@ def add_predictions(app, service):
             member: facts | documents.opinion(content) | {"weight": 0.5}
             for member, facts in documents.members(name).items()
         }
+        said |= documents.explanation(content, models, request.query_params)
         return said | {"uncertainty": documents.uncertainty(), "models": models}
 
     @app.post("/api/v1/predict/batch", response_model=None)

@@ -101,6 +101,17 @@ def test_an_answer_says_what_it_cost_to_compute(ask):
     assert batch.summary.compute_ms == 24.5
 
 
+@pytest.mark.parametrize("method", ["predict", "predict_advanced"])
+def test_an_answer_shows_where_each_member_looked_where_that_is_asked_for(ask, method):
+    found = ask(method, GOOD, explain=True).explanation
+    assert (found.class_name, found.grid) == ("cancer", 3)
+    vgg16, regnet = found.members["vgg16"], found.members["regnet"]
+    assert (vgg16.score, vgg16.cells[0]) == (0.95, (0.0, 0.5, -0.25))
+    assert (vgg16.faithfulness.hottest_hidden, vgg16.faithfulness.random_hidden) == (0.45, 0.9)
+    assert (vgg16.faithfulness.faithful, regnet.faithfulness.faithful) == (True, False)
+    assert ask(method, GOOD).explanation is None
+
+
 def test_choices_become_path_and_query(ask, service):
     ask("predict", GOOD, pipeline="oral_cancer", threshold=0.4, top_k=2, member="vgg16")
     (seen,) = service.asked

@@ -94,6 +94,9 @@ def test_polygons_are_asked_for(command, folder):
     [
         (["--advanced", *DETECTOR], "no members to compare"),
         (["--visualization", "drawn"], "nothing to draw"),
+        (["--explain", "--json", *DETECTOR], "does not show where it looked"),
+        (["--explain"], "--json"),
+        (["--explain", "--out", "results.csv"], "--out FILE.jsonl"),
     ],
 )
 def test_what_a_pipeline_has_no_answer_to_is_said_before_a_photo_is_sent(

@@ -264,3 +264,11 @@ def test_the_version_is_said(command):
 @pytest.mark.parametrize("words", [["--help"], ["predict", "--help"]])
 def test_the_help_says_that_this_is_no_medical_device(command, words):
     assert "No medical device" in command(*words).stdout
+
+
+def test_where_the_members_looked_is_in_the_lines(command, tmp_path):
+    photo = tmp_path / "a.jpg"
+    photo.write_text(PHOTO + "cancer 0.95")
+    result = command("predict", photo, "--explain", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["explanation"]["members"]["vgg16"]["cells"][0][1] == 0.5

@@ -3,6 +3,9 @@
 Two shares keep a limit from being used up by one side. A caller has at most a stated share of the
 places and of the bytes. Half of both is dealt out evenly among the pipelines that are served, and
 is kept for them: a pipeline that hangs cannot take what the others need.
+
+Requests for explanations, each of which costs as much as many images, have a limit of their own
+beside that, with the same shares. They do not count to the expected wait: others overtake them.
 """
 
 import math
@@ -126,7 +129,7 @@ class Holding:
         self._caller = caller
         self._pipeline = pipeline
         self._bytes = 0
-        self._place = False
+        self._place = self._explains = False
         self._users = 1
 
     def receive(self, size: int) -> None:
@@ -139,20 +142,25 @@ class Holding:
         self._admission.bytes.hold(self._caller, self._pipeline, size)
         self._bytes += size
 
-    def take_place(self, remaining: float = math.inf) -> None:
+    def take_place(self, remaining: float = math.inf, *, explains: bool = False) -> None:
         """Takes a place, once the body is whole.
 
         Args:
             remaining: seconds until the request's deadline.
+            explains: whether the request asks for an explanation.
 
         Raises:
             RefusedError: with code `busy` where there is none, or where the request would wait
                 longer than it may or can.
         """
         self._admission.check(self._caller, self._pipeline, 0, remaining)
+        if explains:
+            self._admission.explanations.check(self._caller, self._pipeline, 1)
+            self._admission.explanations.hold(self._caller, self._pipeline, 1)
+        else:
+            self._admission.estimates[self._pipeline].enter(time.monotonic())
         self._admission.places.hold(self._caller, self._pipeline, 1)
-        self._admission.estimates[self._pipeline].enter(time.monotonic())
-        self._place = True
+        self._place, self._explains = True, explains
 
     def retain(self) -> None:
         """An inference begins for the request."""
@@ -164,10 +172,11 @@ class Holding:
         if not self._users:
             self._admission.bytes.hold(self._caller, self._pipeline, -self._bytes)
             self._admission.places.hold(self._caller, self._pipeline, -int(self._place))
+            self._admission.explanations.hold(self._caller, self._pipeline, -int(self._explains))
 
     def end(self, *, answered: bool) -> None:
         """The request ends. It is called once."""
-        if self._place:
+        if self._place and not self._explains:
             self._admission.estimates[self._pipeline].leave(time.monotonic(), answered=answered)
         self.release()
 
@@ -184,6 +193,7 @@ class Admission:
         largest: int = 1,
         caller_share: float = 1.0,
         wait: float = math.inf,
+        explanations: int = 1,
     ) -> None:
         """Limits on what is in flight.
 
@@ -194,16 +204,27 @@ class Admission:
             largest: bytes of the largest body.
             caller_share: of places and bytes, for one caller at most.
             wait: seconds that a request may have to wait, at most.
+            explanations: requests for explanations that hold a place, at most.
         """
         self.places = _Limit("requests", requests, 1, caller_share, served)
         self.bytes = _Limit("bytes", size, largest, caller_share, served)
+        self.explanations = _Limit("explanations", explanations, 1, caller_share, served)
         self.estimates: defaultdict[str, ThroughputEstimate] = defaultdict(ThroughputEstimate)
         self._wait = wait
 
     @property
     def in_flight(self) -> Mapping[str, int]:
-        """Requests that hold a place and are waited for, of each pipeline that ever had one."""
-        return {name: estimate.in_flight for name, estimate in self.estimates.items()}
+        """Requests that hold a place and are waited for, of each pipeline that ever had one.
+
+        Explanations count until Triton is done with them.
+        """
+        explained = self.explanations.pipelines
+        names = dict.fromkeys([*self.estimates, *explained])
+        return {name: self._waited_for(name) + explained[name] for name in names}
+
+    def _waited_for(self, pipeline: str) -> int:
+        estimate = self.estimates.get(pipeline)
+        return 0 if estimate is None else estimate.in_flight
 
     @contextmanager
     def enter(

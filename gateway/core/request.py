@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from gateway.errors import Code, RefusedError
+from pipelines.derived import explained_views
+from pipelines.enums import Task
 from pipelines.formats import ImageFormat, refusal_text, sniff
 from pipelines.protocol import Parameter
 from pipelines.spec import PipelineSpec
@@ -93,6 +95,15 @@ class RequestParameters:
                     Code.PARAMETER_INVALID, f"{name}: it is given twice. Give one value."
                 )
             values[name] = value
+        if Parameter.EXPLAIN in values and spec.explanation is None:
+            why = (
+                "is no classification"
+                if spec.task is not Task.CLASSIFICATION
+                else "is served without explanations"
+            )
+            raise RefusedError(
+                Code.PARAMETER_INVALID, f"explain: {spec.name} {why}. Leave the parameter out."
+            )
         member = values.get(Parameter.MEMBER)
         if member is not None and member not in spec.members:
             known = ", ".join(spec.members)
@@ -109,6 +120,33 @@ class RequestParameters:
     def member(self) -> str | None:
         """The one member that the caller chose, if any."""
         return self.values.get(Parameter.MEMBER)
+
+    @property
+    def explain(self) -> bool:
+        """Whether the caller asks where the members looked; of a value that Triton refuses, too."""
+        said = self.values.get(Parameter.EXPLAIN, "false")
+        return said.strip().lower() not in {"false", "0"}
+
+    def check_images(self, count: int) -> None:
+        """Refuses to explain several images in one request.
+
+        Raises:
+            RefusedError: with `parameter_invalid`.
+        """
+        if self.explain and count > 1:
+            raise RefusedError(
+                Code.PARAMETER_INVALID,
+                "explain: it is for one image. Send each image in a request of its own.",
+            )
+
+    def views(self, spec: PipelineSpec) -> int:
+        """As how many images each image of the request counts to limits.
+
+        A member sees a photo that it explains many times, with a part of it hidden.
+        """
+        if not self.explain or spec.explanation is None:
+            return 1
+        return 1 + explained_views(spec.explanation.grid)
 
     @property
     def top_k(self) -> int | None:

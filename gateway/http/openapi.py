@@ -65,6 +65,13 @@ _PARAMETERS = [
         "schema": {"type": "string"},
     },
     {
+        "name": "explain",
+        "in": "query",
+        "description": "Classification, one image, where the pipeline has `explanation`: show "
+        "where each member looked. It counts as many images to the caller's rate.",
+        "schema": {"type": "boolean"},
+    },
+    {
         "name": "visualization",
         "in": "query",
         "description": "Detection, segmentation, one image: draw what was found.",

@@ -83,6 +83,7 @@ class Predictions:
                 Code.PARAMETER_INVALID,
                 "visualization: a batch has none. Leave it out, or send one image at a time.",
             )
+        parameters.check_images(self.settings.batch_files)
         body = Body.of_many(request, pipeline.spec.limits.bytes, self.settings.batch_bytes)
         caller, remaining = context.share_holder, deadline.remaining()
         with self.admission.enter(caller, pipeline.name, body.size, remaining) as holding:

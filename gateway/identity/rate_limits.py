@@ -157,8 +157,8 @@ class RateLimits:
         if images > rate.images:
             raise RefusedError(
                 Code.TOO_MANY_FILES,
-                f"batch: it has {images} images, and the rate lets in {rate.images} in "
-                f"{rate.seconds} s. Send fewer at a time.",
+                f"request: it counts as {images} images, and the rate lets in {rate.images} in "
+                f"{rate.seconds} s. Send fewer at a time, and none with `explain`.",
             )
         count = await self._counter.take(principal.id, rate, images)
         fields.update(count.fields())

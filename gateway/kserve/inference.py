@@ -28,6 +28,7 @@ def inference_request(
     check_version(request.version)
     parameters = request.request_parameters(pipeline.spec)
     images = request.take_images(pipeline.spec)
+    parameters.check_images(len(images))
     context.received(images, batch=len(images) > 1)
     return InferenceRequest(context, holding, pipeline, images, parameters, deadline)
 

@@ -202,7 +202,7 @@ def check_version(version: str) -> None:
 
 def _outputs(spec: PipelineSpec) -> Sequence[str]:
     if spec.task is Task.CLASSIFICATION:
-        return list(Output)
+        return Output.of(explained=spec.explanation is not None)
     return Detected.of(masks=spec.task is Task.SEGMENTATION)
 
 

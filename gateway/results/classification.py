@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from gateway.core.catalog import Pipeline
 from gateway.core.request import RequestParameters
-from gateway.results import typicality
+from gateway.results import explanation, typicality
 from gateway.results.compute import ComputeTime, milliseconds
 from gateway.results.facts import ImageStamp, artefact, basis, member_facts, origin
 from gateway.results.photo_quality import PhotoQuality
@@ -17,6 +17,8 @@ from gateway.results.shapes import (
     AdvancedPrediction,
     Calibration,
     Decision,
+    Explained,
+    Explanation,
     FlatPrediction,
     ImageKind,
     Level,
@@ -67,15 +69,17 @@ class ClassificationResult:
     """The classes of the prediction set, the most probable first; None where there is none."""
     calibrated: bool = False
     """Whether all members that answered were calibrated."""
+    explanation: Explanation | None = None
+    """Where the members looked; None where the request does not ask."""
 
     @classmethod
-    def read(cls, outputs: Outputs, pipeline: Pipeline, member: str | None) -> Self:
+    def read(cls, outputs: Outputs, pipeline: Pipeline, parameters: RequestParameters) -> Self:
         """Reads the tensors of one image.
 
         Args:
             outputs: the tensors.
             pipeline: the facts of the release that answered.
-            member: the one member that was asked; None: those that the facts name.
+            parameters: of the request.
 
         Raises:
             RefusedError: with `model_output` where they do not fit the pipeline's facts.
@@ -86,7 +90,7 @@ class ClassificationResult:
         (threshold,) = outputs.floats(Output.THRESHOLD, 1)
         (prediction,) = outputs.ints(Output.PREDICTION, 1)
         (level,) = outputs.ints(Output.UNCERTAINTY_LEVEL, 1)
-        classes = len(pipeline.spec.classes)
+        classes, member = len(pipeline.spec.classes), parameters.member
         probabilities = outputs.floats(Output.PROBABILITIES, classes)
         members = _members(outputs, pipeline, member)
         bands = pipeline.spec.uncertainty
@@ -118,6 +122,7 @@ class ClassificationResult:
             kind=kind,
             compute=ComputeTime.read(outputs, pipeline, member),
             calibrated=pipeline.is_calibrated(member),
+            explanation=explanation.read(outputs, pipeline, prediction, parameters),
         )
 
     @property
@@ -180,6 +185,7 @@ def basic(
         **stamp.account.facts(),
         **origin(pipeline, parameters),
         **_decision(result, parameters),
+        **_explanation(result),
         **result.calibration,
         **basis(pipeline, result.threshold),
         "members": member_facts(pipeline, result.answering_members),
@@ -210,6 +216,7 @@ def advanced(
             }
             for name, member in result.members.items()
         },
+        **_explanation(result),
         **result.calibration,
         **basis(pipeline, result.threshold),
         "processing_time_ms": stamp.processing_time_ms,
@@ -236,6 +243,7 @@ def flat(
             name: member.probabilities[result.prediction] for name, member in result.members.items()
         },
         "quality": result.quality.facts(),
+        **_explanation(result),
         **result.calibration,
         **basis(pipeline, result.threshold),
         "members": member_facts(pipeline, result.answering_members),
@@ -249,7 +257,10 @@ def in_batch(result: ClassificationResult, parameters: RequestParameters) -> Unc
 
 
 def record(result: ClassificationResult) -> dict[str, Any]:
-    """What the audit log keeps of a result: everything that an answer can say of it."""
+    """What the audit log keeps of a result: everything that an answer can say of it.
+
+    But no explanation: the row's parameters say that one was asked for.
+    """
     everything = RequestParameters({})
     return {
         "prediction": result.predicted_class,
@@ -286,6 +297,10 @@ class _Set(TypedDict):
 
 def _set(result: ClassificationResult) -> _Set:
     return {} if result.prediction_set is None else {"set": result.prediction_set}
+
+
+def _explanation(result: ClassificationResult) -> Explained:
+    return {} if result.explanation is None else {"explanation": result.explanation}
 
 
 def _uncertainty(result: ClassificationResult) -> Uncertainty:

@@ -8,6 +8,7 @@ from gateway.core.catalog import Pipeline
 from gateway.results.facts import artefact
 from gateway.results.shapes import MemberFacts, View, closed, doc
 from gateway.results.typicality import not_judged_because, views_of
+from pipelines.derived import explained_views
 from pipelines.enums import Decoding, Format, QualityWarning, Task
 from pipelines.spec import PipelineSpec
 
@@ -68,6 +69,14 @@ class TypicalityFacts(TypedDict):
 
 
 @closed
+class ExplanationFacts(TypedDict):
+    """How it is shown where the members looked."""
+
+    grid: Annotated[int, doc("Cells along each side of the photo.")]
+    images: Annotated[int, doc("As how many images a request with `explain` counts to rates.")]
+
+
+@closed
 class KeptImagesFacts(TypedDict):
     """How long images are kept whose callers consent."""
 
@@ -108,6 +117,9 @@ class PipelineDescription(TypedDict):
     keep_images: Annotated[
         KeptImagesFacts | None,
         doc("How long an image is kept whose caller consents; null where none is kept."),
+    ]
+    explanation: NotRequired[
+        Annotated[ExplanationFacts, doc("Only where requests may ask for one (`explain`).")]
     ]
     weights: NotRequired[Literal["demo"]]
 
@@ -162,6 +174,9 @@ def describe(pipeline: Pipeline, *, ready: bool) -> PipelineDescription:
     }
     if reason := not_judged_because(pipeline):
         described["typicality_reason"] = reason
+    if spec.explanation is not None:
+        grid = spec.explanation.grid
+        described["explanation"] = {"grid": grid, "images": 1 + explained_views(grid)}
     if pipeline.demo:
         described["weights"] = "demo"
     return described

@@ -53,13 +53,13 @@ class DetectionResult:
     compute: ComputeTime
 
     @classmethod
-    def read(cls, outputs: Outputs, pipeline: Pipeline, member: str | None) -> Self:
+    def read(cls, outputs: Outputs, pipeline: Pipeline, parameters: RequestParameters) -> Self:
         """Reads the tensors of one image.
 
         Args:
             outputs: the tensors.
             pipeline: the facts of the release that answered.
-            member: the one member that was asked; None: the one that the facts name.
+            parameters: of the request.
 
         Raises:
             RefusedError: with `model_output` where they do not fit the pipeline's facts.
@@ -71,7 +71,7 @@ class DetectionResult:
             raise invalid_model_output()
         return cls(
             pipeline=pipeline,
-            answering_members=pipeline.answering_members(member),
+            answering_members=pipeline.answering_members(parameters.member),
             objects=_objects(outputs, pipeline, height, width),
             width=width,
             height=height,
@@ -79,7 +79,7 @@ class DetectionResult:
             visualization=visualization,
             quality=PhotoQuality.read(outputs, pipeline),
             kind=typicality.read(outputs, pipeline),
-            compute=ComputeTime.read(outputs, pipeline, member),
+            compute=ComputeTime.read(outputs, pipeline, parameters.member),
         )
 
     @property

@@ -222,6 +222,55 @@ class Decision(Judged):
     quality: PhotoQualityFacts
 
 
+@closed
+class FaithfulnessFacts(TypedDict):
+    """Whether hiding what a map shows changes the score; each number is the score then."""
+
+    hottest_hidden: Annotated[Probability, doc("With the hottest tenth of the cells hidden.")]
+    random_hidden: Annotated[
+        Probability, doc("With a random tenth of the other cells hidden, the mean of four.")
+    ]
+    faithful: Annotated[
+        bool,
+        doc(
+            "Whether hiding the hottest tenth lowers the score by 0.05 or more, and at least twice "
+            "as far as hiding a random tenth. If not, do not rely on the map."
+        ),
+    ]
+
+
+@closed
+class MemberExplanation(TypedDict):
+    """Where one member looked."""
+
+    score: Annotated[Probability, doc("The member's probability of `class`.")]
+    cells: Annotated[
+        list[list[Annotated[float, Field(ge=-1, le=1)]]],
+        doc(
+            "Rows from the top of the upright photo, each from the left: how far the score falls "
+            "when this cell is hidden, from -1 to 1. Below 0: it rises."
+        ),
+    ]
+    faithfulness: FaithfulnessFacts
+
+
+Explanation = TypedDict(
+    "Explanation",
+    {
+        "class": Annotated[str, doc("The predicted class, whose score is explained.")],
+        "grid": Annotated[int, doc("Cells along each side; together they cover the photo.")],
+        "members": dict[str, MemberExplanation],
+    },
+)
+closed(Explanation)
+
+
+class Explained(TypedDict):
+    """Where the members looked, where a request asks."""
+
+    explanation: NotRequired[Annotated[Explanation, doc("Only with `explain=true`.")]]
+
+
 class UncertainDecision(Decision):
     """The decision about one image, and its uncertainty."""
 
@@ -229,21 +278,21 @@ class UncertainDecision(Decision):
 
 
 @closed
-class Prediction(Answer, Accounted, Calibration, Decision):
+class Prediction(Answer, Accounted, Calibration, Decision, Explained):
     """The weighted result of a classification."""
 
     members: dict[str, MemberFacts]
 
 
 @closed
-class AdvancedPrediction(Answer, Accounted, Calibration, UncertainDecision):
+class AdvancedPrediction(Answer, Accounted, Calibration, UncertainDecision, Explained):
     """The weighted result of a classification, its uncertainty, and the result of each member."""
 
     models: dict[str, MemberResult]
 
 
 @closed
-class FlatPrediction(Answer, Accounted, Calibration, Judged):
+class FlatPrediction(Answer, Accounted, Calibration, Judged, Explained):
     """A classification in the shape of older systems."""
 
     prediction: str

@@ -58,15 +58,15 @@ class View(Generic[_R]):
 class TaskHandler(Generic[_R]):
     """How pipelines of one task are answered."""
 
-    read: Callable[[Outputs, Pipeline, str | None], _R]
+    read: Callable[[Outputs, Pipeline, RequestParameters], _R]
     views: Mapping[Form, View[_R]]
     batch_shape: Any
     in_batch: Callable[[_R, RequestParameters], Any]
     """Fills what the entry of one image of a batch says of it."""
     record: Callable[[_R], Mapping[str, Any]]
     """What the audit log keeps of a result: all that an answer says of it, as JSON."""
-    images_per_call: Callable[[Pipeline, str | None], int]
-    """How many images may share a call, where one member is asked or, with None, all are."""
+    images_per_call: Callable[[Pipeline, RequestParameters], int]
+    """How many images of requests with the same parameters may share a call."""
 
 
 def _detector(*more: Parameter) -> TaskHandler[DetectionResult]:
@@ -87,16 +87,18 @@ def _detector(*more: Parameter) -> TaskHandler[DetectionResult]:
     )
 
 
-def _classification_images(pipeline: Pipeline, member: str | None) -> int:
-    """As many as Triton takes.
+def _classification_images(pipeline: Pipeline, parameters: RequestParameters) -> int:
+    """As many as Triton takes; an image that is explained is alone.
 
     In one process the images of a call run one after the other and are answered after the last
     one: more than the members take at a time would only wait for each other.
     """
     spec = pipeline.spec
+    if parameters.explain:
+        return 1
     if not spec.serving.one_process:
         return spec.serving.max_batch
-    return min(spec.max_batch(name) for name in pipeline.answering_members(member))
+    return min(spec.max_batch(name) for name in pipeline.answering_members(parameters.member))
 
 
 _HANDLERS: dict[Task, TaskHandler[Any]] = {

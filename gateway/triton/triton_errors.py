@@ -14,11 +14,16 @@ _SHARED_MEMORY = (
 )
 PAUSED = "service: it stood still for seconds, so this answer is not trusted. " + _AGAIN
 LATE = "request: the models did not answer in time. Send it again, or fewer at a time."
+_NOT_EXPLAINED = (
+    "explain: where the members looked was not found in time. Ask again when the service is less "
+    "busy, or without it."
+)
 _FAILED = "request: the models failed on it. Report the request_id to the service's operator."
 
 _BY_MESSAGE = (
     ("exceeds maximum queue size", Code.BUSY, _FULL),
     ("request timeout expired", Code.DEADLINE, LATE),
+    (protocol.EXPLANATION_LATE, Code.DEADLINE, _NOT_EXPLAINED),
     # CUDA, TensorRT and PyTorch; then ONNX Runtime's own allocator.
     ("out of memory", Code.OUT_OF_MEMORY, _MEMORY),
     ("failed to allocate memory", Code.OUT_OF_MEMORY, _MEMORY),

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import triton_python_backend_utils as pb_utils
 
 from inference.errors import RefusedError
+from pipelines import protocol
 from pipelines.native_backends import NativeRefusalError
 from pipelines.protocol import COSTLY, Refusal, refusal
 
@@ -48,6 +49,11 @@ def expired() -> Failure:
     """The failure of a request that waited beyond its deadline, in Triton's words for that."""
     message = "Request timeout expired: costly images came before it"
     return Failure(message, pb_utils.TritonError.UNAVAILABLE)
+
+
+def not_explained() -> Failure:
+    """The failure of a request whose explanation took too long, in words that the gateway knows."""
+    return Failure(protocol.EXPLANATION_LATE, pb_utils.TritonError.UNAVAILABLE)
 
 
 def unexpected(model: str, error: Exception) -> Failure:

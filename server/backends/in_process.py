@@ -46,6 +46,29 @@ class LocalDecoder:
         return {name: np.stack([each[name] for each in tensors]) for name in tensors[0]}
 
 
+class Turn:
+    """A lock that is given to threads in the order in which they ask for it.
+
+    A usual lock goes mostly to the thread that has just released it: the passes of an explanation,
+    one after the other, would keep all others waiting.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._tickets = self._next = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            ticket = self._tickets
+            self._tickets += 1
+            self._changed.wait_for(lambda: self._next == ticket)
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._next += 1
+            self._changed.notify_all()
+
+
 class LocalMembers:
     """Sessions of all members, opened from the artefacts that the launcher has verified."""
 
@@ -66,7 +89,7 @@ class LocalMembers:
             processes: that do the same beside this one, itself among them.
             siblings_idle: whether no other process computes.
         """
-        self._lock = threading.Lock()
+        self._turn = Turn()
         self._sessions: dict[str, Session] = {}
         for name, member in spec["members"].items():
             model = protocol.member_model(spec["name"], name)
@@ -78,7 +101,7 @@ class LocalMembers:
 
     def run(self, calls: Sequence[Call]) -> list[MemberResult]:
         """Runs one call after the other: this process has one core's share."""
-        with self._lock:  # costly images are answered from a thread of their own
+        with self._turn:  # costly images and explanations are answered from other threads
             return [self._result(*call) for call in calls]
 
     def _result(self, model: Model, pixels: NDArray[np.uint8]) -> MemberResult:

@@ -27,6 +27,7 @@ class RequestParameters:
     """Index of the one member that answers."""
     visualization: bool = False
     polygons: bool = False
+    explain: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Reads tensors and parameters of a Triton request. Runs in Triton: it needs pb_utils."""
 
+import math
 from typing import Any, TypeAlias
 
 import triton_python_backend_utils as pb_utils
@@ -20,6 +21,15 @@ def parameters(request: Request, rules: ParameterRules) -> RequestParameters | R
         return rules.read(parse(request.parameters()))
     except RefusedError as error:
         return refused(error).response()
+
+
+def seconds_allowed(request: Request) -> float:
+    """How long the caller waits for a request in all, in seconds; infinite where it does not say.
+
+    Triton gives each step of an ensemble the whole of it, however long those before took.
+    """
+    microseconds = int(request.timeout())
+    return microseconds / 1e6 if microseconds else math.inf
 
 
 def tensor(request: Request, name: str) -> Array:

@@ -89,8 +89,9 @@ def begin(
     triton: grpcclient.InferenceServerClient,
     pipeline: str,
     requests: list[tuple[bytes, dict[str, Any]]],
+    microseconds: int | None = None,
 ) -> list[Future[Answer]]:
-    """Sends requests of one image each, and waits for none."""
+    """Sends requests of one image each, and waits for none; Triton is told how long one would."""
     futures: list[Future[Answer]] = []
     for file, parameters in requests:
         future: Future[Answer] = Future()
@@ -102,7 +103,9 @@ def begin(
             else:
                 future.set_result(_answer(result))
 
-        triton.async_infer(pipeline, [_image([file])], done, parameters=parameters)
+        triton.async_infer(
+            pipeline, [_image([file])], done, parameters=parameters, timeout=microseconds
+        )
     return futures
 
 

@@ -4,6 +4,7 @@ import { BoxEditor } from "./box_editor.js";
 import { Decision } from "./decision.js";
 import { FindingForm, Kind, findingInWords } from "./finding.js";
 import { Findings } from "./findings.js";
+import { HeatMap, WhereItLooked } from "./looked.js";
 import { State, retryable } from "./queue.js";
 import { fileSize, number, percent, text, textIfKnown } from "./texts.js";
 import { Viewer } from "./viewer.js";
@@ -161,6 +162,7 @@ function Answered({ photo, queue, mayCorrect }) {
   const [shown, setShown] = useState(answer.threshold);
   const [chosen, setChosen] = useState(null);
   const [editing, setEditing] = useState(null);
+  const [map, setMap] = useState(null);
   const objects = useMemo(() => {
     if (!detects) return [];
     const numbered = answer.predictions.map((object, at) => ({ ...object, number: at + 1 }));
@@ -181,6 +183,7 @@ function Answered({ photo, queue, mayCorrect }) {
         image=${answer.image}
         classes=${pipeline.classes}
       />`}
+      ${map && html`<${HeatMap} map=${map} />`}
     <//>
     <article class="answer" aria-labelledby="answer-title">
       <h2 id="answer-title" class="part-title" tabindex="-1">
@@ -200,6 +203,7 @@ function Answered({ photo, queue, mayCorrect }) {
             onPoint=${setChosen}
           />`
         : html`<${Decision} answer=${answer} pipeline=${pipeline} />`}
+      ${pipeline.explanation && html`<${WhereItLooked} photo=${photo} onShow=${setMap} />`}
       <section aria-labelledby="photo-title">
         <h3 id="photo-title" class="part-title">${text("photo.title")}</h3>
         <${Quality} warnings=${answer.quality.warnings} />

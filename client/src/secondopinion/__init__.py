@@ -51,6 +51,12 @@ from secondopinion._errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
+from secondopinion._explanation import (
+    Explanation,
+    ExplanationFacts,
+    Faithfulness,
+    MemberExplanation,
+)
 from secondopinion._feedback import (
     Case,
     Cases,
@@ -101,6 +107,9 @@ __all__ = [
     "Detections",
     "DetectionsBatch",
     "DetectionsItem",
+    "Explanation",
+    "ExplanationFacts",
+    "Faithfulness",
     "FeedbackEntry",
     "FeedbackHistory",
     "FeedbackReceipt",
@@ -114,6 +123,7 @@ __all__ = [
     "Limits",
     "Mask",
     "Member",
+    "MemberExplanation",
     "Metrics",
     "NotFoundError",
     "Opinion",

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from secondopinion._explanation import Explanation
 from secondopinion._problem import Problem
 from secondopinion._quality import Quality
 from secondopinion._typicality import ImageKind
@@ -125,6 +126,7 @@ class Prediction(Answer, frozen=True, kw_only=True):
             None where there are no sets.
         calibrated: Whether the confidence was calibrated on labelled photos; None where the
             service does not say.
+        explanation: Where each member looked; None where it was not asked for (`explain`).
     """
 
     prediction: str
@@ -133,6 +135,7 @@ class Prediction(Answer, frozen=True, kw_only=True):
     prediction_set: tuple[str, ...] | None = field(name="set", default=None)
     coverage: float | None = None
     calibrated: bool | None = None
+    explanation: Explanation | None = None
 
 
 class Uncertainty(Struct, frozen=True, kw_only=True):

@@ -43,6 +43,8 @@ class Choices(TypedDict, total=False):
         member: Asks this member alone.
         visualization: Has a detector draw what it found on the image.
         polygons: Adds the outlines of the masks, where the pipeline segments.
+        explain: Adds where each member of a classifier looked; of one image at a time. It counts as
+            many images to the caller's rate, see the pipeline's `explanation`.
         keep_image: Consents that the service keeps the image, encrypted, where the pipeline keeps
             images; the answer's `kept` says whether it did.
         signed_receipt: Asks for a signature of each `receipt`.
@@ -54,6 +56,7 @@ class Choices(TypedDict, total=False):
     member: str | None
     visualization: bool | None
     polygons: bool | None
+    explain: bool | None
     keep_image: bool | None
     signed_receipt: bool | None
 
@@ -294,6 +297,7 @@ def _target(
     member: str | None = None,
     visualization: bool | None = None,
     polygons: bool | None = None,
+    explain: bool | None = None,
     keep_image: bool | None = None,
     signed_receipt: bool | None = None,
 ) -> _Target:
@@ -305,6 +309,7 @@ def _target(
         "member": member,
         "visualization": _word(visualization),
         "polygons": _word(polygons),
+        "explain": _word(explain),
     }
     query = {name: str(value) for name, value in chosen.items() if value is not None}
     wishes = {"X-Keep-Image": keep_image, "X-Signed-Receipt": signed_receipt}

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from secondopinion._answers import Member, Received
+from secondopinion._explanation import ExplanationFacts
 from secondopinion._typicality import TypicalityFacts
 
 
@@ -74,6 +75,7 @@ class Pipeline(Received, frozen=True, kw_only=True):
         typicality: How it tells images of another kind; None where it does not.
         typicality_reason: Why it does not, else None.
         keep_images: How long it keeps images whose callers consent; None where it keeps none.
+        explanation: How it shows where its members looked; None where it does not.
         weights: `demo` where it answers from demonstration weights, else None.
     """
 
@@ -93,6 +95,7 @@ class Pipeline(Received, frozen=True, kw_only=True):
     typicality: TypicalityFacts | None = None
     typicality_reason: str | None = None
     keep_images: KeepImages | None = None
+    explanation: ExplanationFacts | None = None
     weights: str | None = None
 
     @property

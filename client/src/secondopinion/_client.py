@@ -73,8 +73,8 @@ class Client:
         Args:
             image: A path, the encoded bytes, a file opened in binary mode, a Pillow image, or a
                 NumPy array, uint8 RGB [H, W, 3]. The last two are sent as lossless PNG.
-            choices: `pipeline`, `threshold`, `top_k`, `member`, `keep_image`, `signed_receipt`; see
-                `Choices`.
+            choices: `pipeline`, `threshold`, `top_k`, `member`, `explain`, `keep_image`,
+                `signed_receipt`; see `Choices`.
         """
         return self._ask(_calls.predict(image, **choices))
 

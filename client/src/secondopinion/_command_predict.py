@@ -52,6 +52,13 @@ def predict(
     polygons: Annotated[
         bool, typer.Option("--polygons", help="Adds the outlines of masks to JSON and results.")
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Adds where each member of a classifier looked, to JSON and .jsonl results.",
+        ),
+    ] = False,
     keep_images: Annotated[
         bool,
         typer.Option(
@@ -105,6 +112,8 @@ def predict(
     question is wrong, 130 after Ctrl-C.
     """
     _check_out(paths, out, as_json=as_json, restart=restart, retry_failed=retry_failed)
+    if explain and not as_json and (out is None or out.suffix.lower() != ".jsonl"):
+        raise typer.BadParameter("goes with --json or --out FILE.jsonl", param_hint="--explain")
     try:
         found = _find(paths, [out, journal_of(out)] if out else [])
     except OSError as error:
@@ -117,6 +126,7 @@ def predict(
         # Only where they are wanted: a pipeline without them refuses their names.
         "visualization": True if visualization else None,
         "polygons": True if polygons else None,
+        "explain": True if explain else None,
         "keep_image": True if keep_images else None,
         "signed_receipt": True if signed_receipts else None,
     }

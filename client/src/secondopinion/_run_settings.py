@@ -55,6 +55,8 @@ class ResolvedSettings:
             raise ValueError(
                 f"--visualization: {pipeline.name} names a class, there is nothing to draw"
             )
+        if settings.choices.get("explain") and pipeline.explanation is None:
+            raise ValueError(f"--explain: {pipeline.name} does not show where it looked")
         choices: Choices = {**settings.choices, "pipeline": pipeline.name}
         return cls(pipeline=pipeline, advanced=settings.advanced, choices=choices)
 

@@ -9,9 +9,13 @@ alone. Only members that answer some request are run (docs/decisions/0008).
 
 Where the spec says `one_process`, the input is `protocol.ENCODED_IMAGE`, and this process also
 decodes and runs the members itself, from the launcher's `artefacts` (docs/decisions/0017).
+
+A request that asks for an explanation is answered after `execute` has returned, so that others do
+not wait for it (docs/decisions/0074).
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,17 +29,27 @@ from numpy.typing import NDArray
 
 from inference.decision import Decisions, decide
 from inference.errors import RefusedError
+from inference.explanation import ExplanationRules
 from inference.prediction_set import SetRules
 from inference.quality import judge
 from inference.rules import DecisionRules, QualityRules
 from inference.typicality import Judgement
 from pipelines import protocol
 from pipelines.derived import parts
-from pipelines.protocol import ConfigOverride, Output, Spent
+from pipelines.protocol import ConfigOverride, Output, Parameter, Refusal, Spent
 from server.backends.affinity import pin_to_own_core
 from server.backends.compute import Meter, compute_tensor, spent
 from server.backends.config import parameters_of, spec_of
-from server.backends.failure import Failure, Response, apart, expired, refused, unexpected
+from server.backends.explaining import Explained, Explainer, NotExplainedError
+from server.backends.failure import (
+    Failure,
+    Response,
+    apart,
+    expired,
+    not_explained,
+    refused,
+    unexpected,
+)
 from server.backends.members import (
     CallRunner,
     MemberRequest,
@@ -46,7 +60,7 @@ from server.backends.members import (
 )
 from server.backends.parameters import ParameterRules, RequestParameters, costly_apart
 from server.backends.reference import featured_member, judge_of
-from server.backends.request import Request, parameters, tensor
+from server.backends.request import Request, parameters, seconds_allowed, tensor
 from server.backends.sibling_load import SiblingLoad
 
 _Rest: TypeAlias = Callable[[float, float], float]
@@ -62,6 +76,12 @@ class _Accepted:
     parameters: RequestParameters
     decoded: Mapping[str, NDArray[Any]]
     """The decode step's outputs by name, [N, ...], or [...] where the model takes no batches."""
+    latest: float = math.inf
+    """When an explanation that it asks for must be there, of the monotonic clock, in seconds."""
+
+
+_Accept: TypeAlias = Callable[[], _Accepted | Response]
+"""Gives a request's parameters and images, or the response that refuses it."""
 
 
 class TritonPythonModel:
@@ -75,10 +95,12 @@ class TritonPythonModel:
         spec = spec_of(given)
         self._rules = DecisionRules.from_spec(spec)
         self._quality = QualityRules.from_spec(spec)
+        explanation = ExplanationRules.from_spec(spec)
         self._parameters = ParameterRules(
             members=self._rules.members,
             bounds=self._rules.bounds,
             top_k=None if self._rules.bounds else len(self._rules.classes),
+            flags=(Parameter.EXPLAIN,) if explanation else (),
         )
         self._sets = SetRules.from_json(given.get(ConfigOverride.CALIBRATION))
         self._release = (given.get(ConfigOverride.RELEASE) or spec["release"]).encode()
@@ -108,25 +130,40 @@ class TritonPythonModel:
             self._run, self._read = members.run, self._decode
             # Last: the threads of the sessions may run on any core.
             pin_to_own_core(int(args["model_instance_name"].rpartition("_")[2]), processes)
+        self._explainer: Explainer | None = None
+        if explanation is not None:
+            self._explainer = Explainer(explanation, self._rules, self._models, self._run)
         self._meter = Meter()
 
     def execute(self, requests: list[Request]) -> list[Response] | None:
         """Answers all together; where it runs members itself, in parts, each when it is done."""
         self._meter.begin()
+        at_once: list[Request] = []
+        for request in requests:
+            if self._explainer and self._explains(request):
+                self._explain_later(request, self._explainer)
+            else:
+                at_once.append(request)
+        later = len(at_once) < len(requests)
         if not self._runs_members:
-            return self._answers(requests)
-        costly = [request for request in requests if self._decoder.costly(_files(request))]
+            if not later:
+                return self._answers(at_once)
+            self._send(at_once)
+            return None
+        costly = [request for request in at_once if self._decoder.costly(_files(request))]
         for request in costly:
             self._answer_later(request)
-        parts = list(self._parts([each for each in requests if each not in costly]))
-        if len(parts) == 1 and not costly:
+        parts = list(self._parts([each for each in at_once if each not in costly]))
+        if len(parts) == 1 and not costly and not later:
             return self._answers(parts[0])
         for part in parts:
             self._send(part)
         return None
 
     def finalize(self) -> None:
-        """Ends what decodes here."""
+        """Ends what explains and decodes here."""
+        if self._explainer:
+            self._explainer.close()
         if self._runs_members:
             self._decoder.close()
 
@@ -157,10 +194,45 @@ class TritonPythonModel:
 
     def _answers(self, requests: list[Request]) -> list[Response]:
         """Answers requests together."""
-        read = [
-            (parameters(each, self._parameters), partial(self._read, each)) for each in requests
+        accept = [
+            partial(_accepted, parameters(each, self._parameters), partial(self._read, each))
+            for each in requests
         ]
-        return self._respond(read, self._rest)
+        return self._respond(accept, self._rest)
+
+    def _explains(self, request: Request) -> bool:
+        """Whether a request asks for an explanation, and for nothing that it is refused for."""
+        if Parameter.EXPLAIN not in request.parameters():
+            return False  # Nearly all; their parameters are read once.
+        asked = parameters(request, self._parameters)
+        return isinstance(asked, RequestParameters) and asked.explain
+
+    def _explain_later(self, request: Request, explainer: Explainer) -> None:
+        """Answers a request for an explanation after `execute` has returned."""
+        # Triton keeps what the request holds until `execute` returns, and no longer.
+        sender, asked = request.get_response_sender(), parameters(request, self._parameters)
+        if self._runs_members:
+            files = _files(request)
+            read: _Read = partial(self._decoder, files)
+            images, began = len(files), time.monotonic()
+        else:
+            copied = {name: array.copy() for name, array in self._decoded(request).items()}
+            read = partial(dict, copied)
+            decoding = copied[protocol.SPENT].reshape(-1, len(Spent))
+            images, began = len(decoding), float(decoding[:, Spent.BEGAN].min())
+        latest = explainer.latest(began, seconds_allowed(request))
+
+        def answer() -> None:
+            if images != 1:
+                response = refused(_one_image_alone()).response()
+            elif time.monotonic() > latest:
+                response = not_explained().response()
+            else:
+                accept = partial(_accepted, asked, read, latest)
+                (response,) = self._respond([accept], self._beside)
+            sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+        explainer.later(answer)
 
     def _answer_later(self, request: Request) -> None:
         """Answers a request of costly images after `execute` has returned."""
@@ -170,10 +242,11 @@ class TritonPythonModel:
             refusal = apart().response()
             sender.send(refusal, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
             return
-        read = [(parameters(request, self._parameters), partial(self._decoder, files))]
+        asked = parameters(request, self._parameters)
+        accept = partial(_accepted, asked, partial(self._decoder, files))
 
         def answer(late: bool) -> None:
-            (response,) = [expired().response()] if late else self._respond(read, self._beside)
+            (response,) = [expired().response()] if late else self._respond([accept], self._beside)
             sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
         self._decoder.later(answer)
@@ -187,15 +260,13 @@ class TritonPythonModel:
         self._meter.exclude(members)
         return 0.0
 
-    def _respond(
-        self, read: Sequence[tuple[RequestParameters | Response, _Read]], rest: _Rest
-    ) -> list[Response]:
-        """Answers requests by their parameters; callers get no message of an unexpected error."""
+    def _respond(self, accept: Sequence[_Accept], rest: _Rest) -> list[Response]:
+        """Answers requests; callers get no message of an unexpected error."""
         try:
-            return self._decided([_accepted(*request) for request in read], rest)
+            return self._decided([request() for request in accept], rest)
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers get an answer
             failure = unexpected(self._name, error)
-            return [failure.response() for _ in read]
+            return [failure.response() for _ in accept]
 
     def _decided(self, read: list[_Accepted | Response], rest: _Rest) -> list[Response]:
         """Runs each member once, on all images that it answers for; decides request by request."""
@@ -256,10 +327,13 @@ class TritonPythonModel:
                 self._set_from(asked.member),
                 judgement.typical == 0,
             )
+            explained = self._explained(request, decisions, spent_by)
         except RefusedError as error:
             return refused(error).response()
+        except NotExplainedError as error:
+            return error.failure.response()
         compute = compute_tensor(len(decoding), self._count, spent_by, self._estimated)
-        tensors = self._tensors(decisions, judgement, request.decoded, compute)
+        tensors = self._tensors(decisions, judgement, request.decoded, compute, explained)
         return pb_utils.InferenceResponse([pb_utils.Tensor(*named) for named in tensors])
 
     def _judged(
@@ -272,6 +346,25 @@ class TritonPythonModel:
             return Judgement.none(images)
         return self._judge(decoded[protocol.PICTURE].reshape(images, -1), features)
 
+    def _explained(
+        self, request: _Accepted, decisions: Decisions, spent_by: dict[int, NDArray[np.float64]]
+    ) -> Explained:
+        """The explanations that a request asks for; what they cost is added to `spent_by`."""
+        if not request.parameters.explain or self._explainer is None:
+            return Explained.none(len(decisions.prediction), len(self._rules.members))
+        before, pixels = time.thread_time(), request.decoded[protocol.PIXELS]
+        found = self._explainer.explain(
+            pixels if self._batched else pixels[None], decisions, request.latest
+        )
+        in_passes = sum(found.seconds.values()) if self._runs_members else 0.0
+        beside = max(time.thread_time() - before - in_passes, 0.0)
+        self._meter.exclude(in_passes + beside)
+        parts = {1 + member: seconds for member, seconds in found.seconds.items()}
+        for part, seconds in (parts | {self._count - 1: beside}).items():
+            spent_by[part] = spent_by[part] + [seconds, 0, 0]
+            spent_by[part][:, Spent.ENDED] = time.monotonic()
+        return found
+
     def _set_from(self, member: int | None) -> tuple[float, ...] | None:
         return self._sets.of(None if member is None else self._rules.members[member])
 
@@ -281,6 +374,7 @@ class TritonPythonModel:
         judgement: Judgement,
         decoded: Mapping[str, NDArray[Any]],
         compute: NDArray[np.float32],
+        explained: Explained,
     ) -> list[tuple[str, NDArray[Any]]]:
         images = len(decisions.prediction)
         measures = decoded[protocol.MEASURES].reshape(images, -1)
@@ -303,20 +397,29 @@ class TritonPythonModel:
             Output.COMPUTE: compute,
             Output.RELEASE: np.full((images, 1), self._release, dtype=object),
         }
+        if self._explainer:
+            tensors |= explained.tensors()
         return [
             (str(name), np.ascontiguousarray(array if self._batched else array[0]))
             for name, array in tensors.items()
         ]
 
 
-def _accepted(asked: RequestParameters | Response, read: _Read) -> _Accepted | Response:
+def _accepted(
+    asked: RequestParameters | Response, read: _Read, latest: float = math.inf
+) -> _Accepted | Response:
     """A request's parameters and images, or the response that refuses it."""
     if not isinstance(asked, RequestParameters):
         return asked
     try:
-        return _Accepted(asked, read())
+        return _Accepted(asked, read(), latest)
     except RefusedError as error:
         return refused(error).response()
+
+
+def _one_image_alone() -> RefusedError:
+    text = "explain: it is for one image. Send each image in a request of its own."
+    return RefusedError(Refusal.PARAMETER_INVALID, text)
 
 
 def _seconds(tensors: Sequence[Mapping[str, NDArray[Any]]]) -> float:

@@ -16,7 +16,14 @@ from inference.decode import decode
 from inference.rules import DecodeRules
 from pipelines import protocol
 from pipelines.load import load_spec
-from pipelines.protocol import ConfigOverride, Output, Refusal
+from pipelines.protocol import (
+    EXPLANATION_LATE,
+    ConfigOverride,
+    Faithfulness,
+    Output,
+    Parameter,
+    Refusal,
+)
 from server.releases.config_override import with_override
 from tests import attack_images, photos
 from tests.facts import without_features
@@ -149,6 +156,40 @@ def test_sixteen_empty_canvases_in_one_request_hurt_nobody(triton):
     assert any(overtaking(batch, small))
     for future in batch:
         assert "transparent" in future.exception(WAIT).message()
+
+
+def bright_at(row: int, column: int) -> bytes:
+    """A grey photo with one white cell of a grid of 7 x 7."""
+    picture = Image.new("RGB", (700, 700), (60, 60, 60))
+    picture.paste((255, 255, 255), (100 * column, 100 * row, 100 * column + 100, 100 * row + 100))
+    return photos.encoded(picture)
+
+
+def test_an_explanation_comes_after_others_and_finds_the_brightest_cell(triton):
+    """The members' score is the brightness of the whole image."""
+    asked = begin(triton.client, PIPELINE, [(bright_at(1, 5), {Parameter.EXPLAIN: "true"})])
+    small = begin(triton.client, PIPELINE, [(SMALL, {})] * (BATCH - 1))
+    assert all(overtaking(asked, small))
+    answer = asked[0].result(WAIT)
+    cells = answer[Output.EXPLANATION][0]
+    assert cells.shape == (2, 7, 7)
+    score = answer[Output.MEMBER_PROBABILITIES][0, :, int(answer[Output.PREDICTION][0, 0])]
+    np.testing.assert_array_equal(answer[Output.FAITHFULNESS][0, :, Faithfulness.SCORE], score)
+    # It speaks for the bright class, so where the dark one was decided, against that.
+    sign = 1 if answer[Output.PREDICTION][0, 0] == 1 else -1
+    for member in sign * cells:
+        assert np.unravel_index(member.argmax(), (7, 7)) == (1, 5)
+        assert (member > 0.001).sum() == 1
+    for future in small:
+        assert future.result(WAIT)[Output.EXPLANATION].shape == (1, 2, 0, 0)
+
+
+def test_an_explanation_ends_at_the_deadline_of_its_request(triton):
+    """Triton hands the ensemble's timeout on to its steps."""
+    asked = [(SMALL, {Parameter.EXPLAIN: "true"})] * BATCH
+    soon = begin(triton.client, PIPELINE, asked, microseconds=1)
+    for future in soon:
+        assert EXPLANATION_LATE in future.exception(WAIT).message()
 
 
 def test_the_child_ends_with_its_model(triton):

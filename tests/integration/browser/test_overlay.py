@@ -11,6 +11,7 @@ from tests.chromium import PREDICT, photo
 from tests.integration.browser import answers
 
 GREEN = (0, 255, 0)
+EXPLAIN = "**/predict/advanced?explain=true"
 
 
 def lesions():
@@ -225,3 +226,74 @@ def test_the_photo_alone_is_seen_on_request(open_tab):
     assert tab.page.locator(".overlay, .chip").count() == 0
     tab.page.click("text=Photo alone")
     assert tab.page.locator(".chip").count() == 1
+
+
+def cell(row, column, width, height):
+    """A cell of a map of 7 x 7, in pixels of the photo."""
+    edges = (column * width, row * height, (column + 1) * width, (row + 1) * height)
+    return tuple(edge // 7 for edge in edges)
+
+
+def test_a_map_lies_over_a_turned_photo_and_says_in_words_what_it_shows(open_tab):
+    tab = open_tab(answers.described())
+    tab.answer(PREDICT, answers.decision())
+    # Kept in the file as orientation 6 has it: the browser turns it, as the service does.
+    box = cell(1, 5, 700, 420)
+    tab.choose(photo(with_landmark(700, 420, box, 6)))
+    tab.page.wait_for_selector(".headline")
+    assert tab.page.locator(".heat").count() == 0
+    looked = "section:has(#looked-title)"
+    assert "a request of its own, which is recorded and counts as 55 images" in tab.text(looked)
+
+    tab.answer(EXPLAIN, answers.problem(429, "busy"), 429, retry_after="5")
+    go = tab.page.locator(f"{looked} button")
+    go.focus()
+    tab.page.keyboard.press("Enter")
+    tab.wait_for_text(looked, "The service is busy")
+    tab.answer(EXPLAIN, answers.explained((1, 5), (4, 0)))
+    tab.page.click(f"{looked} >> text=Try again")
+    tab.page.wait_for_selector(".heat")
+
+    expected = landmark(tab)
+    assert np.abs(drawn(tab, ".heat .is-hottest", 1) - expected).max() <= 1 + 1e-6
+    words = tab.text(looked)
+    assert "vgg16 gives cancer 0.97" in words
+    assert "upper right (0.56)" in words
+    assert (
+        "Hiding the hottest tenth lowers cancer from 0.97 to 0.41; hiding a random tenth to 0.95"
+        in words
+    )
+    assert "Do not rely on this map" not in words
+    assert "Asked again" not in words
+    first, other = [each for each in tab.asked() if "/predict/" in each.url][0::2][:2]
+    assert "explain" not in first.url
+    assert other.headers["idempotency-key"] != first.headers["idempotency-key"]
+
+    tab.page.check(f"{looked} input >> nth=1")
+    tab.wait_for_text(looked, "regnet gives cancer 0.93")
+    tab.wait_for_text(looked, "middle left (0.56)")
+    tab.page.click(f"{looked} >> text=Map over the photo")
+    tab.page.wait_for_selector(".heat", state="detached")
+
+
+def test_a_map_that_is_not_faithful_and_another_answer_are_said_so(open_tab):
+    tab = open_tab(answers.described(), locale="de-DE")
+    tab.answer(PREDICT, answers.decision())
+    tab.choose(photo(with_landmark(700, 420, (0, 0, 100, 60))))
+    tab.page.wait_for_selector(".headline")
+    found = answers.explained((0, 0), (0, 0), faithful=False, release="2-00000000")
+    tab.answer(EXPLAIN, found)
+    looked = "section:has(#looked-title)"
+    tab.page.click(f"{looked} button")
+    tab.wait_for_text(f"{looked} .notice", "Verlassen Sie sich nicht auf diese Karte")
+    tab.wait_for_text(f"{looked} .notice", "2-00000000")
+
+
+def test_who_cannot_be_explained_has_no_such_button(open_tab):
+    described = answers.described()
+    del described["explanation"]
+    tab = open_tab(described)
+    tab.answer(PREDICT, answers.decision())
+    tab.choose(photo(with_landmark(700, 420, (0, 0, 100, 60))))
+    tab.page.wait_for_selector(".headline")
+    assert tab.page.locator("#looked-title").count() == 0

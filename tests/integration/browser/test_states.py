@@ -89,6 +89,13 @@ def operating(tab: Tab) -> None:
     tab.page.wait_for_selector("#usage-title ~ .table-frame tbody tr")
 
 
+def looked(tab: Tab) -> None:
+    answered(answers.decision)(tab)
+    tab.answer(PREDICT, answers.explained((1, 5), (4, 0), faithful=False))
+    tab.page.click("text=Show where it looked")
+    tab.page.wait_for_selector(".heat")
+
+
 def session_over(tab: Tab) -> None:
     tab.answer(PREDICT, answers.problem(401, "unauthorized"), 401)
     tab.choose(photo(PHOTO))
@@ -128,6 +135,7 @@ STATES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[Tab], None]]] = 
     "reading first": (answers.described, reading_first),
     "looking back": (answers.described, looking_back),
     "operating": (answers.described, operating),
+    "looked": (answers.described, looked),
     "session over": (answers.described, session_over),
 }
 
@@ -148,7 +156,7 @@ def test_a_state_is_accessible_at_each_width_and_theme(open_tab, axe, state):
     assert found == {shown: [] for shown in found}
 
 
-@pytest.mark.parametrize("state", ["empty", "answered", "findings", "session over"])
+@pytest.mark.parametrize("state", ["empty", "looked", "findings", "session over"])
 def test_all_that_is_pressed_is_large_enough_for_a_finger(open_tab, state):
     pipeline, show = STATES[state]
     tab = open_tab(pipeline(), viewport={"width": 360, "height": 800}, has_touch=True)

@@ -93,6 +93,26 @@ async def test_a_batch_that_is_larger_than_the_rate_is_not_told_to_wait(client, 
     assert "retry-after" not in never.headers
 
 
+async def test_an_explanation_counts_as_the_images_that_the_members_see(client, rated):
+    rated("60/min")
+    answer = await client.post("/api/v1/predict?explain=true", files=ONE)
+    assert answer.status_code == 200
+    assert answer.headers["ratelimit"] == '"images";r=5;t=60'
+    assert (await client.post("/api/v1/predict?explain=true", files=ONE)).status_code == 429
+    assert (
+        (await client.post("/api/v1/predict", files=ONE))
+        .headers["ratelimit"]
+        .startswith('"images";r=4;')
+    )
+
+
+async def test_a_rate_that_never_lets_an_explanation_in_says_so(client, rated):
+    rated("54/min")
+    never = await client.post("/api/v1/predict?explain=true", files=ONE)
+    assert never.status_code == 413
+    assert "it counts as 55 images" in never.json()["detail"]
+
+
 async def test_with_nothing_left_no_body_is_read(client, rated):
     rated("1/min")
     await client.post("/api/v1/predict", files=ONE)

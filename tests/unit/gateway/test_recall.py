@@ -157,11 +157,12 @@ async def test_the_command_asks_again_and_names_whose_decision_changed(
     client = await start()
     await until_ready(client)
 
-    async def predict(image, **headers):
-        response = await client.post("/api/v1/predict", content=image, headers=RAW | headers)
+    async def predict(image, query="", **headers):
+        path = f"/api/v1/predict{query}"
+        response = await client.post(path, content=image, headers=RAW | headers)
         return response.json()["prediction_id"]
 
-    changed = await predict(JPEG, **{"x-keep-image": "yes"})
+    changed = await predict(JPEG, "?explain=true", **{"x-keep-image": "yes"})
     broken = await predict(PNG, **{"x-keep-image": "yes"})
     listed = await predict(JPEG)
     release = release_of(triton.spec)
@@ -176,6 +177,8 @@ async def test_the_command_asks_again_and_names_whose_decision_changed(
     code, out, err = await command(
         "--release", release, "--json", TRITON_GRPC_PORT=str(triton.port)
     )
+    # The decision is compared, so nothing is explained again.
+    assert sum("explain" in parameters for parameters in triton.seen) == 1
     found = {each["prediction_id"]: each for each in map(json.loads, out.splitlines())}
     assert code == 1, err
     assert list(found) == [changed, broken, listed]

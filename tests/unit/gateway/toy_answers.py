@@ -105,7 +105,28 @@ def _opinion(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tensor
         Output.QUALITY: MEASURES,
         Output.QUALITY_WARNINGS: WARNINGS,
         Output.COMPUTE: compute(spec, parameters),
+        **_explanation(spec, parameters, members[:, 1]),
     }
+
+
+def _explanation(
+    spec: PipelineSpec, parameters: dict[str, str], scores: np.ndarray
+) -> dict[str, Tensor]:
+    """The first cell of the second row matters, by a half of the score."""
+    if spec.explanation is None:
+        return {}
+    grid = spec.explanation.grid if parameters.get("explain") == "true" else 0
+    cells = np.zeros((len(scores), grid, grid), np.float32)
+    if not grid:
+        return {
+            Output.EXPLANATION: cells,
+            Output.FAITHFULNESS: np.zeros((len(scores), 0), np.float32),
+        }
+    cells[:, 1, 0] = scores / 2
+    faithful = scores / 2 >= 0.05
+    numbers = np.stack([scores, scores / 2, scores, faithful], axis=1).astype(np.float32)
+    numbers[np.isnan(scores)] = np.nan
+    return {Output.EXPLANATION: cells, Output.FAITHFULNESS: numbers}
 
 
 def _detections(spec: PipelineSpec, parameters: dict[str, str]) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.enums import Task
 from pipelines.load import FOLDER, SpecError, available, load_spec
 from pipelines.quality import Quality
 from pipelines.spec import PipelineSpec
@@ -81,6 +82,13 @@ def set_key(data, path, value):
         ("keep_images", True, "keep_images"),
         ("keep_images", {"days": 0}, "keep_images.days"),
         ("keep_images", {}, "keep_images.days"),
+        ("explanation", {}, "explanation.grid"),
+        ("explanation", {"grid": 2}, "explanation.grid"),
+        ("explanation", {"grid": 17}, "explanation.grid"),
+        ("explanation", {"grid": 7, "seconds": 0}, "explanation.seconds"),
+        ("explanation", {"grid": 7, "colour": "grey"}, "explanation.colour"),
+        ("preprocessing.resize", "crop", "explanation: needs resize: stretch"),
+        ("preprocessing.height", 6, "explanation.grid: has more cells"),
     ],
 )
 def test_a_wrong_value_names_file_and_key(facts, tmp_path, key, value, complaint):
@@ -121,6 +129,24 @@ def test_a_pipeline_says_for_how_many_days_it_keeps_images(facts, tmp_path):
 
 def test_a_pipeline_that_keeps_no_images_is_the_release_that_it_was(facts, tmp_path):
     assert "keep_images" not in load(tmp_path, facts).model_dump_json()
+
+
+def test_a_pipeline_without_explanations_says_nothing_of_them(facts, tmp_path):
+    del facts["explanation"]
+    assert "explanation" not in load(tmp_path, facts).model_dump_json()
+
+
+@pytest.mark.parametrize("name", available())
+def test_every_shipped_classification_is_explained_and_no_detector(name):
+    spec = load_spec(name)
+    assert (spec.explanation is not None) == (spec.task is Task.CLASSIFICATION)
+
+
+def test_a_detector_has_no_explanation(tmp_path):
+    facts = by_default("object_detection") | {"explanation": {"grid": 7}}
+    (tmp_path / "object_detection.yaml").write_text(yaml.safe_dump(facts), "utf-8")
+    with pytest.raises(SpecError, match="explanation: is for classifications"):
+        load_spec("object_detection", tmp_path)
 
 
 def test_a_missing_key_is_named(facts, tmp_path):

@@ -135,6 +135,9 @@ class Received:
     sent: list[InferenceResponse] | None = None
     """Responses that were sent instead of returned, those of all requests in their order."""
 
+    microseconds: int = 0
+    """How long its caller waits; 0: it does not say."""
+
     def get_response_sender(self) -> "Received":
         return self
 
@@ -145,6 +148,9 @@ class Received:
 
     def parameters(self) -> str:
         return self.text
+
+    def timeout(self) -> int:
+        return self.microseconds
 
 
 def _get_input_tensor_by_name(request: Received, name: str) -> Tensor | None:

@@ -61,6 +61,52 @@ def test_requests_beyond_the_limit_are_refused_until_one_leaves():
     assert requests.admission.in_flight["p"] == 2
 
 
+def test_explanations_have_a_limit_of_their_own_with_shares():
+    admission = admission_of(1000, served=("p",), explanations=4, caller_share=0.5)
+    entered = [admission.enter(caller, "p", 0) for caller in ("a", "a", "b", "b", "c")]
+    holdings = [each.__enter__() for each in entered]
+    for holding in holdings[:2]:
+        holding.take_place(explains=True)
+    with admission.enter("a", "p", 0) as third:
+        with pytest.raises(RefusedError, match="too many explanations of this caller") as caught:
+            third.take_place(explains=True)
+        assert (caught.value.code, caught.value.reason) == (Code.BUSY, "caller")
+        third.take_place()  # Any other request has its place.
+    for holding in holdings[2:4]:
+        holding.take_place(explains=True)
+    with pytest.raises(RefusedError, match="too many explanations are in flight"):
+        holdings[4].take_place(explains=True)
+    assert admission.in_flight == {"p": 4}
+    for each in entered:
+        each.__exit__(None, None, None)
+    assert admission.in_flight == {"p": 0}
+    assert sum(admission.places.pipelines.values()) == 0
+
+
+def test_an_explanation_that_is_left_behind_holds_its_place_until_it_ends():
+    admission = admission_of(served=("p",), explanations=1)
+    with admission.enter("a", "p", 0) as first:
+        first.take_place(explains=True)
+        first.retain()
+    with admission.enter("b", "p", 0) as second:
+        with pytest.raises(RefusedError, match="explanations"):
+            second.take_place(explains=True)
+        first.release()
+        second.take_place(explains=True)
+
+
+def test_slow_explanations_do_not_lengthen_the_wait_that_others_expect(clock):
+    admission = admission_of(wait=5)
+    for _ in range(40):
+        with admission.enter("a", "p", 0) as holding:
+            holding.take_place(explains=True)
+            clock.now += 20
+    with admission.enter("a", "p", 0) as explains:
+        explains.take_place(explains=True)
+        callers = Callers(admission, clock)
+        callers.come(40)
+
+
 def test_a_body_that_has_not_come_takes_no_place():
     admission = admission_of(2, served=("p",))
     with admission.enter("a", "p", 10), admission.enter("a", "p", 10), admission.enter("a", "p", 0):
