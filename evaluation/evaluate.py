@@ -60,7 +60,7 @@ def _classification(
     settings: EvaluationSettings, pipeline: Pipeline, on_progress: OnProgress
 ) -> Evaluation:
     photos = labels.read(settings.labels, pipeline.classes)
-    others = other_images.find(settings.other)
+    others = other_images.find(settings.other, [photo.file for photo in photos])
     compared = _require_apart(settings, pipeline, [photo.file for photo in photos])
     choices = _choices(settings, settings.threshold)
     asked = _ask(
@@ -81,7 +81,7 @@ def _detection(
         raise EvaluationError(f"{pipeline.name}: the service names no threshold of this detector")
     masks = pipeline.task == Task.SEGMENTATION
     photos = coco_labels.read(settings.labels, settings.images, pipeline.classes, masks=masks)
-    others = other_images.find(settings.other)
+    others = other_images.find(settings.other, [photo.file for photo in photos])
     compared = _require_apart(settings, pipeline, [photo.file for photo in photos])
     # A curve over scores needs the low ones too; hits are counted at the threshold afterwards.
     choices = _choices(settings, pipeline.threshold.minimum)

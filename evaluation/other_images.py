@@ -9,15 +9,20 @@ from secondopinion import Answer, photo_files
 from evaluation.answers import Answered, Outcome
 from evaluation.errors import EvaluationError, some
 from evaluation.metrics.typicality import Judged, TypicalityScores, measure
+from evaluation.reference_photos import content_digest
 
 A = TypeVar("A", bound=Answer)
 
 
-def find(folder: Path | None) -> list[Path]:
+def find(folder: Path | None, labelled: Sequence[Path]) -> list[Path]:
     """The photos in a folder and its folders; none where there is no folder.
 
+    Args:
+        folder: Of images of other kinds.
+        labelled: The photos that the pipeline is evaluated on.
+
     Raises:
-        EvaluationError: There is none in it, or it cannot be read.
+        EvaluationError: There is none in it, it cannot be read, or one is among the labelled ones.
     """
     if folder is None:
         return []
@@ -28,22 +33,17 @@ def find(folder: Path | None) -> list[Path]:
         raise EvaluationError(f"--other {folder}: {error.strerror}") from error
     if not found:
         raise EvaluationError(f"--other {folder}: holds no photos; name a folder of images")
+    own = {content_digest(path) for path in labelled} - {None}
+    if both := [path for path in found if content_digest(path) in own]:
+        raise EvaluationError(
+            f"--other: {len(both)} images are among the labelled photos too: "
+            f"{some([str(path) for path in both])}; take them out of one of both"
+        )
     return found
 
 
 def judged(photos: Sequence[Outcome[A]], others: Sequence[Outcome[A]]) -> TypicalityScores | None:
-    """How labelled photos and other images were judged; None where the service judges none.
-
-    Raises:
-        EvaluationError: An image is among both.
-    """
-    own = {each.sha256: each.file for each in photos if isinstance(each, Answered)}
-    both = [each.file for each in others if isinstance(each, Answered) and each.sha256 in own]
-    if both:
-        raise EvaluationError(
-            f"--other: {len(both)} images are among the labelled photos too: "
-            f"{some([str(file) for file in both])}; take them out of one of both"
-        )
+    """How labelled photos and other images were judged; None where the service judges none."""
     return measure(*([_judged(each) for each in group] for group in (photos, others)))
 
 

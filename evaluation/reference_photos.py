@@ -31,7 +31,8 @@ def require_apart(pipeline: Pipeline, files: Sequence[Path], repository: Path) -
             known = set(arrays[REFERENCE_PHOTOS_KEY].tolist())
     except (OSError, ValueError, LookupError, ReleaseError):
         return False
-    shared = [file for file in files if _digest(file) in known]
+    digests = {file: content_digest(file) for file in files}
+    shared = [file for file, each in digests.items() if each and short_digest(each) in known]
     if shared:
         raise EvaluationError(
             f"{len(shared)} photos are among those that the release's reference was made of, so "
@@ -41,10 +42,10 @@ def require_apart(pipeline: Pipeline, files: Sequence[Path], repository: Path) -
     return True
 
 
-def _digest(file: Path) -> int | None:
-    """None of a file that cannot be read: it is named when its turn comes."""
+def content_digest(file: Path) -> str | None:
+    """SHA-256 of its content; None of one that cannot be read: it is named when its turn comes."""
     try:
         with file.open("rb") as content:
-            return short_digest(hashlib.file_digest(content, "sha256").hexdigest())
+            return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError:
         return None

@@ -68,7 +68,7 @@ def find_pipeline(settings: EvaluationSettings) -> Pipeline:
 
     Raises:
         EvaluationError: The URL, the API key, the member or the threshold is wrong, or the
-            pipeline is not loaded.
+            pipeline is not loaded, or calls no image atypical, which `other` asks for.
         SecondOpinionError: The service cannot be reached or has no such pipeline.
     """
     with connect(settings.url) as client:
@@ -84,6 +84,11 @@ def find_pipeline(settings: EvaluationSettings) -> Pipeline:
         _check_threshold(pipeline.name, settings.threshold, pipeline.threshold)
     if settings.images is not None and pipeline.task == "classification":
         raise EvaluationError("--images: only a COCO file needs it; leave it out")
+    if settings.other is not None and pipeline.typicality is None:
+        reason = pipeline.typicality_reason or "The service does not say why."
+        raise EvaluationError(
+            f"--other: {pipeline.name} calls no image atypical. {reason} Or leave --other out"
+        )
     return pipeline
 
 

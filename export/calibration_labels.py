@@ -21,7 +21,6 @@ FEWEST_OF_CLASS = 40
 """One half of them gives the class's bound of the prediction sets, for which 19 are the least."""
 _MOST = 5000
 _MOST_UNREADABLE = 0.01
-_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -125,10 +124,9 @@ def _without_copies(
 
 def _require_readable(folder: Path, left_out: dict[Path, str], count: int) -> None:
     if len(left_out) > _MOST_UNREADABLE * count:
-        named = "; ".join(f"{path}: {why}" for path, why in list(left_out.items())[:_LISTED])
         raise EvidenceError(
-            f"{folder}: {len(left_out)} of {count} files cannot be read as photos, more than "
-            f"{_MOST_UNREADABLE:.0%}: remove or replace them ({named})"
+            f"{folder}: {photos.described(left_out)}: more than {_MOST_UNREADABLE:.0%} of {count} "
+            "files: remove or replace them"
         )
 
 

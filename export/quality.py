@@ -29,7 +29,6 @@ from pipelines.spec import PipelineSpec
 
 PHOTOS_AT_LEAST = 100
 UNREADABLE_AT_MOST = 0.01
-_LISTED = 5
 WARNED_AT_MOST = 0.02
 """Share of good photos that the proposed bounds warn of, all together."""
 _QUANTILES = (0, 0.005, 0.05, 0.5, 0.95, 0.995, 1)
@@ -101,7 +100,10 @@ def main(
             steps = Steps(max(len(files), 1), on_progress)
             steps.begin(f"{spec.name}: measuring {len(files)} files")
             found = measure(spec, files, warned, steps.advance)
-    except (ExportError, SpecError) as error:
+    except QualityError as error:
+        say(f"{folder}: {error}")
+        raise typer.Exit(1) from None
+    except SpecError as error:
         say(error)
         raise typer.Exit(1) from None
     current = photos.decode_rules(spec).quality
@@ -153,15 +155,8 @@ def measure(
 
 
 def _check(files: list[Path], readable: int, left_out: dict[Path, str], rules: DecodeRules) -> None:
-    named = "; ".join(f"{path}: {why}" for path, why in list(left_out.items())[:_LISTED])
-    more = f"; and {len(left_out) - _LISTED} more" if len(left_out) > _LISTED else ""
     if left_out:
-        screen.print(
-            f"{len(left_out)} of {len(files)} files cannot be read: {named}{more}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(photos.described(left_out))
     if len(left_out) > UNREADABLE_AT_MOST * len(files):
         raise QualityError(
             f"{len(left_out)} of {len(files)} files cannot be read, {UNREADABLE_AT_MOST:.0%} at "

@@ -88,7 +88,7 @@ def measure(
 
     Raises:
         ReferencePhotosError: more than `UNREADABLE_AT_MOST` of the files cannot be read, or too
-            few can.
+            few can; or a form gives features that are not finite.
     """
     runs = {form.name: open_features(form, spec) for form in forms}
     statistics: list[Float32] = []
@@ -97,12 +97,14 @@ def measure(
     left_out: dict[Path, str] = {}
     steps = Steps(len(given.files), on_progress)
     steps.begin(f"{spec.name}: reading reference photos")
-    waiting: list[Pixels] = []
+    waiting: dict[Path, Pixels] = {}
     rules = photos.decode_rules(spec)
 
     def run() -> None:
         for name, of in runs.items():
-            features[name].append(of(waiting))
+            found = of([*waiting.values()])
+            _require_finite(found, name, [*waiting])
+            features[name].append(found)
         waiting.clear()
 
     for digest, path in given.files.items():
@@ -116,7 +118,7 @@ def measure(
             raise ValueError(f"{spec.name}: its YAML says no typicality")
         statistics.append(decoded.picture)
         digests.append(digest)
-        waiting.append(decoded.pixels)
+        waiting[path] = decoded.pixels
         if len(waiting) == _BATCH:
             run()
     if waiting:
@@ -133,6 +135,15 @@ def measure(
         tuple(digests),
         left_out,
     )
+
+
+def _require_finite(features: Float32, member: str, paths: Sequence[Path]) -> None:
+    for row, path in zip(features, paths, strict=True):
+        if not np.isfinite(row).all():
+            raise ReferencePhotosError(
+                f"{path}: {member} gives features of it that are not finite: remove the photo, or "
+                "export the member anew, if others are like it"
+            )
 
 
 def _require_enough(count: int, folder: Path) -> None:

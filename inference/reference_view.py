@@ -37,6 +37,7 @@ the reference photos, such as the saturation of grey ones, still tells other ima
 _RESIDUAL_FLOOR = 1e-3
 """Least mean residual, in units of the norm of an image with each feature one deviation off."""
 _NOTHING = 1e-12
+_ALIKE = "the reference photos are all the same: give different ones"
 
 
 class UnfitReferenceError(ValueError):
@@ -65,8 +66,12 @@ class View:
     """[], the exponent of distances beyond the median, in units of the spread."""
 
     @classmethod
-    def fit(cls, numbers: NDArray[np.floating[Any]]) -> Self:
+    def fit(cls, numbers: NDArray[np.floating[Any]], where_all_alike: str = _ALIKE) -> Self:
         """Fits N photos' numbers [N, D].
+
+        Args:
+            numbers: of the photos.
+            where_all_alike: what the error says, where they are the same for all photos.
 
         Raises:
             UnfitReferenceError: they are not finite, or the same for all photos.
@@ -79,7 +84,7 @@ class View:
         mean, deviation = own.mean(axis=0), own.std(axis=0)
         varying = deviation[deviation > _NOTHING]
         if not varying.size:
-            raise UnfitReferenceError("the reference photos are all the same: give different ones")
+            raise UnfitReferenceError(where_all_alike)
         deviation = np.maximum(deviation, _DEVIATION_FLOOR * np.median(varying))
         scaled = (own - mean) / deviation
         _, singular, rows = np.linalg.svd(scaled, full_matrices=False)

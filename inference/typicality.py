@@ -36,6 +36,10 @@ Int32 = NDArray[np.int32]
 NOT_JUDGED = -1
 _FORMAT = 2
 """Of a reference's file; another one was made of other statistics, or for another score."""
+_FEATURES_ALIKE = (
+    "the features are the same for all photos, so they tell nothing: export the member from a "
+    "checkpoint that is sound, or leave `member` out of the YAML's typicality"
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Reference:
             raise UnfitReferenceError("there are not as many rows of features as of statistics")
         fitted, calibrating = slice(0, None, 2), slice(1, None, 2)
         seen = View.fit(picture[fitted])
-        understood = None if features is None else View.fit(features[fitted])
+        understood = None if features is None else View.fit(features[fitted], _FEATURES_ALIKE)
         alone = _evidence(seen.score(picture[calibrating]))
         both = alone
         if understood is not None and features is not None:

@@ -14,6 +14,7 @@ def running_service():
 def service(running_service, monkeypatch):
     running_service.demo = False
     running_service.identity = IDENTITY
+    running_service.judges = False
     running_service.releases.clear()
     running_service.seen.clear()
     running_service.cases.clear()

@@ -50,6 +50,8 @@ class Service:
     temperature: float | None = None
     """Of every member; None: nothing is calibrated."""
     identity: str = IDENTITY
+    judges: bool = False
+    """Whether it has a reference for typicality."""
     releases: list = field(default_factory=list)
     seen: list = field(default_factory=list)
     cases: list = field(default_factory=list)
@@ -84,6 +86,8 @@ def create_app(service):
                 key: each | {"temperature": service.temperature} for key, each in MEMBERS.items()
             },
             "preprocessing": "exact",
+            "typicality": {"false_alarms": FALSE_ALARMS} if service.judges else None,
+            "typicality_reason": None if service.judges else "No reference: make one.",
         }  # fmt: skip
 
     @app.get("/api/v1/feedback")

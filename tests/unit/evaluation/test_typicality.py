@@ -32,7 +32,8 @@ OWN = {
 }
 
 
-def test_false_alarms_and_other_images_are_counted(evaluate, tmp_path):
+def test_false_alarms_and_other_images_are_counted(evaluate, service, tmp_path):
+    service.judges = True
     folder = others(tmp_path / "other", [0.002, 0.002, 0.003, 0.3])
     labels = label_set(tmp_path / "set", OWN)
     status, output, _ = evaluate("lesions", labels, "--other", folder, "--out", "run")
@@ -64,7 +65,10 @@ def test_a_service_that_judges_no_image_has_no_such_figures(evaluate, tmp_path):
     assert "atypical" not in output
 
 
-def test_an_image_among_the_labelled_photos_and_the_others_ends_the_run(evaluate, tmp_path):
+def test_an_image_among_the_labelled_photos_and_the_others_ends_the_run(
+    evaluate, service, tmp_path
+):
+    service.judges = True
     folder = tmp_path / "other"
     folder.mkdir()
     (folder / "same.jpg").write_text(OWN["0.jpg"][0])
@@ -72,9 +76,20 @@ def test_an_image_among_the_labelled_photos_and_the_others_ends_the_run(evaluate
     status, _, errors = evaluate("lesions", labels, "--other", folder)
     assert status == 2
     assert "1 images are among the labelled photos too" in errors
+    assert not service.seen
+
+
+def test_other_images_are_refused_where_the_service_judges_none(evaluate, service, tmp_path):
+    folder = others(tmp_path / "other", [0.002])
+    status, _, errors = evaluate("lesions", label_set(tmp_path / "set"), "--other", folder)
+    assert status == 2
+    said = "--other: lesions calls no image atypical. No reference: make one. Or leave --other out"
+    assert said in errors
+    assert not service.seen
 
 
 def test_a_folder_without_images_ends_the_run_before_any_is_sent(evaluate, service, tmp_path):
+    service.judges = True
     (tmp_path / "other").mkdir()
     labels = label_set(tmp_path / "set", OWN)
     status, _, errors = evaluate("lesions", labels, "--other", tmp_path / "other")

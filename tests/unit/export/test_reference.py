@@ -267,5 +267,24 @@ def test_features_of_no_variance_are_refused_by_the_members_name(whole, reposito
         features={form.name: np.ones((PHOTOS, 4), np.float32)},
         digests=tuple(f"{number:064x}" for number in range(PHOTOS)),
     )
-    with pytest.raises(ReferencePhotosError, match=rf"oral_cancer: {form.name}: .* all the same"):
+    expected = rf"oral_cancer: {form.name}: the features are the same for all photos, so they tell"
+    with pytest.raises(ReferencePhotosError, match=expected):
         reference_fit.make(measured, whole, form)
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_photo_whose_features_are_not_finite_is_named(command, folder, monkeypatch):
+    spoiled = sorted(folder.iterdir())[500]
+    # White, by which the member below knows it.
+    spoiled.unlink()
+    Image.new("RGB", (48, 32), (255, 255, 255)).save(spoiled)
+
+    def open_features(*_):
+        return lambda images: np.stack(
+            [np.full(4, np.nan if image.min() == 255 else image.mean()) for image in images]
+        )
+
+    monkeypatch.setattr(reference_photos, "open_features", open_features)
+    status, output = command("--reference", folder)
+    assert status == 1
+    assert f"{spoiled.name}: regnet gives features of it that are not finite: remove" in output
