@@ -205,3 +205,24 @@ usage_cursors = Table(
     Column("position", BigInteger, nullable=False),
 )
 """The last position of each chain that is in `usage_hours`."""
+
+release_changes = Table(
+    "release_changes",
+    METADATA,
+    Column("pipeline", String(64), primary_key=True),
+    Column("profile", String(64), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),  # one more with each
+    Column("at", BigInteger, nullable=False),
+    Column("action", String(16), nullable=False),  # begin, stage, split and so on
+    Column("release", String(128), nullable=False),  # the one that the action is about
+    Column("current", String(128), nullable=False),  # from then on, as are the next three
+    Column("former", String(128)),
+    Column("candidate", String(128)),
+    Column("share", Integer, nullable=False),  # of 10,000 parts of the callers, the candidate's
+    Column("by", String(128), nullable=False),  # owner of the key, or user of the command
+    Column("evidence", Text),  # what the change rests on
+)
+"""What became of the releases of a pipeline under a profile; the last row says how they are now.
+
+Rows are only ever added. Of two changes at a time one has its revision, and the other is refused.
+"""

@@ -61,6 +61,14 @@ def make_releases(
     made = releases.make(whole, target, published or {}, new_references)
     for release in made.made:
         say_serves(release)
+    for release in made.unstaged:
+        name, identity = release.spec.name, release.identity
+        screen.print(
+            f"{name}: release {identity} of profile {release.spec.profile} is made, and answers "
+            f"nobody yet: python -m releases stage {name} {identity}",
+            highlight=False,
+            soft_wrap=True,
+        )
     for problem in [*made.problems, *made.lost_references]:
         screen.print(
             f"export: {problem}", style="red", markup=False, highlight=False, soft_wrap=True

@@ -20,7 +20,8 @@ from pipelines.release import (
     current_versions,
     release_path,
 )
-from pipelines.release_files import ReleaseFiles, config_path, version_folder
+from pipelines.release_files import ReleaseFiles, config_path, keep_configs, version_folder
+from pipelines.release_state import state_path
 from pipelines.spec import PipelineSpec
 
 _NONE: Mapping[str, int] = {}
@@ -34,6 +35,8 @@ class Releases:
     """The releases that serve from now on, in place of others or of none."""
     problems: list[str] = field(default_factory=list)
     """Why a profile whose members all have versions got no release; its former one serves."""
+    unstaged: list[Release] = field(default_factory=list)
+    """New ones of profiles whose releases are changed by `python -m releases` alone."""
     lost_references: list[str] = field(default_factory=list)
     """Which of the releases lack a reference for typicality that their former one had."""
 
@@ -45,6 +48,8 @@ def make(
     new_references: Collection[str] = (),
 ) -> Releases:
     """Makes the release of each profile whose members are all there, and lets it serve.
+
+    Where `python -m releases` has changed what serves, it alone does so from then on.
 
     Args:
         whole: the pipeline; its configs must be up to date.
@@ -65,7 +70,15 @@ def make(
                 f"{spec.name}: no release of profile {profile}: {error}{still}"
             )
             continue
-        if release is not None and release != before:
+        if release is None:
+            continue
+        if release == before:
+            keep_configs(release, repository.root)
+        elif is_managed(spec, repository):
+            if not release_path(spec.name, release.identity, repository.root).exists():
+                releases.unstaged.append(release)
+            _write(release, repository)
+        else:
             write(release, repository)
             releases.made.append(release)
             if before and before.reference and not release.reference:
@@ -161,9 +174,20 @@ def choose(
 
 def write(release: Release, repository: ModelRepository) -> None:
     """Writes a release, and then that it is the one to serve."""
+    _write(release, repository)
+    _point(release, repository.root)
+
+
+def is_managed(spec: PipelineSpec, repository: ModelRepository) -> bool:
+    """Whether `python -m releases` alone changes which release serves: it has done so once."""
+    return state_path(spec.name, spec.profile, repository.root).exists()
+
+
+def _write(release: Release, repository: ModelRepository) -> None:
+    """Writes a release with a copy of its configs, which are those in the repository."""
     spec, root = release.spec, repository.root
     atomic_write.write_text(release_path(spec.name, release.identity, root), release.text)
-    _point(release, root)
+    keep_configs(release, root)
 
 
 def use(whole: PipelineDefinition, identity: str, repository: ModelRepository) -> Release:
@@ -180,6 +204,11 @@ def use(whole: PipelineDefinition, identity: str, repository: ModelRepository) -
         raise ReleaseError(f"no release {identity!r} of {whole.name}; there are: {ids}")
     release = Release.read(whole.name, identity, repository.root)
     profile = release.spec.profile
+    if is_managed(release.spec, repository):
+        raise ReleaseError(
+            f"{whole.name}: its releases are changed by `python -m releases`: run python -m "
+            f"releases stage {whole.name} {identity}, and promote it"
+        )
     known = profile == DEFAULT_PROFILE or profile in whole.profiles
     if not known or whole.resolve(profile) != release.spec:
         raise ReleaseError(

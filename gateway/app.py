@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
 
 from database.engine import open_engine, require_schema
+from database.releases import states_in as release_states
 from database.writer import Writer
 from gateway import VERSION
 from gateway.audit.audit_log import AuditLog, WriterMetrics
@@ -18,11 +19,12 @@ from gateway.audit.idempotency import HEADER as KEY
 from gateway.audit.idempotency import REPLAYED, Idempotency
 from gateway.audit.reading import AuditReader
 from gateway.core.admission import Admission
+from gateway.core.assignment import Assignment, ReleaseStates
 from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog
 from gateway.core.memory import give_back
 from gateway.core.readiness import Readiness
-from gateway.core.request import KEEP_IMAGE, SIGNED_RECEIPT
+from gateway.core.request import KEEP_IMAGE, SIGNED_RECEIPT, SUBJECT
 from gateway.dataplane import Dataplane
 from gateway.feedback.answered import AnsweredPredictions
 from gateway.feedback.listing import FeedbackListing
@@ -42,6 +44,7 @@ from gateway.http.kserve import Kserve, kserve_routes
 from gateway.http.middleware import RequestContextMiddleware
 from gateway.http.page import page_routes
 from gateway.http.predictions import Predictions
+from gateway.http.release_routes import release_routes
 from gateway.http.routes import pipeline_routes, prediction_routes
 from gateway.http.served_routes import served_routes
 from gateway.http.service_routes import service_routes
@@ -54,6 +57,7 @@ from gateway.identity.sessions import Sessions
 from gateway.identity.shared_rates import SharedCounter
 from gateway.kept_images.keeper import KeptImages
 from gateway.kserve.models import Models
+from gateway.release_changes import ReleaseChanges
 from gateway.replays import Replays
 from gateway.secret_files import SecretFiles
 from gateway.settings import Settings
@@ -64,6 +68,7 @@ from gateway.tls import ServerTls, TritonCertificate
 from gateway.triton.client import TritonClient
 from gateway.usage.prices import Prices
 from gateway.usage.usage import Capacity, Usage
+from pipelines.release_mirror import mirror
 
 _FACTS_SECONDS = 2.0
 """How long a message over gRPC that brings no image may take to come."""
@@ -85,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     # For descriptions and names of pipelines.
     descriptions = Authenticator() if settings.public_descriptions else authenticator
     triton = _triton(settings)
-    catalog = Catalog(triton)
+    states, catalog = _catalog(settings, engine, triton)
     readiness = Readiness(
         triton,
         catalog,
@@ -122,6 +127,7 @@ def create_app(settings: Settings) -> FastAPI:
         catalog,
         readiness,
         telemetry,
+        assignment=Assignment(states, catalog, secrets.pepper()),
         audit=audit,
         images=kept_images,
         budgets=_budgets(settings, engine, metrics),
@@ -161,6 +167,7 @@ def create_app(settings: Settings) -> FastAPI:
         triton.open()
         watches = (
             readiness.watch(),
+            states.watch(catalog),
             usage.watch(),
             replays.watch(),
             audit.watch(),
@@ -219,6 +226,9 @@ def create_app(settings: Settings) -> FastAPI:
             images=kept_images,
             access=access,
         ),
+        release_routes(
+            ReleaseChanges(audit, engine, catalog, settings.model_repository), catalog, access
+        ),
         page_routes(),
         session_routes(authenticator, access),
     ):
@@ -245,6 +255,15 @@ def _feedback_routes(
 ) -> APIRouter:
     records = FeedbackRecords(answered, audit, catalog, secrets.pepper())
     return feedback_routes(answered, records, FeedbackListing(answered, audit), images, access)
+
+
+def _catalog(
+    settings: Settings, engine: Engine, triton: TritonClient
+) -> tuple[ReleaseStates, Catalog]:
+    repository = settings.model_repository
+    follow = None if repository is None else partial(mirror, repository=repository)
+    states = ReleaseStates(partial(release_states, engine), follow)
+    return states, Catalog(triton, states.current)
 
 
 def _prices(settings: Settings) -> Prices:
@@ -280,7 +299,15 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "X-API-Key", KEEP_IMAGE, SIGNED_RECEIPT, HEADER, KEY],
+            allow_headers=[
+                "Authorization",
+                "X-API-Key",
+                KEEP_IMAGE,
+                SIGNED_RECEIPT,
+                SUBJECT,
+                HEADER,
+                KEY,
+            ],
             expose_headers=[
                 HEADER,
                 REPLAYED,

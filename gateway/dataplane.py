@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from gateway.audit.audit_log import AuditLog, Finish
 from gateway.core.admission import Holding
+from gateway.core.assignment import Assignment
 from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog, Pipeline
 from gateway.core.readiness import Readiness
@@ -63,6 +64,7 @@ class Dataplane:
         readiness: Readiness,
         telemetry: InferenceTelemetry,
         *,
+        assignment: Assignment,
         audit: AuditLog,
         images: KeptImages,
         budgets: Budgets,
@@ -73,6 +75,7 @@ class Dataplane:
         self._catalog = catalog
         self._readiness = readiness
         self._telemetry = telemetry
+        self._assignment = assignment
         self._audit = audit
         self._images = images
         self._budgets = budgets
@@ -89,12 +92,20 @@ class Dataplane:
         await self._budgets.check(context.principal, context.answer_fields)
         self._rate_limits.check(context.principal, context.answer_fields)
 
-    async def _let_in(self, request: InferenceRequest) -> None:
-        """Counts the images of a caller who may ask about them now, and can be accounted for."""
+    async def _let_in(self, request: InferenceRequest) -> InferenceRequest:
+        """Counts the images of a caller who may ask about them now, and can be accounted for.
+
+        Returns:
+            The request, with the release that is to answer it.
+        """
         context = request.context
         self._audit.require_available()
         count = len(request.images) * request.parameters.views(request.pipeline.spec)
         await self._rate_limits.take(context.principal, count, context.answer_fields)
+        pipeline = await self._assignment.choose(
+            request.pipeline, context.subject, request.images, request.parameters
+        )
+        return replace(request, pipeline=pipeline)
 
     async def infer(self, request: InferenceRequest) -> list[Outcome]:
         """The outcomes of images that go in one call: all are answered, or all are refused.
@@ -103,7 +114,7 @@ class Dataplane:
             RefusedError: the audit log cannot be written, or the images are more than the caller
                 may ask about now.
         """
-        await self._let_in(request)
+        request = await self._let_in(request)
         return await self._accounted(request, await self._infer(request))
 
     async def infer_each(self, request: InferenceRequest) -> list[Outcome]:
@@ -116,7 +127,7 @@ class Dataplane:
             RefusedError: the audit log cannot be written, or the images are more than the caller
                 may ask about now.
         """
-        await self._let_in(request)
+        request = await self._let_in(request)
         places = asyncio.Semaphore(self._batch_concurrency)
         outcomes = latest = await self._each(request, request.images, places)
         release: str | None = None
@@ -251,12 +262,14 @@ class Dataplane:
             if refusal.code is not Code.UNAVAILABLE:
                 raise
         await asyncio.sleep(_RETRY_SECONDS)
-        return await self._ask_once(request, trace)
+        # A candidate that was unloaded meanwhile, or not by all Tritons, leaves it to the current.
+        current = await self._catalog.find(request.pipeline.name)
+        return await self._ask_once(replace(request, pipeline=current), trace)
 
     async def _ask_once(self, request: InferenceRequest, trace: Mapping[str, str]) -> list[Outputs]:
         pipeline, parameters = request.pipeline, request.parameters
         return await self._batching.infer(
-            pipeline.name,
+            pipeline.model,
             [image.data for image in request.images],
             parameters.values,
             request.deadline.remaining(),

@@ -38,6 +38,7 @@ class Code(StrEnum):
     FEEDBACK_INVALID = "feedback_invalid"
     PARAMETER_INVALID = "parameter_invalid"
     PARAMETER_UNKNOWN = "parameter_unknown"
+    RELEASE_REFUSED = "release_refused"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     IDEMPOTENCY_IN_FLIGHT = "idempotency_in_flight"
     BUSY = "busy"
@@ -143,6 +144,7 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
         HTTPStatus.CONFLICT,
         "A request with the idempotency key is not answered yet",
     ),
+    Code.RELEASE_REFUSED: (HTTPStatus.CONFLICT, "The releases cannot be changed so"),
     Code.BUSY: (HTTPStatus.TOO_MANY_REQUESTS, "The service is busy"),
     Code.BUDGET_SPENT: (HTTPStatus.TOO_MANY_REQUESTS, "The caller's budget is spent"),
     Code.RATE_LIMITED: (HTTPStatus.TOO_MANY_REQUESTS, "The caller's rate is used up"),

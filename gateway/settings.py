@@ -78,6 +78,9 @@ class Settings(DatabaseSettings):
     secrets_dir: Path = Path(".run/secrets")
     """Folder of the files `pepper`, `audit_signing_key` and `image_key`; made when they are first
     needed where the database is a file of this machine."""
+    model_repository: Path | None = None
+    """Triton's, where this process reaches it: releases are then staged over the API, too. The
+    server sets it for its own gateway."""
     tls: GatewayTls = Field(default_factory=GatewayTls)
     """GATEWAY_TLS_CERTIFICATE_FILE and so on."""
     default_rate: Annotated[str, AfterValidator(_rate)] | None = None

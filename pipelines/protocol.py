@@ -181,6 +181,8 @@ class ConfigOverride(StrEnum):
     # JSON of both, of a release that judges typicality: `ReleasedReference`.
     REFERENCE = "reference"
     SHA256 = "sha256"  # of a member's artefact
+    # Of a decision: the release by which the models of its members are named.
+    STAGED = "staged"
     MEASURED = "measured"  # JSON list of a decision: the members whose backends answer `SPENT`
     GENERATION = "generation"  # changes when a dead backend process is replaced
 
@@ -191,6 +193,8 @@ PIPELINE_PARAMETER = "pipeline"
 """Parameter of the configs of an ensemble and its steps: the whole spec as JSON."""
 
 
+STAGED = "--"
+"""In the name of a model: between the name that it has otherwise and its release."""
 CONFIG_FILENAME = "config.pbtxt"
 """Triton's config in a model's folder."""
 PROFILE_CONFIGS = "configs"
@@ -245,3 +249,11 @@ def decode_model(pipeline: str) -> str:
 def decision_model(pipeline: str) -> str:
     """Triton's name of a pipeline's decision step."""
     return f"{pipeline}_{Step.DECISION}"
+
+
+def named_for(model: str, release: str | None) -> str:
+    """Triton's name of a model of a release that is loaded beside the one of the start.
+
+    None: of the one of the start, whose models have their own names.
+    """
+    return model if release is None else f"{model}{STAGED}{release}"

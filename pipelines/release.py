@@ -19,7 +19,8 @@ from pipelines.spec import PipelineSpec
 from pipelines.typicality import ReleasedReference
 
 _FOLDER = "releases"
-_IDENTITY = re.compile(r"[A-Za-z0-9._-]{1,64}-[0-9a-f]{8}")
+IDENTITY = r"[A-Za-z0-9._-]{1,64}-[0-9a-f]{8}"
+"""The form of a release's id."""
 
 
 class ReleaseError(ValueError):
@@ -143,7 +144,7 @@ def current_identity(pipeline: str, profile: str, repository: Path) -> str:
         raise NoReleaseError(f"{path}: missing: no release: {_remedy(pipeline)}") from None
     except (OSError, ValueError) as error:
         raise ReleaseError(f"{path}: cannot be read: {error}: {_remedy(pipeline)}") from None
-    if not _IDENTITY.fullmatch(identity):
+    if not re.fullmatch(IDENTITY, identity):
         raise ReleaseError(f"{path}: holds no release id: {_remedy(pipeline)}")
     return identity
 

@@ -5,6 +5,7 @@ import typer
 from releases.card.command import card
 from releases.drift.command import drift
 from releases.gate.command import gate
+from releases.life import commands, reports
 from releases.signatures.command import sign, verify
 
 app = typer.Typer(
@@ -13,6 +14,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The life of a release.",
 )
+app.command("list")(reports.list_releases)
+app.command()(reports.show)
+app.command("history")(reports.show_history)
+app.command()(commands.stage)
+app.command()(commands.split)
+app.command()(commands.promote)
+app.command()(commands.rollback)
+app.command()(commands.retire)
+app.command()(commands.mirror)
 app.command()(gate)
 app.command()(drift)
 app.command()(card)
@@ -22,7 +32,10 @@ app.command()(verify)
 
 @app.callback()
 def _group() -> None:
-    """The life of a release: from a candidate beside what serves to what serves, and back."""
+    """The life of a release: from a candidate beside what serves to what serves, and back.
+
+    Which one serves whom is in the database at GATEWAY_DATABASE_URL. See docs/releases.md.
+    """
 
 
 if __name__ == "__main__":

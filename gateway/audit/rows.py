@@ -33,6 +33,8 @@ class Event(StrEnum):
     COMMENT_DELETED = "comment_deleted"
     IMAGE_READ = "image_read"
     IMAGE_DELETED = "image_deleted"
+    RELEASE = "release"
+    """A change of which release serves."""
 
 
 _ABOUT_IMAGES = {*Form, "v2", "grpc"}

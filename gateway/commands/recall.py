@@ -77,11 +77,13 @@ async def _opened(
     settings: "Settings", engine: "Engine", release: str
 ) -> "AsyncIterator[tuple[KeptImage, Asking]]":
     """The kept images, and what asks Triton as the gateway does; the recall has its own row."""
+    from database.releases import states_in  # noqa: PLC0415
     from database.writer import Writer  # noqa: PLC0415 - as above
     from gateway.audit.audit_log import AuditLog  # noqa: PLC0415
     from gateway.audit.rows import Event, reading_row  # noqa: PLC0415
     from gateway.commands import setup  # noqa: PLC0415
     from gateway.core.admission import Admission  # noqa: PLC0415
+    from gateway.core.assignment import Assignment, ReleaseStates  # noqa: PLC0415
     from gateway.core.batching import Batching  # noqa: PLC0415
     from gateway.core.catalog import Catalog  # noqa: PLC0415
     from gateway.core.readiness import Readiness  # noqa: PLC0415
@@ -100,7 +102,9 @@ async def _opened(
     audit = AuditLog(writer, secrets)
     kept = KeptImages(settings.kept_images, secrets, engine, audit)
     triton = TritonClient(settings.triton_address, settings.triton_tls)
-    catalog = Catalog(triton)
+    states = ReleaseStates(lambda: states_in(engine))
+    await states.look()
+    catalog = Catalog(triton, states.current)
     readiness = Readiness(
         triton,
         catalog,
@@ -113,6 +117,8 @@ async def _opened(
         catalog,
         readiness,
         InferenceTelemetry(Metrics(lambda: admission.in_flight)),
+        # What serves now is asked, and no candidate.
+        assignment=Assignment(ReleaseStates(list), catalog, secrets.pepper()),
         audit=audit,
         images=kept,
         budgets=Budgets(engine, Prices(None, None, settings.price_currency)),

@@ -1,6 +1,7 @@
 """The facts of each pipeline and of its releases, read back from Triton's model configs."""
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from gateway.errors import Code, RefusedError
 from gateway.triton.client import TritonClient
 from pipelines.calibration import AnswerFigures
-from pipelines.protocol import PIPELINE_PARAMETER, ConfigOverride
+from pipelines.protocol import PIPELINE_PARAMETER, ConfigOverride, named_for
 from pipelines.spec import PipelineSpec
 
 log = structlog.get_logger("gateway")
@@ -71,6 +72,8 @@ class Pipeline:
     spec: PipelineSpec
     artefacts: Mapping[str, Artefact]
     release: str
+    model: str
+    """Triton's name of the ensemble that answers by it."""
     release_sha256: str | None = None
     """Of the release's file; None: the launcher does not say it."""
     coverage: float | None = None
@@ -88,7 +91,7 @@ class Pipeline:
             ValueError: they are not what the launcher writes.
         """
         spec = PipelineSpec.model_validate_json(parameters[PIPELINE_PARAMETER])
-        if spec.name != model:
+        if named_for(spec.name, parameters.get(ConfigOverride.STAGED)) != model:
             raise ValueError(f"its facts are those of {spec.name}")
         artefacts = _ARTEFACTS.validate_json(parameters.get(ConfigOverride.ARTEFACTS, "{}"))
         if missing := set(spec.members) - set(artefacts):
@@ -102,6 +105,7 @@ class Pipeline:
             spec,
             artefacts,
             release,
+            model,
             parameters.get(ConfigOverride.RELEASE_SHA256),
             calibration.coverage if calibration else None,
             calibration.figures if calibration else None,
@@ -110,7 +114,7 @@ class Pipeline:
 
     @property
     def name(self) -> str:
-        """The pipeline's, which is also its ensemble's."""
+        """The pipeline's."""
         return self.spec.name
 
     @property
@@ -134,11 +138,26 @@ class Pipeline:
 
 
 class Catalog:
-    """The current release of each pipeline, and recent ones: an answer is read by its own facts."""
+    """The loaded releases of each pipeline, and recent ones: an answer is read by its own facts.
 
-    def __init__(self, triton: TritonClient) -> None:
+    Where a pipeline's releases were changed, its current one is that which the state names; where
+    that is not loaded, the one that Triton was started with.
+    """
+
+    def __init__(
+        self, triton: TritonClient, wanted: Callable[[PipelineSpec], str | None] = lambda _: None
+    ) -> None:
+        """Asks Triton later.
+
+        Args:
+            triton: is asked.
+            wanted: gives the id of the release that is to be the current one of a pipeline under a
+                profile; None: nobody said so.
+        """
         self._triton = triton
-        self._current: dict[str, Pipeline] = {}
+        self._wanted = wanted
+        self._loaded: dict[str, dict[str, Pipeline]] = {}
+        """By pipeline and ensemble. What was loaded last stays, where nothing else is."""
         self._releases: dict[tuple[str, str], Pipeline] = {}
         self._listed: dict[str, bool] = {}
         self._searches: dict[tuple[str, str], asyncio.Task[Pipeline | None]] = {}
@@ -150,11 +169,23 @@ class Catalog:
 
     def names(self) -> Collection[str]:
         """The names of all pipelines that Triton has shown so far, loaded at the moment or not."""
-        return self._current.keys()
+        return self._loaded.keys()
 
     def pipelines(self) -> list[Pipeline]:
         """All pipelines that Triton has shown so far, by name, loaded at the moment or not."""
-        return sorted(self._current.values(), key=lambda pipeline: pipeline.name)
+        return [self._current(name) for name in sorted(self._loaded)]
+
+    def loaded(self, name: str, release: str) -> Pipeline | None:
+        """The facts of a release of a pipeline that Triton has loaded; None where it has not."""
+        ensembles = self._loaded.get(name, {}).values()
+        return next((each for each in ensembles if each.release == release), None)
+
+    def _current(self, name: str) -> Pipeline:
+        ensembles = self._loaded[name]
+        for pipeline in ensembles.values():
+            if pipeline.release == self._wanted(pipeline.spec):
+                return pipeline
+        return ensembles.get(name) or next(iter(ensembles.values()))
 
     async def find(self, name: str, covers: Callable[[str], bool] = bool) -> Pipeline:
         """The current facts of a pipeline.
@@ -168,10 +199,10 @@ class Catalog:
                 has not loaded it (yet).
         """
         now = time.monotonic()
-        if name not in self._current and now - self._asked > _MISS_SECONDS:
+        if name not in self._loaded and now - self._asked > _MISS_SECONDS:
             await self.refresh()
-        if found := self._current.get(name):
-            return found
+        if name in self._loaded:
+            return self._current(name)
         if self._failure is not None:
             raise self._failure
         if self._listed.get(name) is False:
@@ -179,7 +210,7 @@ class Catalog:
                 Code.UNAVAILABLE,
                 "pipeline: it is not loaded. Try again after the seconds in Retry-After.",
             )
-        known = ", ".join(sorted(filter(covers, self._current))) or "none"
+        known = ", ".join(sorted(filter(covers, self._loaded))) or "none"
         raise RefusedError(
             Code.PIPELINE_UNKNOWN, f"pipeline: there is none of this name. There are: {known}."
         )
@@ -217,12 +248,15 @@ class Catalog:
 
     async def _search(self, name: str, release: str) -> Pipeline | None:
         """Asks for the facts of a release until a Triton shows them; None where none does."""
+        # Of several ensembles that may have it any is asked: in fixed turns the calls about one
+        # could go to the same Triton each time.
+        models = [name, *(model for model in self._loaded.get(name, ()) if model != name)]
         give_up = time.monotonic() + _SEARCH_SECONDS
         attempts = 0
         while time.monotonic() < give_up:
             # Not by `refresh`: its calls come in a fixed number, so that with several Tritons
             # the one about this pipeline could go to the same Triton each time.
-            await self._read(name)
+            await self._read(random.choice(models))  # noqa: S311 - no secret
             await self._read_spare(name)
             if found := self._releases.get((name, release)):
                 return found
@@ -241,9 +275,10 @@ class Catalog:
                 self._listed = await self._triton.models(_CALL_SECONDS)
                 ready = [name for name, is_ready in self._listed.items() if is_ready]
                 await asyncio.gather(*(self._read(name) for name in ready))
+                self._forget_unloaded()
                 self._failure = None
                 if self._triton.spare:
-                    known = list(self._current)
+                    known = list(self._loaded)
                     await asyncio.gather(*(self._read_spare(name) for name in known))
             except RefusedError as failure:
                 self._failure = failure
@@ -252,8 +287,14 @@ class Catalog:
     async def _read(self, model: str) -> None:
         """Reads the current release of a model; a model that is no pipeline is passed over."""
         if pipeline := await self._pipeline(self._triton, model):
-            self._current[model] = pipeline
+            self._loaded.setdefault(pipeline.name, {})[model] = pipeline
             self._keep(pipeline)
+
+    def _forget_unloaded(self) -> None:
+        for name, ensembles in self._loaded.items():
+            there = {model: each for model, each in ensembles.items() if self._listed.get(model)}
+            if there:
+                self._loaded[name] = there
 
     async def _read_spare(self, model: str) -> None:
         """The spare Triton may serve another profile, whose answers have facts of their own."""

@@ -133,7 +133,7 @@ class Readiness:
             # Or one that answers more slowly than it is asked would never be ready.
             seconds *= _FIRST_ANSWER
         try:
-            await self._triton.infer(name, [PROBE_IMAGE], {}, seconds)
+            await self._triton.infer(pipeline.model, [PROBE_IMAGE], {}, seconds)
         except RefusedError as refusal:
             code = refusal.code
         # A late answer is none: it says as little of a pipeline that is new as of one that hangs.

@@ -69,6 +69,28 @@ def yes_or_no(header: str, said: str | None) -> bool | None:
     return answer
 
 
+SUBJECT = "X-Subject-ID"
+"""Header of a request, also in the metadata of a gRPC call: the caller's name of whose image it is.
+While two releases answer, all images of a subject are answered by the same one."""
+_SUBJECT_LENGTH = 128
+
+
+def subject_of(said: str | None) -> str | None:
+    """The subject that a request names; None where it names none.
+
+    Raises:
+        RefusedError: it is empty, too long, or has other characters than visible ASCII.
+    """
+    if said is None:
+        return None
+    if not 0 < len(said) <= _SUBJECT_LENGTH or not (said.isascii() and said.isprintable()):
+        raise RefusedError(
+            Code.PARAMETER_INVALID,
+            f"{SUBJECT}: send 1 to {_SUBJECT_LENGTH} visible ASCII characters, or leave it out.",
+        )
+    return said
+
+
 @dataclass(frozen=True, slots=True)
 class RequestParameters:
     """Request parameters as the caller wrote them. Triton checks their values."""

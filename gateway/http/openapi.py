@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from gateway.core.request import KEEP_IMAGE, SIGNED_RECEIPT
+from gateway.core.request import KEEP_IMAGE, SIGNED_RECEIPT, SUBJECT
 from gateway.errors import RETRY_AFTER_SECONDS, Problem, status_of
 from gateway.feedback.finding import Feedback
 from gateway.http.json_body import ImageBody, ImagesBody
@@ -38,6 +38,13 @@ _PARAMETERS = [
         "in": "header",
         "description": "`yes` asks for a signature of each receipt.",
         "schema": {"type": "string", "enum": ["yes", "no"]},
+    },
+    {
+        "name": SUBJECT,
+        "in": "header",
+        "description": "Whose images they are, in the caller's own words: while two releases "
+        "answer, one of them answers all of a subject. It is not stored.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[ -~]+$"},
     },
     {
         "name": "Idempotency-Key",

@@ -6,7 +6,7 @@ from typing import Any
 from tritonclient.grpc import service_pb2
 
 from gateway import VERSION
-from gateway.core.catalog import Catalog
+from gateway.core.catalog import Catalog, Pipeline
 from gateway.core.readiness import Readiness
 from gateway.errors import Code, RefusedError
 from gateway.identity.principal import Principal
@@ -49,7 +49,7 @@ class Models:
             RefusedError: the caller does not cover it, or there is no such pipeline or version.
         """
         try:
-            return self.readiness.ready(await self._find(caller, name, version))
+            return self.readiness.ready((await self._find(caller, name, version)).name)
         except RefusedError as refusal:
             if refusal.code is not Code.UNAVAILABLE:
                 raise
@@ -61,7 +61,10 @@ class Models:
         Raises:
             RefusedError: not covered, no such pipeline or version, or Triton does not answer.
         """
-        return await self.triton.metadata(await self._find(caller, name, version), _SECONDS)
+        pipeline = await self._find(caller, name, version)
+        answer = await self.triton.metadata(pipeline.model, _SECONDS)
+        answer.name = pipeline.name
+        return answer
 
     async def config(self, caller: Principal, name: str, version: str = "") -> Message:
         """A pipeline's ModelConfig: input, outputs and the images that one request may hold.
@@ -71,9 +74,10 @@ class Models:
         Raises:
             RefusedError: not covered, no such pipeline or version, or Triton does not answer.
         """
-        config = await self.triton.config(await self._find(caller, name, version), _SECONDS)
+        pipeline = await self._find(caller, name, version)
+        config = await self.triton.config(pipeline.model, _SECONDS)
         shown = service_pb2.ModelConfigResponse().config
-        shown.name, shown.platform = config.name, config.platform
+        shown.name, shown.platform = pipeline.name, config.platform
         shown.max_batch_size = config.max_batch_size
         shown.input.extend(config.input)
         shown.output.extend(config.output)
@@ -89,11 +93,18 @@ class Models:
             RefusedError: not covered, no such pipeline or version, or Triton does not answer.
         """
         if name:
-            return await self.triton.statistics(await self._find(caller, name, version), _SECONDS)
-        names = await self._names(caller)
-        answer = await self.triton.statistics("", _SECONDS)
+            pipeline = await self._find(caller, name, version)
+            answer = await self.triton.statistics(pipeline.model, _SECONDS)
+            shown = {pipeline.model: pipeline.name}
+        else:
+            covered = set(await self._names(caller))
+            answer = await self.triton.statistics("", _SECONDS)
+            shown = {p.model: p.name for p in self.catalog.pipelines() if p.name in covered}
         response = service_pb2.ModelStatisticsResponse()
-        response.model_stats.extend(stats for stats in answer.model_stats if stats.name in names)
+        for stats in answer.model_stats:
+            if stats.name in shown:
+                response.model_stats.append(stats)
+                response.model_stats[-1].name = shown[stats.name]
         return response
 
     async def index(self, caller: Principal, *, ready: bool = False) -> Message:
@@ -110,11 +121,11 @@ class Models:
                 response.models.add(name=name, version=MODEL_VERSION, state=state)
         return response
 
-    async def _find(self, caller: Principal, name: str, version: str) -> str:
+    async def _find(self, caller: Principal, name: str, version: str) -> Pipeline:
         caller.require_covered(name)
         pipeline = await self.catalog.find(name, caller.covers)
         check_version(version)
-        return pipeline.name
+        return pipeline
 
     async def _names(self, caller: Principal) -> list[str]:
         """The pipelines that a caller covers, by name."""

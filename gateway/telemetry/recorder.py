@@ -15,8 +15,10 @@ from database.chain import Receipt
 from gateway.core.request import (
     KEEP_IMAGE,
     SIGNED_RECEIPT,
+    SUBJECT,
     Image,
     RequestParameters,
+    subject_of,
     yes_or_no,
 )
 from gateway.errors import Code, RefusedError, exception_location
@@ -61,6 +63,8 @@ class RequestContext:
     """Whether the caller consents that the images are kept; None where nothing was said."""
     signed_receipt: bool = False
     """Whether the caller asks for signed receipts."""
+    subject: str | None = None
+    """Whose images they are, as the caller names it. It is neither logged nor stored."""
     quiet: bool = False
     """A probe or a scrape: neither logged nor counted."""
     prediction: bool = False
@@ -81,10 +85,11 @@ class RequestContext:
             header: the value of a header; None where there is none.
 
         Raises:
-            RefusedError: one says something else than yes or no.
+            RefusedError: one says what it may not.
         """
         self.keep_image = yes_or_no(KEEP_IMAGE, header(KEEP_IMAGE))
         self.signed_receipt = bool(yes_or_no(SIGNED_RECEIPT, header(SIGNED_RECEIPT)))
+        self.subject = subject_of(header(SUBJECT))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

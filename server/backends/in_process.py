@@ -79,6 +79,8 @@ class LocalMembers:
         artefacts: Mapping[str, Any],
         processes: int,
         siblings_idle: Callable[[], bool],
+        *,
+        staged: str | None = None,
     ) -> None:
         """Opens them; raises what their engine raises where it cannot.
 
@@ -88,11 +90,12 @@ class LocalMembers:
             artefacts: the launcher's (`protocol.ConfigOverride.ARTEFACTS`).
             processes: that do the same beside this one, itself among them.
             siblings_idle: whether no other process computes.
+            staged: the release by which the models are named; None: they have their own names.
         """
         self._turn = Turn()
         self._sessions: dict[str, Session] = {}
         for name, member in spec["members"].items():
-            model = protocol.member_model(spec["name"], name)
+            model = protocol.named_for(protocol.member_model(spec["name"], name), staged)
             version = folder.parent / model / artefacts[name]["version"]
             create = _factory(version / Format(member["format"]).filename, member, spec)
             self._sessions[model] = Session(

@@ -45,13 +45,19 @@ class Model:
     """Whether it answers what its pass spent."""
 
 
-def models_of(spec: Spec, featured: str | None, measured: Collection[str] = ()) -> list[Model]:
+def models_of(
+    spec: Spec,
+    featured: str | None,
+    measured: Collection[str] = (),
+    staged: str | None = None,
+) -> list[Model]:
     """The models of a spec's members, in their order.
 
     Args:
         spec: what is served.
         featured: the member whose features are read; None: of no member.
         measured: the members that answer what their passes spent.
+        staged: the release by which the models are named; None: they have their own names.
     """
     task = Task(spec["task"])
     classifies = task is Task.CLASSIFICATION
@@ -65,7 +71,7 @@ def models_of(spec: Spec, featured: str | None, measured: Collection[str] = ()) 
     limit = spec["serving"]["max_batch"]
     return [
         Model(
-            protocol.member_model(spec["name"], name),
+            protocol.named_for(protocol.member_model(spec["name"], name), staged),
             max_batch(one_size=one_size, member=facts["max_batch"], pipeline=limit),
             (*answers, *([features] if name == featured else [])),
             name in measured,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -20,6 +21,8 @@ class LauncherHealth:
         self._served: Callable[[], list[str]] = list
         self._looked: float | None = None
         self.leaving = False
+        self.releases: Callable[[], dict[str, dict[str, Any]]] = dict
+        """Of each pipeline the releases that are loaded (ids), and why others are refused."""
         self.registry = CollectorRegistry()
         """Of the launcher's own metrics."""
         self.process_restarts = Counter(

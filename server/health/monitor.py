@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from pipelines import protocol
 from server.errors import UnhealthyError
 from server.health.pending_probes import PendingProbes, SentProbe
 from server.health.probe import Health, ProbeResult, probe
@@ -67,9 +66,9 @@ class HealthMonitor:
             lambda: PendingProbes(time.monotonic())
         )
 
-    def healed(self, pipeline: str) -> None:
-        """Drops the probes of a pipeline: its processes were replaced."""
-        self._pending[pipeline].withdraw()
+    def healed(self, ensemble: str) -> None:
+        """Drops the probes of an ensemble: processes of it were replaced."""
+        self._pending[ensemble].withdraw()
 
     def close(self) -> None:
         """Ends without waiting for the probes."""
@@ -82,7 +81,7 @@ class HealthMonitor:
         return [verdict for release in self._served() for verdict in self._consider(release)]
 
     def _consider(self, release: VerifiedRelease) -> list[Verdict]:
-        name, now = release.spec.name, time.monotonic()
+        name, now = release.name, time.monotonic()
         pending = self._pending[name]
         verdicts = [
             verdict
@@ -109,7 +108,7 @@ class HealthMonitor:
         except UnhealthyError:
             return False
         before, pending.inferences = pending.inferences, done
-        models = release.spec.answering_models
+        models = release.answering_models
         return not pending.waiting and all(done[model] > before[model] for model in models)
 
     def _judge(self, name: str, pending: PendingProbes, result: ProbeResult) -> list[Verdict]:
@@ -157,7 +156,7 @@ class HealthMonitor:
     def _judge_silence(
         self, release: VerifiedRelease, pending: PendingProbes, now: float
     ) -> list[Verdict]:
-        name = release.spec.name
+        name = release.name
         try:
             samples = self._samples(release)
         except UnhealthyError as error:
@@ -192,12 +191,10 @@ class HealthMonitor:
             cpu[process.model] += cpu_seconds(process.pid)
             if process.on_disk:
                 on_disk.add(process.model)
-        name, own = release.spec.name, self._own_cpu()
+        name, own = release.name, self._own_cpu()
         # The ensemble itself has no queue.
         models = [model for model in release.configs if model != name]
-        members = {protocol.member_model(name, member) for member in release.spec.members}
-        called = sorted(members.intersection(models))
-        decision = protocol.decision_model(name)
+        called = sorted({*release.members.values()}.intersection(models))
         return {
             model: ModelSample(
                 waiting=waiting[model],
@@ -205,7 +202,7 @@ class HealthMonitor:
                 cpu=cpu.get(model, own),
                 native=model in called and model not in cpu,
                 on_disk=model in on_disk,
-                waits_for=called if model == decision else (),
+                waits_for=called if model == release.decision else (),
             )
             for model in models
         }

@@ -1,11 +1,11 @@
-"""The launcher's HTTP page: its metrics, `/healthz` and `/readyz`."""
+"""The launcher's HTTP page: its metrics, `/healthz`, `/readyz` and `/releases`."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -31,7 +31,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 class StatusPage:
-    """`/metrics`, `/healthz` and `/readyz`, the latter also as `?pipeline=NAME`."""
+    """`/metrics`, `/healthz`, `/readyz`, also as `?pipeline=NAME`, and `/releases`."""
 
     def __init__(self, health: LauncherHealth) -> None:
         self._metrics = make_wsgi_app(health.registry)
@@ -60,15 +60,18 @@ class StatusPage:
                 page: Iterable[bytes] = self._metrics(environ, start_response)
                 return page
             case "/healthz":
-                good, facts = self._health.lives, {"alive": self._health.lives}
+                good = self._health.lives
+                facts: Mapping[str, Any] = {"alive": good}
             case "/readyz":
                 asked = parse_qs(environ["QUERY_STRING"]).get("pipeline")
                 pipelines = self._health.pipelines()
                 good = set(asked) <= set(pipelines) if asked else bool(pipelines)
                 facts = {"ready": good}
+            case "/releases":
+                good, facts = True, self._health.releases()
             case _:
                 start_response("404 Not Found", [("Content-Type", "text/plain")])
-                return [b"There are /metrics, /healthz and /readyz.\n"]
+                return [b"There are /metrics, /healthz, /readyz and /releases.\n"]
         status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
         start_response(f"{status.value} {status.phrase}", [("Content-Type", "application/json")])
         return [json.dumps(facts).encode()]

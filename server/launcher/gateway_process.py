@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from pipelines.ports import Ports
 from pipelines.tls import GatewayTls
@@ -26,11 +27,14 @@ _READY_SECONDS = 120
 class GatewayProcess:
     """`python -m gateway`, its ports from the same environment; it logs to the same stderr."""
 
-    def __init__(self, ports: Ports, host: str) -> None:
-        """Takes all ports, and the address that the launcher's status page is bound to."""
+    def __init__(self, ports: Ports, host: str, repository: Path) -> None:
+        """Takes all ports, the address that the launcher's page is bound to, and the repository."""
         name = reached_at(host)
         status = f"http://{f'[{name}]' if ':' in name else name}:{ports.server_metrics_port}"
-        self._environment = os.environ | {"GATEWAY_SERVER_READINESS_URL": f"{status}/readyz"}
+        self._environment = os.environ | {
+            "GATEWAY_SERVER_READINESS_URL": f"{status}/readyz",
+            "GATEWAY_MODEL_REPOSITORY": str(repository),
+        }
         self._port = ports.gateway_port
         self._grpc_port = ports.gateway_grpc_port
         self._process: subprocess.Popen[bytes] | None = None

@@ -14,11 +14,14 @@ from server.health.status_page import StatusPage
 from server.launcher import preflight, shared_memory
 from server.launcher.certificate_renewal import CertificateRenewal
 from server.launcher.gateway_process import GatewayProcess
+from server.launcher.memory import Memory
 from server.launcher.report import Report
 from server.launcher.service import Service
 from server.launcher.shutdown import Shutdown
+from server.launcher.staging import Staging
 from server.launcher.supervisor import LEAVE_SECONDS, Supervisor
 from server.releases.discovery import PipelineDiscovery
+from server.releases.staged_folder import StagedFolder
 from server.releases.verified import VerifiedRelease
 from server.triton import leftovers
 from server.triton.connection import LOOPBACK
@@ -52,12 +55,7 @@ def launch(options: Options, report: Report) -> None:
         ServerError: nothing can be served; the message has the remedy.
     """
     shutdown = Shutdown()
-    try:
-        signatures = Signatures.asked_for(options.repository)
-    except SignatureRefusedError as error:
-        raise PreflightError(str(error)) from None
-    if signatures is not None:
-        report.say("releases must be signed")
+    signatures = _signatures(options, report)
     discovery = PipelineDiscovery(
         options.specs, options.repository, options.pipelines, options.profile, signatures
     )
@@ -85,7 +83,7 @@ def launch(options: Options, report: Report) -> None:
             shared = shared_memory.needed_mib(releases, installation)
             preflight.check(installation, _needed(options), options.runtime, shared)
         backends = installation.lay_out_backends(options.runtime / "backends")
-        files = TritonFiles(options.repository, backends, log)
+        files = TritonFiles(options.repository, backends, log, options.runtime / "staged")
         health = LauncherHealth(shutdown.requested)
         StatusPage(health).serve(options.host, ports.server_metrics_port)
         triton = TritonProcess(
@@ -93,11 +91,16 @@ def launch(options: Options, report: Report) -> None:
         )
         service = Service(triton, releases, report, shutdown.requested)
         stack.callback(_stop, report, "triton", lambda: service.stop(hurry=shutdown.hurried))
-        gateway = GatewayProcess(ports, options.host) if options.gateway else None
+        gateway = (
+            GatewayProcess(ports, options.host, options.repository) if options.gateway else None
+        )
+        staging = _staging(service, files, discovery, Memory(installation, triton), report)
+        health.releases = staging.page
         supervisor = Supervisor(
             service,
             gateway,
             discovery,
+            staging,
             report=report,
             health=health,
             shutdown=shutdown,
@@ -117,6 +120,27 @@ def launch(options: Options, report: Report) -> None:
             report.banner(service.served, [*refused, *service.refused.values()], addresses)
             supervisor.run()
     report.say("stopped")
+
+
+def _signatures(options: Options, report: Report) -> Signatures | None:
+    """The signatures that the settings ask for; None where releases need none."""
+    try:
+        signatures = Signatures.asked_for(options.repository)
+    except SignatureRefusedError as error:
+        raise PreflightError(str(error)) from None
+    if signatures is not None:
+        report.say("releases must be signed")
+    return signatures
+
+
+def _staging(
+    service: Service,
+    files: TritonFiles,
+    discovery: PipelineDiscovery,
+    memory: Memory,
+    report: Report,
+) -> Staging:
+    return Staging(service, StagedFolder(files.staged), discovery.files, memory.problem, report)
 
 
 def _needed(options: Options) -> list[tuple[str, int]]:

@@ -41,7 +41,7 @@ class Service:
         self.triton = triton
         self.served: list[VerifiedRelease] = []
         self.refused: dict[str, str] = {}
-        """Why Triton does not serve a release, by pipeline."""
+        """Why Triton does not serve a release, by its ensemble."""
         self.settled = False
         """Whether every release was tried since Triton was started."""
         self.meanwhile: Callable[[], None] = lambda: None
@@ -109,12 +109,57 @@ class Service:
         except RefusedPipelineError as error:
             self._refuse(release, str(error))
         else:
-            self.refused.pop(release.spec.name, None)
+            self.refused.pop(release.name, None)
             self.served.append(release)
+
+    def stage(self, release: VerifiedRelease) -> str | None:
+        """Loads a release beside those that serve; where that fails, none of it stays loaded.
+
+        Returns:
+            Why it is not loaded; None: it is, and has answered an inference.
+
+        Raises:
+            UnhealthyError: Triton itself fails.
+        """
+        try:
+            self._load_all(release)
+        except RefusedPipelineError as error:
+            self._unload(release)
+            return str(error)
+        self._releases.append(release)
+        self.served.append(release)
+        return None
+
+    def retire(self, release: VerifiedRelease) -> None:
+        """Unloads a release that no new requests come to, once it has answered those it has."""
+        self._releases.remove(release)
+        if release in self.served:
+            self.served.remove(release)
+        self.refused.pop(release.name, None)
+        self._unload(release)
+
+    @property
+    def releases(self) -> tuple[VerifiedRelease, ...]:
+        """All that are to be served, whether Triton serves them now or not."""
+        return tuple(self._releases)
+
+    def _unload(self, release: VerifiedRelease) -> None:
+        for model in reversed(release.configs):
+            deadline = time.monotonic() + DRAIN_SECONDS
+            unloading = self._pool.submit(self._loader.unloaded, model)
+            while time.monotonic() < deadline and not self._stopping():
+                if self._done(unloading):
+                    if unloading.result():
+                        break
+                    unloading = self._pool.submit(self._loader.unloaded, model)
+                    time.sleep(0.1)
+            # A model whose process was once replaced is never done unloading.
+            self.end_processes(model=model)
+            self._watched.pop(model, None)
 
     def waiting(self) -> list[VerifiedRelease]:
         """The verified releases that Triton does not serve now."""
-        return [release for release in self._releases if release.spec.name in self.refused]
+        return [release for release in self._releases if release.name in self.refused]
 
     def dead(self, release: VerifiedRelease) -> list[str]:
         """A release's models that lost a backend process, in the order of loading."""
@@ -146,15 +191,15 @@ class Service:
         if result.health in {Health.PROCESS_DEAD, Health.NOT_LOADED, Health.UNREACHABLE}:
             if self.dead(release):
                 return False
-            raise UnhealthyError(f"{release.spec.name}: {result.message}")
+            raise UnhealthyError(f"{release.name}: {result.message}")
         return True
 
     def _refuse(self, release: VerifiedRelease, problem: str) -> None:
         # Not again for the same reason: the lines of the log below it have times of their own.
-        told = self.refused.get(release.spec.name, "").partition("\n")[0]
+        told = self.refused.get(release.name, "").partition("\n")[0]
         if told != problem.partition("\n")[0]:
             self._report.say(f"NOT SERVED  {problem}")
-        self.refused[release.spec.name] = problem
+        self.refused[release.name] = problem
 
     def end_processes(self, *, instance: str = "", model: str = "") -> None:
         """Ends the backend processes of an instance or model; they then count as dead."""
@@ -206,7 +251,7 @@ class Service:
         deadline = time.monotonic() + DRAIN_SECONDS
         for release in self.served:
             while self.triton.alive() and time.monotonic() < deadline and not hurry():
-                if self._loader.unloaded(release.spec.name):
+                if self._loader.unloaded(release.name):
                     break
                 time.sleep(0.1)
         self.triton.stop(hurry=hurry)
@@ -225,9 +270,7 @@ class Service:
             problem = result.message.rstrip(".")
             if result.health is Health.PROCESS_DEAD:
                 problem += log.tail(written)
-            raise RefusedPipelineError(
-                f"{release.spec.name}: loaded, but it does not answer: {problem}"
-            )
+            raise RefusedPipelineError(f"{release.name}: loaded, but it does not answer: {problem}")
 
     def _load(self, release: VerifiedRelease, model: str) -> None:
         """Loads one model; gives up where Triton waits for a process that is dead."""
@@ -288,7 +331,7 @@ class Service:
         A probe that is not answered in time is left alone: a slow pass may take longer.
         """
         deadline = time.monotonic() + patience
-        name = release.spec.name
+        name = release.name
         while True:
             asked = self._pool.submit(probe, self.triton.connection, name, _PROBE_DEADLINE_SECONDS)
             while not self._done(asked):

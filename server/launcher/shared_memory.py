@@ -6,7 +6,6 @@ from math import ceil, prod
 from tritonclient.grpc import model_config_pb2 as pb
 from tritonclient.utils import triton_to_np_dtype
 
-from pipelines import protocol
 from server.releases.verified import VerifiedRelease
 from server.triton.installation import Installation
 
@@ -40,7 +39,7 @@ def _region_bytes(config: pb.ModelConfig, release: VerifiedRelease) -> int:
     spec = release.spec
     batch: int = max(1, config.max_batch_size)
     tensors = batch * _tensor_bytes([*config.input, *config.output])
-    if config.name == protocol.decision_model(spec.name):
+    if config.name == release.decision:
         # It hands its inputs to each member, through the same region.
         tensors += len(spec.answering_members) * batch * _tensor_bytes(config.input)
     images = sum(spec.limits.bytes for tensor in config.input if tensor.data_type == pb.TYPE_STRING)

@@ -14,6 +14,7 @@ from server.launcher.gateway_process import GatewayProcess
 from server.launcher.report import Report
 from server.launcher.service import Service
 from server.launcher.shutdown import Shutdown
+from server.launcher.staging import Staging
 from server.releases.discovery import PipelineDiscovery
 from server.releases.verified import VerifiedRelease
 from server.triton import backend_processes
@@ -40,6 +41,7 @@ class Supervisor:
         service: Service,
         gateway: GatewayProcess | None,
         discovery: PipelineDiscovery,
+        staging: Staging,
         *,
         report: Report,
         health: LauncherHealth,
@@ -53,6 +55,7 @@ class Supervisor:
             service: Triton and its releases.
             gateway: if the launcher runs one.
             discovery: of releases that come later.
+            staging: loads and unloads releases as their states change.
             report: told what is worth a line.
             health: of the launcher, for the status page.
             shutdown: ends the watch.
@@ -63,6 +66,7 @@ class Supervisor:
         self._service = service
         self._gateway = gateway
         self._discovery = discovery
+        self._staging = staging
         self._report = report
         self._health = health
         self._shutdown = shutdown
@@ -71,7 +75,7 @@ class Supervisor:
         self._frozen: set[int] = set()
         self._failures = 0
         self._healing: set[str] = set()
-        """Pipelines that get new processes at the moment."""
+        """Ensembles that get new processes at the moment."""
         self._pauses = Pauses(self._end_triton)
         self._pool = ThreadPoolExecutor(1)
         self._looking: Future[tuple[list[VerifiedRelease], list[str]]] | None = None
@@ -86,11 +90,13 @@ class Supervisor:
                 self._look()
                 self._retry_refused()
                 self._admit_newcomers()
+                self._staging.follow()
                 self._renew_certificate()
             except UnhealthyError as error:
                 self._restart(str(error))
         self._monitor.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._staging.close()
 
     def _look(self) -> None:
         """What has to be done each second, whatever else goes on.
@@ -126,12 +132,12 @@ class Supervisor:
 
     def _watched(self) -> list[VerifiedRelease]:
         served = self._service.served
-        return [release for release in served if release.spec.name not in self._healing]
+        return [release for release in served if release.name not in self._healing]
 
     def _answering(self) -> list[str]:
         if not (self._service.settled and self._service.triton.alive()):
             return []
-        return [release.spec.name for release in self._service.served]
+        return list(dict.fromkeys(release.spec.name for release in self._service.served))
 
     def _watch_gateway(self) -> None:
         # Until it is ready for the first time, its end is an error of its settings.
@@ -183,7 +189,7 @@ class Supervisor:
                 self._service.end_processes(model=verdict.subject)
             case Action.RELOAD:
                 for release in self._watched():
-                    if release.spec.name == verdict.subject:
+                    if release.name == verdict.subject:
                         why = f"{verdict.reason}; loading it again"
                         self._heal(release, list(release.configs), why)
             case Action.RESTART:
@@ -195,20 +201,20 @@ class Supervisor:
         started = time.monotonic()
         for model in models:
             self._health.process_restarts.labels(model).inc()
-        self._healing.add(release.spec.name)
+        self._healing.add(release.name)
         try:
             if self._service.heal(release, models):
                 self._report.say(f"{names}: healed in {time.monotonic() - started:.1f} s")
         finally:
-            self._healing.discard(release.spec.name)
-        self._monitor.healed(release.spec.name)
+            self._healing.discard(release.name)
+        self._monitor.healed(release.name)
 
     def _retry_refused(self) -> None:
         for release in self._service.waiting():
-            if self._backoff[release.spec.name].due():
+            if self._backoff[release.name].due():
                 self._service.try_to_serve(release)
                 if release in self._service.served:
-                    self._report.say(f"{release.spec.name}: is served again")
+                    self._report.say(f"{release.name}: is served again")
         self._failures = 0 if self._service.served else self._failures + 1
         if self._failures >= _PATIENCE:
             raise UnhealthyError("no pipeline is served")

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from pipelines.load import SpecError, available, load_definition, require_profile
 from pipelines.profile import DEFAULT_PROFILE
+from pipelines.release import ReleaseError, current_identity
 from pipelines.release_files import ReleaseFiles
+from pipelines.release_state import ReleaseState
 from pipelines.signatures import TIMESTAMP, Signatures
+from pipelines.spec import PipelineSpec
 from server.errors import RefusedPipelineError, UnknownProfileError
-from server.releases.verification import verify_release
+from server.releases.verification import verify_kept, verify_release
 from server.releases.verified import VerifiedRelease
 
 _Stamp = tuple[tuple[str, int], ...]
@@ -39,7 +42,7 @@ class PipelineDiscovery:
         self._profile = profile
         self._repository = repository
         self._names = names
-        self._files = ReleaseFiles(repository, signatures)
+        self.files = ReleaseFiles(repository, signatures)
         self._verified: set[str] = set()
         self._refused: dict[str, _Stamp] = {}
         """The state of a pipeline's files when it was refused."""
@@ -68,12 +71,23 @@ class PipelineDiscovery:
                 continue
             try:
                 spec = load_definition(name, self._specs).resolve_or_default(self._profile)
-                releases.append(verify_release(spec, self._repository, self._files))
+                releases.append(self._verify(spec))
                 self._verified.add(name)
             except (RefusedPipelineError, SpecError) as error:
                 problems.append(str(error))
                 self._refused[name] = stamp
         return releases, problems
+
+    def _verify(self, spec: PipelineSpec) -> VerifiedRelease:
+        name, profile = spec.name, spec.profile
+        try:
+            state = ReleaseState.read(name, profile, self._repository)
+            if state is None:
+                return verify_release(spec, self._repository, self.files)
+            identity = current_identity(name, profile, self._repository)
+        except ReleaseError as error:
+            raise RefusedPipelineError(f"{name}: {error}") from None
+        return verify_kept(name, identity, self._repository, self.files, staged=False)
 
     def _asked(self) -> list[str]:
         return available(self._specs) if self._names is None else self._names

@@ -1,5 +1,6 @@
 """Verifies all files of a pipeline's current release before anything of it is served."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -11,7 +12,7 @@ from pipelines.enums import Decoding
 from pipelines.fast_decoding import FastDecoding, facts_hash
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.release import NoReleaseError, Release, ReleaseError
-from pipelines.release_files import ReleaseFiles, config_path
+from pipelines.release_files import ReleaseFiles, config_path, kept_configs
 from pipelines.spec import PipelineSpec
 from server.errors import RefusedPipelineError
 from server.releases.verified import VerifiedRelease
@@ -44,11 +45,64 @@ def verify_release(spec: PipelineSpec, repository: Path, files: ReleaseFiles) ->
         )
     _require_gate(release, repository)
     configs = {model: _config(spec, model, repository) for model in spec.models}
+    _require_steps(spec, configs, repository)
+    return VerifiedRelease(release, configs, files)
+
+
+def verify_kept(
+    pipeline: str, identity: str, repository: Path, files: ReleaseFiles, *, staged: bool
+) -> VerifiedRelease:
+    """Checks a release by itself, whatever the YAML and the repository's configs say now.
+
+    Args:
+        pipeline: its name.
+        identity: the release's id.
+        repository: Triton's.
+        files: of the repository, with what was hashed before.
+        staged: whether it is to be loaded beside another release of the pipeline.
+
+    Raises:
+        RefusedPipelineError: a file of it, or the copy of its configs, is missing, another one or
+            one too many, or `fast` has not passed its gate.
+    """
+    try:
+        release = Release.read(pipeline, identity, repository)
+        files.verify_members(release)
+        texts = kept_configs(release, repository)
+    except ReleaseError as error:
+        raise RefusedPipelineError(f"{pipeline}: {error}") from None
+    spec = release.spec
+    _require_gate(release, repository)
+    by_model = {Path(name).parts[0]: name for name in texts}
+    if set(by_model) != set(spec.models):
+        raise _refused(spec, f"release {identity} names configs of other models than it serves")
+    configs = {
+        model: _parsed(spec, model, texts[by_model[model]], repository / by_model[model])
+        for model in spec.models
+    }
+    _require_steps(spec, configs, repository)
+    found = VerifiedRelease(release, configs, files, staged=staged)
+    return replace(found, configs=_renamed(found)) if staged else found
+
+
+def _renamed(found: VerifiedRelease) -> dict[str, pb.ModelConfig]:
+    """The configs of a release by names of its own, its ensemble's steps likewise."""
+    renamed = {}
+    for model, config in found.configs.items():
+        config.name = found.model(model)
+        for step in config.ensemble_scheduling.step:
+            step.model_name = found.model(step.model_name)
+        renamed[config.name] = config
+    return renamed
+
+
+def _require_steps(
+    spec: PipelineSpec, configs: dict[str, pb.ModelConfig], repository: Path
+) -> None:
     steps = {spec.name, protocol.decode_model(spec.name), protocol.decision_model(spec.name)}
     for model in spec.models:
         if model in steps:
             _require_same_facts(spec, configs[model], repository)
-    return VerifiedRelease(release, configs, files)
 
 
 def _no_weights(spec: PipelineSpec, repository: Path) -> str | None:
@@ -95,10 +149,18 @@ def _require_same_facts(spec: PipelineSpec, config: pb.ModelConfig, repository: 
 
 def _config(spec: PipelineSpec, model: str, repository: Path) -> pb.ModelConfig:
     path = repository / config_path(repository, model, spec.profile)
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise _refused(spec, f"{path}: {error}: run `make configs`") from None
+    return _parsed(spec, model, text, path)
+
+
+def _parsed(spec: PipelineSpec, model: str, text: str, path: Path) -> pb.ModelConfig:
     config = pb.ModelConfig()
     try:
-        text_format.Parse(path.read_text("utf-8"), config)
-    except (OSError, ValueError, text_format.ParseError) as error:
+        text_format.Parse(text, config)
+    except (ValueError, text_format.ParseError) as error:
         raise _refused(spec, f"{path}: {error}: run `make configs`") from None
     if config.name != model:
         raise _refused(spec, f"{path}: is named {config.name!r}: run `make configs`")

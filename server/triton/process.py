@@ -41,6 +41,8 @@ class TritonFiles:
     repository: Path
     backends: Path
     log: Path
+    staged: Path
+    """A second repository: of the models of releases that are loaded beside others."""
 
 
 class TritonProcess:
@@ -174,6 +176,7 @@ class TritonProcess:
         return [
             str(self._installation.binary),
             f"--model-repository={self._files.repository}",
+            f"--model-repository={self._files.staged}",
             f"--backend-directory={self._files.backends}",
             "--model-control-mode=explicit",
             "--disable-auto-complete-config",

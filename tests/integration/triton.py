@@ -47,7 +47,10 @@ def bare(
         lay_out: fills the model repository; says which models to load, in their order.
         plant: changes the folder of backends before the start.
     """
-    files = TritonFiles(folder / "repository", folder / "backends", folder / "triton.log")
+    (folder / "staged").mkdir()
+    files = TritonFiles(
+        folder / "repository", folder / "backends", folder / "triton.log", folder / "staged"
+    )
     models = lay_out(files.repository)
     installation = Installation.find()
     installation.lay_out_backends(files.backends)

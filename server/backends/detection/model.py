@@ -3,8 +3,8 @@
 Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP64 `protocol.GEOMETRY` [6], FP32 `protocol.MEASURES`
 [6], FP64 `protocol.SPENT` [3], BYTES `protocol.ENCODED_IMAGE` [1], one image a request. Outputs:
 `protocol.Detected`.
-Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release` and
-`measured`.
+Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release`,
+`measured` and `staged`.
 Request parameters: `protocol.Parameter`; each request of a batch keeps its own, and is refused
 alone. The encoded image is read only where a picture is asked for.
 """
@@ -62,7 +62,8 @@ class TritonPythonModel:
         self._release = (given.get(ConfigOverride.RELEASE) or spec["release"]).encode()
         self._judge = judge_of(spec, given, args)
         measured = json.loads(given.get(ConfigOverride.MEASURED, "[]"))
-        self._models = models_of(spec, featured_member(spec, self._judge), measured)
+        staged = given.get(ConfigOverride.STAGED)
+        self._models = models_of(spec, featured_member(spec, self._judge), measured, staged)
         self._count = len(parts(self._rules.members))
         self._estimated = {1 + n for n, model in enumerate(self._models) if not model.measured}
         self._meter = Meter()

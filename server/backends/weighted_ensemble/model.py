@@ -3,7 +3,7 @@
 Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP32 `protocol.MEASURES` [6], FP64 `protocol.SPENT` [3],
 and FP32 `protocol.PICTURE` [34] where the YAML says `typicality`. Outputs: `protocol.Output`.
 Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release`,
-`calibration`, `reference` and `measured`.
+`calibration`, `reference`, `measured` and `staged`.
 Request parameters: `protocol.Parameter`; each request of a batch keeps its own, and is refused
 alone. Only members that answer some request are run (docs/decisions/0008).
 
@@ -108,8 +108,9 @@ class TritonPythonModel:
         self._featured = featured_member(spec, self._judge)
         self._runs_members = spec["serving"]["one_process"]
         measured = json.loads(given.get(ConfigOverride.MEASURED, "[]"))
+        staged = given.get(ConfigOverride.STAGED)
         self._models = models_of(
-            spec, self._featured, spec["members"] if self._runs_members else measured
+            spec, self._featured, spec["members"] if self._runs_members else measured, staged
         )
         self._count = len(parts(self._rules.members))
         self._estimated = {1 + n for n, model in enumerate(self._models) if not model.measured}
@@ -125,7 +126,9 @@ class TritonPythonModel:
             processes = sum(group["count"] for group in config["instance_group"])
             folder = Path(args["model_repository"])
             artefacts = json.loads(given[ConfigOverride.ARTEFACTS])
-            members = LocalMembers(spec, folder, artefacts, processes, SiblingLoad().idle)
+            members = LocalMembers(
+                spec, folder, artefacts, processes, SiblingLoad().idle, staged=staged
+            )
             self._decoder = LocalDecoder(spec)
             self._run, self._read = members.run, self._decode
             # Last: the threads of the sessions may run on any core.

@@ -1,6 +1,7 @@
 """Releases: which versions they name, when they change, and how one goes back."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +16,8 @@ from export.repository import ModelRepository
 from pipelines.load import FOLDER, load_definition, load_spec
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.release import Release, ReleaseError, current_path, release_path
-from pipelines.release_files import ReleaseFiles
+from pipelines.release_files import ReleaseFiles, kept_configs
+from pipelines.release_state import ReleaseState
 from tests.unit.export.conftest import tiny_members
 from tests.unit.server.releases import artefacts
 
@@ -83,6 +85,26 @@ def serving(repository):
         return release
 
     return current
+
+
+def test_once_releases_were_changed_an_export_makes_one_that_answers_nobody(
+    publish, command, serving, repository
+):
+    publish()
+    before = serving()
+    state = ReleaseState(
+        pipeline="oral_cancer", profile="default", revision=2, current=before.identity
+    )
+    state.write(repository.root)
+    status, output = command()
+    assert (status, serving()) == (0, before)
+    (made,) = re.findall(r"python -m releases stage oral_cancer (\S+)", output)
+    assert release_path("oral_cancer", made, repository.root).is_file()
+    assert kept_configs(Release.read("oral_cancer", made, repository.root), repository.root)
+    status, output = command("--use", made)
+    assert status == 1
+    assert "python -m releases stage" in output
+    assert serving() == before
 
 
 def versions(release):
@@ -350,5 +372,5 @@ def test_the_pointer_is_written_last(words, monkeypatch):
         lambda path, text: written.append(path) or original(path, text),
     )
     releases.write(releases.compose(ONNX, words), words)
-    assert [path.suffix for path in written] == [".json", ".current"]
+    assert [path.suffix for path in written] == [".json", ".configs", ".current"]
     assert written[-1] == current_path("oral_cancer", "onnx", words.root)

@@ -53,6 +53,7 @@ async def test_the_documentation_describes_bodies_parameters_and_answers(client)
         ("header", "X-Keep-Image"),
         ("header", "X-Request-ID"),
         ("header", "X-Signed-Receipt"),
+        ("header", "X-Subject-ID"),
     }
     assert parameters == set(Parameter)
     named = document["paths"]["/api/v1/pipelines/{name}/predict"]["post"]["parameters"]

@@ -74,6 +74,9 @@ async def test_each_operation_has_a_name_of_its_own_that_a_reader_knows(document
             "get_prediction",
             "get_receipt",
             "audit",
+            "list_release_states",
+            "release_history",
+            "change_releases",
         ]
     )
 

@@ -1,5 +1,7 @@
 """What an image cost to compute, in every form of an answer, and as the audit log keeps it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,7 +64,7 @@ def read(pipeline, table):
 
 def pipeline_with(**members):
     spec = SPEC.model_copy(update={"members": SPEC.members | members})
-    return type(RESULT.pipeline)(spec, RESULT.pipeline.artefacts, "1-00000000")
+    return replace(RESULT.pipeline, spec=spec)
 
 
 def test_a_member_on_a_gpu_is_told_apart_from_cpu_time():

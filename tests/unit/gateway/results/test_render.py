@@ -20,7 +20,7 @@ THREE = SPEC.model_copy(
 ARTEFACT = Artefact(version="1", sha256="c" * 64, weights="trained")
 STAMP = ImageStamp("request-1", 12.5, Account("prediction-1", Receipt("gateway-1", 3, "d" * 64)))
 RESULT = ClassificationResult(
-    pipeline=Pipeline(THREE, dict.fromkeys(THREE.members, ARTEFACT), "1-00000000"),
+    pipeline=Pipeline(THREE, dict.fromkeys(THREE.members, ARTEFACT), "1-00000000", THREE.name),
     probabilities=[0.2, 0.5, 0.3],
     members={
         "vgg16": MemberProbabilities([0.1, 0.6, 0.3], 1),

@@ -11,7 +11,7 @@ ARTEFACT = Artefact(version="1", sha256="c" * 64, weights="trained")
 def images_per_call(pipeline, profile, **parameters):
     spec = load_spec(pipeline, profile=profile)
     artefacts = dict.fromkeys(spec.members, ARTEFACT)
-    served = Pipeline(spec, artefacts, "1-00000000")
+    served = Pipeline(spec, artefacts, "1-00000000", spec.name)
     return spec, handler_of(served).images_per_call(served, RequestParameters(parameters))
 
 

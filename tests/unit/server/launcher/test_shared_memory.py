@@ -19,7 +19,8 @@ def release(*models):
     for model in models:
         path = ROOT / "model_repository" / model / "config.pbtxt"
         configs[model] = text_format.Parse(path.read_text("utf-8"), pb.ModelConfig())
-    return SimpleNamespace(spec=SPEC, configs=configs)
+    decision = protocol.decision_model(SPEC.name)
+    return SimpleNamespace(spec=SPEC, configs=configs, decision=decision)
 
 
 def test_each_instance_has_a_region_for_a_full_batch(tmp_path):

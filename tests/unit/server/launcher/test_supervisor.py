@@ -15,7 +15,7 @@ class Service:
     """A service that heals at once, and says what was asked of it."""
 
     def __init__(self, models):
-        self.release = SimpleNamespace(spec=SimpleNamespace(name="p"), configs=models)
+        self.release = SimpleNamespace(name="p", spec=SimpleNamespace(name="p"), configs=models)
         self.served, self.refused, self.settled = [self.release], {}, True
         self.died, self.healed, self.ended, self.begun = [], [], [], []
         self.ready = list
@@ -111,6 +111,7 @@ def watch(service, gateway, monkeypatch):
         service,
         gateway,
         None,
+        SimpleNamespace(follow=lambda: None, close=lambda: None),
         report=report,
         health=health,
         shutdown=shutdown,

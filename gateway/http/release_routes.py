@@ -1,0 +1,202 @@
+"""The operator's routes of releases: how they are, how they became so, and a change of them."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.responses import Response
+from typing_extensions import TypedDict
+
+from gateway.core.catalog import Catalog
+from gateway.errors import Code, RefusedError
+from gateway.http.access import Access
+from gateway.http.body import Body
+from gateway.http.openapi import problems
+from gateway.identity.principal import Role
+from gateway.release_changes import ReleaseChanges, Wish
+from gateway.results.shapes import adapter, closed, doc
+from gateway.telemetry.recorder import RequestContext
+from pipelines.release_changes import Action
+from pipelines.release_state import BUCKETS, ReleaseState
+
+_LARGEST = 16 * 1024
+"""Bytes of a body."""
+Name = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_]{0,47}$", description="The pipeline's.")]
+
+
+class Asked(StrEnum):
+    """What may be asked for."""
+
+    STAGE = "stage"
+    SPLIT = "split"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    RETIRE = "retire"
+
+
+class ReleaseChange(BaseModel):
+    """What a change needs; an unknown key is refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    release: str | None = Field(
+        default=None,
+        max_length=80,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="`stage` and `retire`: which. `split` and `promote`: only where it is the "
+        "candidate.",
+    )
+    share: int | None = Field(
+        default=None, ge=0, le=BUCKETS, description="`split`: of 10,000 parts of the callers."
+    )
+    evidence: str | None = Field(
+        default=None, max_length=2000, description="What it rests on. No patient's data."
+    )
+    dry_run: bool = Field(default=False, description="Say what would be, and change nothing.")
+
+
+_BODY = {
+    "requestBody": {"content": {"application/json": {"schema": ReleaseChange.model_json_schema()}}}
+}
+
+
+@closed
+class LoadedReleases(TypedDict):
+    """Which releases of a pipeline are loaded as what."""
+
+    pipeline: str
+    profile: str
+    revision: int
+    current: str
+    candidate: str | None
+    share: Annotated[int, doc("Of 10,000 parts of the callers, the candidate's.")]
+    former: str | None
+    loaded: Annotated[list[str], doc("Those of them that Triton was seen to have loaded.")]
+
+
+@closed
+class LoadedReleasesOfAll(TypedDict):
+    """The states of the pipelines that the caller covers."""
+
+    releases: list[LoadedReleases]
+
+
+@closed
+class ReleaseChangeMade(TypedDict):
+    """One change."""
+
+    at: Annotated[int, doc("Microseconds since 1970.")]
+    action: Literal["begin", "stage", "split", "promote", "rollback", "retire"]
+    release: Annotated[str, doc("The one that the change is about.")]
+    revision: int
+    current: Annotated[str, doc("From then on, as are the next three.")]
+    candidate: str | None
+    share: int
+    former: str | None
+    by: str
+    evidence: str | None
+
+
+@closed
+class ReleaseHistory(TypedDict):
+    """The changes of a pipeline's releases, the newest first."""
+
+    pipeline: str
+    changes: list[ReleaseChangeMade]
+
+
+def release_routes(releases: ReleaseChanges, catalog: Catalog, access: Access) -> APIRouter:
+    """The routes, for the role `operate`."""
+    router = APIRouter(prefix="/api/v1/releases", tags=["releases"], dependencies=[Depends(access)])
+
+    @router.get(
+        "",
+        operation_id="list_release_states",
+        response_model=None,
+        responses={**problems(401, 403, 503), 200: {"model": LoadedReleasesOfAll}},
+    )
+    async def states(request: Request) -> Response:
+        """Which releases of each pipeline are loaded as what."""
+        context = _begin(request)
+        covered = [name for name in sorted(catalog.names()) if context.principal.covers(name)]
+        found = [_state(*await releases.state(name)) for name in covered]
+        return _json(LoadedReleasesOfAll, {"releases": found})
+
+    @router.get(
+        "/{pipeline}",
+        operation_id="release_history",
+        response_model=None,
+        responses={**problems(401, 403, 404, 503), 200: {"model": ReleaseHistory}},
+    )
+    async def history(request: Request, pipeline: Name) -> Response:
+        """What served when, who changed it, and on what evidence."""
+        _begin(request, pipeline)
+        entries = await releases.history(pipeline)
+        rows = [
+            {
+                "at": entry.at,
+                "action": entry.action,
+                "release": entry.release,
+                **_facts(entry.state),
+                "by": entry.by,
+                "evidence": entry.evidence,
+            }
+            for entry in entries
+        ]
+        return _json(ReleaseHistory, {"pipeline": pipeline, "changes": rows})
+
+    @router.post(
+        "/{pipeline}/{action}",
+        operation_id="change_releases",
+        response_model=None,
+        responses={**problems(401, 403, 404, 409, 413, 422, 503), 200: {"model": LoadedReleases}},
+        openapi_extra=_BODY,
+    )
+    async def change(request: Request, pipeline: Name, action: Asked) -> Response:
+        """Stages, splits, promotes, rolls back or retires; answers the state after it."""
+        context = _begin(request, pipeline)
+        content = await Body.of_any_type(request, _LARGEST).data()
+        try:
+            asked = ReleaseChange.model_validate_json(content or b"{}")
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"])) or "body"
+            raise RefusedError(
+                Code.PARAMETER_INVALID,
+                "body: send JSON with release, share, evidence or dry_run as the documentation "
+                "has them."
+                if where not in ReleaseChange.model_fields
+                else f"{where}: it is not as the documentation has it.",
+            ) from None
+        wish = Wish(Action(action), **asked.model_dump())
+        state = await releases.make(context, pipeline, wish)
+        loaded = [each for each in state.loaded if catalog.loaded(pipeline, each)]
+        return _json(LoadedReleases, _state(state, loaded))
+
+    return router
+
+
+def _begin(request: Request, pipeline: str | None = None) -> RequestContext:
+    context: RequestContext = request.state.context
+    context.route = "releases"
+    context.principal.require(Role.OPERATE, pipeline)
+    if pipeline is not None:
+        context.pipeline = pipeline
+    return context
+
+
+def _facts(state: ReleaseState) -> dict[str, Any]:
+    return state.model_dump(include={"revision", "current", "candidate", "share", "former"})
+
+
+def _state(state: ReleaseState, loaded: list[str]) -> dict[str, Any]:
+    return {
+        "pipeline": state.pipeline,
+        "profile": state.profile,
+        **_facts(state),
+        "loaded": loaded,
+    }
+
+
+def _json(shape: object, answer: object) -> Response:
+    return Response(adapter(shape).dump_json(answer), media_type="application/json")

@@ -1,0 +1,1 @@
+"""Which release serves whom: the commands that show it, and change it."""

@@ -1,0 +1,50 @@
+"""What the launcher of this machine says of the releases that it loads."""
+
+import json
+import time
+import urllib.request
+from typing import Any
+
+from pipelines.ports import Ports
+
+_SECONDS = 300.0
+_PAUSE_SECONDS = 0.2
+_CALL_SECONDS = 5.0
+
+
+class NotLoadedError(Exception):
+    """The server does not load a release; the text has its reason."""
+
+
+def wait_until_loaded(pipeline: str, release: str) -> bool:
+    """Waits until the server has loaded a release; False where no server runs here.
+
+    Raises:
+        NotLoadedError: it does not load it.
+    """
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline:
+        try:
+            said = _page().get(pipeline, {})
+        except OSError:
+            return False
+        if release in said.get("loaded", ()):
+            return True
+        if reason := said.get("refused", {}).get(release):
+            raise NotLoadedError(str(reason))
+        time.sleep(_PAUSE_SECONDS)
+    raise NotLoadedError(f"it was not loaded within {_SECONDS:.0f} s")
+
+
+def _page() -> dict[str, Any]:
+    """For each pipeline, ids of loaded releases, and why others are refused.
+
+    Raises:
+        OSError: no launcher answers.
+    """
+    url = f"http://127.0.0.1:{Ports().server_metrics_port}/releases"
+    # The server is private: an http_proxy of the environment is not on the way to it.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=_CALL_SECONDS) as answer:
+        page: dict[str, Any] = json.load(answer)
+    return page

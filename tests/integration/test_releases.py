@@ -1,0 +1,212 @@
+"""The life of a release under load: staged, split, promoted, rolled back, retired.
+
+A real launcher, tritonserver and gateway, asked over HTTP and gRPC without a pause meanwhile.
+"""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import tritonclient.grpc as triton
+import yaml
+from typer.testing import CliRunner
+
+from export import releases as exported
+from export.repository import ModelRepository
+from export.versions import export
+from pipelines.load import FOLDER, load_definition
+from releases.__main__ import app
+from tests.integration.service import Service, running
+from tests.unit.gateway.asking import images
+
+NAME = "oral_cancer"
+SUBJECTS = [f"subject-{number}" for number in range(40)]
+
+
+class World:
+    """A service of two releases that differ in their threshold, of which the first serves."""
+
+    def __init__(self, folder: Path, checkpoint: Path, photo: bytes) -> None:
+        self.folder, self.photo = folder, photo
+        self.specs, self.repository = folder / "specs", folder / "model_repository"
+        self.specs.mkdir()
+        facts = yaml.safe_load((FOLDER / f"{NAME}.yaml").read_text("utf-8"))
+        facts["members"] = {"regnet": facts["members"]["regnet"]}
+        facts["profiles"] = {}
+        facts["typicality"] = None
+        self.facts = facts
+        self.ids: list[str] = []
+        for number, threshold in enumerate((0.5, 0.4)):
+            facts["threshold"]["default"] = threshold
+            self._write_spec()
+            whole = load_definition(NAME, self.specs)
+            repository = ModelRepository(self.repository)
+            repository.write_configs(whole, f"{NAME}.yaml")
+            published = {"regnet": 1} if number == 0 else {}
+            if number == 0:
+                export(whole, {"regnet": checkpoint}, repository)
+            (release,) = exported.make(whole, repository, published).made
+            self.ids.append(release.identity)
+        # What is served first was made first; the YAML says what the second says.
+        pointer = self.repository / NAME / "releases" / "default.current"
+        pointer.write_text(f"{self.ids[0]}\n")
+        facts["threshold"]["default"] = 0.5
+        self._write_spec()
+        whole = load_definition(NAME, self.specs)
+        ModelRepository(self.repository).write_configs(whole, f"{NAME}.yaml")
+
+    def _write_spec(self) -> None:
+        text = yaml.safe_dump(self.facts, sort_keys=False)
+        (self.specs / f"{NAME}.yaml").write_text(text, "utf-8")
+
+    def command(self, service: Service, *words: str) -> dict:
+        environment = {
+            "GATEWAY_DATABASE_URL": f"sqlite:///{self.folder}/gateway.db",
+            "SERVER_METRICS_PORT": str(service.server_metrics),
+        }
+        places = [] if words[0] == "history" else ["--repository", str(self.repository)]
+        done = CliRunner().invoke(
+            app,
+            [words[0], NAME, *words[1:], *places, "--json"],
+            env=environment,
+        )
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+
+class Load:
+    """Two threads that ask without a pause, one over each door, each subject in its turn."""
+
+    def __init__(self, service: Service, photo: bytes) -> None:
+        self._service, self._photo = service, photo
+        self._over = threading.Event()
+        self.answers: list[tuple[str, str, str]] = []
+        """Door, subject and release of each answer."""
+        self.failures: list[str] = []
+        self._threads = [threading.Thread(target=ask) for ask in (self._http, self._grpc)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _http(self) -> None:
+        url = f"{self._service.url}/api/v1/predict"
+        with httpx.Client(timeout=60) as client:
+            for subject in cycle(SUBJECTS):
+                if self._over.is_set():
+                    return
+                headers = {"X-Subject-ID": subject, "Content-Type": "image/jpeg"}
+                answer = client.post(url, content=self._photo, headers=headers)
+                if answer.status_code == 200:
+                    self.answers.append(("http", subject, answer.json()["release"]))
+                else:
+                    self.failures.append(answer.text)
+
+    def _grpc(self) -> None:
+        with triton.InferenceServerClient(self._service.gateway_address) as client:
+            for subject in cycle(SUBJECTS):
+                if self._over.is_set():
+                    return
+                try:
+                    answer = client.infer(
+                        NAME, images(self._photo), headers={"x-subject-id": subject}
+                    )
+                except triton.InferenceServerException as error:
+                    self.failures.append(error.message())
+                    continue
+                release = answer.as_numpy("release").reshape(-1)[0].decode()
+                self.answers.append(("grpc", subject, release))
+
+    def round(self) -> dict[str, set[str]]:
+        """The releases that answered each subject, over both doors, from now on for one round."""
+        began = len(self.answers)
+        wanted = {(door, subject) for door in ("http", "grpc") for subject in SUBJECTS}
+        while not wanted <= {(door, subject) for door, subject, _ in self.answers[began:]}:
+            assert not self.failures, self.failures[0]
+            time.sleep(0.02)
+        found: dict[str, set[str]] = {}
+        for _, subject, release in self.answers[began:]:
+            found.setdefault(subject, set()).add(release)
+        return found
+
+    def settled(self, condition) -> dict[str, str]:
+        """The release of each subject, once a round has one for each and the condition holds."""
+        for _ in range(100):
+            found = self.round()
+            if all(len(each) == 1 for each in found.values()):
+                one = {subject: next(iter(each)) for subject, each in found.items()}
+                if condition(one):
+                    return one
+        raise AssertionError(found)
+
+
+@pytest.fixture(scope="module")
+def world(oral_cancer, tmp_path_factory) -> World:
+    folder = tmp_path_factory.mktemp("releases")
+    return World(folder, oral_cancer.checkpoints["regnet"], oral_cancer.files[0])
+
+
+@pytest.fixture(scope="module")
+def service(world) -> Iterator[Service]:
+    settings = {"GATEWAY_DATABASE_URL": f"sqlite:///{world.folder}/gateway.db"}
+    places = ("--specs", str(world.specs))
+    with running(world.repository, world.folder, *places, **settings) as service:
+        yield service
+
+
+def backend_processes(service: Service) -> Counter[str]:
+    """How many run of each model."""
+    found: Counter[str] = Counter()
+    for process in psutil.Process(service.process.pid).children(recursive=True):
+        words = process.cmdline()
+        if words and words[0].endswith("triton_python_backend_stub"):
+            found[Path(words[1]).parent.parent.name] += 1
+    return found
+
+
+def test_no_request_fails_from_stage_to_retire_and_back(world, service, record_property):
+    old, new = world.ids
+    before = backend_processes(service)
+    with Load(service, world.photo) as load:
+        assert load.settled(lambda _: True) == dict.fromkeys(SUBJECTS, old)
+        assert world.command(service, "stage", new)["candidate"] == new
+        staged = backend_processes(service)
+        assert {model for model in staged if model.endswith(f"--{new}")}
+        assert load.settled(lambda _: True) == dict.fromkeys(SUBJECTS, old)
+
+        world.command(service, "split", "30")
+        few = load.settled(lambda one: new in one.values())
+        assert old in few.values()
+        world.command(service, "split", "60")
+        many = load.settled(lambda one: Counter(one.values())[new] > Counter(few.values())[new])
+        assert [s for s in SUBJECTS if few[s] == new and many[s] == old] == []
+
+        world.command(service, "promote", "--evidence", "a test")
+        load.settled(lambda one: set(one.values()) == {new})
+        began = time.monotonic()
+        world.command(service, "rollback")
+        load.settled(lambda one: set(one.values()) == {old})
+        record_property("rollback_seconds", time.monotonic() - began)
+
+        world.command(service, "retire", new)
+        while backend_processes(service) != before:
+            time.sleep(0.1)
+        assert load.settled(lambda _: True) == dict.fromkeys(SUBJECTS, old)
+    assert load.failures == []
+    history = world.command(service, "history")
+    actions = ["begin", "stage", "split", "split", "promote", "rollback", "retire"]
+    assert [row["action"] for row in reversed(history)] == actions
+    assert history[2]["evidence"] == "a test"

@@ -1,0 +1,66 @@
+"""What may become of the releases of a pipeline, without a database or a service."""
+
+import pytest
+
+from pipelines import release_changes as changes
+from pipelines.release_changes import ChangeRefusedError
+from pipelines.release_state import ReleaseState
+
+OLD, NEW, OTHER = "1-aaaaaaaa", "2-bbbbbbbb", "3-cccccccc"
+FIRST = ReleaseState(pipeline="mhist", profile="default", revision=1, current=OLD)
+
+
+def after(*steps, state=FIRST):
+    for step in steps:
+        _, state = step(state)
+    return state
+
+
+def test_a_release_goes_from_candidate_to_current_and_back():
+    staged = after(changes.stage(NEW))
+    assert (staged.current, staged.candidate, staged.share) == (OLD, NEW, 0)
+    split = after(changes.split(1000), state=staged)
+    assert (split.current, split.candidate, split.share) == (OLD, NEW, 1000)
+    promoted = after(changes.promote(), state=split)
+    assert (promoted.current, promoted.former, promoted.candidate) == (NEW, OLD, None)
+    assert promoted.share == 0
+    back = after(changes.rollback(), state=promoted)
+    assert (back.current, back.former) == (OLD, NEW)
+    retired = after(changes.retire(NEW), state=back)
+    assert retired.loaded == (OLD,)
+    assert retired.revision == 6
+
+
+def test_a_rollback_first_takes_the_callers_from_a_candidate():
+    promoted = after(changes.stage(NEW), changes.promote(), changes.stage(OTHER))
+    about, back = changes.rollback()(after(changes.split(500), state=promoted))
+    assert (about, back.current, back.share) == (NEW, NEW, 0)
+    assert after(changes.rollback(), state=back).current == OLD
+
+
+@pytest.mark.parametrize(
+    ("steps", "refused"),
+    [
+        ([changes.stage(OLD)], "loaded already, as the current release"),
+        ([changes.stage(NEW), changes.stage(OTHER)], f"{NEW} is the candidate"),
+        ([changes.split(100)], "there is no candidate"),
+        ([changes.stage(NEW), changes.split(10_001)], "from 0 to 100"),
+        ([changes.stage(NEW), changes.split(0)], "answers 0 % of callers already"),
+        ([changes.promote()], "there is no candidate"),
+        ([changes.stage(NEW), changes.promote(OTHER)], f"the candidate is {NEW}"),
+        ([changes.rollback()], "no former release is loaded"),
+        ([changes.retire(OLD)], "is the current release"),
+        ([changes.retire(OTHER)], "is not loaded"),
+    ],
+)
+def test_a_change_that_may_not_be_made_is_refused_with_its_reason(steps, refused):
+    with pytest.raises(ChangeRefusedError, match=refused):
+        after(*steps)
+
+
+@pytest.mark.parametrize(
+    "facts", [{"candidate": OLD}, {"share": 1}, {"former": NEW, "candidate": NEW}]
+)
+def test_a_state_that_contradicts_itself_is_none(facts):
+    with pytest.raises(ValueError, match=r"two roles|no candidate"):
+        ReleaseState(**FIRST.model_dump() | facts)

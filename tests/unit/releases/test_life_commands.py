@@ -1,0 +1,143 @@
+"""`python -m releases`: what its commands show and change, without a running service."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from pipelines.load import load_spec
+from pipelines.release import current_path
+from pipelines.release_state import ReleaseState
+from releases.__main__ import app
+from releases.life import loading
+from tests.unit.server.releases import artefacts
+
+SPEC = load_spec("oral_cancer")
+LATER = SPEC.model_copy(
+    update={"threshold": SPEC.threshold.model_copy(update={"default": SPEC.threshold.maximum})}
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_database(sqlite_url, monkeypatch):
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", sqlite_url)
+
+
+@pytest.fixture
+def repository(tmp_path):
+    for member in SPEC.members:
+        artefacts.write_version(tmp_path, SPEC, member)
+    return tmp_path
+
+
+@pytest.fixture
+def ids(repository):
+    """Two releases whose threshold differs; the first serves."""
+    made = []
+    for spec in (SPEC, LATER):
+        for model in spec.models:
+            artefacts.write_config(repository, spec, model)
+        made.append(artefacts.write_release(repository, spec).identity)
+    current_path("oral_cancer", "default", repository).write_text(f"{made[0]}\n")
+    return made
+
+
+@pytest.fixture
+def run(repository):
+    def command(name, *words, status=0):
+        places = [] if name == "history" else ["--repository", str(repository)]
+        words = [name, "oral_cancer", *words, *places, "--json"]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == status, done.output
+        return json.loads(done.stdout) if status == 0 else " ".join(done.output.split())
+
+    return command
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What the launcher says of its releases; None: none runs."""
+    page: dict = {}
+
+    def read():
+        if not page:
+            raise ConnectionRefusedError
+        return page
+
+    monkeypatch.setattr(loading, "_page", read)
+    return page
+
+
+def test_a_release_goes_through_its_life(run, ids, said, repository):
+    old, new = ids
+    assert {row["release"]: row["role"] for row in run("list")} == {old: "current", new: None}
+    said["oral_cancer"] = {"loaded": [old, new], "refused": {}}
+    assert run("stage", new)["candidate"] == new
+    assert run("split", "12.5")["share"] == 1250
+    assert {row["release"]: row["share"] for row in run("list")} == {old: 87.5, new: 12.5}
+    promoted = run("promote", "--by", "chief", "--evidence", "gate 7")
+    assert (promoted["current"], promoted["former"]) == (new, old)
+    assert current_path("oral_cancer", "default", repository).read_text() == f"{new}\n"
+    assert run("show")["threshold"] == SPEC.threshold.maximum
+    assert run("rollback")["current"] == old
+    assert run("retire", new)["former"] is None
+    rows = run("history")
+    actions = ["retire", "rollback", "promote", "split", "stage", "begin"]
+    assert [row["action"] for row in rows] == actions
+    assert (rows[2]["by"], rows[2]["evidence"]) == ("chief", "gate 7")
+    (served,) = run("history", "--at", rows[2]["at"].removesuffix("Z"))
+    assert served["action"] == "split"
+    assert ReleaseState.read("oral_cancer", "default", repository).loaded == (old,)
+
+
+def test_a_dry_run_changes_nothing(run, ids, said, repository):
+    assert run("stage", ids[1], "--dry-run")["candidate"] == ids[1]
+    assert run("history") == []
+    assert ReleaseState.read("oral_cancer", "default", repository) is None
+
+
+def test_a_release_that_the_server_refuses_is_no_candidate_any_more(run, ids, said):
+    said["oral_cancer"] = {"loaded": [ids[0]], "refused": {ids[1]: "it needs about 900 MiB"}}
+    done = run("stage", ids[1], status=1)
+    assert f"the server does not load {ids[1]}: it needs about 900 MiB" in done
+    retired, staged, _ = run("history")
+    assert (retired["action"], retired["candidate"]) == ("retire", None)
+    assert "900 MiB" in retired["evidence"]
+    assert staged["candidate"] == ids[1]
+
+
+def test_a_release_whose_files_differ_is_not_staged(run, ids, said, repository):
+    (repository / "oral_cancer_vgg16" / "1" / "model.onnx").write_bytes(b"others")
+    assert "corrupt or replaced" in run("stage", ids[1], status=1)
+    assert run("history") == []
+    shown = CliRunner().invoke(
+        app, ["show", "oral_cancer", ids[1], "--repository", str(repository), "--json"]
+    )
+    assert shown.exit_code == 1
+    assert "corrupt or replaced" in json.loads(shown.stdout)["problem"]
+
+
+def test_what_cannot_be_is_said_with_its_remedy(run, ids, said):
+    assert "stage a release first" in run("promote", status=1)
+    assert "9-99999999.json: missing" in run("stage", "9-99999999", status=1)
+    assert "loaded already, as the current release" in run("stage", ids[0], status=1)
+
+
+def test_the_repository_follows_the_database_again(run, ids, said, repository):
+    run("stage", ids[1])
+    current_path("oral_cancer", "default", repository).with_suffix(".state").unlink()
+    done = CliRunner().invoke(app, ["mirror", "--repository", str(repository)])
+    assert (done.exit_code, f"candidate {ids[1]}" in done.output) == (0, True)
+    assert ReleaseState.read("oral_cancer", "default", repository).candidate == ids[1]
+    again = CliRunner().invoke(app, ["mirror", "--repository", str(repository)])
+    assert "all is as the database has it" in again.output
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["list", "show", "history", "stage", "split", "promote", "rollback", "retire", "mirror"],
+)
+def test_each_command_has_a_help(name):
+    done = CliRunner().invoke(app, [name, "--help"])
+    assert done.exit_code == 0
+    assert "Usage" in done.output
