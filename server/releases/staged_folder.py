@@ -6,6 +6,9 @@ A folder has the version of a member as a link to the first repository, so that 
 import shutil
 from pathlib import Path
 
+from google.protobuf import text_format
+
+from pipelines.protocol import CONFIG_FILENAME
 from server.errors import PreflightError
 from server.releases.verified import VerifiedRelease
 
@@ -34,10 +37,14 @@ class StagedFolder:
             OSError: they cannot be made.
         """
         members = release.members
-        for model in release.configs:
+        for model, config in release.configs.items():
+            (self._folder / model).mkdir(parents=True, exist_ok=True)
+            # What is sent when the model is loaded goes before it; Triton looks at the file's time.
+            text = text_format.MessageToString(config, as_utf8=True)
+            (self._folder / model / CONFIG_FILENAME).write_text(text, "utf-8")
             if model not in members.values():
                 # Triton loads no model without a version, also of a step that has no artefact.
-                (self._folder / model / "1").mkdir(parents=True, exist_ok=True)
+                (self._folder / model / "1").mkdir(exist_ok=True)
         for member, model in members.items():
             source = release.files.repository / release.version_folder(member)
             link = self._folder / model / source.name

@@ -27,7 +27,7 @@ from tests.integration.service import Service, running
 from tests.unit.gateway.asking import images
 
 NAME = "oral_cancer"
-SUBJECTS = [f"subject-{number}" for number in range(40)]
+SUBJECTS = [f"subject-{number}" for number in range(24)]
 
 
 class World:
@@ -187,10 +187,10 @@ def test_no_request_fails_from_stage_to_retire_and_back(world, service, record_p
         assert {model for model in staged if model.endswith(f"--{new}")}
         assert load.settled(lambda _: True) == dict.fromkeys(SUBJECTS, old)
 
-        world.command(service, "split", "30")
+        world.command(service, "split", "50")
         few = load.settled(lambda one: new in one.values())
         assert old in few.values()
-        world.command(service, "split", "60")
+        world.command(service, "split", "90")
         many = load.settled(lambda one: Counter(one.values())[new] > Counter(few.values())[new])
         assert [s for s in SUBJECTS if few[s] == new and many[s] == old] == []
 
@@ -202,7 +202,9 @@ def test_no_request_fails_from_stage_to_retire_and_back(world, service, record_p
         record_property("rollback_seconds", time.monotonic() - began)
 
         world.command(service, "retire", new)
+        give_up = time.monotonic() + 60
         while backend_processes(service) != before:
+            assert time.monotonic() < give_up, backend_processes(service) - before
             time.sleep(0.1)
         assert load.settled(lambda _: True) == dict.fromkeys(SUBJECTS, old)
     assert load.failures == []

@@ -32,7 +32,7 @@ def test_encryption_needs_all_of_its_files(tmp_path, monkeypatch):
     names = [f"TRITON_TLS_{name}_FILE" for name in ("CA", "CERTIFICATE", "KEY")]
     file = tmp_path / "pem"
     file.write_text("pem")
-    assert Settings().triton_tls.read() is None
+    assert Settings().triton_tls.files == (None, None, None)
     for name in names[:2]:
         monkeypatch.setenv(name, str(file))
         with pytest.raises(ValidationError, match="give all or none"):
@@ -41,7 +41,7 @@ def test_encryption_needs_all_of_its_files(tmp_path, monkeypatch):
     with pytest.raises(ValidationError, match="absent: No such file"):
         Settings()
     monkeypatch.setenv(names[2], str(file))
-    assert Settings().triton_tls.read() == (b"pem", b"pem", b"pem")
+    assert Settings().triton_tls.files == (file, file, file)
 
 
 def test_settings_come_from_the_environment(monkeypatch):
