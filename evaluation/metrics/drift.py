@@ -15,7 +15,7 @@ from scipy.stats import chi2, ks_2samp
 
 BINS = 10
 """Of numbers, for their index: the tenths of the reference."""
-_LEAST_EXPECTED = 5
+_LEAST_EXPECTED = 10
 """Things of a kind below which kinds are put together: chi-square does not hold for fewer."""
 
 

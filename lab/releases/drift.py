@@ -20,9 +20,11 @@ _REFERENCE_PHOTOS = 2000
 WEEKS: dict[str, Week] = {
     "as ever": Week(),
     "as ever, 80 photos": Week(photos=80),
-    "brightness 0.5 standard deviations higher": Week(brighter=0.5),
+    "brightness 0.5 standard deviations higher, seen by dark and overexposed pixels": Week(
+        brighter=0.5
+    ),
     "a camera that blurs: 40 % less sharpness": Week(blurred=0.4),
-    "the answers alone are surer": Week(surer=0.7),
+    "the answers alone are surer, by half a standard deviation of their log odds": Week(surer=1.0),
 }
 
 

@@ -18,6 +18,9 @@ ALARMS = 0.01
 """The share of times without a change in which anything at all is called drifted, at most."""
 LEAST_PHOTOS = 50
 """Below, nothing is said."""
+_SPENT = 0.5
+"""Part of the false alarms that the figures share: distributions that hold for large samples give
+their critical values, and far out they err to either side."""
 _SAMPLE = 5000
 """Values of a figure that a reference keeps, drawn at random."""
 
@@ -177,7 +180,7 @@ def compare(
     names = sorted({*reference.figures.numbers} & {*seen.numbers})
     words = sorted({*reference.figures.words} & {*seen.words})
     enough = seen.photos >= LEAST_PHOTOS
-    each = alarms / max(1, len(names) + len(words))
+    each = _SPENT * alarms / max(1, len(names) + len(words))
     found = []
     for name in names if enough else []:
         ours, theirs = (np.array(part.numbers[name]) for part in (reference.figures, seen))
