@@ -14,6 +14,7 @@ _ROUTES = ("HTTPRoute", "GRPCRoute")
 _METHODS = {name.strip("/") for name in (SERVICE, HEALTH_SERVICE)}
 """What the gateway answers over gRPC to callers from outside."""
 _TLS = "GATEWAY_TLS_CERTIFICATE_FILE"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _OPERATORS_ONLY = ("/metrics", "/healthz", "/readyz", "/docs", "/openapi.json")
 
 
@@ -110,5 +111,6 @@ def _traces(overlay: Overlay) -> Iterator[str]:
         for rule in policy["spec"].get("egress", [])
         for port in rule.get("ports", [])
     }
-    if urlsplit(endpoint).port not in open_ports:
+    address = urlsplit(endpoint)
+    if (address.port or _DEFAULT_PORTS.get(address.scheme)) not in open_ports:
         yield f"GATEWAY_OTLP_ENDPOINT={endpoint}: no NetworkPolicy lets the gateways reach it"
