@@ -78,16 +78,20 @@ class GatewayProcess:
             self._process = None
         self._health.forget()
 
-    def wait_until_ready(self, stopping: Callable[[], bool]) -> None:
-        """Waits for `/readyz`.
+    def wait_until_ready(self, stopping: Callable[[], bool], say: Callable[[str], None]) -> None:
+        """Waits for `/readyz`. A process that a signal ends meanwhile is started again.
 
         Raises:
-            StartError: the process ended, or is not ready in time.
+            StartError: the process ended by itself, or is not ready in time.
         """
         deadline = time.monotonic() + _READY_SECONDS
         while not stopping() and not self._ready():
-            if not self.alive():
-                raise StartError("gateway: it ended at the start; its own message is above")
+            if self._process is not None and (status := self._process.poll()) is not None:
+                if status >= 0:
+                    raise StartError("gateway: it ended at the start; its own message is above")
+                # Nothing is wrong with its settings: the system lacked memory, or somebody did it.
+                say(f"gateway: {signal.Signals(-status).name} ended it at the start; starting anew")
+                self.start()
             if time.monotonic() > deadline:
                 raise StartError(
                     f"gateway: {self.url}/readyz is not ready after {_READY_SECONDS} s"

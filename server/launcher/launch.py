@@ -114,7 +114,7 @@ def launch(options: Options, report: Report) -> None:
         service.start()
         if gateway:
             with report.busy("gateway: waiting until it is ready"):
-                gateway.wait_until_ready(shutdown.requested)
+                gateway.wait_until_ready(shutdown.requested, report.say)
         if not shutdown.requested():
             addresses = _addresses(options, files, gateway, service.served[0])
             report.banner(service.served, [*refused, *service.refused.values()], addresses)
