@@ -35,9 +35,9 @@ PROFILES = ("default", "onnx")
 BATCH = 4
 GATHERING_US = 3_000_000
 """How long Triton waits for a whole batch: longer than a test takes to send it, and shorter than
-one costly image, since a batch may be one larger and leave the others waiting."""
+a batch of costly images, since a batch may be one larger and leave the others waiting."""
 WAIT = 120
-BUDGET = 4
+BUDGET = 2
 """Seconds of CPU time, far above what small photos take."""
 SMALL = photos.encoded(photos.photo(1))
 LARGE = photos.encoded(Image.new("RGB", (7000, 7000), (90, 40, 40)))
