@@ -127,7 +127,7 @@ def release_routes(releases: ReleaseChanges, catalog: Catalog, access: Access) -
         "/{pipeline}",
         operation_id="release_history",
         response_model=None,
-        responses={**problems(401, 403, 404, 503), 200: {"model": ReleaseHistory}},
+        responses={**problems(401, 403, 404, 422, 503), 200: {"model": ReleaseHistory}},
     )
     async def history(request: Request, pipeline: Name) -> Response:
         """What served when, who changed it, and on what evidence."""
