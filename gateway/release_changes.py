@@ -101,6 +101,7 @@ class ReleaseChanges:
             RefusedError: it cannot be made now, or not be written.
         """
         pipeline = await self._catalog.find(name)
+        context.pipeline = pipeline.name
         try:
             change = wish.change()
             await self._require_usable(pipeline, wish)

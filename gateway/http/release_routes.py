@@ -131,8 +131,10 @@ def release_routes(releases: ReleaseChanges, catalog: Catalog, access: Access) -
     )
     async def history(request: Request, pipeline: Name) -> Response:
         """What served when, who changed it, and on what evidence."""
-        _begin(request, pipeline)
+        context = _begin(request, pipeline)
         entries = await releases.history(pipeline)
+        # Only now: the name of none may be any text.
+        context.pipeline = pipeline
         rows = [
             {
                 "at": entry.at,
@@ -180,8 +182,6 @@ def _begin(request: Request, pipeline: str | None = None) -> RequestContext:
     context: RequestContext = request.state.context
     context.route = "releases"
     context.principal.require(Role.OPERATE, pipeline)
-    if pipeline is not None:
-        context.pipeline = pipeline
     return context
 
 
