@@ -56,6 +56,7 @@ PATTERNS = {
     None: [
         ("prediction", {}, "operation", "E", SENT),
         ("refusal", {}, "operation", "E", SENT),
+        ("release", {"action": "promote"}, "operation", "E", SENT),
     ],
 }
 CASES = [each for cases in PATTERNS.values() for each in cases]
