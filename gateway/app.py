@@ -42,6 +42,7 @@ from gateway.http.docs import docs_routes
 from gateway.http.feedback_routes import feedback_routes
 from gateway.http.kserve import Kserve, kserve_routes
 from gateway.http.middleware import RequestContextMiddleware
+from gateway.http.oidc_routes import oidc_routes
 from gateway.http.page import page_routes
 from gateway.http.predictions import Predictions
 from gateway.http.release_routes import release_routes
@@ -231,6 +232,7 @@ def create_app(settings: Settings) -> FastAPI:
         ),
         page_routes(),
         session_routes(authenticator, access),
+        oidc_routes(authenticator.code_flow, access.sessions),
     ):
         app.include_router(router)
     problems.install(app)

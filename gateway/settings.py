@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from database.settings import DatabaseSettings
 from gateway.identity.budgets import Budget
+from gateway.identity.oidc_settings import OidcSettings
 from gateway.identity.rate_limits import Rate
 from gateway.identity.token_settings import TokenSettings
 from pipelines.ports import Ports
@@ -72,6 +73,8 @@ class Settings(DatabaseSettings):
     other machines reach the gateway; there it cannot be off."""
     tokens: TokenSettings = Field(default_factory=TokenSettings)
     """GATEWAY_TOKEN_*."""
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
+    """GATEWAY_OIDC_*."""
     keys_stale_seconds: float = Field(default=900, gt=0)
     """How long the known API keys go on while the database cannot be read; then nobody is let in.
     Until it can be read again a key that was revoked meanwhile is one that goes on."""
@@ -240,6 +243,12 @@ class Settings(DatabaseSettings):
             raise ValueError(
                 "GATEWAY_TOKEN_* are set, and nobody would have to send a token. Set "
                 "GATEWAY_AUTH=required, or remove them"
+            )
+        if self.oidc.configured and not self.tokens.configured:
+            raise ValueError(
+                "GATEWAY_OIDC_* are set: add GATEWAY_TOKEN_ISSUER, GATEWAY_TOKEN_AUDIENCE, "
+                "GATEWAY_TOKEN_JWKS and GATEWAY_TOKEN_ROLES, which say what the issuer's tokens "
+                "mean"
             )
         if self.batch_bytes > self.max_in_flight_bytes:
             raise ValueError(

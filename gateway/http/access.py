@@ -8,7 +8,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from gateway.errors import RefusedError
 from gateway.identity.authentication import Authenticator, Credentials
 from gateway.identity.principal import Principal
-from gateway.identity.sessions import Sessions
+from gateway.identity.sessions import ACCOUNT, Sessions
 from gateway.telemetry.recorder import RequestContext
 
 _KEY = APIKeyHeader(name="X-API-Key", auto_error=False)
@@ -44,21 +44,16 @@ class Access:
                 `forbidden` for a change by a session without its page's token.
         """
         context: RequestContext = request.state.context
-        if key is None and bearer is None:
-            key = self._key_of_session(request)
-        token = None if bearer is None else bearer.credentials
-        credentials = Credentials(key, token, _certificate(request))
-        context.principal = await self._authenticator.authenticate(credentials)
-
-    def _key_of_session(self, request: Request) -> str | None:
         cookie = request.cookies.get(SESSION)
         # Where identity is off nobody logs in, and a cookie may be left of another time.
-        if cookie is None or self.sessions is None:
-            return None
-        key = self.sessions.open(cookie)
-        if request.method not in _READS:
-            self.sessions.check_token(cookie, request.headers.get(TOKEN))
-        return key
+        if key is None and bearer is None and cookie is not None and self.sessions is not None:
+            credentials = _of_session(self.sessions, cookie)
+            if request.method not in _READS:
+                self.sessions.check_token(cookie, request.headers.get(TOKEN))
+        else:
+            token = None if bearer is None else bearer.credentials
+            credentials = Credentials(key, token, _certificate(request))
+        context.principal = await self._authenticator.authenticate(credentials)
 
     async def check(self, request: Request) -> Principal:
         """The same, within a route that some may ask without credentials; gives who it is.
@@ -81,6 +76,12 @@ def principal_of(request: Request) -> Principal:
     """Who sends a request, as `Access` has noted it."""
     context: RequestContext = request.state.context
     return context.principal
+
+
+def _of_session(sessions: Sessions, cookie: str) -> Credentials:
+    if cookie.startswith(ACCOUNT):
+        return Credentials(account=sessions.open_account(cookie))
+    return Credentials(sessions.open(cookie))
 
 
 def _certificate(request: Request) -> bytes | None:

@@ -8,6 +8,7 @@ from typing import Self
 from sqlalchemy import Engine
 
 from gateway.identity.api_keys import ApiKeys, unauthorized
+from gateway.identity.code_flow import CodeFlow
 from gateway.identity.jwks import FILE_SECONDS, URL_SECONDS, Jwks, read_file, read_url
 from gateway.identity.principal import OPEN, Principal
 from gateway.identity.stored_keys import KeyReader
@@ -28,6 +29,8 @@ class Credentials:
     """What `Authorization: Bearer` has: a token, or an API key, as Prometheus sends no other."""
     certificate: bytes | None = field(default=None, repr=False)
     """The client certificate as PEM, which the TLS layer has checked."""
+    account: str | None = field(default=None, repr=False)
+    """What the session of a login at the issuer has sealed; it is sent without a key or a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,16 @@ class Authenticator:
 
     keys: ApiKeys | None = None
     tokens: Tokens | None = None
+    code_flow: CodeFlow | None = None
+    """The page's login at the issuer of tokens."""
 
     @classmethod
     def of(cls, settings: Settings, engine: Engine) -> Self:
         """As the settings say.
 
         Raises:
-            SecretError: the pepper is not there or not usable.
+            SecretError: the pepper, or the secret of the page at the issuer, is not there or not
+                usable.
         """
         if not settings.identity_required:
             return cls()
@@ -50,7 +56,11 @@ class Authenticator:
         keys = ApiKeys(
             KeyReader(engine), secrets.pepper(), stale_seconds=settings.keys_stale_seconds
         )
-        return cls(keys, _tokens(settings.tokens))
+        tokens = _tokens(settings.tokens)
+        flow = None
+        if tokens is not None and settings.oidc.configured:
+            flow = CodeFlow(settings.oidc, tokens, settings.tokens)
+        return cls(keys, tokens, flow)
 
     async def begin(self) -> None:
         """Reads the keys for the first time. Where that takes long, callers meanwhile get 503."""
@@ -74,6 +84,10 @@ class Authenticator:
             return OPEN
         if credentials.api_key is not None:
             return await self.keys.principal(credentials.api_key)
+        if credentials.account is not None:
+            if self.code_flow is None:
+                raise unauthorized()
+            return self.code_flow.principal(credentials.account)
         bearer = credentials.bearer
         if bearer is None:
             if credentials.certificate is not None:

@@ -2,17 +2,15 @@
 
 import asyncio
 import json
-import ssl
 import time
 from collections.abc import Callable
-from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import IO
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 import structlog
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
+
+from gateway.identity.issuer_http import LARGEST, IssuerError, ask
 
 log = structlog.get_logger("gateway")
 
@@ -22,19 +20,10 @@ UNKNOWN_SECONDS = 30.0
 """Seconds between two readings that keys of unknown ids make happen."""
 _PATIENCE = 2.0
 """Seconds that a request with a key of an unknown id waits for such a reading."""
-_TIMEOUT = 5.0
-_LARGEST = 1024 * 1024
 
 
 class JwksError(ValueError):
     """Public keys that cannot be had or read; the text says why."""
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    def redirect_request(  # noqa: PLR0917 - as the standard library calls it
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> None:
-        """Follows none: the keys come from the host that is configured."""
 
 
 def read_url(url: str) -> bytes:
@@ -43,13 +32,10 @@ def read_url(url: str) -> bytes:
     Raises:
         JwksError: no answer, another status than 200, or more than a MiB.
     """
-    opener = build_opener(_NoRedirects, HTTPSHandler(context=ssl.create_default_context()))
     try:
-        with opener.open(url, timeout=_TIMEOUT) as answer:
-            content: bytes = answer.read(_LARGEST + 1)
-    except (OSError, HTTPException, ValueError) as error:
-        raise JwksError(type(error).__name__) from None
-    return _bounded(content)
+        return ask(url)
+    except IssuerError as error:
+        raise JwksError(str(error)) from None
 
 
 def read_file(path: str) -> bytes:
@@ -60,9 +46,12 @@ def read_file(path: str) -> bytes:
     """
     try:
         with Path(path).open("rb") as file:
-            return _bounded(file.read(_LARGEST + 1))
+            content = file.read(LARGEST + 1)
     except OSError as error:
         raise JwksError(type(error).__name__) from None
+    if len(content) > LARGEST:
+        raise JwksError("it has more than a MiB")
+    return content
 
 
 def parse(content: bytes, algorithms: frozenset[str]) -> dict[tuple[str | None, str], PyJWK]:
@@ -189,9 +178,3 @@ def _may_be_used(entry: object) -> bool:
         return False
     texts = all(isinstance(entry.get(name), str | None) for name in ("kid", "alg", "kty"))
     return texts and entry.get("use", "sig") == "sig"
-
-
-def _bounded(content: bytes) -> bytes:
-    if len(content) > _LARGEST:
-        raise JwksError("it has more than a MiB")
-    return content

@@ -1,4 +1,4 @@
-"""Sessions of browsers: an API key, sealed in a cookie that no script of a page can read."""
+"""Sessions of browsers: a key, or who logged in, sealed in a cookie that no script can read."""
 
 import base64
 import hmac
@@ -18,19 +18,22 @@ from gateway.errors import Code, RefusedError
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _EXPIRY = struct.Struct(">Q")
+LOGIN_SECONDS = 600
+ACCOUNT = "account."
+"""What the cookie of a login at the issuer begins with; no other cookie of ours has a dot."""
 _LONGEST = 8192
 """Characters of a cookie that is opened at all."""
 
 
 def _over() -> RefusedError:
     return RefusedError(
-        Code.UNAUTHORIZED, "session: it is over. Log in again with a key.", reason="unauthorized"
+        Code.UNAUTHORIZED, "session: it is over. Log in again.", reason="unauthorized"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Seals keys and opens them again.
+    """Seals what stands for a login, and opens it again.
 
     Nothing is stored: a session ends when its time is over, when the browser is closed, and when
     its key is revoked, because the key is checked with every request.
@@ -44,12 +47,15 @@ class Sessions:
 
     def seal(self, key: str) -> str:
         """A cookie's value for a key."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        expiry = int(self.now()) + self.seconds
-        sealed = AESGCM(self._derived(b"cookie")).encrypt(
-            nonce, _EXPIRY.pack(expiry) + key.encode("utf-8", "surrogateescape"), None
-        )
-        return base64.urlsafe_b64encode(nonce + sealed).decode()
+        return self._sealed(b"cookie", key, self.seconds)
+
+    def seal_account(self, account: str) -> str:
+        """A cookie's value for who logged in at the issuer."""
+        return ACCOUNT + self._sealed(b"account", account, self.seconds)
+
+    def seal_login(self, pending: str) -> str:
+        """A cookie's value for a login that has begun, and has some minutes to end."""
+        return self._sealed(b"login", pending, LOGIN_SECONDS)
 
     def open(self, cookie: str) -> str:
         """The key in a cookie.
@@ -57,11 +63,38 @@ class Sessions:
         Raises:
             RefusedError: with `unauthorized`, as it is none of ours or its time is over.
         """
+        return self._opened(b"cookie", cookie)
+
+    def open_account(self, cookie: str) -> str:
+        """What `seal_account` sealed.
+
+        Raises:
+            RefusedError: as `open`.
+        """
+        return self._opened(b"account", cookie.removeprefix(ACCOUNT))
+
+    def open_login(self, cookie: str) -> str:
+        """What `seal_login` sealed.
+
+        Raises:
+            RefusedError: as `open`.
+        """
+        return self._opened(b"login", cookie)
+
+    def _sealed(self, purpose: bytes, text: str, seconds: int) -> str:
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        expiry = int(self.now()) + seconds
+        sealed = AESGCM(self._derived(purpose)).encrypt(
+            nonce, _EXPIRY.pack(expiry) + text.encode("utf-8", "surrogateescape"), None
+        )
+        return base64.urlsafe_b64encode(nonce + sealed).decode()
+
+    def _opened(self, purpose: bytes, cookie: str) -> str:
         if len(cookie) > _LONGEST:
             raise _over()
         try:
             data = base64.b64decode(cookie, altchars=b"-_", validate=True)
-            opened = AESGCM(self._derived(b"cookie")).decrypt(
+            opened = AESGCM(self._derived(purpose)).decrypt(
                 data[:_NONCE_BYTES], data[_NONCE_BYTES:], None
             )
         except (ValueError, InvalidTag):

@@ -33,6 +33,14 @@ class Tokens:
         """Who sends a token.
 
         Raises:
+            RefusedError: as `claims`.
+        """
+        return self.named(await self.claims(token, self._settings.audience))
+
+    async def claims(self, token: str, audience: str | None) -> dict[str, Any]:
+        """What a token says that the issuer has signed, for an audience.
+
+        Raises:
             RefusedError: with `unauthorized`; with `unavailable` where the issuer's public keys
                 are not known, or too old.
         """
@@ -56,20 +64,25 @@ class Tokens:
         if key is None:
             raise _refused()
         try:
-            claims = jwt.decode(
+            claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
                 algorithms=list(self._settings.algorithms),
-                audience=self._settings.audience,
+                audience=audience,
                 issuer=self._settings.issuer,
                 leeway=self._settings.leeway_seconds,
                 options={"require": _REQUIRED, "enforce_minimum_key_length": True},
             )
         except (PyJWTError, ValueError, RecursionError, OverflowError):
             raise _refused() from None
-        return self._principal(claims)
+        return claims
 
-    def _principal(self, claims: dict[str, Any]) -> Principal:
+    def named(self, claims: dict[str, Any]) -> Principal:
+        """Whom claims name.
+
+        Raises:
+            RefusedError: with `unauthorized`, as the owner's name is none.
+        """
         settings = self._settings
         subject = claims["sub"]
         name = _claim(claims, settings.name_claim)

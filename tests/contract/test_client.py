@@ -59,7 +59,7 @@ OF_OPERATORS = {
 }
 # The page logs in, where the client sends its key each time; and shows operators what serves.
 OF_THE_PAGE = {f"{method} /api/v1/session" for method in ("GET", "POST", "DELETE")}
-OF_THE_PAGE |= {"GET /api/v1/served"}
+OF_THE_PAGE |= {"GET /api/v1/session/ways", "GET /api/v1/served"}
 # What the client adds: the JSON object itself, the members of an advanced answer out of its
 # `models`, the header Retry-After, the request's id, which an image's error lacks, and the
 # signature of a receipt, which those of rows and of feedback lack.

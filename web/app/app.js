@@ -11,11 +11,12 @@ import { Operate } from "./operate.js";
 import { PhotoList } from "./photo_list.js";
 import { readPreferences, showTheme, writePreferences } from "./preferences.js";
 import { Hold, Queue, State } from "./queue.js";
-import { OPEN, currentSession, logOut } from "./session.js";
+import { OPEN, currentSession, logOut, loginWays } from "./session.js";
 import { LANGUAGES, currentLanguage, setLanguage, text } from "./texts.js";
 import { summary } from "./words.js";
 
 const LOOK_AGAIN_MS = 3000;
+const OF_AN_ISSUER = "token";
 const THEMES = ["light", "dark"];
 
 function Select({ id, label, value, options, onChange }) {
@@ -66,7 +67,7 @@ function Head({ pipelines, pipeline, onPipeline, preferences, onPreferences, ses
       ${session &&
       session.kind !== OPEN &&
       html`<div class="choice">
-        <span class="choice-label">${text("head.logged_in", { name: session.name })}</span>
+        <span class="choice-label">${text("head.logged_in", { name: session.name.replace(/^token:/, "") })}</span>
         <button class="button" onClick=${onLogOut}>${text("head.log_out")}</button>
       </div>`}
     </div>
@@ -173,9 +174,11 @@ export function App() {
   }
   async function onLogOut() {
     queue.clear();
+    const { logout } = session.kind === OF_AN_ISSUER ? await loginWays().catch(() => ({})) : {};
     await logOut().catch(() => {});
-    // What this user was shown does not stay for the next one.
-    location.reload();
+    // What this user was shown does not stay for the next one, nor does a login at the issuer.
+    if (logout) location.assign(logout);
+    else location.reload();
   }
 
   const { pipelines } = served;

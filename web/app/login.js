@@ -1,7 +1,29 @@
-// Asks for an API key, which becomes a session; it is kept nowhere.
-import { html, useState } from "./dom.js";
-import { logIn } from "./session.js";
+// Asks for an API key, which becomes a session and is kept nowhere; or for a login at the issuer.
+import { html, useEffect, useState } from "./dom.js";
+import { currentSession, logIn, loginWays } from "./session.js";
 import { text, textIfKnown } from "./texts.js";
+
+/** Why a login at the issuer came to nothing: what the page's address says after the way back. */
+const [, returned = null] = /^#login=(\w+)$/.exec(location.hash) ?? [];
+if (returned) history.replaceState(null, "", location.pathname + location.search);
+
+/** The way to the issuer. With photos that wait it is a page of its own, so that they stay. */
+function AtTheIssuer({ over, onSession }) {
+  useEffect(() => {
+    if (!over) return undefined;
+    const look = () => document.hidden || currentSession().then(onSession, () => {});
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, [over]);
+  const failed = returned && (textIfKnown(`login.oidc_${returned}`) ?? text("login.oidc_refused"));
+  return html`${failed && html`<p class="notice is-strong" role="alert">${failed}</p>`}
+    <p>
+      <a class="button is-main" href="api/v1/session/oidc" target=${over ? "_blank" : undefined}>
+        ${text("login.oidc")}
+      </a>
+    </p>
+    <p class="note">${text(over ? "login.oidc_beside" : "login.or")}</p>`;
+}
 
 /**
  * @param over whether a session was there before
@@ -10,6 +32,8 @@ import { text, textIfKnown } from "./texts.js";
 export function Login({ over, onSession }) {
   const [failure, setFailure] = useState(null);
   const [trying, setTrying] = useState(false);
+  const [ways, setWays] = useState(null);
+  useEffect(() => void loginWays().then(setWays, () => {}), []);
   async function onSubmit(event) {
     event.preventDefault();
     setTrying(true);
@@ -27,7 +51,8 @@ export function Login({ over, onSession }) {
   return html`<form class="login" onSubmit=${onSubmit}>
     <h2>${text("login.title")}</h2>
     ${over && html`<p class="notice is-strong" role="alert">${text("hold.session")}</p>`}
-    <p>${text("login.how")}</p>
+    ${ways?.oidc && html`<${AtTheIssuer} over=${over} onSession=${onSession} />`}
+    ${!ways?.oidc && html`<p>${text("login.how")}</p>`}
     <label class="label" for="key">${text("login.key")}</label>
     <input
       class="input"
@@ -42,6 +67,6 @@ export function Login({ over, onSession }) {
     <p id="key-note" class=${failure ? "notice is-strong" : "note"} aria-live="polite">
       ${said || text("login.note")}
     </p>
-    <button class="button is-main" disabled=${trying}>${text("login.go")}</button>
+    <button class=${`button ${ways?.oidc ? "" : "is-main"}`} disabled=${trying}>${text("login.go")}</button>
   </form>`;
 }

@@ -66,6 +66,7 @@ async def test_each_operation_has_a_name_of_its_own_that_a_reader_knows(document
             "get_session",
             "log_in",
             "log_out",
+            "login_ways",
             "health",
             "readiness",
             "metrics",
