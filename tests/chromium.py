@@ -56,6 +56,8 @@ class Tab:
         self.context = browser.new_context(**usual | options)
         self.context.add_init_script(VIOLATIONS)
         self.page: Page = self.context.new_page()
+        self.hosts = {urlsplit(url).netloc, ""}
+        """All that may be asked."""
         self.requests: list[Request] = []
         self.errors: list[str] = []
         self.context.on("request", lambda request: self.requests.append(request))  # noqa: PLW0108
@@ -113,7 +115,7 @@ class Tab:
         self.context.close()
         assert not self.errors
         hosts = {urlsplit(request.url).netloc for request in self.requests}
-        assert hosts <= {urlsplit(self.url).netloc, ""}, hosts
+        assert hosts <= self.hosts, hosts
 
 
 def photo(data: bytes, name: str = "photo.jpg", media_type: str = "image/jpeg") -> Any:

@@ -3,7 +3,9 @@
 import base64
 import gzip
 import hashlib
+import posixpath
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +23,8 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 """Files of other kinds are not served."""
-_START = "index.html"
+_START, _MAIN = "index.html", "app/main.js"
+_IMPORTED = re.compile(r'\bfrom "(\.[^"]+)"')
 _IMPORT_MAP = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
 _FOREVER = "public, max-age=31536000, immutable"
 _VERSION_LENGTH = 16
@@ -78,9 +81,7 @@ def read_page(folder: Path = FOLDER) -> Page:
         digest.update(f"{name} {len(data)}\n".encode() + data)
     version = digest.hexdigest()[:_VERSION_LENGTH]
     modules = "\n".join(
-        f'<link rel="modulepreload" href="web/{version}/{name}">'
-        for name in found
-        if name.endswith(("js", "mjs"))
+        f'<link rel="modulepreload" href="web/{version}/{name}">' for name in sorted(_first(found))
     )
     text = (folder / _START).read_text("utf-8")
     text = text.replace("{modules}", modules).replace("{version}", version)
@@ -115,6 +116,19 @@ def page_routes() -> APIRouter:
         return page.files[name].response(request, cache_control=_FOREVER)
 
     return router
+
+
+def _first(files: Mapping[str, bytes]) -> set[str]:
+    """The modules that the page needs at first: others are fetched when a part is opened."""
+    needed = {name for name in files if name.startswith("vendor/") and name.endswith("js")}
+    waiting = [_MAIN] if _MAIN in files else []
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        imported = _IMPORTED.findall(files[name].decode("utf-8"))
+        paths = {posixpath.normpath(posixpath.join(posixpath.dirname(name), to)) for to in imported}
+        waiting += paths - needed
+    return needed
 
 
 def _file(media_type: str, data: bytes) -> File:

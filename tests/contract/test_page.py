@@ -62,8 +62,11 @@ def test_modules_import_what_is_there_and_make_no_markup_of_texts(path: Path):
             assert (path.parent / imported).is_file(), imported
         else:
             assert f'"{imported}": "./web/' in (WEB / "index.html").read_text("utf-8")
+    for fetched in re.findall(r"\bimport\((.*?)\)", source):
+        assert re.fullmatch(r'"\./[\w]+\.js"', fetched), fetched
+        assert (path.parent / fetched.strip('"')).is_file(), fetched
     forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function"
-    assert not re.search(forbidden + r"|dangerouslySet|https?://|\bimport\(", source)
+    assert not re.search(forbidden + r"|dangerouslySet|https?://", source)
 
 
 def test_overlays_have_the_colours_of_the_services_own_drawings():

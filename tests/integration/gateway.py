@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -35,14 +35,26 @@ class Client(httpx.Client):
 
 
 @contextlib.contextmanager
-def gateway(triton_grpc: int, **settings: str) -> Iterator[Client]:
-    """Starts `python -m gateway` on free ports, and stops it with SIGTERM at the end."""
+def gateway(
+    triton_grpc: int,
+    of_url: Callable[[str], Mapping[str, str]] | None = None,
+    **settings: str,
+) -> Iterator[Client]:
+    """Starts `python -m gateway` on free ports, and stops it with SIGTERM at the end.
+
+    Args:
+        triton_grpc: the port of whatever leads to Triton.
+        of_url: gives further settings by the address that the gateway will have.
+        settings: its other settings.
+    """
     with tempfile.TemporaryDirectory(prefix="gateway-") as folder, contextlib.ExitStack() as stack:
         own = {
             "GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
             "GATEWAY_SECRETS_DIR": f"{folder}/secrets",
         }
         running = Gateway(triton_grpc, log=Path(folder) / "log", environment=own | settings)
+        if of_url is not None:
+            running.environment.update(of_url(running.url))
         stack.enter_context(running)
         client = stack.enter_context(Client(base_url=running.url, timeout=60))
         client.settings = own | settings

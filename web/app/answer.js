@@ -4,6 +4,7 @@ import { BoxEditor } from "./box_editor.js";
 import { Decision } from "./decision.js";
 import { FindingForm, Kind, findingInWords } from "./finding.js";
 import { Findings } from "./findings.js";
+import { KeptPhoto } from "./kept_photo.js";
 import { HeatMap, WhereItLooked } from "./looked.js";
 import { State, retryable } from "./queue.js";
 import { fileSize, number, percent, text, textIfKnown } from "./texts.js";
@@ -208,6 +209,8 @@ function Answered({ photo, queue, mayCorrect }) {
         <h3 id="photo-title" class="part-title">${text("photo.title")}</h3>
         <${Quality} warnings=${answer.quality.warnings} />
         ${answer.input.typical !== false && html`<${Typicality} input=${answer.input} />`}
+        ${answer.kept !== undefined &&
+        html`<${KeptPhoto} photo=${photo} queue=${queue} mayDelete=${mayCorrect} />`}
       </section>
       ${mayCorrect &&
       answer.prediction_id &&

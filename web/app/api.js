@@ -38,19 +38,24 @@ function failureOf(status, body, retryAfter) {
   });
 }
 
-async function ask(path, options) {
+const asJson = (response) => (response.status === 204 ? null : response.json());
+
+async function ask(path, options, read = asJson) {
   let response;
   try {
     response = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
   } catch {
     throw new Failure({ code: UNREACHABLE });
   }
-  if (response.ok) return response.status === 204 ? null : response.json();
+  if (response.ok) return read(response);
   throw failureOf(response.status, await response.text(), response.headers.get("retry-after"));
 }
 
 /** Asks for JSON. */
 export const get = (path) => ask(path, {});
+
+/** Asks for text. */
+export const getText = (path) => ask(path, {}, (response) => response.text());
 
 /** Sends JSON, and answers with JSON. */
 export const post = (path, document) =>

@@ -4,10 +4,10 @@ import { Answer } from "./answer.js";
 import { UNREACHABLE, get } from "./api.js";
 import { Boundary } from "./boundary.js";
 import { Chooser } from "./chooser.js";
-import { History } from "./history.js";
+import { Fetched } from "./fetched.js";
 import { kept } from "./kept.js";
 import { Login } from "./login.js";
-import { Operate } from "./operate.js";
+import { KeepPhotos, ReadFirst } from "./modes.js";
 import { PhotoList } from "./photo_list.js";
 import { readPreferences, showTheme, writePreferences } from "./preferences.js";
 import { Hold, Queue, State } from "./queue.js";
@@ -80,7 +80,13 @@ function DemoBanner() {
   </aside>`;
 }
 
-const Part = { PHOTOS: "photos", HISTORY: "history", OPERATE: "operate" };
+const Part = { PHOTOS: "photos", HISTORY: "history", COMPARE: "compare", OPERATE: "operate" };
+
+const FETCH = {
+  [Part.HISTORY]: () => import("./history.js").then(({ History }) => History),
+  [Part.COMPARE]: () => import("./compare.js").then(({ Compare }) => Compare),
+  [Part.OPERATE]: () => import("./operate.js").then(({ Operate }) => Operate),
+};
 
 /** The parts of the page that the user may see. */
 function Parts({ parts, part, onPart }) {
@@ -105,14 +111,6 @@ function Unready({ failure }) {
     <p>${text("start.again")}</p>
     ${failure.detail && html`<p lang="en">${failure.detail}</p>`}
   </div>`;
-}
-
-/** Whether answers are hidden until the reader has recorded their own finding. */
-function ReadFirst({ on, onChange }) {
-  return html`<label class="mode">
-    <input type="checkbox" checked=${on} onChange=${({ target }) => onChange(target.checked)} />
-    <span>${text("reading.mode")}</span>
-  </label>`;
 }
 
 /** The answer of the photo that is seen, for those who do not see the screen. */
@@ -142,6 +140,7 @@ export function App() {
   const [name, setName] = useState(null);
   const [chosen, setChosen] = useState(null);
   const [part, setPart] = useState(Part.PHOTOS);
+  const [keep, setKeep] = useState(false);
   const [session, setSession] = useState(null);
   const [unanswered, setUnanswered] = useState(0);
 
@@ -186,7 +185,9 @@ export function App() {
     pipelines.find((one) => one.name === (name ?? served.default)) ?? pipelines[0] ?? null;
   const photo = queue.find(chosen) ?? queue.photos[0];
   const asksForKey = failure?.status === 401 || queue.hold?.why === Hold.SESSION;
-  const demo = [pipeline, photo?.pipeline, photo?.answer].some((one) => one?.weights === "demo");
+  // What is compared may be of any pipeline.
+  const seen = part === Part.COMPARE ? pipelines : [pipeline, photo?.pipeline, photo?.answer];
+  const demo = seen.some((one) => one?.weights === "demo");
 
   const may = (role, one) =>
     session !== null &&
@@ -199,42 +200,49 @@ export function App() {
     Boolean(answer.prediction_id) &&
     may("feedback", asked);
 
+  function onPipeline(next) {
+    setName(next);
+    setKeep(false);
+  }
   function onFiles(files) {
     setPart(Part.PHOTOS);
     setUnanswered(0);
-    const first = queue.add(files, pipeline);
+    const first = queue.add(files, pipeline, keep && Boolean(pipeline.keep_images));
     setChosen(first);
+    // The next photos may be those of somebody else, who may not agree.
+    setKeep(false);
   }
+  const modes = pipeline && html`${may("feedback", pipeline) &&
+    html`<${ReadFirst}
+      on=${preferences.readFirst}
+      onChange=${(readFirst) => onPreferences({ ...preferences, readFirst })}
+    />`}
+    <${KeepPhotos} pipeline=${pipeline} on=${keep} onChange=${setKeep} />`;
   const parts = [Part.PHOTOS];
   if (pipeline && may("feedback", pipeline)) parts.push(Part.HISTORY);
-  if (session?.roles.includes("operate")) parts.push(Part.OPERATE);
+  if (pipeline && may("operate", pipeline) && may("predict", pipeline)) parts.push(Part.COMPARE);
+  if (session?.roles.some((role) => ["operate", "audit"].includes(role))) parts.push(Part.OPERATE);
   let content;
   if (asksForKey) content = html`<${Login} over=${session !== null} onSession=${onSession} />`;
   else if (!pipeline) {
     content = failure ? html`<${Unready} failure=${failure} />` : html`<p role="status">${text("start.loading")}</p>`;
-  } else if (part === Part.HISTORY) content = html`<${History} pipeline=${pipeline} />`;
-  else if (part === Part.OPERATE) content = html`<${Operate} pipelines=${pipelines} />`;
-  else if (!photo) {
+  } else if (part in FETCH) {
+    const shown = photo && !isUnread(photo) ? photo : null;
+    const props = { pipelines, pipeline, shown, roles: session.roles };
+    content = html`<${Fetched} key=${part} load=${FETCH[part]} props=${props} />`;
+  } else if (!photo) {
     const close = () => {
       setUnanswered(0);
       kept.countUnanswered(0);
     };
     content = html`${unanswered > 0 && html`<${Unanswered} count=${unanswered} onClose=${close} />`}
       <${Chooser} pipeline=${pipeline} onFiles=${onFiles} />
-      ${may("feedback", pipeline) &&
-      html`<${ReadFirst}
-        on=${preferences.readFirst}
-        onChange=${(readFirst) => onPreferences({ ...preferences, readFirst })}
-      />`}`;
+      ${modes}`;
   } else {
     content = html`<div class="desk">
       <div class="side">
         <${Chooser} pipeline=${pipeline} onFiles=${onFiles} small />
-        ${may("feedback", pipeline) &&
-        html`<${ReadFirst}
-          on=${preferences.readFirst}
-          onChange=${(readFirst) => onPreferences({ ...preferences, readFirst })}
-        />`}
+        ${modes}
         <${PhotoList}
           queue=${queue}
           chosen=${photo.id}
@@ -256,7 +264,7 @@ export function App() {
     <${Head}
       pipelines=${pipelines}
       pipeline=${pipeline}
-      onPipeline=${setName}
+      onPipeline=${onPipeline}
       preferences=${preferences}
       onPreferences=${onPreferences}
       session=${asksForKey ? null : session}

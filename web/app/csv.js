@@ -17,6 +17,7 @@ const COLUMNS = [
   "weights",
   "request_id",
   "prediction_id",
+  "kept",
   "reading",
   "correction",
   "error",

@@ -10,15 +10,16 @@ export const freshKey = () => hexadecimal(crypto.getRandomValues(new Uint8Array(
 /**
  * The key of a photo for a pipeline's release: the same in every visit of this browser, so that
  * photos may be chosen again after the page was closed. It is made of the photo by a secret that
- * stays in the browser, and tells nothing of the photo. Without HTTPS browsers have no such
+ * stays in the browser, and tells nothing of the photo. Whether the photo is to be kept is part of
+ * the question. Without HTTPS browsers have no such
  * functions, and the key is a fresh one.
  */
-export async function keyOf(file, { name, release }) {
+export async function keyOf({ file, keep, pipeline: { name, release } }) {
   if (!crypto.subtle) return freshKey();
   try {
     const secret = await kept.secret();
     const content = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());
-    const asked = new TextEncoder().encode(`${name} ${release} ${hexadecimal(content)}`);
+    const asked = new TextEncoder().encode(`${name} ${release} ${hexadecimal(content)}${keep ? " keep" : ""}`);
     return hexadecimal(await crypto.subtle.sign("HMAC", secret, asked)).slice(0, 32);
   } catch {
     return freshKey(); // A browser that keeps nothing.

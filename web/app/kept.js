@@ -3,27 +3,35 @@
 const DATABASE = "second-opinion";
 const STORE = "kept";
 
+let connection = null;
+
 function opened() {
-  return new Promise((resolve, reject) => {
+  connection ??= new Promise((resolve, reject) => {
     const request = indexedDB.open(DATABASE, 1);
     request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-    request.onsuccess = () => resolve(request.result);
+    request.onsuccess = () => {
+      const database = request.result;
+      database.onclose = () => (connection = null);
+      database.onversionchange = () => {
+        database.close();
+        connection = null;
+      };
+      resolve(database);
+    };
     request.onerror = () => reject(request.error);
   });
+  return connection;
 }
 
 async function within(mode, work) {
-  const database = await opened();
-  try {
-    return await new Promise((resolve, reject) => {
-      const transaction = database.transaction(STORE, mode);
-      const request = work(transaction.objectStore(STORE));
-      transaction.oncomplete = () => resolve(request.result);
-      transaction.onerror = transaction.onabort = () => reject(transaction.error);
-    });
-  } finally {
-    database.close();
-  }
+  const transaction = (await opened()).transaction(STORE, mode);
+  return new Promise((resolve, reject) => {
+    const request = work(transaction.objectStore(STORE));
+    transaction.oncomplete = () => resolve(request.result);
+    transaction.onerror = transaction.onabort = () => reject(transaction.error);
+    // What is committed at once is kept, though the page be closed in the same moment.
+    transaction.commit?.();
+  });
 }
 
 const read = (name) => within("readonly", (store) => store.get(name));
@@ -40,26 +48,11 @@ async function makeSecret() {
   return made;
 }
 
-let latest;
-let writing = null;
-
-/** Writes the latest count, and while one is being written no other: none may lag behind. */
-async function writeLatest() {
-  while (latest !== undefined) {
-    const count = latest;
-    latest = undefined;
-    await write("unanswered", count).catch(() => {});
-  }
-  writing = null;
-}
-
 export const kept = {
   /** The key of this browser's idempotency keys; made once. */
   secret: () => (secret ??= makeSecret()),
   /** How many photos had no answer when the page was closed. */
   unanswered: () => read("unanswered").then(Number, () => 0).then((count) => count || 0),
-  countUnanswered: (count) => {
-    latest = count;
-    return (writing ??= writeLatest());
-  },
+  /** Writes are done in their order, so the last one counts. */
+  countUnanswered: (count) => write("unanswered", count).catch(() => {}),
 };

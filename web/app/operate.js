@@ -1,41 +1,13 @@
-// For operators: what serves, on what evidence, and what was asked this month at what cost.
+// For operators and auditors: what serves, what it does now, what it costs, and the audit log.
 import { html, useEffect, useState } from "./dom.js";
 import { get } from "./api.js";
+import { AuditSearch } from "./audit_search.js";
+import { Live } from "./live.js";
+import { Served } from "./served.js";
 import { Table } from "./table.js";
-import { list, number, percent, text, textIfKnown } from "./texts.js";
+import { number, text, textIfKnown } from "./texts.js";
 
 const GROUPS = ["pipeline", "name", "outcome", "level", "release", "hour"];
-
-function servedRow({ title, release, profile, ready, members, typicality, weights }) {
-  const answering = Object.entries(members).filter(([, { weight }]) => weight > 0);
-  const described = answering.map(([name, { weight, precision, temperature }]) =>
-    text(temperature === null ? "operate.member" : "operate.member_calibrated", {
-      name,
-      share: percent(weight),
-      precision,
-    }),
-  );
-  return [
-    title,
-    text(ready ? "operate.ready" : "operate.unready"),
-    `${release} (${profile})`,
-    list(described),
-    typicality ? text("operate.photos", { n: typicality.photos }) : text("operate.no_photos"),
-    weights ?? text("facts.trained"),
-  ];
-}
-
-function Served({ pipelines }) {
-  const columns = ["pipeline", "state", "release", "members", "reference", "weights"];
-  return html`<section class="sheet" aria-labelledby="served-title">
-    <h2 id="served-title">${text("operate.served")}</h2>
-    <${Table}
-      title=${text("operate.served")}
-      columns=${columns.map((column) => text(`operate.column_${column}`))}
-      rows=${pipelines.map(servedRow)}
-    />
-  </section>`;
-}
 
 function Usage() {
   const [by, setBy] = useState(GROUPS[0]);
@@ -87,6 +59,10 @@ function Usage() {
   </section>`;
 }
 
-export function Operate({ pipelines }) {
-  return html`<${Served} pipelines=${pipelines} /><${Usage} />`;
+/** @param roles the user's */
+export function Operate({ pipelines, roles }) {
+  const operates = roles.includes("operate");
+  return html`${operates &&
+    html`<${Served} pipelines=${pipelines} /><${Live} pipelines=${pipelines} /><${Usage} />`}
+    ${roles.includes("audit") && html`<${AuditSearch} pipelines=${pipelines} />`}`;
 }

@@ -33,14 +33,16 @@ export class Queue {
     this.controllers = new Map();
   }
 
-  /** Adds photos for a pipeline; returns the id of the first. */
-  add(files, pipeline) {
+  /** Adds photos for a pipeline, to be kept or not; returns the id of the first. */
+  add(files, pipeline, keep) {
     const added = files.map((file) => ({
       id: ++lastId,
       file,
       name: file.name || "photo",
       url: URL.createObjectURL(file),
       pipeline,
+      /** Whether the service is asked to keep it, as the person in it agrees. */
+      keep,
       state: State.WAITING,
       progress: 0,
       tries: 0,
@@ -135,12 +137,12 @@ export class Queue {
     const task = photo.pipeline.task;
     const query = task === "classification" ? "" : "?visualization=false";
     try {
-      const key = photo.key ?? (await keyOf(photo.file, photo.pipeline));
+      const key = photo.key ?? (await keyOf(photo));
       if (this.find(photo.id)) this.change(photo.id, { key });
       const path = `api/v1/pipelines/${name}/predict/advanced${query}`;
       const { answer, replayed } = await send(path, photo.file, {
         signal: controller.signal,
-        headers: { "Idempotency-Key": key },
+        headers: { "Idempotency-Key": key, ...(photo.keep ? { "X-Keep-Image": "yes" } : {}) },
         onProgress: (progress) => {
           const state = progress < 1 ? State.SENDING : State.ANSWERING;
           if (this.controllers.has(photo.id)) this.change(photo.id, { state, progress });

@@ -1,6 +1,7 @@
 """Answers that the page is shown: the gateway's own to tensors of a toy, with changes of a test."""
 
 import asyncio
+import re
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import cache
@@ -9,14 +10,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from httpx import ASGITransport, AsyncClient
+from prometheus_client import generate_latest
 
 from database.engine import open_engine, upgrade
 from gateway.app import create_app
+from gateway.audit.reading import AuditPage
 from gateway.feedback.shapes import Cases
+from gateway.http.served_routes import ServedReleases
 from gateway.http.usage_routes import UsageReport
 from gateway.results.description import PipelineList
 from gateway.results.shapes import AdvancedPrediction, DetectionPrediction, adapter
 from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 from pipelines.load import load_spec
 from pipelines.ports import Ports
 from tests.unit.gateway.samples import JPEG, RAW
@@ -214,3 +219,75 @@ def problem(status: int, code: str, detail: str = "request: it is refused. Wait.
         "detail": detail,
         "request_id": "0123456789abcdef",
     }
+
+
+def served(release: str) -> dict[str, Any]:
+    """What an operator sees of a release that serves, and of one that did."""
+    now = {
+        "pipeline": "oral_cancer",
+        "release": release,
+        "serves": True,
+        "first": "2026-11-03T08:00:00Z",
+        "last": "2026-11-30T12:00:00Z",
+        "images": 1823,
+        "profile": "default",
+        "release_sha256": "9" * 64,
+        "coverage": 0.95,
+        "calibration": {
+            "photos": 250,
+            "error_before": {"value": 0.12, "low": 0.09, "high": 0.16},
+            "error_after": {"value": 0.03, "low": 0.02, "high": 0.05},
+        },
+    }
+    unknown = dict.fromkeys(("profile", "release_sha256", "coverage", "calibration"))
+    past = now | unknown | {"release": "1-00000000", "serves": False, "images": 18230}
+    listed = {"releases": [now, past]}
+    adapter(ServedReleases).validate_python(listed)
+    return listed
+
+
+def audit_row() -> dict[str, Any]:
+    """A prediction in the audit log."""
+    row = {
+        "prediction_id": "01a22c91-0000-7000-8000-000000000000",
+        "event": "prediction",
+        "at": "2026-11-30T12:00:00.123456+00:00",
+        "caller": {"id": "k7f3", "kind": "key", "credential": "k7f3", "name": "ward"},
+        "request_id": "0123456789abcdef",
+        "transport": "http",
+        "route": "predict",
+        "pipeline": "oral_cancer",
+        "release": "1-3fa9c2d1",
+        "release_sha256": "9" * 64,
+        "input": {"digest": "a" * 64, "bytes": 2048, "format": "jpeg"},
+        "parameters": {},
+        "result": {"prediction": "cancer", "confidence": 0.95},
+        "refusal": None,
+        "stages": {"infer": 0.1},
+        "compute": None,
+        "compute_seconds": None,
+        "kept": False,
+        "receipt": {"chain": "gateway", "position": 7, "head": "ab" * 32},
+        "previous": "cd" * 32,
+    }
+    adapter(AuditPage).validate_python({"rows": [row], "next": None})
+    return row
+
+
+def metrics(*, started: float, answered: int, quick: int, refused: int) -> str:
+    """What Prometheus reads of a gateway that answered so many images, some within half a second.
+
+    A quarter of the answers were uncertain; three requests are under way, and five rows wait.
+    """
+    made = Metrics(lambda: {"oral_cancer": 3})
+    made.watch_audit(lambda: 5, lambda: True)
+    labels = ("oral_cancer", "1-3fa9c2d1")
+    made.answered.labels(*labels).inc(answered)
+    for level, share in (("high", 0.25), ("low", 0.75)):
+        made.uncertainty.labels(*labels, level).inc(share * answered)
+    for number in range(answered):
+        made.request_seconds.labels("oral_cancer").observe(0.4 if number < quick else 0.9)
+    made.requests.labels("oral_cancer", "predict", "ok").inc(answered)
+    made.requests.labels("oral_cancer", "predict", "busy").inc(refused)
+    text = generate_latest(made.registry).decode()
+    return re.sub(r"(?m)^(gateway_start_time_seconds) .*$", rf"\g<1> {started}", text)

@@ -321,3 +321,64 @@ def test_operators_see_what_serves_and_what_it_cost(open_tab):
     rows = tab.texts("#usage-title ~ .table-frame tbody tr")
     assert rows[0] == "oral_cancer 1,823 1,119.3 0.0124 EUR 0.0068 EUR"
     assert rows[1].startswith("Total 1,823")
+
+
+KEEPING = {"keep_images": {"days": 180}}
+
+
+def test_a_photo_is_kept_only_where_the_pipeline_may_and_the_patient_agrees(open_tab):
+    tab = open_tab(answers.described(), answers.described("mhist", **KEEPING))
+    assert tab.page.locator("#keep").count() == 0
+    tab.page.select_option("#pipeline", "mhist")
+    assert "encrypted for 180 days" in tab.text("#keep-what")
+    assert not tab.page.is_checked("#keep")
+    tab.answer(PREDICT, answers.decision(pipeline="mhist"))
+    tab.choose(photo(PHOTO))
+    tab.wait_for_text(".progress-words", "1 of 1 answered")
+    tab.page.check("#keep")
+    # Another purpose, and others who may not have agreed, are asked about anew.
+    tab.page.select_option("#pipeline", "oral_cancer")
+    tab.page.select_option("#pipeline", "mhist")
+    assert not tab.page.is_checked("#keep")
+    tab.page.check("#keep")
+    tab.answer(PREDICT, answers.decision(pipeline="mhist", kept=True))
+    tab.choose(photo(PHOTO), photo(PHOTO))
+    tab.wait_for_text(".progress-words", "3 of 3 answered")
+    assert not tab.page.is_checked("#keep")
+    tab.choose(photo(PHOTO))
+    tab.wait_for_text(".progress-words", "4 of 4 answered")
+    sent = [request.headers for request in tab.asked()]
+    assert [headers.get("x-keep-image") for headers in sent] == [None, "yes", "yes", None]
+    # To be kept is another question about the same photo: under the same key it would be refused.
+    keys = [headers["idempotency-key"] for headers in sent]
+    assert keys[0] == keys[3] != keys[1] == keys[2]
+    assert tab.page.evaluate("() => ({ ...localStorage })") == {}
+
+
+def test_a_kept_photo_says_so_and_can_be_deleted(open_tab):
+    tab = open_tab(answers.described(**KEEPING))
+    tab.page.check("#keep")
+    answer = answers.decision(kept=True)
+    asked(tab, answer)
+    tab.wait_for_text(".answer [role=status]", "kept for 180 days")
+    paths = []
+
+    def delete(route):
+        paths.append((route.request.method, route.request.url.split("/api/")[1]))
+        refused = answers.problem(503, "unavailable")
+        route.fulfill(**({"status": 503, "json": refused} if len(paths) == 1 else {"json": {}}))
+
+    tab.route("**/image", delete)
+    tab.page.click("text=Delete the kept photo")
+    tab.wait_for_text(".answer [role=alert]", "unavailable")
+    tab.page.click("text=Delete the kept photo")
+    tab.wait_for_text(".answer [role=status]", "The kept photo is deleted")
+    assert tab.page.get_by_text("Delete the kept photo").count() == 0
+    assert paths == [("DELETE", f"v1/predictions/{answer['prediction_id']}/image")] * 2
+
+
+def test_a_photo_that_could_not_be_kept_says_so(open_tab):
+    tab = open_tab(answers.described(**KEEPING))
+    tab.page.check("#keep")
+    asked(tab, answers.decision(kept=False))
+    tab.wait_for_text(".answer .notice", "was to be kept, and is not")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests import photos
-from tests.chromium import PIPELINES, PREDICT, Tab, photo
+from tests.chromium import PIPELINES, PREDICT, SESSION, Tab, photo
 from tests.integration.browser import answers
 
 PHOTO = photos.encoded(photos.photo(3), "JPEG")
@@ -85,8 +85,23 @@ def looking_back(tab: Tab) -> None:
 
 def operating(tab: Tab) -> None:
     tab.answer("**/api/v1/usage?*", answers.usage())
-    tab.page.click("text=Operate")
-    tab.page.wait_for_selector("#usage-title ~ .table-frame tbody tr")
+    tab.answer("**/api/v1/served", answers.served(answers.described()["release"]))
+    tab.answer("**/api/v1/audit?*", {"rows": [answers.audit_row()], "next": None})
+    tab.page.click("nav >> text=Operate")
+    for part in ("served", "live", "usage"):
+        tab.page.wait_for_selector(f"#{part}-title ~ .table-frame tbody tr")
+    tab.page.click("details summary")
+    tab.page.click(".sheet form button")
+    tab.page.click(".is-code")
+    tab.page.wait_for_selector(".whole-row")
+
+
+def comparing(tab: Tab) -> None:
+    tab.answer(PREDICT, lesions_found())
+    tab.page.click("nav >> text=Compare")
+    tab.choose(photo(PHOTO, "left cheek.jpg"))
+    tab.page.click("text=Compare on left cheek.jpg")
+    tab.page.wait_for_selector(".pair .chip")
 
 
 def looked(tab: Tab) -> None:
@@ -102,10 +117,24 @@ def session_over(tab: Tab) -> None:
     tab.wait_for_text("form.login [role=alert]", "login is over")
 
 
+def logging_in(tab: Tab) -> None:
+    tab.answer(SESSION, answers.problem(401, "unauthorized"), 401)
+    tab.answer("**/api/v1/session/ways", {"oidc": True, "logout": None})
+    tab.page.goto("about:blank")
+    tab.page.goto(f"{tab.url}/#login=stale")
+    tab.wait_for_text("form.login [role=alert]", "The login took too long")
+
+
 def gone_at_the_start(tab: Tab) -> None:
     tab.route(PIPELINES, lambda route: route.abort())
     tab.page.reload()
     tab.wait_for_text("[role=alert]", "cannot be reached")
+
+
+def keeping(tab: Tab) -> None:
+    tab.page.check("#keep")
+    answered(lambda: answers.decision(kept=True))(tab)
+    tab.page.wait_for_selector("text=Delete the kept photo")
 
 
 def demo(tab: Tab) -> None:
@@ -136,7 +165,10 @@ STATES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[Tab], None]]] = 
     "looking back": (answers.described, looking_back),
     "operating": (answers.described, operating),
     "looked": (answers.described, looked),
+    "comparing": (lesions, comparing),
+    "keeping": (lambda: answers.described(keep_images={"days": 180}), keeping),
     "session over": (answers.described, session_over),
+    "logging in": (answers.described, logging_in),
 }
 
 

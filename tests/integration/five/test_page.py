@@ -17,6 +17,28 @@ def told(score):
     return "> 0.99" if 0.995 <= score < 1 else f"{score:.2f}"
 
 
+def drawn(tab):
+    """The boxes over the photo, in the pixels of the answer."""
+    sides = "one => ['x', 'y', 'width', 'height'].map(side => Number(one.getAttribute(side)))"
+    for x, y, width, height in tab.page.locator(".box-line").evaluate_all(
+        f"all => all.map({sides})"
+    ):
+        yield [x, y, x + width, y + height]
+
+
+def outlined(tab):
+    """The boxes around the masks over the photo; None of one that has no pixel."""
+    sides = "({ x, y, width, height }) => width * height > 0 ? { x, y, width, height } : null"
+    boxes = f"all => all.map(one => one.getBBox()).map({sides})"
+    return tab.page.locator("path.mask").evaluate_all(boxes)
+
+
+def within(outline, box):
+    x1, y1, x2, y2 = box
+    across = x1 - 1 <= outline["x"] and outline["x"] + outline["width"] <= x2 + 1
+    return across and y1 - 1 <= outline["y"] and outline["y"] + outline["height"] <= y2 + 1
+
+
 @pytest.mark.parametrize("name", ["object_detection", "cervical_lesions"])
 def test_findings_are_those_of_the_api(chromium, everything, five, name):
     tab = Tab(chromium, everything.url)
@@ -33,6 +55,7 @@ def test_findings_are_those_of_the_api(chromium, everything, five, name):
         path = f"{everything.url}/api/v1/pipelines/{name}/predict"
         answer = httpx.post(path, files={"file": data}, timeout=60).json()
         tab.page.click(f".entry:nth-child({at + 1}) button")
+        tab.wait_for_text("#answer-title", f"{at}.img")
         expected = [
             f"{number} {found['class']} {told(found['score'])}"
             for number, found in enumerate(answer["predictions"], start=1)
@@ -41,9 +64,17 @@ def test_findings_are_those_of_the_api(chromium, everything, five, name):
         count = len(expected)
         said = f"{count} finding{'s' if count > 1 else ''}:" if count else "Nothing found"
         assert words.startswith(said)
-        if tab.page.locator(".unseen").count() == 0:
-            tab.page.wait_for_selector(".overlay")
+        tab.page.wait_for_selector(".overlay", state="attached")
         assert tab.texts(".chip") == expected
+        rows = [row.split() for row in tab.texts("tbody tr")]
+        assert [row[:2] for row in rows] == [text.split()[:2] for text in expected]
+        for found, box in zip(answer["predictions"], drawn(tab), strict=True):
+            assert box == pytest.approx(found["box"], abs=0.01)
+        outlines = outlined(tab)
+        assert len(outlines) == sum("mask" in found for found in answer["predictions"])
+        for found, outline in zip(answer["predictions"], outlines, strict=False):
+            # A mask lies in its box, up to the pixels that the box cuts.
+            assert outline is None or within(outline, found["box"])
         seen += count
     assert seen
     tab.close()

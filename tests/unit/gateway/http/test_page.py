@@ -19,8 +19,9 @@ async def test_all_that_the_page_names_is_served_to_be_kept_for_ever(client):
     assert page.headers["cache-control"] == "no-cache"
     named = set(re.findall(r'(?:src|href)="([^"]*)"', page.text))
     named |= {path.removeprefix("./") for path in re.findall(r'": "(\./[^"]*)"', page.text)}
-    assert named == {f"web/{read_page().version}/{name}" for name in read_page().files}
-    for path in named:
+    every = {f"web/{read_page().version}/{name}" for name in read_page().files}
+    assert named < every
+    for path in every:
         answer = await client.get(f"/{path}")
         assert answer.status_code == 200, path
         assert answer.content
@@ -47,11 +48,31 @@ async def test_files_are_compressed_for_those_who_take_it(client, accepted, enco
     assert answer.content == (FOLDER / "vendor" / "bulma.css").read_bytes()
 
 
+def preloaded(page):
+    return set(re.findall(r'"modulepreload" href="web/\w+/([^"]*)"', page.start.plain.decode()))
+
+
 def test_the_first_load_is_small():
     page = read_page()
-    sent = [page.start, *page.files.values()]
-    assert all(gzip.decompress(file.compressed) == file.plain for file in sent)
-    assert sum(len(file.compressed) for file in sent) < 130_000
+    files = {"": page.start, **page.files}
+    assert all(gzip.decompress(file.compressed) == file.plain for file in files.values())
+    modules = {name for name in page.files if name.endswith("js")}
+    later = modules - preloaded(page)
+    assert sum(len(file.compressed) for name, file in files.items() if name not in later) < 120_000
+
+
+def test_only_parts_that_are_opened_are_fetched_later():
+    page = read_page()
+    first = preloaded(page)
+    source = "".join(page.files[name].plain.decode() for name in first)
+    opened = {f"app/{name}" for name in re.findall(r'import\("\./([\w.]+)"\)', source)}
+    assert opened == {"app/history.js", "app/compare.js", "app/operate.js"}
+    assert not opened & first
+    # What the first ones need is preloaded, so that it is asked for at once.
+    for name in first - {name for name in first if name.startswith("vendor/")}:
+        needed = re.findall(r'from "\./([^"]*)"', page.files[name].plain.decode())
+        folder = name.rpartition("/")[0]
+        assert {f"{folder}/{each}" for each in needed} <= first
 
 
 async def test_nothing_inline_runs_but_the_import_map(client):
