@@ -288,7 +288,7 @@ def test_both_clients_offer_the_same_methods():
             if not name.startswith("_")
         }
         return {
-            name: str(found[name]).replace("-> AsyncIterator[", "-> Iterator[")
+            name: str(found[name]).replace("AsyncIterator[", "Iterator[")
             for name in found
             if name not in {"close", "aclose"}
         }
