@@ -50,12 +50,20 @@ class Opinion:
         return len({bool(p[1] >= threshold) for p in self.member_probabilities.values()}) > 1
 
 
+def features(file: bytes, spec: PipelineSpec, model: torch.nn.Module) -> np.ndarray:
+    """What enters the last linear layer of a network, FP32 [D]."""
+    head = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+    seen: list[torch.Tensor] = []
+    hook = head.register_forward_hook(lambda _m, inputs, _o: seen.append(inputs[0]))
+    with torch.inference_mode():
+        model(_batch(file, spec))
+    hook.remove()
+    return seen[0][0].numpy()
+
+
 def opinion(file: bytes, spec: PipelineSpec, members: dict[str, torch.nn.Module]) -> Opinion:
     """Normalise, softmax or logistic function, weighted mean."""
-    shape = spec.preprocessing
-    image = torch.from_numpy(pixels(file, spec).copy()).permute(2, 0, 1).float() / 255
-    mean, std = torch.tensor(shape.mean), torch.tensor(shape.std)
-    batch = ((image - mean[:, None, None]) / std[:, None, None])[None]
+    batch = _batch(file, spec)
     with torch.inference_mode():
         each = {
             name: probabilities_of(model(batch)[0].double().numpy())
@@ -65,6 +73,13 @@ def opinion(file: bytes, spec: PipelineSpec, members: dict[str, torch.nn.Module]
     total = sum(weights.values())
     mixed = sum(weights[name] / total * each[name] for name in each)
     return Opinion(each, np.asarray(mixed))
+
+
+def _batch(file: bytes, spec: PipelineSpec) -> torch.Tensor:
+    shape = spec.preprocessing
+    image = torch.from_numpy(pixels(file, spec).copy()).permute(2, 0, 1).float() / 255
+    mean, std = torch.tensor(shape.mean), torch.tensor(shape.std)
+    return ((image - mean[:, None, None]) / std[:, None, None])[None]
 
 
 def probabilities_of(logits: np.ndarray) -> np.ndarray:

@@ -8,6 +8,30 @@ from inference.typicality import Reference
 
 PHOTOS = 1000
 SHA = "c" * 64
+_BEYOND, _NOISE = 0.6, 0.2
+
+
+def around(spec, manifest, pictures, features, seed=0):
+    """A reference by which the given images are typical, some more and some less.
+
+    Args:
+        spec: of the profile.
+        manifest: of the member whose features these are.
+        pictures: statistics of N images, [N, 34].
+        features: of the same, [N, D].
+        seed: another one makes another reference.
+    """
+    random = np.random.default_rng(seed)
+    pairs = random.integers(len(pictures), size=(2, PHOTOS))
+    shares = random.uniform(-_BEYOND, 1 + _BEYOND, size=(PHOTOS, 1))
+
+    def mixed(numbers):
+        first, second = numbers[pairs].astype(np.float64)
+        noise = random.normal(size=first.shape) * numbers.std(axis=0) * _NOISE
+        return first + shares * (second - first) + noise
+
+    about = origin_of(spec, manifest, PHOTOS, SHA).model_dump(mode="json")
+    return Reference.fit(mixed(pictures), mixed(features), about)
 
 
 def made(spec, manifest=None, seed=0, like=None, features=None):

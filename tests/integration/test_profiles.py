@@ -13,19 +13,29 @@ import psutil
 import pytest
 import yaml
 
-from export import releases
+from export import reference_photos, references, releases
+from export.calibration import Calibrations
+from export.calibration_labels import CalibrationPhotos, halved
 from export.labelled_photos import Evidence
+from export.photos import decode_rules
+from export.reference_forms import forms
 from export.repository import ModelRepository
 from export.versions import export
+from inference.decode import decode
+from inference.typicality import Reference
+from pipelines.calibration import COVERAGE, MemberCalibration
 from pipelines.load import FOLDER, load_definition, load_spec
-from pipelines.protocol import MEMBER_INPUT
-from tests import plain_recipe
+from pipelines.protocol import MEMBER_FEATURES, MEMBER_INPUT
+from pipelines.release import Release
+from pipelines.typicality import reference_path
+from tests import photos, plain_recipe
 from tests.integration.service import running
+from tests.references import around
 
 NAME = "profiled"
 PROFILES = ("default", "onnx", "openvino", "int8")
 TOLERANCE = 1e-4
-ASKED, JUDGED = 6, 12
+ASKED, JUDGED, CALIBRATING = 6, 12, 80
 CROWD = [(index % (ASKED + 1), 0.1 + 0.1 * (index % 8)) for index in range(70)]
 """Number of a photo, the last one broken, and the threshold to ask for: some share a batch."""
 BROKEN = b"\xff\xd8\xff" + bytes(64)
@@ -60,8 +70,8 @@ def served(oral_cancer, tmp_path_factory) -> Served:
     """The small network of oral_cancer alone, in three forms, each served once."""
     folder = tmp_path_factory.mktemp("profiles")
     facts = yaml.safe_load((FOLDER / "oral_cancer.yaml").read_text("utf-8"))
-    forms = ("regnet", "regnet_onnx", "regnet_int8")
-    facts["members"] = {form: facts["members"][form] for form in forms}
+    members = ("regnet", "regnet_onnx", "regnet_int8")
+    facts["members"] = {member: facts["members"][member] for member in members}
     facts["profiles"] = {profile: facts["profiles"][profile] for profile in PROFILES[1:]}
     for profile in facts["profiles"].values():
         profile["instead"].pop("vgg16", None)
@@ -76,7 +86,13 @@ def served(oral_cancer, tmp_path_factory) -> Served:
     judged = np.arange(JUDGED) % len(whole.classes)
     evidence = Evidence(pixels[JUDGED:], pixels[:JUDGED], judged)
     given = {"regnet": oral_cancer.checkpoints["regnet"]}
-    export(whole, given, repository, evidence=evidence)
+    calibrations = Calibrations(calibrating(whole, given))
+    export(whole, given, repository, evidence=evidence, calibrations=calibrations)
+    pictures = statistics(oral_cancer.files, whole)
+    for form in forms(whole, repository):
+        features = reference_photos.open_features(form, whole)([*pixels])
+        reference = around(whole, form.manifest, pictures, features)
+        references.publish(reference, repository.root)
     assert [release.spec.profile for release in releases.make(whole, repository).made] == [
         *PROFILES
     ]
@@ -105,6 +121,31 @@ def served(oral_cancer, tmp_path_factory) -> Served:
         mixed[profile] = batch.json()["results"]
         answers[profile] = [reply.raise_for_status().json() for reply in replies]
     return Served(specs, repository.root, answers, logs, mixed, crowd, compiled)
+
+
+def calibrating(spec, checkpoints) -> CalibrationPhotos:
+    """Photos with labels of which the network has those right that it is sure of."""
+    files = [photos.encoded(photos.photo(2000 + number), "PNG") for number in range(CALIBRATING)]
+    network = plain_recipe.load_members(spec, checkpoints)
+    seen = [plain_recipe.opinion(file, spec, network).probabilities[1] for file in files]
+    ranks, middle = np.argsort(np.argsort(seen)), CALIBRATING // 2
+    labels = (ranks >= middle).astype(np.int64)
+    unsure = (np.abs(ranks - middle) <= CALIBRATING // 8) & (ranks % 2 == 0)
+    labels[unsure] = 1 - labels[unsure]
+    pixels = np.stack([plain_recipe.pixels(file, spec) for file in files])
+    return halved(pixels, labels, "a" * 64)
+
+
+def statistics(files, spec):
+    """Of the pictures, [N, 34]."""
+    rules = decode_rules(spec)
+    return np.stack([decode(file, rules).picture for file in files])
+
+
+def reference_of(served, profile):
+    """What a profile's release judges by."""
+    release = Release.current(NAME, profile, served.repository)
+    return Reference.load(served.repository / reference_path(NAME, release.reference.sha256))
 
 
 def backends_with(service, library):
@@ -172,6 +213,75 @@ def test_the_int8_profile_serves_its_artefact(served, oral_cancer):
         found = [answer["probabilities"][label] for label in spec.classes]
         assert found == pytest.approx(wanted, abs=TOLERANCE)
         assert list(answer["models"]) == ["regnet_int8"]
+
+
+@pytest.mark.parametrize("profile", ["default", "onnx", "openvino"])
+def test_a_calibrated_release_answers_with_its_temperature_and_its_sets(
+    served, oral_cancer, profile
+):
+    spec, release = load_spec(NAME, served.specs), Release.current(NAME, profile, served.repository)
+    (member,) = release.members
+    folder = served.repository / f"{NAME}_{member}" / str(release.members[member].version)
+    temperature = MemberCalibration.read(folder).figures.temperature
+    assert abs(np.log(temperature)) > 0.1
+    given = {"regnet": oral_cancer.checkpoints["regnet"]}
+    network = plain_recipe.load_members(spec, given)
+    least = release.calibration.ensemble.set_from
+    sizes = set()
+    for file, answer in zip(oral_cancer.files, served.answers[profile], strict=False):
+        (p,) = plain_recipe.opinion(file, spec, network).member_probabilities.values()
+        expected = plain_recipe.probabilities_of(np.log(p) / temperature)
+        found = [answer["probabilities"][label] for label in spec.classes]
+        assert found == pytest.approx(expected, abs=TOLERANCE)
+        chosen = [
+            label
+            for label, each, low in zip(spec.classes, found, least, strict=True)
+            if each >= low
+        ]
+        assert answer["set"] == sorted(chosen, key=lambda label: -answer["probabilities"][label])
+        assert (answer["calibrated"], answer["coverage"]) == (True, COVERAGE)
+        if chosen != [answer["prediction"]]:
+            assert answer["uncertainty"]["level"] == "high"
+        sizes.add(len(chosen))
+    assert 1 in sizes
+
+
+@pytest.mark.parametrize("profile", ["default", "onnx", "openvino"])
+def test_a_photo_is_as_typical_through_every_runtime_as_by_its_checkpoint(
+    served, oral_cancer, profile
+):
+    spec, files = load_spec(NAME, served.specs), oral_cancer.files[:ASKED]
+    (network,) = plain_recipe.load_members(
+        spec, {"regnet": oral_cancer.checkpoints["regnet"]}
+    ).values()
+    features = np.stack([plain_recipe.features(file, spec, network) for file in files])
+    reference, pictures = reference_of(served, profile), statistics(files, spec)
+    expected = reference.typicality(pictures, features)
+    check_typicality(served.answers[profile], expected, reference, pictures, features)
+    assert reference.about["precision"] == "fp32"
+
+
+def test_int8_is_judged_by_a_reference_of_its_own(served, oral_cancer):
+    spec, files = load_spec(NAME, served.specs, "int8"), oral_cancer.files[:ASKED]
+    artefact = served.repository / f"{NAME}_regnet_int8" / "1" / "model.onnx"
+    session = onnxruntime.InferenceSession(artefact, providers=["CPUExecutionProvider"])
+    pixels = np.stack([plain_recipe.pixels(file, spec) for file in files])
+    (features,) = session.run([MEMBER_FEATURES], {MEMBER_INPUT: pixels})
+    reference, pictures = reference_of(served, "int8"), statistics(files, spec)
+    expected = reference.typicality(pictures, features)
+    check_typicality(served.answers["int8"], expected, reference, pictures, features)
+    assert reference.about["precision"] == "int8"
+
+
+def check_typicality(answers, expected, reference, pictures, features):
+    """The answers' typicality is the expected one, and varies from photo to photo."""
+    scores = reference.score(pictures, features)
+    # Nearer to a step of the p-value than this, rounding alone could move a photo across.
+    assert np.abs(scores[:, None] - reference.scores).min() > 1e-5
+    assert np.ptp(expected) > 0.2
+    assert [answer["input"]["views"] for answer in answers] == [["picture", "features"]] * ASKED
+    found = [answer["input"]["typicality"] for answer in answers]
+    assert found == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_launcher_says_which_profile_it_serves(served):
