@@ -10,6 +10,7 @@ from export.repository import ModelRepository
 from export.versions import export
 from lab.models import __main__ as models_report
 from lab.models import held_out
+from pipelines.calibration import CalibrationFigures, Estimate
 from pipelines.enums import Format
 from pipelines.load import load_definition, load_spec
 from pipelines.protocol import MEMBER_INPUT, DetectorOutput
@@ -49,6 +50,16 @@ def test_trained_weights_are_not_judged_by_drawings(spec, specs, tiny, tmp_path)
     page = tmp_path / "models.md"
     models_report.main(page, repository.root, specs)
     assert "not demo weights" in page.read_text("utf-8")
+
+
+def test_the_calibration_of_a_member_has_both_errors_and_their_intervals():
+    before, after = Estimate(value=0.08, low=0.06, high=0.1), Estimate(value=0.02, low=0, high=0.03)
+    figures = CalibrationFigures(
+        temperature=1.5, fitted=40, measured=40, error_before=before, error_after=after
+    )
+    said = models_report._calibration(figures)
+    assert said == "0.080 (0.060 to 0.100), then 0.020 (0.000 to 0.030)"
+    assert models_report._calibration(None) == ""
 
 
 def test_an_int8_member_stands_beside_its_original_whatever_else_is_made_of_it():
