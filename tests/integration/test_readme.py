@@ -6,6 +6,7 @@ import re
 import pytest
 from pydantic_settings import BaseSettings
 
+from gateway.identity.oidc_settings import OidcSettings
 from gateway.identity.token_settings import TokenSettings
 from gateway.settings import Settings
 from pipelines.ports import Ports
@@ -38,12 +39,12 @@ def test_the_first_prediction_has_the_shape_that_the_readme_prints(http):
 
 @pytest.mark.parametrize(
     "settings",
-    [Settings, Ports, TritonTls, GatewayTls, TokenSettings],
+    [Settings, Ports, TritonTls, GatewayTls, TokenSettings, OidcSettings],
     ids=lambda kind: kind.__name__,
 )
 def test_every_setting_is_documented(settings: type[BaseSettings]):
     prefix = settings.model_config.get("env_prefix", "")
-    for name in settings.model_fields.keys() - {"ports", "triton_tls", "tls", "tokens"}:
+    for name in settings.model_fields.keys() - {"ports", "triton_tls", "tls", "tokens", "oidc"}:
         default = settings.model_fields[name].default
         # As a variable of the environment says it.
         said = str(default).lower() if isinstance(default, bool) else default
