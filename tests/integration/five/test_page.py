@@ -34,9 +34,11 @@ def outlined(tab):
 
 
 def within(outline, box):
-    x1, y1, x2, y2 = box
-    across = x1 - 1 <= outline["x"] and outline["x"] + outline["width"] <= x2 + 1
-    return across and y1 - 1 <= outline["y"] and outline["y"] + outline["height"] <= y2 + 1
+    """Up to the pixel around a box that a mask is pasted with, and the one that the box cuts."""
+    (x1, y1, x2, y2), beyond = box, 2
+    across = x1 - beyond <= outline["x"] and outline["x"] + outline["width"] <= x2 + beyond
+    low, high = y1 - beyond, y2 + beyond
+    return across and low <= outline["y"] and outline["y"] + outline["height"] <= high
 
 
 @pytest.mark.parametrize("name", ["object_detection", "cervical_lesions"])
@@ -73,7 +75,6 @@ def test_findings_are_those_of_the_api(chromium, everything, five, name):
         outlines = outlined(tab)
         assert len(outlines) == sum("mask" in found for found in answer["predictions"])
         for found, outline in zip(answer["predictions"], outlines, strict=False):
-            # A mask lies in its box, up to the pixels that the box cuts.
             assert outline is None or within(outline, found["box"])
         seen += count
     assert seen
