@@ -10,6 +10,7 @@ from pipelines.load import load_spec
 from server.health import monitor
 from server.health.monitor import HealthMonitor
 from server.health.probe import Health, ProbeResult
+from server.releases.verified import VerifiedRelease
 
 SPEC = load_spec("oral_cancer")
 MODELS = SPEC.answering_models
@@ -70,7 +71,10 @@ def look(metrics, probed, monkeypatch):
         metrics_address=metrics.server.server_address[:2],
         backend_processes=dict,
     )
-    watch = HealthMonitor(triton, lambda: [SimpleNamespace(spec=SPEC)])
+    release = VerifiedRelease(
+        SimpleNamespace(spec=SPEC, members=SPEC.members), dict.fromkeys(SPEC.models), files=None
+    )
+    watch = HealthMonitor(triton, lambda: [release])
 
     def once():
         clock.now += 6

@@ -12,6 +12,7 @@ from server.health import monitor
 from server.health.monitor import Action, HealthMonitor
 from server.health.probe import Health, ProbeResult
 from server.health.stall import BUSY_SECONDS, IDLE_SECONDS
+from server.releases.verified import VerifiedRelease
 
 SPEC = load_spec("oral_cancer")
 TRITON = 7
@@ -37,7 +38,9 @@ class Pipeline:
             metrics_address=("127.0.0.1", 1),
             backend_processes=self.processes,
         )
-        release = SimpleNamespace(spec=SPEC, configs=dict.fromkeys(SPEC.models))
+        release = VerifiedRelease(
+            SimpleNamespace(spec=SPEC, members=SPEC.members), dict.fromkeys(SPEC.models), files=None
+        )
         monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(monitor, "cpu_seconds", lambda pid: float(self.cpu[pid]))
         monkeypatch.setattr(monitor.metrics, "read", lambda *_: self.metrics())
