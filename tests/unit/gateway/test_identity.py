@@ -22,6 +22,8 @@ PAGE = {"/", "/web/{version}/{name:path}"}
 """Files without data, among them the form that asks for a key."""
 LOGIN = ("POST", "/api/v1/session")
 """It takes the key in its body."""
+LOGIN_WAYS = "/api/v1/session/ways"
+"""How to log in, before anybody has: whether there is an issuer, and where its logout is."""
 GRPC_HEALTH = {
     f"{SERVICE}ServerLive",
     f"{SERVICE}ServerReady",
@@ -93,7 +95,7 @@ async def test_every_route_but_health_is_refused_without_a_known_key(start, trit
     for method, path in found:
         for headers in ({}, keyed("wrong"), keyed(unknown), {"Authorization": f"Bearer {unknown}"}):
             answer = await client.request(method, path, headers=headers, content=JPEG)
-            expected = 200 if path in HEALTH else 401
+            expected = 200 if path in {*HEALTH, LOGIN_WAYS} else 401
             assert answer.status_code == expected, (method, path, headers)
     assert triton.calls == []
 

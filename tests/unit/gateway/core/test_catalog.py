@@ -45,7 +45,7 @@ async def test_the_documentation_describes_bodies_parameters_and_answers(client)
         "application/octet-stream",
         "application/json",
     }
-    parameters = {"threshold", "top_k", "member", "visualization", "polygons"}
+    parameters = {"threshold", "top_k", "member", "visualization", "polygons", "explain"}
     assert {(item["in"], item["name"]) for item in operation["parameters"]} == {
         ("query", name) for name in parameters
     } | {

@@ -7,6 +7,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from pipelines.load import load_spec
+from pipelines.protocol import COSTLY_APART
 from tests.unit.gateway.samples import JPEG
 from tests.unit.gateway.toy_answers import encoded
 
@@ -46,7 +47,7 @@ async def test_a_parameter_that_asks_for_nothing_is_accepted(grpc_client, triton
     request = asked()
     request.parameters[parameter].CopyFrom(service_pb2.InferParameter(**value))
     assert await ask(grpc_client, request) == ("OK", "")
-    assert set(triton.last.parameters) == {"timeout"}
+    assert set(triton.last.parameters) == {COSTLY_APART, "timeout"}
 
 
 @pytest.mark.parametrize(
