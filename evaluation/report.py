@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from evaluation.errors import EvaluationError
+from evaluation.errors import EvaluationError, first_problem
 from evaluation.metrics.calibration import Bin
 from evaluation.metrics.classification import ClassificationScores, LevelScore
 from evaluation.metrics.detection import AveragePrecision
@@ -172,10 +172,9 @@ def read(file: Path) -> Report:
     except OSError as error:
         raise EvaluationError(f"{file}: {error.strerror}; name the report.json of a run") from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
         raise EvaluationError(
-            f"{file}: is not a report of this version ({'.'.join(map(str, first['loc']))}: "
-            f"{first['msg']}); make it again with `python -m evaluation`"
+            f"{file}: is not a report of this version ({first_problem(error)}); make it again "
+            "with `python -m evaluation`"
         ) from error
 
 

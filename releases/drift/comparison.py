@@ -8,7 +8,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from evaluation.errors import EvaluationError
+from evaluation.errors import EvaluationError, first_problem
 from evaluation.metrics.drift import of_numbers, of_words
 from pipelines.atomic_write import write_text
 from releases.drift.figures import Figures, Kind, kind_of
@@ -102,10 +102,9 @@ class Reference(_Part):
                 "--make-reference`"
             ) from None
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
             raise EvaluationError(
-                f"{file}: is no reference of this version ({'.'.join(map(str, first['loc']))}: "
-                f"{first['msg']}): make it anew with --make-reference"
+                f"{file}: is no reference of this version ({first_problem(error)}): make it anew "
+                "with --make-reference"
             ) from None
 
     def write(self, file: Path) -> None:

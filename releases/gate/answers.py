@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from evaluation.errors import EvaluationError
+from evaluation.errors import EvaluationError, first_problem
 from evaluation.metrics.objects import Box, Found, Rle, Truth
 from pipelines.atomic_write import write_text
 from pipelines.enums import Task
@@ -116,11 +116,9 @@ class CanaryAnswers(Part):
         except OSError as error:
             raise EvaluationError(f"{file}: {error.strerror}: name recorded answers") from None
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
             raise EvaluationError(
-                f"{file}: holds no recorded answers of this version "
-                f"({'.'.join(map(str, first['loc']))}: {first['msg']}): record them again with "
-                "`python -m releases gate --record`"
+                f"{file}: holds no recorded answers of this version ({first_problem(error)}): "
+                "record them again with `python -m releases gate --record`"
             ) from None
 
     def write(self, file: Path) -> None:

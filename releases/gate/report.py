@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from evaluation.errors import EvaluationError
+from evaluation.errors import EvaluationError, first_problem
 from evaluation.metrics.calibration import Bin, calibration
 from pipelines.atomic_write import write_text
 from pipelines.enums import Task
@@ -92,10 +92,8 @@ class GateReport(Part):
         except OSError as error:
             raise EvaluationError(f"{file}: {error.strerror}: run the gate first") from None
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
             raise EvaluationError(
-                f"{file}: is no report of this version ({'.'.join(map(str, first['loc']))}: "
-                f"{first['msg']}): run the gate again"
+                f"{file}: is no report of this version ({first_problem(error)}): run the gate again"
             ) from None
 
 
