@@ -1,5 +1,5 @@
 // The audit log for auditors: which rows, page by page, one as a whole, all of them as a file.
-import { html, useEffect, useRef, useState } from "./dom.js";
+import { html, useLayoutEffect, useRef, useState } from "./dom.js";
 import { get } from "./api.js";
 import { Table } from "./table.js";
 import { moment, text, textIfKnown } from "./texts.js";
@@ -52,7 +52,8 @@ function rowOf(row, onOpen) {
 /** One row, with all that the log has of it. */
 function WholeRow({ row, onClose }) {
   const title = useRef(null);
-  useEffect(() => title.current.focus(), [row]);
+  // Before the browser paints, so that nobody meets the row without the focus.
+  useLayoutEffect(() => title.current.focus(), [row]);
   return html`<section aria-labelledby="row-title">
     <h3 id="row-title" class="part-title" tabindex="-1" ref=${title}>
       ${text("audit.row", { id: row.prediction_id })}
