@@ -1,10 +1,12 @@
 """The OpenAPI document, with bodies and errors that the routes parse and write themselves."""
 
+from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from gateway.core.request import KEEP_IMAGE, SIGNED_RECEIPT, SUBJECT
@@ -13,6 +15,7 @@ from gateway.feedback.finding import Feedback
 from gateway.http.json_body import ImageBody, ImagesBody
 from gateway.http.problems import MEDIA_TYPE
 from gateway.results.shapes import BatchProblem
+from gateway.results.task_handlers import Form, shapes_of
 
 _ABOUT_IMAGES = "x-about-images"
 """Marks operations that take images, until their answers' headers are written."""
@@ -157,9 +160,19 @@ MANY_IMAGES = _request(
 )
 
 
-def problem_of(shape: object, description: str) -> dict[str, Any]:
-    """One response of OpenAPI: a problem document of a shape."""
-    return {"model": shape, "description": description}
+_NAMED: tuple[Any, ...] = (Problem, BatchProblem, *dict.fromkeys(map(shapes_of, Form)))
+"""Shapes that routes name. As models FastAPI would analyse them anew for each route."""
+
+
+def _named(shape: object) -> dict[str, Any]:
+    """A response's content: a shape of `_NAMED`, or a union of such."""
+    found = [{"$ref": _COMPONENT.format(model=one.__name__)} for one in get_args(shape) or (shape,)]
+    return {"application/json": {"schema": found[0] if len(found) == 1 else {"anyOf": found}}}
+
+
+def answer_of(form: Form) -> dict[str, Any]:
+    """The response of OpenAPI with answers of a form."""
+    return {"description": "Successful Response", "content": _named(shapes_of(form))}
 
 
 _DESCRIPTIONS = {
@@ -179,10 +192,11 @@ _DESCRIPTIONS = {
     504: "The deadline passed.",
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: problem_of(Problem, description) for status, description in _DESCRIPTIONS.items()
+    status: {"description": description, "content": _named(Problem)}
+    for status, description in _DESCRIPTIONS.items()
 }
 BATCH_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: problem_of(BatchProblem | Problem, description)
+    status: {"description": description, "content": _named(BatchProblem | Problem)}
     for status, description in _DESCRIPTIONS.items()
 }
 """Of a batch: with `results` and `summary` where its images were read and none was answered."""
@@ -200,10 +214,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         schemas = made["components"]["schemas"]
-        schemas |= models_json_schema(
-            [(body, "validation") for body in (ImageBody, ImagesBody, Feedback)],
-            ref_template=_COMPONENT,
-        )[1]["$defs"]
+        schemas |= _components()
         # FastAPI adds its own 422 to each route with parameters; here each has a problem document.
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
@@ -213,6 +224,19 @@ def document(app: FastAPI) -> dict[str, Any]:
                 operation["responses"] = _own_responses(operation["responses"], own)
         app.openapi_schema = made
     return app.openapi_schema
+
+
+@cache
+def _components() -> dict[str, Any]:
+    """The schemas of bodies and answers that routes name."""
+    _, bodies = models_json_schema(
+        [(body, "validation") for body in (ImageBody, ImagesBody, Feedback)],
+        ref_template=_COMPONENT,
+    )
+    _, answers = TypeAdapter.json_schemas(
+        [(shape, "serialization", TypeAdapter(shape)) for shape in _NAMED], ref_template=_COMPONENT
+    )
+    return {**bodies["$defs"], **answers["$defs"]}
 
 
 def _own_responses(responses: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,18 @@ from starlette.responses import Response
 from gateway.core.catalog import Catalog
 from gateway.core.readiness import Readiness
 from gateway.http.access import Access, principal_of
-from gateway.http.openapi import BATCH_PROBLEMS, MANY_IMAGES, ONE_IMAGE, PROBLEMS, problems
+from gateway.http.openapi import (
+    BATCH_PROBLEMS,
+    MANY_IMAGES,
+    ONE_IMAGE,
+    PROBLEMS,
+    answer_of,
+    problems,
+)
 from gateway.http.predictions import Predictions
 from gateway.results.description import PipelineDescription, PipelineList, describe
 from gateway.results.shapes import adapter
-from gateway.results.task_handlers import Form, shapes_of
+from gateway.results.task_handlers import Form
 
 Answer = Callable[[Request, str], Awaitable[Response]]
 """Answers a request about the pipeline of a name."""
@@ -35,7 +42,7 @@ def prediction_routes(predictions: Predictions, default: str, access: Access) ->
     ) -> None:
         many = form is Form.BATCH
         # The pipeline's task decides which of the form's shapes it is.
-        responses = {**(BATCH_PROBLEMS if many else PROBLEMS), 200: {"model": shapes_of(form)}}
+        responses = {**(BATCH_PROBLEMS if many else PROBLEMS), 200: answer_of(form)}
         router.add_api_route(
             path,
             endpoint,

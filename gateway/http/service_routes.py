@@ -13,7 +13,7 @@ from gateway.core.catalog import Catalog
 from gateway.core.readiness import Readiness
 from gateway.errors import Code, Problem, RefusedError
 from gateway.http.access import Access, principal_of
-from gateway.http.openapi import problem_of, problems
+from gateway.http.openapi import problems
 from gateway.http.problems import problem_response
 from gateway.identity.principal import Role
 from gateway.telemetry.metrics import Metrics
@@ -64,10 +64,10 @@ def service_routes(
         return JSONResponse(Health(status="alive"))
 
     # Where Triton has never answered, it is not known whether there is a pipeline of a name.
-    unready = problem_of(
-        ReadinessProblem | Problem,
-        "The pipeline, or the service, is not ready: wait as Retry-After says.",
-    )
+    unready = {
+        "model": ReadinessProblem | Problem,
+        "description": "The pipeline, or the service, is not ready: wait as Retry-After says.",
+    }
 
     @router.get(
         "/readyz",
