@@ -24,7 +24,7 @@ from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog
 from gateway.core.memory import give_back
 from gateway.core.readiness import Readiness
-from gateway.core.request import KEEP_IMAGE, SIGNED_RECEIPT, SUBJECT
+from gateway.core.request import KEEP_IMAGE, RELEASE, SIGNED_RECEIPT, SUBJECT
 from gateway.dataplane import Dataplane
 from gateway.feedback.answered import AnsweredPredictions
 from gateway.feedback.listing import FeedbackListing
@@ -307,6 +307,7 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
                 KEEP_IMAGE,
                 SIGNED_RECEIPT,
                 SUBJECT,
+                RELEASE,
                 HEADER,
                 KEY,
             ],

@@ -100,12 +100,29 @@ class Dataplane:
         """
         context = request.context
         self._audit.require_available()
+        named = await self._named(request)
         count = len(request.images) * request.parameters.views(request.pipeline.spec)
         await self._rate_limits.take(context.principal, count, context.answer_fields)
-        pipeline = await self._assignment.choose(
+        pipeline = named or await self._assignment.choose(
             request.pipeline, context.subject, request.images, request.parameters
         )
         return replace(request, pipeline=pipeline)
+
+    async def _named(self, request: InferenceRequest) -> Pipeline | None:
+        """The release that an operator names; None where none is named.
+
+        Raises:
+            RefusedError: it is not loaded, or lacks the member that is asked for.
+        """
+        if request.context.release is None:
+            return None
+        named = await self._catalog.named(request.pipeline.name, request.context.release)
+        if request.parameters.member not in {None, *named.spec.members}:
+            known = ", ".join(named.spec.members)
+            raise RefusedError(
+                Code.MEMBER_UNKNOWN, f"member: the release has none of this name. It has: {known}."
+            )
+        return named
 
     async def infer(self, request: InferenceRequest) -> list[Outcome]:
         """The outcomes of images that go in one call: all are answered, or all are refused.
@@ -232,6 +249,7 @@ class Dataplane:
                 async with request.deadline.enforce(LATE):
                     rows = await self._ask(request, span.headers if span else {})
                     release = rows[0].text(Output.RELEASE)
+                    _require_named(request.context.release, release)
                     facts = await self._catalog.at_release(name, release)
                 read = handler_of(facts).read
                 results = [read(row, facts, request.parameters) for row in rows]
@@ -239,7 +257,9 @@ class Dataplane:
                     for result in results:
                         span.answered(result.compute)
         except RefusedError as refusal:
-            self._readiness.update(name, refusal.code)
+            if request.context.release is None:
+                # A release that is only tried says nothing of the one that serves.
+                self._readiness.update(name, refusal.code)
             if refusal.code is Code.BUSY:
                 self._telemetry.triton_queue_full(name)
             if len(request.images) == 1 and refusal.code in _OF_THE_IMAGE:
@@ -247,7 +267,8 @@ class Dataplane:
                 detail = f"{request.images[0].where}: {refusal.detail}"
                 raise RefusedError(refusal.code, detail) from None
             raise
-        self._readiness.update(name, None)
+        if request.context.release is None:
+            self._readiness.update(name, None)
         return rows, results
 
     async def _ask(self, request: InferenceRequest, trace: Mapping[str, str]) -> list[Outputs]:
@@ -262,6 +283,8 @@ class Dataplane:
             if refusal.code is not Code.UNAVAILABLE:
                 raise
         await asyncio.sleep(_RETRY_SECONDS)
+        if request.context.release is not None:
+            return await self._ask_once(request, trace)
         # A candidate that was unloaded meanwhile, or not by all Tritons, leaves it to the current.
         current = await self._catalog.find(request.pipeline.name)
         return await self._ask_once(replace(request, pipeline=current), trace)
@@ -277,6 +300,12 @@ class Dataplane:
             hold=request.holding,
             trace=trace,
         )
+
+
+def _require_named(named: str | None, answered: str) -> None:
+    """Refuses an answer of another release than the one that was named, if any."""
+    if named not in {None, answered}:
+        raise RefusedError(Code.UNAVAILABLE, "X-Release: it is being replaced. Send it again.")
 
 
 def _most_common_release(outcomes: Sequence[Outcome]) -> str | None:

@@ -18,6 +18,7 @@ class Code(StrEnum):
     NOT_FOUND = "not_found"
     PIPELINE_UNKNOWN = "pipeline_unknown"
     MEMBER_UNKNOWN = "member_unknown"
+    RELEASE_UNKNOWN = "release_unknown"
     PREDICTION_UNKNOWN = "prediction_unknown"
     IMAGE_NOT_KEPT = "image_not_kept"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -107,6 +108,7 @@ _TABLE: dict[Code, tuple[HTTPStatus, str]] = {
     Code.NOT_FOUND: (HTTPStatus.NOT_FOUND, "There is no such route"),
     Code.PIPELINE_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such pipeline"),
     Code.MEMBER_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such member"),
+    Code.RELEASE_UNKNOWN: (HTTPStatus.NOT_FOUND, "No such release is loaded"),
     Code.PREDICTION_UNKNOWN: (HTTPStatus.NOT_FOUND, "There is no such prediction"),
     Code.IMAGE_NOT_KEPT: (HTTPStatus.NOT_FOUND, "The image is not kept"),
     Code.METHOD_NOT_ALLOWED: (HTTPStatus.METHOD_NOT_ALLOWED, "The route has no such method"),

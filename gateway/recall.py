@@ -21,7 +21,7 @@ from gateway.kept_images.encryption import UnreadableImageError
 from gateway.kept_images.store import StoreError
 from gateway.results.task_handlers import handler_of
 from gateway.telemetry.recorder import RequestContext
-from pipelines.protocol import Parameter
+from pipelines.protocol import NAMED_RELEASE, Parameter
 
 PRINCIPAL = Principal("recall", "open", "recall", frozenset({Role.PREDICT}), None)
 """In whose name images are asked again: their rows are told from those of callers."""
@@ -188,8 +188,12 @@ async def _again(row: Row[Any], image_of: KeptImage, ask: Ask) -> Recalled:
 
 
 def _deciding(parameters: Mapping[str, str]) -> dict[str, str]:
-    """The parameters without `explain`, which decides nothing and costs much."""
-    return {name: value for name, value in parameters.items() if name != Parameter.EXPLAIN}
+    """The parameters without what decides nothing and costs much, `explain`.
+
+    Also without a release that was named: a recall asks the one that serves.
+    """
+    left_out = {Parameter.EXPLAIN, NAMED_RELEASE}
+    return {name: value for name, value in parameters.items() if name not in left_out}
 
 
 def _page(engine: Engine, release: str, after: str) -> list[Row[Any]]:

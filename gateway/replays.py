@@ -145,6 +145,8 @@ class Replays:
         context = asked.context
         # Said only where it is asked for: so keys of older gateways keep their answers.
         wishes = str(context.keep_image) + " signed" * context.signed_receipt
+        if context.release is not None:
+            wishes += f" by {context.release}"
         said = (wishes, *shown, "", *parameters, "")
         parts = [text.encode() for text in said]
         for image in asked.images:

@@ -162,6 +162,9 @@ class Parameter(StrEnum):
     EXPLAIN = "explain"
 
 
+NAMED_RELEASE = "release"
+"""Among the parameters in a row of the audit log: the release that an operator named to answer, as
+a gate does. No request parameter: it is the header X-Release."""
 COSTLY_APART = "costly_apart"
 """Request parameter of the gateway alone, `true`: if an image is costly to decode, the request is
 answered at once with `COSTLY`. Without it the request waits for costly ones that came before."""

@@ -23,6 +23,7 @@ class ChangeRefusedError(Exception):
     """A change that cannot be made as the releases are now; the text has the remedy."""
 
 
+_NO_CANDIDATE = "there is no candidate: stage a release first"
 Change: TypeAlias = Callable[[ReleaseState], tuple[str, ReleaseState]]
 """Gives the release that a change is about, and the state after it, of the next revision."""
 
@@ -58,11 +59,18 @@ def split(share: int, release: str | None = None) -> Change:
     return change
 
 
-def promote(release: str | None = None) -> Change:
-    """The candidate becomes the current release, and answers all. The former one stays loaded."""
+def promote(release: str | None = None, over: str | None = None) -> Change:
+    """The candidate becomes the current release, and answers all. The former one stays loaded.
+
+    Where `over` is named, only if that is still the current release: it is what a gate compared.
+    """
 
     def change(state: ReleaseState) -> tuple[str, ReleaseState]:
         candidate = _candidate(state, release)
+        if over not in {None, state.current}:
+            raise ChangeRefusedError(
+                f"{state.current} is the current release by now, and not {over}: run the gate again"
+            )
         return candidate, _next(
             state, current=candidate, former=state.current, candidate=None, share=0
         )
@@ -82,7 +90,8 @@ def rollback() -> Change:
             return state.current, _next(state, share=0)
         if state.former is None:
             raise ChangeRefusedError(
-                "no former release is loaded: stage the one to go back to, and promote it"
+                "no former release is loaded: stage the one to go back to, and promote it "
+                "(--without-gate REASON)"
             )
         return state.former, _next(state, current=state.former, former=state.current)
 
@@ -117,13 +126,24 @@ def percent(share: int) -> str:
     return f"{share / (BUCKETS / 100):g}"
 
 
+def candidate_and_current(state: ReleaseState | None, release: str | None) -> tuple[str, str]:
+    """The release that a promotion is about, and the one whose place it takes.
+
+    Raises:
+        ChangeRefusedError: there is no candidate, or another one than is named.
+    """
+    if state is None:
+        raise ChangeRefusedError(_NO_CANDIDATE)
+    return _candidate(state, release), state.current
+
+
 def _candidate(state: ReleaseState, release: str | None) -> str:
     """The candidate, which is the one that is named, where one is.
 
     Who names it is safe from a change that somebody else made meanwhile.
     """
     if state.candidate is None:
-        raise ChangeRefusedError("there is no candidate: stage a release first")
+        raise ChangeRefusedError(_NO_CANDIDATE)
     if release not in {None, state.candidate}:
         raise ChangeRefusedError(f"the candidate is {state.candidate}, not {release}")
     return state.candidate

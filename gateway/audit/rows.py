@@ -15,6 +15,7 @@ from gateway.errors import RefusedError
 from gateway.results.task_handlers import Form, handler_of
 from gateway.telemetry.recorder import Outcome, RequestContext, new_prediction_id
 from pipelines.formats import sniff
+from pipelines.protocol import NAMED_RELEASE
 
 _DIGITS = 6
 """Of seconds: microseconds."""
@@ -45,6 +46,8 @@ def prediction_row(context: RequestContext, outcome: Outcome, input_digest: str)
     """The row of one image that was answered or refused."""
     result = outcome.result
     values: Mapping[str, Any] = outcome.parameters.values
+    if context.release is not None:
+        values = {**values, NAMED_RELEASE: context.release}
     release = sha256 = refusal = record = compute = None
     if isinstance(result, RefusedError):
         values, refusal = dict.fromkeys(values), str(result.code)

@@ -180,6 +180,24 @@ class Catalog:
         ensembles = self._loaded.get(name, {}).values()
         return next((each for each in ensembles if each.release == release), None)
 
+    async def named(self, name: str, release: str) -> Pipeline:
+        """The facts of a release that an operator names.
+
+        Raises:
+            RefusedError: `release_unknown`: Triton has not loaded it.
+        """
+        if (found := self.loaded(name, release)) is None:
+            # It may be loaded since the last look.
+            await self.refresh()
+            found = self.loaded(name, release)
+        if found is None:
+            raise RefusedError(
+                Code.RELEASE_UNKNOWN,
+                "X-Release: no such release is loaded. GET /api/v1/releases says which are; "
+                "python -m releases stage loads one.",
+            )
+        return found
+
     def _current(self, name: str) -> Pipeline:
         ensembles = self._loaded[name]
         for pipeline in ensembles.values():

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pipelines.derived import explained_views
 from pipelines.enums import Task
 from pipelines.formats import ImageFormat, refusal_text, sniff
 from pipelines.protocol import Parameter
+from pipelines.release import IDENTITY
 from pipelines.spec import PipelineSpec
 
 _NAMES = {str(name) for name in Parameter}
@@ -87,6 +89,24 @@ def subject_of(said: str | None) -> str | None:
         raise RefusedError(
             Code.PARAMETER_INVALID,
             f"{SUBJECT}: send 1 to {_SUBJECT_LENGTH} visible ASCII characters, or leave it out.",
+        )
+    return said
+
+
+RELEASE = "X-Release"
+"""Likewise, of an operator: the loaded release that is to answer, whatever the caller's share."""
+
+
+def release_of(said: str) -> str:
+    """The id of the release that a request names.
+
+    Raises:
+        RefusedError: it is none.
+    """
+    if not re.fullmatch(IDENTITY, said):
+        raise RefusedError(
+            Code.PARAMETER_INVALID,
+            f"{RELEASE}: send the id of a release, as answers have it, or leave it out.",
         )
     return said
 

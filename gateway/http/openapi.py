@@ -9,13 +9,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from gateway.core.request import KEEP_IMAGE, SIGNED_RECEIPT, SUBJECT
+from gateway.core.request import KEEP_IMAGE, RELEASE, SIGNED_RECEIPT, SUBJECT
 from gateway.errors import RETRY_AFTER_SECONDS, Problem, status_of
 from gateway.feedback.finding import Feedback
 from gateway.http.json_body import ImageBody, ImagesBody
 from gateway.http.problems import MEDIA_TYPE
 from gateway.results.shapes import BatchProblem
 from gateway.results.task_handlers import Form, shapes_of
+from pipelines.release import IDENTITY
 
 _ABOUT_IMAGES = "x-about-images"
 """Marks operations that take images, until their answers' headers are written."""
@@ -26,6 +27,13 @@ _REQUEST_ID = {
     "in": "header",
     "description": "The caller's own id of the request; one of another form is replaced.",
     "schema": {"type": "string", "pattern": r"^[A-Za-z0-9._-]{1,64}$"},
+}
+NAMED_RELEASE = {
+    "name": RELEASE,
+    "in": "header",
+    "description": "For the role `operate`: the loaded release that is to answer, such as the "
+    "candidate, whatever its share of the callers. Others get 403.",
+    "schema": {"type": "string", "pattern": f"^{IDENTITY}$"},
 }
 _PARAMETERS = [
     _REQUEST_ID,
@@ -49,6 +57,7 @@ _PARAMETERS = [
         "answer, one of them answers all of a subject. It is not stored.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[ -~]+$"},
     },
+    NAMED_RELEASE,
     {
         "name": "Idempotency-Key",
         "in": "header",

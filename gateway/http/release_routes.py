@@ -53,6 +53,11 @@ class ReleaseChange(BaseModel):
     evidence: str | None = Field(
         default=None, max_length=2000, description="What it rests on. No patient's data."
     )
+    without_gate: str | None = Field(
+        default=None,
+        max_length=500,
+        description="`promote`: why no passed gate report is asked for. No patient's data.",
+    )
     dry_run: bool = Field(default=False, description="Say what would be, and change nothing.")
 
 
@@ -165,8 +170,8 @@ def release_routes(releases: ReleaseChanges, catalog: Catalog, access: Access) -
             where = ".".join(map(str, error.errors()[0]["loc"])) or "body"
             raise RefusedError(
                 Code.PARAMETER_INVALID,
-                "body: send JSON with release, share, evidence or dry_run as the documentation "
-                "has them."
+                "body: send JSON with release, share, evidence, without_gate or dry_run as the "
+                "documentation has them."
                 if where not in ReleaseChange.model_fields
                 else f"{where}: it is not as the documentation has it.",
             ) from None

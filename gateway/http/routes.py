@@ -12,6 +12,7 @@ from gateway.http.access import Access, principal_of
 from gateway.http.openapi import (
     BATCH_PROBLEMS,
     MANY_IMAGES,
+    NAMED_RELEASE,
     ONE_IMAGE,
     PROBLEMS,
     answer_of,
@@ -21,6 +22,7 @@ from gateway.http.predictions import Predictions
 from gateway.results.description import PipelineDescription, PipelineList, describe
 from gateway.results.shapes import adapter
 from gateway.results.task_handlers import Form
+from gateway.telemetry.recorder import RequestContext
 
 Answer = Callable[[Request, str], Awaitable[Response]]
 """Answers a request about the pipeline of a name."""
@@ -96,14 +98,19 @@ def pipeline_routes(
     @router.get(
         "/{name}",
         operation_id="get_pipeline",
-        responses={**problems(401, 403, 404, 503), 200: {"model": PipelineDescription}},
+        responses={**problems(401, 403, 404, 422, 503), 200: {"model": PipelineDescription}},
+        openapi_extra={"parameters": [NAMED_RELEASE]},
     )
     async def one_pipeline(request: Request, name: str) -> Response:
-        """One pipeline's facts."""
-        request.state.context.route = "pipeline"
+        """One pipeline's facts: of the release that serves, or that an operator names."""
+        context: RequestContext = request.state.context
+        context.route = "pipeline"
         caller = principal_of(request)
         caller.require_covered(name)
         pipeline = await catalog.find(name, caller.covers)
+        context.read_release(request.headers.get)
+        if context.release is not None:
+            pipeline = await catalog.named(name, context.release)
         return _json(PipelineDescription, describe(pipeline, ready=readiness.ready(name)))
 
     return router

@@ -91,6 +91,9 @@ class PipelineDescription(TypedDict):
     title: str
     task: Task
     release: str
+    release_sha256: Annotated[
+        str | None, doc("Of the release's file; null where an older launcher does not say it.")
+    ]
     profile: Annotated[str, doc("The way it is served.")]
     ready: bool
     classes: list[str]
@@ -144,6 +147,7 @@ def describe(pipeline: Pipeline, *, ready: bool) -> PipelineDescription:
         "title": spec.title,
         "task": spec.task,
         "release": pipeline.release,
+        "release_sha256": pipeline.release_sha256,
         "profile": spec.profile,
         "ready": ready,
         "classes": list(spec.classes),

@@ -14,15 +14,17 @@ import structlog
 from database.chain import Receipt
 from gateway.core.request import (
     KEEP_IMAGE,
+    RELEASE,
     SIGNED_RECEIPT,
     SUBJECT,
     Image,
     RequestParameters,
+    release_of,
     subject_of,
     yes_or_no,
 )
 from gateway.errors import Code, RefusedError, exception_location
-from gateway.identity.principal import NOBODY, Principal
+from gateway.identity.principal import NOBODY, Principal, Role
 from gateway.results.classification import ClassificationResult
 from gateway.results.compute import ComputeTime
 from gateway.results.facts import Account
@@ -65,6 +67,8 @@ class RequestContext:
     """Whether the caller asks for signed receipts."""
     subject: str | None = None
     """Whose images they are, as the caller names it. It is neither logged nor stored."""
+    release: str | None = None
+    """The loaded release that an operator wants to be answered by; None leaves it to the split."""
     quiet: bool = False
     """A probe or a scrape: neither logged nor counted."""
     prediction: bool = False
@@ -85,11 +89,22 @@ class RequestContext:
             header: the value of a header; None where there is none.
 
         Raises:
-            RefusedError: one says what it may not.
+            RefusedError: one says what it may not, or names a release without the role `operate`.
         """
+        self.read_release(header)
         self.keep_image = yes_or_no(KEEP_IMAGE, header(KEEP_IMAGE))
         self.signed_receipt = bool(yes_or_no(SIGNED_RECEIPT, header(SIGNED_RECEIPT)))
         self.subject = subject_of(header(SUBJECT))
+
+    def read_release(self, header: Callable[[str], str | None]) -> None:
+        """Reads which release is to answer; see `read_wishes`.
+
+        Raises:
+            RefusedError: it is no id, or the caller lacks the role `operate`.
+        """
+        if (said := header(RELEASE)) is not None:
+            self.principal.require(Role.OPERATE)
+            self.release = release_of(said)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -266,10 +281,13 @@ class InferenceTelemetry:
         """The outcomes of the images of a request.
 
         The `prediction_*` metrics count what the pipeline's own members say, and not the result
-        of a member that a request chose; but for typicality, which is the image's own.
+        of a member that a request chose; but for typicality, which is the image's own. What an
+        operator asks a release by name, as a gate does, is no traffic and not counted there.
         """
         if len(outcomes) == 1:
             context.facts["prediction_id"] = outcomes[0].prediction_id
+        if context.release is not None:
+            return
         for outcome in outcomes:
             result = outcome.result
             if isinstance(result, RefusedError):

@@ -10,7 +10,7 @@ from evaluation.metrics import intervals
 from lab import markdown
 from lab.releases.canaries import Candidate, simulate
 from pipelines.gate import ReleaseGate
-from releases.gate.checks import Result
+from pipelines.gate_verdict import Result
 from releases.gate.judgement import judge
 
 COMMAND = "python -m lab.releases.gate"

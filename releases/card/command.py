@@ -40,10 +40,11 @@ def card(
     from evaluation import report as evaluations  # noqa: PLC0415 - quick --help
     from evaluation.errors import EvaluationError  # noqa: PLC0415
     from pipelines.atomic_write import write_text  # noqa: PLC0415
+    from pipelines.gate_verdict import kept  # noqa: PLC0415
     from pipelines.load import SpecError, load_definition  # noqa: PLC0415
     from pipelines.release import Release, ReleaseError  # noqa: PLC0415
     from releases.card.card import Evidence, render  # noqa: PLC0415
-    from releases.gate.report import GateReport, kept  # noqa: PLC0415
+    from releases.gate.report import GateReport  # noqa: PLC0415
 
     try:
         definition = load_definition(pipeline, specs)

@@ -14,7 +14,7 @@ from database.clock import microseconds
 from database.engine import reading
 from database.tables import predictions
 from pipelines.enums import Measure
-from pipelines.protocol import Parameter
+from pipelines.protocol import NAMED_RELEASE, Parameter
 
 _PREDICTION = "prediction"
 _CHANGE_ANSWERS = {str(Parameter.MEMBER), str(Parameter.THRESHOLD)}
@@ -99,6 +99,9 @@ def collect(
     numbers: dict[str, list[float]] = {}
     words: dict[str, Counter[str]] = {}
     for result, size, photo_format, parameters in rows:
+        if NAMED_RELEASE in parameters:
+            # A gate's canary photos, and no traffic.
+            continue
         photos += 1
         found = dict(_of_photo(result, size))
         # Who asked one member alone, or chose a threshold, got other answers than the release's.

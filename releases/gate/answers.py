@@ -90,6 +90,8 @@ class CanaryAnswers(Part):
     created: datetime
     pipeline: str
     release: str
+    release_sha256: str | None = None
+    """Of the release's file; None where the service does not say it."""
     task: Task
     classes: tuple[str, ...]
     positive: str | None = None

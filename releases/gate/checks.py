@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +17,11 @@ from evaluation.metrics.noninferiority import (
     worse,
 )
 from evaluation.metrics.significance import difference
+from pipelines.gate_verdict import Result
 from releases.gate.answers import Part
 
 Metric = Callable[[NDArray[np.int64]], float | None]
 """A figure of the photos with these indices, with repetitions; None where they define none."""
-
-
-class Result(StrEnum):
-    """What a check, or the whole gate, says."""
-
-    PASS = "pass"  # noqa: S105 - no password
-    FAIL = "fail"
-    NOT_ENOUGH_EVIDENCE = "not enough evidence"
-    SHOWN = "shown"
-    """Not judged: a subgroup that is too small, or a figure that not all answers have."""
 
 
 class Check(Part):

@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from releases.gate.answers import CanaryAnswers
+    from releases.gate.recording import Asked
     from releases.gate.report import GateReport
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,14 @@ def gate(
     candidate: Annotated[
         str | None,
         typer.Option(metavar="URL|FILE", help="Likewise of the candidate."),
+    ] = None,
+    service: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A service that has both loaded, and is asked by an operator's key. Where neither "
+            "--current nor --candidate is named: this one, or the environment's.",
+        ),
     ] = None,
     from_kept: Annotated[
         str | None,
@@ -88,14 +97,20 @@ def gate(
     with _ends():
         # The libraries of science: quick --help.
         from evaluation.errors import EvaluationError  # noqa: PLC0415
+        from pipelines.gate_verdict import kept  # noqa: PLC0415
         from pipelines.load import load_definition  # noqa: PLC0415
         from releases.gate import page  # noqa: PLC0415
         from releases.gate.judgement import judge  # noqa: PLC0415
-        from releases.gate.report import keep, kept, place  # noqa: PLC0415
+        from releases.gate.recording import current_and_candidate  # noqa: PLC0415
+        from releases.gate.report import keep, place  # noqa: PLC0415
 
         margins = load_definition(pipeline, specs).gate
         columns = tuple(dict.fromkeys([*margins.subgroups, *(by or [])]))
-        named = [each for each in (current, candidate) if each is not None]
+        named: list[str | Asked] = [each for each in (current, candidate) if each is not None]
+        if service is not None and named:
+            raise EvaluationError("--service: leave it out, or --current and --candidate")
+        if not named and record is None:
+            named += current_and_candidate(pipeline, service)
         if len(named) != (1 if record else 2):
             raise EvaluationError(
                 "--record: name one service with --current or --candidate"
@@ -158,7 +173,7 @@ def _canary_set(pipeline: str, labels: Path | None, from_kept: str | None) -> It
 
 
 def _answers(
-    said: str,
+    said: "str | Asked",
     pipeline: str,
     labels: Path | None,
     images: Path | None,
@@ -170,14 +185,15 @@ def _answers(
     from evaluation.errors import EvaluationError  # noqa: PLC0415 - as above
     from releases.gate.answers import CanaryAnswers  # noqa: PLC0415
 
-    if not said.startswith(("http://", "https://")):
+    if isinstance(said, str) and not said.startswith(("http://", "https://")):
         return CanaryAnswers.read(Path(said))
-    from releases.gate.recording import CanarySet, record  # noqa: PLC0415
+    from releases.gate.recording import Asked, CanarySet, record  # noqa: PLC0415
 
     if labels is None:
-        raise EvaluationError(f"{said}: a service is asked about photos: name LABELS")
+        raise EvaluationError("a service is asked about photos: name LABELS")
+    asked = Asked(said) if isinstance(said, str) else said
     canaries = CanarySet(labels=labels, images=images, columns=columns, repository=repository)
-    return record(pipeline, said, canaries, concurrency)
+    return record(pipeline, asked, canaries, concurrency)
 
 
 def _name_unanswered(answers: Sequence["CanaryAnswers"]) -> None:

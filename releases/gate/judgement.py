@@ -17,9 +17,10 @@ from evaluation.metrics.detection import match
 from evaluation.metrics.resampled_precision import ResampledPrecision
 from pipelines.enums import Task
 from pipelines.gate import ReleaseGate
+from pipelines.gate_verdict import Result
 from releases.gate import checks
 from releases.gate.answers import CanaryAnswers, CanaryPhoto
-from releases.gate.checks import Check, Result
+from releases.gate.checks import Check
 from releases.gate.report import CanaryFacts, GateReport, Reliability
 
 _MOST_GROUPS = 50
@@ -62,6 +63,7 @@ def judge(current: CanaryAnswers, candidate: CanaryAnswers, gate: ReleaseGate) -
         task=current.task,
         current=current.release,
         candidate=candidate.release,
+        candidate_sha256=candidate.release_sha256,
         demo=current.demo or candidate.demo,
         result=result,
         reasons=tuple(each.reason for each in judged if each.reason),

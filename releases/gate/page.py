@@ -1,8 +1,9 @@
 """The report of a gate as a page: both releases' figures, the margins, and plots."""
 
 from evaluation.tables.layout import DEMO_NOTE
+from pipelines.gate_verdict import Result
 from releases import page
-from releases.gate.checks import Check, Result
+from releases.gate.checks import Check
 from releases.gate.report import GateReport
 
 _HEADER = ("figure", "current", "candidate", "difference", "95 % interval", "limit", "of", "result")

@@ -40,14 +40,47 @@ class CanarySet:
     repository: Path
 
 
-def record(
-    pipeline: str, url: str | None, canaries: CanarySet, concurrency: int = 4
-) -> CanaryAnswers:
+@dataclass(frozen=True)
+class Asked:
+    """A service to ask.
+
+    Attributes:
+        url: None leaves it to the client.
+        release: The loaded release that is to answer; None: the one that answers anybody.
+    """
+
+    url: str | None
+    release: str | None = None
+
+
+def current_and_candidate(pipeline: str, url: str | None) -> tuple[Asked, Asked]:
+    """Both releases that one service has loaded, to be asked by their names.
+
+    Raises:
+        EvaluationError: It has no candidate, or not loaded it yet.
+        SecondOpinionError: The service is gone, or the credentials lack the role `operate`.
+    """
+    with connect(url) as client:
+        state = client.releases().of(pipeline)
+    if state is None:
+        raise EvaluationError(f"{pipeline}: the service has none that the credentials cover")
+    if state.candidate is None:
+        raise EvaluationError(
+            f"{pipeline}: there is no candidate: stage one (python -m releases stage), or name "
+            "both --current and --candidate: a URL, or a file of recorded answers"
+        )
+    for release in (state.current, state.candidate):
+        if release not in state.loaded:
+            raise EvaluationError(f"{pipeline}: {release} is not loaded yet: wait until it is")
+    return Asked(url, state.current), Asked(url, state.candidate)
+
+
+def record(pipeline: str, asked: Asked, canaries: CanarySet, concurrency: int = 4) -> CanaryAnswers:
     """Asks a service.
 
     Args:
         pipeline: Its name.
-        url: The service; None leaves it to the client.
+        asked: The service, and which of its releases.
         canaries: What to ask about.
         concurrency: Photos on their way at the same time.
 
@@ -56,14 +89,14 @@ def record(
             or a photo is among those of the release's reference.
         SecondOpinionError: The service is gone, or wants another API key.
     """
-    with connect(url) as client:
-        facts = client.pipeline(pipeline)
+    with connect(asked.url) as client:
+        facts = client.pipeline(pipeline, release=asked.release)
     if facts.release is None:
         raise EvaluationError(f"{pipeline}: is not loaded yet; wait until it is ready")
     photos = _photos(facts, canaries)
     files = [photo.file for photo in photos]
     reference_photos.require_apart(facts, files, canaries.repository)
-    outcomes = asyncio.run(_ask(facts, url, photos, concurrency))
+    outcomes = asyncio.run(_ask(facts, asked, photos, concurrency))
     releases = sorted({each.answer.release for each in outcomes if isinstance(each, Answered)})
     if len(releases) != 1:
         raise EvaluationError(
@@ -76,6 +109,7 @@ def record(
         created=datetime.now(UTC),
         pipeline=pipeline,
         release=releases[0],
+        release_sha256=facts.release_sha256 if facts.release == releases[0] else None,
         task=Task(facts.task),
         classes=facts.classes,
         positive=facts.positive,
@@ -103,11 +137,11 @@ def _photos(pipeline: Pipeline, canaries: CanarySet) -> Sequence[Photo]:
 
 
 async def _ask(
-    pipeline: Pipeline, url: str | None, photos: Sequence[Photo], concurrency: int
+    pipeline: Pipeline, asked: Asked, photos: Sequence[Photo], concurrency: int
 ) -> Sequence[_Outcome]:
     files = [photo.file for photo in photos]
-    choices: Choices = {"pipeline": pipeline.name}
-    async with AsyncClient(url) as client:
+    choices: Choices = {"pipeline": pipeline.name, "release": asked.release}
+    async with AsyncClient(asked.url) as client:
         if not pipeline.detects:
             return await ask_all(
                 lambda content: client.predict_advanced(content, **choices), files, concurrency

@@ -15,10 +15,9 @@ from evaluation.metrics.calibration import Bin, calibration
 from pipelines.atomic_write import write_text
 from pipelines.enums import Task
 from pipelines.gate import ReleaseGate
+from pipelines.gate_verdict import FOLDER, Result
 from releases.gate.answers import CanaryPhoto, Part
-from releases.gate.checks import Check, Result
-
-FOLDER = "gates"
+from releases.gate.checks import Check
 
 
 class CanaryFacts(Part):
@@ -59,6 +58,7 @@ class GateReport(Part):
     """What the gate says of a candidate, and why.
 
     Attributes:
+        candidate_sha256: Of the candidate's release file, as its service said it; else None.
         demo: Whether demonstration weights answered: then it says nothing about a patient.
         still_needed: How many more would do, by what they are (`positives` and so on).
         gate: The margins that were asked for.
@@ -71,6 +71,7 @@ class GateReport(Part):
     task: Task
     current: str
     candidate: str
+    candidate_sha256: str | None = None
     demo: bool
     result: Result
     reasons: tuple[str, ...]
@@ -95,11 +96,6 @@ class GateReport(Part):
             raise EvaluationError(
                 f"{file}: is no report of this version ({first_problem(error)}): run the gate again"
             ) from None
-
-
-def kept(repository: Path, pipeline: str, candidate: str) -> list[Path]:
-    """The reports of a candidate, the newest last; a page lies beside each."""
-    return sorted((repository / pipeline / FOLDER / candidate).glob("*.json"))
 
 
 def place(repository: Path, report: GateReport) -> Path:

@@ -131,20 +131,36 @@ def promote(
     release: Annotated[
         str | None, typer.Option(metavar="RELEASE", help="Only where it is the candidate.")
     ] = None,
+    without_gate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="Asks for no gate report; the history says why. No patient's data.",
+        ),
+    ] = None,
     by: By = "",
     evidence: Evidence = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Lets the candidate answer everybody. The former release stays loaded, for a rollback."""
-    from pipelines import release_changes as changes  # noqa: PLC0415 - as above
+    """Lets the candidate answer everybody. The former release stays loaded, for a rollback.
+
+    The newest gate report that is kept with it must have passed beside the current release.
+    """
+    from database import releases as history  # noqa: PLC0415 - as above
+    from pipelines import release_changes as changes  # noqa: PLC0415
+    from pipelines.gate_verdict import grounds  # noqa: PLC0415
 
     with stops_on_errors(), database() as engine:
+        with engine.connect() as connection:
+            state = history.state_of(connection, pipeline, profile)
+        candidate, current = changes.candidate_and_current(state, release)
+        rests_on = grounds(pipeline, candidate, current, repository, without_gate=without_gate)
         _change(
             engine,
-            (changes.Action.PROMOTE, changes.promote(release)),
+            (changes.Action.PROMOTE, changes.promote(candidate, current)),
             (pipeline, profile, repository),
-            said=(by, evidence),
+            said=(by, "; ".join(filter(None, (rests_on, evidence)))),
             dry_run=dry_run,
             as_json=as_json,
         )

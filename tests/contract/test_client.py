@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from secondopinion import (
     AdvancedPrediction,
+    AllLoadedReleases,
     AuditPage,
     AuditRow,
     BatchResult,
@@ -40,6 +41,7 @@ ROUTES = {
     **{f"POST /api/v1/pipelines/{{name}}{path}": types for path, types in TYPES.items()},
     "GET /api/v1/pipelines": (Pipelines,),
     "GET /api/v1/pipelines/{name}": (Pipeline,),
+    "GET /api/v1/releases": (AllLoadedReleases,),
     "POST /api/v1/predictions/{prediction_id}/feedback": (FeedbackReceipt,),
     "GET /api/v1/predictions/{prediction_id}/feedback": (FeedbackHistory,),
     "DELETE /api/v1/predictions/{prediction_id}/feedback/{feedback_id}/comment": (Deletion,),
@@ -53,7 +55,6 @@ ROUTES = {
 NOT_JSON = {"GET /api/v1/predictions/{prediction_id}/image"}
 # Who changes what serves has `python -m releases` beside the server.
 OF_OPERATORS = {
-    "GET /api/v1/releases",
     "GET /api/v1/releases/{pipeline}",
     "POST /api/v1/releases/{pipeline}/{action}",
 }
@@ -219,8 +220,8 @@ def test_parameters_are_the_clients_choices(document):
             parameters = operation(document, route)["parameters"]
             named = {each["name"] for each in parameters if each["in"] == "query"}
             headers = {each["name"] for each in parameters if each["in"] == "header"}
-            assert headers >= {"X-Keep-Image", "X-Signed-Receipt"}
-            wishes = {"keep_image", "signed_receipt"}
+            assert headers >= {"X-Keep-Image", "X-Signed-Receipt", "X-Release"}
+            wishes = {"keep_image", "signed_receipt", "release"}
             assert named | {"pipeline"} | wishes == set(Choices.__annotations__)
 
 

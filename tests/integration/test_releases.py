@@ -194,7 +194,7 @@ def test_no_request_fails_from_stage_to_retire_and_back(world, service, record_p
         many = load.settled(lambda one: Counter(one.values())[new] > Counter(few.values())[new])
         assert [s for s in SUBJECTS if few[s] == new and many[s] == old] == []
 
-        world.command(service, "promote", "--evidence", "a test")
+        world.command(service, "promote", "--without-gate", "a test")
         load.settled(lambda one: set(one.values()) == {new})
         began = time.monotonic()
         world.command(service, "rollback")
@@ -211,4 +211,4 @@ def test_no_request_fails_from_stage_to_retire_and_back(world, service, record_p
     history = world.command(service, "history")
     actions = ["begin", "stage", "split", "split", "promote", "rollback", "retire"]
     assert [row["action"] for row in reversed(history)] == actions
-    assert history[2]["evidence"] == "a test"
+    assert history[2]["evidence"] == "without gate: a test"

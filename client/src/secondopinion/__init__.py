@@ -16,8 +16,10 @@ from secondopinion._async_client import AsyncClient
 from secondopinion._audit import AuditCaller, AuditFilter, AuditInput, AuditPage, AuditRow
 from secondopinion._calls import Choices, Page
 from secondopinion._catalogue import (
+    AllLoadedReleases,
     KeepImages,
     Limits,
+    LoadedReleases,
     Pipeline,
     PipelineMember,
     Pipelines,
@@ -84,6 +86,7 @@ from secondopinion._usage import (
 
 __all__ = [
     "AdvancedPrediction",
+    "AllLoadedReleases",
     "Answer",
     "AnswerTimeoutError",
     "AsyncClient",
@@ -121,6 +124,7 @@ __all__ = [
     "KeepImages",
     "LabelledObject",
     "Limits",
+    "LoadedReleases",
     "Mask",
     "Member",
     "MemberExplanation",

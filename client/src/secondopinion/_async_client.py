@@ -12,7 +12,7 @@ from secondopinion import _calls, _reading
 from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction, Receipt
 from secondopinion._audit import AuditFilter, AuditPage, AuditRow
 from secondopinion._calls import Call, Choices, Page
-from secondopinion._catalogue import Pipeline, Pipelines
+from secondopinion._catalogue import AllLoadedReleases, Pipeline, Pipelines
 from secondopinion._connection import ANSWER_SECONDS, connection
 from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._errors import problem_error, transport_error
@@ -80,9 +80,13 @@ class AsyncClient:
         """See `Client.pipelines`."""
         return await self._ask(_calls.pipelines())
 
-    async def pipeline(self, name: str) -> Pipeline:
+    async def pipeline(self, name: str, *, release: str | None = None) -> Pipeline:
         """See `Client.pipeline`."""
-        return await self._ask(_calls.pipeline(name))
+        return await self._ask(_calls.pipeline(name, release))
+
+    async def releases(self) -> AllLoadedReleases:
+        """See `Client.releases`."""
+        return await self._ask(_calls.releases())
 
     async def usage(
         self,

@@ -19,7 +19,7 @@ from secondopinion._answers import (
     Receipt,
 )
 from secondopinion._audit import AuditFilter, AuditPage, AuditRow
-from secondopinion._catalogue import Pipeline, Pipelines
+from secondopinion._catalogue import AllLoadedReleases, Pipeline, Pipelines
 from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._errors import problem_error
 from secondopinion._feedback import Cases, Deletion, FeedbackHistory, FeedbackReceipt, Finding
@@ -48,6 +48,7 @@ class Choices(TypedDict, total=False):
         keep_image: Consents that the service keeps the image, encrypted, where the pipeline keeps
             images; the answer's `kept` says whether it did.
         signed_receipt: Asks for a signature of each `receipt`.
+        release: Asks this loaded release, such as a candidate; for callers with the role `operate`.
     """
 
     pipeline: str | None
@@ -59,6 +60,7 @@ class Choices(TypedDict, total=False):
     explain: bool | None
     keep_image: bool | None
     signed_receipt: bool | None
+    release: str | None
 
 
 class Page(TypedDict, total=False):
@@ -158,12 +160,22 @@ def pipelines() -> Call[Pipelines]:
     )
 
 
-def pipeline(name: str) -> Call[Pipeline]:
-    """Asks about one pipeline."""
+def pipeline(name: str, release: str | None) -> Call[Pipeline]:
+    """Asks about one pipeline, or about one of its loaded releases."""
     return Call(
-        build=partial(Request, method="GET", path=f"/api/v1/pipelines/{quote(name, safe='')}"),
+        build=partial(
+            Request,
+            method="GET",
+            path=f"/api/v1/pipelines/{quote(name, safe='')}",
+            headers=_named(release),
+        ),
         read=_reading.pipeline,
     )
+
+
+def releases() -> Call[AllLoadedReleases]:
+    """Asks which releases are loaded."""
+    return _plain("GET", "/api/v1/releases", AllLoadedReleases)
 
 
 def usage(
@@ -300,6 +312,7 @@ def _target(
     explain: bool | None = None,
     keep_image: bool | None = None,
     signed_receipt: bool | None = None,
+    release: str | None = None,
 ) -> _Target:
     """Raises TypeError for an unknown keyword."""
     under = "" if pipeline is None else f"pipelines/{quote(pipeline, safe='')}/"
@@ -314,7 +327,12 @@ def _target(
     query = {name: str(value) for name, value in chosen.items() if value is not None}
     wishes = {"X-Keep-Image": keep_image, "X-Signed-Receipt": signed_receipt}
     headers = {name: "yes" if wish else "no" for name, wish in wishes.items() if wish is not None}
+    headers |= _named(release)
     return _Target(f"/api/v1/{under}{route}", query, headers)
+
+
+def _named(release: str | None) -> dict[str, str]:
+    return {} if release is None else {"X-Release": release}
 
 
 def _word(choice: bool | None) -> str | None:

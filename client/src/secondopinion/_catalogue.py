@@ -1,4 +1,4 @@
-"""The pipelines that a service offers, as types."""
+"""The pipelines that a service offers, and their loaded releases, as types."""
 
 from collections.abc import Iterator, Mapping
 
@@ -67,6 +67,7 @@ class Pipeline(Received, frozen=True, kw_only=True):
 
     Attributes:
         task: `classification` (asked with predict), `detection` or `segmentation` (with detect).
+        release_sha256: Of the release's file; None where the service does not say it.
         profile: Which of its profiles is served, such as `default` or `int8`.
         classes: In the order of the model's outputs.
         positive: The class a threshold decides about; None if the pipeline is not binary.
@@ -83,6 +84,7 @@ class Pipeline(Received, frozen=True, kw_only=True):
     title: str = ""
     task: str
     release: str | None = None
+    release_sha256: str | None = None
     profile: str | None = None
     ready: bool = False
     classes: tuple[str, ...]
@@ -115,3 +117,34 @@ class Pipelines(Struct, frozen=True, kw_only=True):
 
     def __len__(self) -> int:
         return len(self.pipelines)
+
+
+class LoadedReleases(Struct, frozen=True, kw_only=True):
+    """The releases of one pipeline that are loaded.
+
+    Attributes:
+        revision: How often that was changed.
+        current: Answers all whom the candidate does not answer.
+        share: The candidate's, of 10,000 parts of the callers.
+        former: The one before the current one.
+        loaded: Those of the three that the service has seen to be loaded.
+    """
+
+    pipeline: str
+    profile: str
+    revision: int
+    current: str
+    candidate: str | None = None
+    share: int = 0
+    former: str | None = None
+    loaded: tuple[str, ...] = ()
+
+
+class AllLoadedReleases(Struct, frozen=True, kw_only=True):
+    """The loaded releases of all pipelines that the caller covers."""
+
+    releases: tuple[LoadedReleases, ...]
+
+    def of(self, pipeline: str) -> LoadedReleases | None:
+        """Those of a pipeline; None where the caller sees none of it."""
+        return next((each for each in self.releases if each.pipeline == pipeline), None)

@@ -12,7 +12,7 @@ from secondopinion import _calls, _reading
 from secondopinion._answers import AdvancedPrediction, BatchResult, Prediction, Receipt
 from secondopinion._audit import AuditFilter, AuditPage, AuditRow
 from secondopinion._calls import Call, Choices, Page
-from secondopinion._catalogue import Pipeline, Pipelines
+from secondopinion._catalogue import AllLoadedReleases, Pipeline, Pipelines
 from secondopinion._connection import ANSWER_SECONDS, connection
 from secondopinion._detections import Detections, DetectionsBatch
 from secondopinion._errors import problem_error, transport_error
@@ -110,9 +110,19 @@ class Client:
         """What the service offers."""
         return self._ask(_calls.pipelines())
 
-    def pipeline(self, name: str) -> Pipeline:
-        """One pipeline's classes, members, threshold and limits."""
-        return self._ask(_calls.pipeline(name))
+    def pipeline(self, name: str, *, release: str | None = None) -> Pipeline:
+        """One pipeline's classes, members, threshold and limits.
+
+        Args:
+            name: The pipeline's.
+            release: One of its loaded releases, for callers with the role `operate`; None: the one
+                that serves.
+        """
+        return self._ask(_calls.pipeline(name, release))
+
+    def releases(self) -> AllLoadedReleases:
+        """Which releases of each pipeline are loaded as what; for the role `operate`."""
+        return self._ask(_calls.releases())
 
     def usage(
         self,

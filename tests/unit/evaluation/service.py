@@ -9,6 +9,7 @@ anything else                      -> 422 image_undecodable
 """
 
 import asyncio
+import hashlib
 import json
 import socket
 import threading
@@ -58,9 +59,14 @@ class Service:
     """Predictions with their feedback."""
     images: dict = field(default_factory=dict)
     """Kept images, by prediction."""
+    loaded: list = field(default_factory=list)
+    """What it says of its loaded releases, each of which answers by its name."""
 
     def release(self):
         return self.releases.pop(0) if self.releases else self.identity
+
+    def sha256(self, release):
+        return hashlib.sha256(release.encode()).hexdigest()
 
 
 def problem(status, code, detail):
@@ -75,12 +81,14 @@ def create_app(service):
     app = FastAPI()
 
     @app.get("/api/v1/pipelines/{name}")
-    async def describe(name: str):
+    async def describe(name: str, request: Request):
+        release = request.headers.get("x-release", service.identity)
         if name not in PIPELINES:
             return problem(404, "pipeline_unknown", f"{name}: there is lesions.")
         task, classes, positive, threshold = PIPELINES[name]
         return {
-            "name": name, "title": name, "task": task, "release": service.identity, "ready": True,
+            "name": name, "title": name, "task": task, "release": release, "ready": True,
+            "release_sha256": service.sha256(release),
             "classes": classes, "positive": positive, "threshold": threshold,
             "members": {
                 key: each | {"temperature": service.temperature} for key, each in MEMBERS.items()
@@ -89,6 +97,10 @@ def create_app(service):
             "typicality": {"false_alarms": FALSE_ALARMS} if service.judges else None,
             "typicality_reason": None if service.judges else "No reference: make one.",
         }  # fmt: skip
+
+    @app.get("/api/v1/releases")
+    async def releases():
+        return {"releases": service.loaded}
 
     @app.get("/api/v1/feedback")
     async def cases(request: Request):
@@ -126,7 +138,8 @@ def create_app(service):
         decided = float(query.get("threshold", 0.5))
         members = {key: MEMBERS[key] for key in [query.get("member", "small")]}
         common = {
-            "request_id": "5f0c", "pipeline": name, "release": service.release(),
+            "request_id": "5f0c", "pipeline": name,
+            "release": request.headers.get("x-release") or service.release(),
             "preprocessing": "exact", "processing_time_ms": 1.5,
             **({"weights": "demo"} if service.demo else {}),
             **({"threshold": decided} if threshold else {}),

@@ -11,11 +11,11 @@ from evaluation.errors import EvaluationError
 from lab.releases.canaries import Candidate
 from lab.releases.canaries import simulate as simulated
 from pipelines.gate import ReleaseGate
+from pipelines.gate_verdict import Result, kept
 from releases.gate import page
 from releases.gate.answers import CanaryAnswers, CanaryPhoto, FoundObject, LabelledObject
-from releases.gate.checks import Result
 from releases.gate.judgement import judge
-from releases.gate.report import GateReport, keep, kept, place
+from releases.gate.report import GateReport, keep, place
 
 MARGINS = ReleaseGate()
 

@@ -6,9 +6,10 @@ import shutil
 import pytest
 
 from lab.releases.canaries import Candidate, simulate
+from pipelines.gate_verdict import kept
 from pipelines.load import FOLDER
 from releases.gate.answers import CanaryAnswers
-from releases.gate.report import GateReport, kept
+from releases.gate.report import GateReport
 from tests.releases_command import run
 from tests.unit.evaluation.service import running
 
@@ -91,6 +92,29 @@ def test_two_services_are_asked_about_the_same_photos(gate, service, tmp_path):
         ("sensitivity", "south"),
         ("specificity", "north"),
     }
+
+
+def test_both_releases_of_one_service_are_asked_by_their_names(gate, service, tmp_path):
+    labels = labelled(tmp_path / "set", FEW)
+    state = {"pipeline": "lesions", "profile": "default", "revision": 2, "former": None, "share": 0}
+    service.loaded = [state | {"current": "1-aaaaaaaa", "candidate": None, "loaded": []}]
+    status, _, errors = gate("lesions", labels, "--service", service.url)
+    assert (status, "there is no candidate: stage one" in errors) == (2, True)
+    service.loaded[0] |= {"candidate": "2-bbbbbbbb", "loaded": ["1-aaaaaaaa"]}
+    status, _, errors = gate("lesions", labels, "--service", service.url)
+    assert (status, "2-bbbbbbbb is not loaded yet" in errors) == (2, True)
+    service.loaded[0]["loaded"].append("2-bbbbbbbb")
+    status, _, errors = gate("lesions", labels, "--service", service.url)
+    assert (status, "1-aaaaaaaa has no answer to 1 photos" in errors) == (3, True)
+    (file,) = kept(tmp_path / "repository", "lesions", "2-bbbbbbbb")
+    report = GateReport.read(file)
+    assert (report.current, report.candidate) == ("1-aaaaaaaa", "2-bbbbbbbb")
+    assert report.candidate_sha256 == service.sha256("2-bbbbbbbb")
+    service.loaded = []
+    status, _, errors = gate("lesions", labels, "--service", service.url)
+    assert (status, "has none that the credentials cover" in errors) == (2, True)
+    status, _, errors = gate("lesions", labels, "--service", service.url, "--current", "x.json")
+    assert (status, "--service: leave it out" in errors) == (2, True)
 
 
 def test_a_detector_is_asked_for_scores_from_the_lowest_on(gate, service, tmp_path):

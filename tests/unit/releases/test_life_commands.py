@@ -1,14 +1,21 @@
 """`python -m releases`: what its commands show and change, without a running service."""
 
 import json
+from datetime import timedelta
+from functools import cache
 
 import pytest
 from typer.testing import CliRunner
 
+from lab.releases.canaries import Candidate, simulate
+from pipelines.gate import ReleaseGate
+from pipelines.gate_verdict import Result
 from pipelines.load import load_spec
-from pipelines.release import current_path
+from pipelines.release import Release, current_path
 from pipelines.release_state import ReleaseState
 from releases.__main__ import app
+from releases.gate.judgement import judge
+from releases.gate.report import keep, place
 from releases.life import loading
 from tests.unit.server.releases import artefacts
 
@@ -75,6 +82,7 @@ def test_a_release_goes_through_its_life(run, ids, said, repository):
     assert run("stage", new)["candidate"] == new
     assert run("split", "12.5")["share"] == 1250
     assert {row["release"]: row["share"] for row in run("list")} == {old: 87.5, new: 12.5}
+    kept_report(repository, new, old)
     promoted = run("promote", "--by", "chief", "--evidence", "gate 7")
     assert (promoted["current"], promoted["former"]) == (new, old)
     assert current_path("oral_cancer", "default", repository).read_text() == f"{new}\n"
@@ -84,10 +92,89 @@ def test_a_release_goes_through_its_life(run, ids, said, repository):
     rows = run("history")
     actions = ["retire", "rollback", "promote", "split", "stage", "begin"]
     assert [row["action"] for row in rows] == actions
-    assert (rows[2]["by"], rows[2]["evidence"]) == ("chief", "gate 7")
+    assert rows[2]["by"] == "chief"
+    assert f"beside {old}: 400 photos" in rows[2]["evidence"]
+    assert rows[2]["evidence"].endswith("; gate 7")
     (served,) = run("history", "--at", rows[2]["at"].removesuffix("Z"))
     assert served["action"] == "split"
     assert ReleaseState.read("oral_cancer", "default", repository).loaded == (old,)
+
+
+@cache
+def judged():
+    return judge(*simulate(3, Candidate(positives=200, negatives=200, lost=0.0)), ReleaseGate())
+
+
+def kept_report(repository, candidate, current, /, **changed):
+    """A gate report of a candidate, as the gate keeps it."""
+    facts = {
+        "pipeline": "oral_cancer",
+        "candidate": candidate,
+        "candidate_sha256": Release.read("oral_cancer", candidate, repository).sha256,
+        "current": current,
+        "result": Result.PASS,
+        **changed,
+    }
+    report = judged().model_copy(update=facts)
+    file = place(repository, report.model_copy(update={"candidate": candidate}))
+    keep(report, "page", file)
+    return file
+
+
+REFUSED_REPORTS = {
+    "failed": (
+        {"result": Result.FAIL, "reasons": ("sensitivity fell by 0.04",)},
+        "failed: sensitivity fell by 0.04: retire it",
+    ),
+    "not enough evidence": (
+        {"result": Result.NOT_ENOUGH_EVIDENCE, "still_needed": {"positives": 171}},
+        "label about 171 positives more",
+    ),
+    "of other files": ({"candidate_sha256": "0" * 64}, "was not said to be the files of"),
+    "of unknown files": ({"candidate_sha256": None}, "was not said to be the files of"),
+    "of another candidate": ({"candidate": "3-cccccccc"}, "it is of oral_cancer 3-cccccccc"),
+    "beside another release": ({"current": "9-99999999"}, "compares"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_REPORTS)
+def test_a_candidate_is_promoted_only_by_a_passed_report_of_its_own(
+    run, ids, said, repository, name
+):
+    old, new = ids
+    said["oral_cancer"] = {"loaded": [old, new], "refused": {}}
+    run("stage", new)
+    changed, words = REFUSED_REPORTS[name]
+    kept_report(repository, new, old)
+    later = judged().created + timedelta(seconds=1)
+    file = kept_report(repository, new, old, **{"created": later, **changed})
+    refused = run("promote", status=1)
+    assert file.name in refused
+    assert words in refused
+    assert len(run("history")) == 2
+    assert run("promote", "--dry-run", "--without-gate", "to see")["current"] == new
+    assert len(run("history")) == 2
+
+
+def test_without_a_report_a_promotion_needs_a_reason_which_the_history_has(run, ids, said):
+    old, new = ids
+    said["oral_cancer"] = {"loaded": [old, new], "refused": {}}
+    run("stage", new)
+    refused = run("promote", status=1)
+    assert f"no gate report of {new} is kept" in refused
+    assert "--without-gate" in refused
+    assert "say why" in run("promote", "--without-gate", " ", status=1)
+    assert run("promote", "--without-gate", "the scanner was replaced")["current"] == new
+    assert run("history")[0]["evidence"] == "without gate: the scanner was replaced"
+
+
+def test_a_report_that_cannot_be_read_is_named(run, ids, said, repository):
+    old, new = ids
+    said["oral_cancer"] = {"loaded": [old, new], "refused": {}}
+    run("stage", new)
+    file = kept_report(repository, new, old)
+    file.write_text(file.read_text()[:-100])
+    assert f"{file.name}: it cannot be read" in run("promote", status=1)
 
 
 def test_a_dry_run_changes_nothing(run, ids, said, repository):

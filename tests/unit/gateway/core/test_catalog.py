@@ -51,6 +51,7 @@ async def test_the_documentation_describes_bodies_parameters_and_answers(client)
     } | {
         ("header", "Idempotency-Key"),
         ("header", "X-Keep-Image"),
+        ("header", "X-Release"),
         ("header", "X-Request-ID"),
         ("header", "X-Signed-Receipt"),
         ("header", "X-Subject-ID"),

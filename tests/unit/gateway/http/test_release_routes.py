@@ -3,6 +3,7 @@
 import pytest
 
 from database.engine import open_engine
+from gateway.core.catalog import Catalog
 from gateway.identity.principal import Role
 from gateway.settings import Settings
 from pipelines.release import release_path
@@ -70,6 +71,31 @@ async def test_a_candidate_that_is_not_loaded_gets_no_callers(operator, candidat
         refused = await operator.post(f"{URL}/oral_cancer/{action}", json=body)
         assert_problem(refused, 409, "release_refused")
         assert "not loaded yet" in refused.json()["detail"]
+
+
+async def test_a_promotion_asks_for_a_gate_report_or_a_reason(
+    start, candidate, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Catalog, "loaded", lambda *_: object())
+    release_path(SPEC.name, NEW, tmp_path).parent.mkdir(parents=True)
+    for settings, words in (
+        ({}, "GATEWAY_MODEL_REPOSITORY"),
+        ({"model_repository": tmp_path}, f"no gate report of {NEW} is kept"),
+    ):
+        client = await start(settled=False, **settings)
+        refused = await client.post(f"{URL}/oral_cancer/promote", json={})
+        assert_problem(refused, 409, "release_refused")
+        assert words in refused.json()["detail"]
+    body = {"without_gate": "ward 7 waits", "evidence": "see the minutes"}
+    dry = await client.post(f"{URL}/oral_cancer/promote", json=body | {"dry_run": True})
+    assert dry.json()["current"] == NEW
+    done = await client.post(f"{URL}/oral_cancer/promote", json=body)
+    assert (done.status_code, done.json()["former"]) == (200, OLD)
+    promoted = (await client.get(f"{URL}/oral_cancer")).json()["changes"][0]
+    assert promoted["evidence"] == "without gate: ward 7 waits; see the minutes"
+    rows = (await client.get("/api/v1/audit", params={"event": "release"})).json()["rows"]
+    parameters = [row["parameters"] for row in rows if row["refusal"] is None]
+    assert {"action": "promote", "without_gate": True} in parameters
 
 
 async def test_without_the_repository_nothing_is_staged(operator):
