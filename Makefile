@@ -234,13 +234,14 @@ overload: setup ## Sends three times what a service of its own can answer, for O
 	@GATEWAY_MAX_WAIT_SECONDS=$${GATEWAY_MAX_WAIT_SECONDS:-0.6} $(BIN)/python -m lab.overload
 
 .PHONY: bench
-bench: setup ## Measures Triton, the gateway and other servers against the machine's limit into docs/performance.md (an hour, on a quiet machine); BENCH=--quick only tries it
+bench: setup ## Measures Triton, the gateway and other servers against the machine's limit into docs/performance.md (hours, on a quiet machine): closed loops, then open load, for which SCENARIOS="--workloads light --rounds 1" and so on; BENCH=--quick only tries it
 	@$(BIN)/python -m demo oral_cancer --profile onnx --if-missing
 	@$(BIN)/python -m demo oral_cancer --profile int8 --if-missing
 	@$(BIN)/python -m demo oral_cancer --if-missing
 	@$(BIN)/python -m lab.bench.fast_weights $(BENCH_FAST)
 	@$(BIN)/python -m lab.bench $(BENCH)
 	@$(BIN)/python -m lab.bench --decoding fast --workloads light --repository $(BENCH_FAST) $(BENCH)
+	@$(BIN)/python -m lab.bench.scenarios $(filter --quick,$(BENCH)) $(SCENARIOS)
 
 .PHONY: tune
 tune: setup ## Tries processes, threads and batches of oral_cancer on this machine and proposes better ones (10 minutes); TUNE="--pipeline mhist --write" and so on

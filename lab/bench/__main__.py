@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from lab import machine
 from lab.bench import raw, report
+from lab.bench.arguments import size, words
 from lab.bench.other_servers import all_contenders
 from lab.bench.run import Options, Run
 from lab.bench.workload import WORKLOADS
@@ -75,14 +76,14 @@ def main(
     every = all_contenders()
     try:
         options = Options(
-            contenders=[every[name] for name in _words(contenders, list(every))],
-            workloads=tuple(_words(workloads, _decoded(decoding))),
+            contenders=[every[name] for name in words(contenders, list(every))],
+            workloads=tuple(words(workloads, _decoded(decoding))),
             concurrency=_numbers(concurrency),
             rounds=rounds,
             seconds=seconds,
             batches=_QUICK_BATCHES if quick else _BATCHES,
             decoding=decoding,
-            photo_size=_size(photo_size or _SIZES[decoding]),
+            photo_size=size(photo_size or _SIZES[decoding]),
             repository=repository.absolute(),
             compare_first=not quick,
         )
@@ -129,20 +130,6 @@ def _say(step: str) -> None:
 def _decoded(decoding: Decoding) -> list[str]:
     """Names of the workloads that some profile serves with this decoding."""
     return [name for name, workload in WORKLOADS.items() if decoding in workload.profiles]
-
-
-def _words(asked: str, known: list[str]) -> list[str]:
-    words = [word for word in asked.replace(",", " ").split() if word]
-    if unknown := [word for word in words if word not in {*known, "all"}]:
-        raise LabError(f"no {unknown[0]!r}; there are: {', '.join(known)}")
-    return known if "all" in words or not words else [name for name in known if name in words]
-
-
-def _size(asked: str) -> tuple[int, int]:
-    width, _, height = asked.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise LabError(f"--photo-size: {asked!r} is not width x height, as 640x480")
-    return int(width), int(height)
 
 
 def _numbers(asked: str) -> tuple[int, ...]:

@@ -58,3 +58,5 @@ class Contender:
     """Whose versions the report names."""
     environment: str | None = None
     """Name of its virtual environment; None: the project's."""
+    peer: bool = False
+    """Whether it is another server than this project's."""

@@ -116,6 +116,7 @@ def _peer(
         tuning=tuning,
         packages=(*packages, *_PACKAGES),
         environment=name,
+        peer=True,
     )
 
 

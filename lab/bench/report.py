@@ -4,9 +4,13 @@ from pathlib import Path
 
 from lab.bench import plot, tables
 from lab.bench.raw import Raw
+from lab.bench.scenarios import plot as curves
+from lab.bench.scenarios import tables as scenario_tables
+from lab.bench.scenarios.raw import Raw as ScenariosRaw
 from pipelines import atomic_write
 from pipelines.enums import Decoding
 
+_SCENARIOS = "scenarios"
 _HEAD = """\
 # Performance: how near the machine's limit, and how others fare
 
@@ -43,21 +47,44 @@ def write(measured: Raw, output: Path) -> list[Path]:
     folder = output.with_suffix("")
     kept = folder / f"{measured.decoding}.json"
     measured.write(kept)
+    picture = plot.draw(measured, folder / f"{measured.decoding}.png")
+    return [_write_page(output), kept, picture]
+
+
+def write_scenarios(measured: ScenariosRaw, output: Path) -> list[Path]:
+    """As `write`, of a run of the scenarios."""
+    folder = output.with_suffix("")
+    kept = folder / f"{_SCENARIOS}.json"
+    measured.write(kept)
+    drawn = (
+        curves.draw(measured, name, folder / f"{_SCENARIOS}-{name}.png")
+        for name in measured.setup.workloads
+    )
+    return [_write_page(output), kept, *(path for path in drawn if path is not None)]
+
+
+def _write_page(output: Path) -> Path:
+    folder = output.with_suffix("")
     runs = [
         Raw.read(path)
         for decoding in Decoding
         if (path := folder / f"{decoding.value}.json").is_file()
     ]
-    picture = plot.draw(measured, folder / f"{measured.decoding}.png")
-    atomic_write.write_text(output, page(runs, folder.name))
-    return [output, kept, picture]
+    kept = folder / f"{_SCENARIOS}.json"
+    scenarios = ScenariosRaw.read(kept) if kept.is_file() else None
+    atomic_write.write_text(output, page(runs, folder.name, scenarios))
+    return output
 
 
-def page(runs: list[Raw], folder: str) -> str:
+def page(runs: list[Raw], folder: str, scenarios: ScenariosRaw | None = None) -> str:
     """The whole page, as Markdown.
 
     Args:
         runs: one for each standard of decoding.
         folder: of the plots, as seen from the page.
+        scenarios: a run of the scenarios, where there is one.
     """
-    return "\n".join([_HEAD, *(tables.of_run(run, f"{folder}/{run.decoding}.png") for run in runs)])
+    parts = [_HEAD, *(tables.of_run(run, f"{folder}/{run.decoding}.png") for run in runs)]
+    if scenarios is not None:
+        parts.append(scenario_tables.of_run(scenarios, f"{folder}/{_SCENARIOS}"))
+    return "\n".join(parts)

@@ -1,30 +1,23 @@
 """Measures all contenders in several rounds, in changing order."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from lab.bench import environment, raw
+from lab.bench import raw
 from lab.bench.contender import Contender, Deployment
+from lab.bench.preparation import LIMIT_SHARE, OnStep, Start, deployments, described, prepared
 from lab.bench.raw_limit import RawLimit
 from lab.bench.session import RunContext, Session
 from lab.bench.workload import WORKLOADS, measure_of
 from lab.errors import ContenderError
-from lab.load import photos
-from lab.paths import CACHE
 from pipelines.enums import Decoding
 
-_LIMIT_SHARE = 0.4
-"""Of a cell's seconds, for each batch that the search for the limit tries, and for the limit
-before and after a cell."""
 BEFORE = -1
 """The round of what is done before the first one."""
 
-Start = tuple[Contender, Deployment]
-OnStep = Callable[[str], None]
 Entry = TypeVar("Entry")
 
 
@@ -68,48 +61,38 @@ class Run:
             LabError: models are missing, or a contender answers otherwise than the others.
         """
         options = self.options
-        plans = {}
-        for name in options.workloads:
-            plan = WORKLOADS[name].plan(options.repository, options.decoding)
-            plans[name] = plan.write(CACHE / "plans" / f"{name}.json")
-        self.on_step("photos")
-        folder = photos.ensure(
-            CACHE / "photos-{}x{}".format(*options.photo_size), options.photo_size
-        )
-        limits = {
-            name: RawLimit(name, path, folder, CACHE / "logs") for name, path in plans.items()
-        }
-        try:
-            references = self._references(limits)
-            self._limits = limits
-            self._measure(
-                RunContext(
-                    options.repository, folder, plans, references, plan.spec["classes"], CACHE
-                )
-            )
-        finally:
-            for limit in limits.values():
-                limit.close()
-
-    def _references(self, limits: dict[str, RawLimit]) -> dict[str, list[list[float]]]:
-        """Everyone's right answers, by workload; and the best batch of each limit."""
-        options, references = self.options, {}
-        for name, limit in limits.items():
-            self.on_step(f"limit, {name}: reference, best batch")
-            references[name] = limit.reference()
-            self.limits += limit.search(options.batches, self._seconds(name) * _LIMIT_SHARE)
-        return references
+        with prepared(
+            options.workloads,
+            decoding=options.decoding,
+            photo_size=options.photo_size,
+            repository=options.repository,
+            batches=options.batches,
+            seconds=options.seconds,
+            on_step=self.on_step,
+        ) as ready:
+            self._limits = ready.limits
+            self.limits += ready.searched
+            self._measure(ready.context)
 
     def _measure(self, context: RunContext) -> None:
         options = self.options
-        deployments = list(self._deployments())
+        starts = list(
+            deployments(
+                options.contenders,
+                options.workloads,
+                options.decoding,
+                self.on_step,
+                lambda contender, why: self._failed(contender, options.workloads, BEFORE, why),
+            )
+        )
+        self.described += described(starts)
         if options.compare_first:
-            deployments = [
+            starts = [
                 (contender, deployment)
-                for contender, deployment in deployments
+                for contender, deployment in starts
                 if self._session(context, contender, deployment, BEFORE)
             ]
-        turns: list[RawLimit | Start] = [*self._limits.values(), *deployments]
+        turns: list[RawLimit | Start] = [*self._limits.values(), *starts]
         for round_ in range(options.rounds):
             for each in rotated(turns, round_, options.rounds):
                 if isinstance(each, RawLimit):
@@ -118,31 +101,6 @@ class Run:
                 else:
                     contender, deployment = each
                     self._session(context, contender, deployment, round_)
-
-    def _deployments(self) -> Iterator[Start]:
-        """Of the contenders that serve what is asked and whose environment can be built."""
-        for contender in self.options.contenders:
-            deployments = list(self._asked(contender))
-            if not deployments:
-                self.on_step(f"{contender.name}: serves nothing of what is asked")
-                continue
-            self.on_step(f"{contender.name}: environment")
-            try:
-                if contender.environment:
-                    environment.ensure(contender.environment)
-            except ContenderError as error:
-                self._failed(contender, self.options.workloads, BEFORE, str(error))
-                continue
-            self.described.append(environment.described(contender, sys.executable))
-            for deployment in deployments:
-                yield contender, deployment
-
-    def _asked(self, contender: Contender) -> Iterator[Deployment]:
-        """Its deployments that decode as asked, and of their workloads those that are asked."""
-        for deployment in contender.deployments:
-            names = [name for name in deployment.workloads if name in self.options.workloads]
-            if names and self.options.decoding in deployment.decodings:
-                yield replace(deployment, workloads=tuple(names))
 
     def _session(
         self, context: RunContext, contender: Contender, deployment: Deployment, round_: int
@@ -180,7 +138,7 @@ class Run:
 
     def _beside(self, workload: str, round_: int) -> raw.Limit:
         name = measure_of(workload, self.options.workloads)
-        return self._limits[name].beside(round_, self._seconds(name) * _LIMIT_SHARE)
+        return self._limits[name].beside(round_, self._seconds(name) * LIMIT_SHARE)
 
     def _seconds(self, workload: str) -> float:
         return self.options.seconds * WORKLOADS[workload].longer

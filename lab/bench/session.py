@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,14 @@ class RunContext:
     """What all sessions of a run share."""
 
     repository: Path
-    photos: Path
+    photos: dict[str, Path]
+    """A folder of JPEGs, by workload."""
     plans: dict[str, Path]
     """By workload."""
     references: dict[str, list[list[float]]]
     """Probabilities of each photo, by workload."""
-    classes: tuple[str, ...]
+    classes: dict[str, Sequence[str]]
+    """In the order of the probabilities, by workload."""
     scratch: Path
     """For logs and run-time files."""
 
@@ -75,7 +77,7 @@ class Session:
             ContenderError: it ended, or gave no answer in time.
             LabError: the answer is wrong.
         """
-        generator = self._generator(self._first)
+        generator = self.generator(self._first)
         started = time.monotonic()
         self._tree = ProcessTree(
             self._launch.argv,
@@ -97,9 +99,15 @@ class Session:
             ContenderError: a photo was not answered.
             LabError: the difference is too large.
         """
-        apart = self._generator(workload).check(_COMPARED_AT)
+        apart = self.generator(workload).check(_COMPARED_AT)
         self._require_same(workload, apart)
         return apart
+
+    @property
+    def tree(self) -> ProcessTree:
+        """The contender's processes, once they were started."""
+        assert self._tree is not None, "start() comes first"  # noqa: S101
+        return self._tree
 
     def _require_same(self, workload: str, apart: float) -> None:
         if apart > TOLERANCE:
@@ -121,15 +129,14 @@ class Session:
 
         `beside` measures the limit; it is called before the first cell and after each.
         """
-        assert self._tree is not None, "start() comes first"  # noqa: S101
-        generator = self._generator(workload)
+        generator = self.generator(workload)
         limit = beside()
         for workers in concurrency:
             generator.warm(workers)
-            before = self._tree.cpu_seconds()
+            before = self.tree.cpu_seconds()
             found = generator.cell(workers, seconds)
-            cpu = self._tree.cpu_seconds() - before
-            memory = self._tree.memory()
+            cpu = self.tree.cpu_seconds() - before
+            memory = self.tree.memory()
             last, limit = limit, beside()
             yield raw.Cell(
                 round=round_,
@@ -143,7 +150,7 @@ class Session:
                 **found,
             )
 
-    def _generator(self, workload: str) -> Generator:
+    def generator(self, workload: str) -> Generator:
         """One for each workload, started when it is first needed."""
         if workload not in self._generators:
             path, parameters = self._contender.ask(WORKLOADS[workload])
@@ -152,8 +159,8 @@ class Session:
                 port=self._launch.port,
                 path=path,
                 parameters=parameters,
-                classes=list(self._context.classes),
-                photos=str(self._context.photos),
+                classes=list(self._context.classes[workload]),
+                photos=str(self._context.photos[workload]),
                 reference=self._context.references[workload],
                 headers=self._launch.headers,
             )

@@ -2,7 +2,7 @@
 
 The first line says whom to ask (`Target`); each further one is a command: `first` waits for the
 first answer, `check` asks about every photo, `warm` sends a wave that does not count, `cell`
-measures. It ends with its input.
+and `closed` measure a closed loop, `scheduled` an open one. It ends with its input.
 """
 
 import asyncio
@@ -18,9 +18,11 @@ import numpy as np
 import uvloop
 
 from lab.load.client import Client, RequestError
-from lab.load.closed_loop import TOLERANCE, LoopResult, differences, loop
+from lab.load.closed_loop import TOLERANCE, LoopResult, difference, differences, loop
 from lab.load.grpc import GrpcClient
 from lab.load.http import HttpClient, upload
+from lab.load.http_connections import PooledHttpClient
+from lab.load.scheduled import End, Limits, send
 
 _PAUSE = 0.05
 _WAVE = 4
@@ -45,13 +47,14 @@ class Target:
     headers: dict[str, str] = field(default_factory=dict)
     """Of each request, over HTTP."""
 
-    def client(self) -> Client:
-        """Not yet opened."""
+    def client(self, *, pooled: bool = False) -> Client:
+        """Not yet opened; `pooled` takes any number of workers."""
         photos = [path.read_bytes() for path in sorted(Path(self.photos).glob("*.jpg"))]
         if self.protocol == "grpc":
             return GrpcClient(self.port, self.path, self.parameters, photos)
         requests = [upload(self.path, [photo], headers=self.headers) for photo in photos]
-        return HttpClient(self.port, requests, self.classes)
+        kind = PooledHttpClient if pooled else HttpClient
+        return kind(self.port, requests, self.classes)
 
 
 class Generator:
@@ -72,6 +75,10 @@ class Generator:
                 return await self._warm(**command)
             case "cell":
                 return await self._cell(**command)
+            case "closed":
+                return await self._closed(**command)
+            case "scheduled":
+                return await self._scheduled(**command)
             case what:
                 raise ValueError(f"no such command: {what}")
 
@@ -120,6 +127,49 @@ class Generator:
             "p50_ms": p50 and p50 * 1000,
             "p99_ms": p99 and p99 * 1000,
             "generator_cpu_seconds": cell.cpu_seconds,
+        }
+
+    async def _closed(self, concurrency: int, seconds: float, fewest: int) -> dict[str, Any]:
+        """A closed loop with the latency of each answer, after a wave that does not count."""
+        await self._warm(concurrency)
+        gc.disable()
+        cell = await loop(self._client, self._photos, concurrency, seconds=seconds, fewest=fewest)
+        gc.enable()
+        await self._client.close()
+        return {
+            "latencies": cell.latencies,
+            "wrong": sum(apart > TOLERANCE for apart in self._apart(cell)),
+            "errors": cell.errors.total(),
+            "error": next(iter(cell.errors), None),
+            "seconds": cell.seconds,
+            "generator_cpu_seconds": cell.cpu_seconds,
+        }
+
+    async def _scheduled(self, gaps: list[float], limits: dict[str, Any]) -> dict[str, Any]:
+        """An open loop: what became of each request, by when it was due."""
+        client = self._target.client(pooled=True)
+        await client.open(_WAVE)
+        await loop(client, self._photos, _WAVE, fewest=2 * _WAVE)
+        gc.disable()
+        cpu = time.process_time()
+        outcome = await send(client, self._photos, gaps, Limits(**limits))
+        cpu = time.process_time() - cpu
+        gc.enable()
+        if not outcome.pending:
+            await client.close()
+        for each in outcome.sent:
+            expected = self._target.reference[each.photo]
+            if each.end is End.ANSWERED and difference(client, each.answer, expected) > TOLERANCE:
+                each.end = End.WRONG
+        return {
+            "due": [each.due for each in outcome.sent],
+            "late": [each.late for each in outcome.sent],
+            "took": [each.took for each in outcome.sent],
+            "end": [each.end for each in outcome.sent],
+            "reason": next((each.reason for each in outcome.sent if each.reason), None),
+            "stopped": outcome.stopped,
+            "pending": outcome.pending,
+            "generator_cpu_seconds": cpu,
         }
 
     def _apart(self, cell: LoopResult) -> list[float]:

@@ -6,6 +6,16 @@ from typing import Protocol
 class RequestError(Exception):
     """No answer, or one that is an error; the text says which."""
 
+    def __init__(self, text: str, *, refused: bool = False) -> None:
+        """Takes the text.
+
+        Args:
+            text: what happened.
+            refused: whether the server said that it has no room for the request now.
+        """
+        super().__init__(text)
+        self.refused = refused
+
 
 class Client(Protocol):
     """Connections to one server. A worker has one request under way at a time."""

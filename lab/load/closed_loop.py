@@ -74,10 +74,11 @@ def differences(
     client: Client, result: LoopResult, reference: Sequence[Sequence[float]]
 ) -> list[float]:
     """How far each answer's probabilities lie from the reference; infinite where it has none."""
-    return [_difference(client, answer, reference[photo]) for photo, answer in result.answers]
+    return [difference(client, answer, reference[photo]) for photo, answer in result.answers]
 
 
-def _difference(client: Client, answer: bytes, expected: Sequence[float]) -> float:
+def difference(client: Client, answer: bytes, expected: Sequence[float]) -> float:
+    """How far one answer's probabilities lie from those expected; infinite where it has none."""
     try:
         found = np.array(client.probabilities(answer))
         apart = float(np.abs(found - np.array(expected)).max())

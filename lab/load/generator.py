@@ -3,12 +3,14 @@
 import json
 import selectors
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.errors import ContenderError
 from lab.load.__main__ import Target
+from lab.load.scheduled import Limits
 from lab.service.process_tree import ProcessTree
 
 _ANSWER_WITHIN = 240.0
@@ -69,6 +71,25 @@ class Generator:
     def cell(self, concurrency: int, seconds: float) -> dict[str, Any]:
         """One measured loop; see `lab.load`."""
         return talk(self._tree, {"what": "cell", "concurrency": concurrency, "seconds": seconds})
+
+    def closed(self, concurrency: int, *, seconds: float = 0.0, fewest: int = 0) -> dict[str, Any]:
+        """A closed loop for so long, of so many requests at least; see `lab.load`."""
+        words = {"concurrency": concurrency, "seconds": seconds, "fewest": fewest}
+        return talk(self._tree, {"what": "closed", **words})
+
+    def scheduled(self, gaps: Sequence[float], limits: Limits) -> dict[str, Any]:
+        """An open loop; see `lab.load`.
+
+        Raises:
+            ContenderError: some requests did not end.
+        """
+        words = {"gaps": list(gaps), "limits": asdict(limits)}
+        answer = talk(self._tree, {"what": "scheduled", **words})
+        if answer["pending"]:
+            raise ContenderError(
+                f"{answer['pending']} requests had no answer {limits.drain:g} s after the last one"
+            )
+        return answer
 
 
 def talk(tree: ProcessTree, words: dict[str, Any]) -> dict[str, Any]:

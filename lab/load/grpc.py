@@ -14,6 +14,7 @@ from tritonclient.grpc import service_pb2
 from lab.load.client import RequestError
 from pipelines.protocol import ENCODED_IMAGE, Output
 
+_REFUSED = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE}
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 OPTIONS = (
     # While a server starts, it is found at once and not after a backoff.
@@ -68,7 +69,8 @@ class GrpcClient:
         try:
             answer: bytes = await self._infer(self._requests[photo])
         except grpc.aio.AioRpcError as error:
-            raise RequestError(f"{error.code().name}: {(error.details() or '')[:200]}") from None
+            text = f"{error.code().name}: {(error.details() or '')[:200]}"
+            raise RequestError(text, refused=error.code() in _REFUSED) from None
         return answer
 
     def probabilities(self, answer: bytes) -> list[float]:

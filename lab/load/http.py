@@ -12,6 +12,8 @@ from lab.load.client import RequestError
 
 _BOUNDARY = "bench-5f1c0a7e"
 _OK = 200
+_REFUSED = {429, 503}
+"""Too many requests, and a service that has no room or is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +148,11 @@ class HttpClient:
 
     async def ask(self, worker: int, photo: int) -> bytes:
         """Asks on the worker's connection, made anew where the server ended it."""
-        if self._connections[worker].lost:
-            self._connections[worker] = await self._connect()
-        answer = await self._connections[worker].send(self._requests[photo])
+        answer = await self._send(worker, self._requests[photo])
         if answer.status != _OK:
             text = answer.body[:200].decode(errors="replace")
-            raise RequestError(f"status {answer.status}: {text}")
+            refused = answer.status in _REFUSED
+            raise RequestError(f"status {answer.status}: {text}", refused=refused)
         return answer.body
 
     def probabilities(self, answer: bytes) -> list[float]:
@@ -160,6 +161,11 @@ class HttpClient:
         # A server that batches may answer with the batch's part: a list of one.
         named = (found[0] if isinstance(found, list) else found)["probabilities"]
         return [float(named[name]) for name in self._classes]
+
+    async def _send(self, worker: int, request: bytes) -> Answer:
+        if self._connections[worker].lost:
+            self._connections[worker] = await self._connect()
+        return await self._connections[worker].send(request)
 
     async def _connect(self) -> Connection:
         return await Connection.open("127.0.0.1", self._port)

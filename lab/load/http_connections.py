@@ -4,7 +4,7 @@ import asyncio
 from typing import Self
 from urllib.parse import urlsplit
 
-from lab.load.http import Answer, Connection
+from lab.load.http import Answer, Connection, HttpClient
 
 _IDLE_SECONDS = 3.0
 """Shorter than the gateway keeps an idle connection: none is used just as it is closed."""
@@ -24,6 +24,10 @@ class HttpConnections:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connections that are idle."""
         for connection, _since in self._idle:
             connection.close()
 
@@ -63,3 +67,18 @@ class HttpConnections:
                 return connection
             connection.close()
         return await Connection.open(self._host, self._port)
+
+
+class PooledHttpClient(HttpClient):
+    """As `HttpClient`, with any number of workers: each request takes a connection that is idle."""
+
+    async def open(self, workers: int) -> None:
+        """Connects only when a request is sent; see `Client`."""
+        self._pool = HttpConnections(f"http://127.0.0.1:{self._port}", {})
+
+    async def close(self) -> None:
+        """Ends the connections."""
+        self._pool.close()
+
+    async def _send(self, worker: int, request: bytes) -> Answer:
+        return await self._pool.send(request)

@@ -125,6 +125,10 @@ class Service(Program):
                 continue
         return dict(total)
 
+    def pids(self) -> list[tuple[str, int]]:
+        """The processes that run now, each with its role."""
+        return [(name, process.pid) for name, process in self._roles()]
+
     def _roles(self) -> list[tuple[str, psutil.Process]]:
         found = []
         for process in self._tree.processes():

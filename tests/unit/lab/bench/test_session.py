@@ -34,10 +34,10 @@ def session(tmp_path, contender, reference=(0.25, 0.75)):
         (photos / f"{index}.jpg").write_bytes(b"photo")
     context = RunContext(
         repository=tmp_path,
-        photos=photos,
+        photos={"light": photos},
         plans={"light": tmp_path / "plan.json"},
         references={"light": [list(reference)] * 4},
-        classes=("no", "yes"),
+        classes={"light": ("no", "yes")},
         scratch=tmp_path,
     )
     return Session(context, contender, contender.deployments[0])

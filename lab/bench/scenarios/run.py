@@ -1,0 +1,230 @@
+"""Measures all contenders scenario by scenario, each in several rounds, in changing order."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from lab.bench.contender import Contender, Deployment
+from lab.bench.preparation import (
+    LIMIT_SHARE,
+    OnStep,
+    Prepared,
+    deployments,
+    described,
+    prepared,
+)
+from lab.bench.run import rotated
+from lab.bench.scenarios import figures
+from lab.bench.scenarios.measurement import SHARES, Fact, Measurement, Sizes
+from lab.bench.scenarios.raw import (
+    Bound,
+    Found,
+    Offline,
+    Point,
+    Raw,
+    Scenario,
+    Session,
+    Single,
+)
+from lab.bench.session import Session as RunningContender
+from lab.bench.workload import WORKLOADS, measure_of
+from lab.errors import ContenderError
+from pipelines.enums import Decoding
+
+_KEPT_IN = {Single: "singles", Offline: "offlines", Point: "points", Found: "found"}
+_BATCHES = (1, 4, 8)
+"""That the search for the limit tries."""
+
+
+class Run:
+    """Measures what is not measured yet; what there is so far is in `raw`."""
+
+    def __init__(
+        self,
+        contenders: Sequence[Contender],
+        repository: Path,
+        raw: Raw,
+        *,
+        on_step: OnStep,
+        on_progress: Callable[[Raw], None],
+    ) -> None:
+        """Goes on from `raw`; failures in it are tried again.
+
+        Args:
+            contenders: who is measured.
+            repository: Triton's.
+            raw: what there is.
+            on_step: told of each step.
+            on_progress: takes the raw data after each contender.
+        """
+        self.raw = raw.model_copy(
+            update={"sessions": tuple(each for each in raw.sessions if not each.failed)}
+        )
+        self._contenders, self._repository = contenders, repository
+        self._on_step, self._on_progress = on_step, on_progress
+
+    def all(self) -> None:
+        """Everything.
+
+        Raises:
+            LabError: models are missing, or a contender answers otherwise than the others.
+        """
+        setup = self.raw.setup
+        with prepared(
+            setup.workloads,
+            decoding=Decoding.EXACT,
+            photo_size=setup.photo_size,
+            repository=self._repository,
+            batches=_BATCHES if Scenario.OFFLINE in setup.scenarios else (),
+            seconds=self.raw.setup.limit_seconds,
+            on_step=self._on_step,
+        ) as ready:
+            starts = list(
+                deployments(
+                    self._contenders,
+                    setup.workloads,
+                    Decoding.EXACT,
+                    self._on_step,
+                    lambda contender, why: self._failed(
+                        setup.scenarios[0], 0, contender, setup.workloads, why
+                    ),
+                )
+            )
+            self._set(contenders=tuple(described(starts)))
+            self._set(bounds=tuple(self._bounds()))
+            for scenario in setup.scenarios:
+                for round_ in range(setup.rounds):
+                    for contender, deployment in rotated(starts, round_, setup.rounds):
+                        self._session(ready, scenario, round_, contender, deployment)
+                self._set(bounds=tuple(self._bounds()))
+
+    def _bounds(self) -> Iterator[Bound]:
+        """Of the workloads of which it is known."""
+        for name in self.raw.setup.workloads:
+            given = self.raw.setup.bound_ms
+            if given is not None:
+                yield Bound(workload=name, milliseconds=given, contender=None)
+            elif found := figures.bound(self.raw.singles, name):
+                yield found
+
+    def _session(
+        self,
+        ready: Prepared,
+        scenario: Scenario,
+        round_: int,
+        contender: Contender,
+        deployment: Deployment,
+    ) -> None:
+        """One contender in one scenario and round, unless that was measured before."""
+        key = (scenario, round_, contender.name, deployment.workloads)
+        if key in {
+            (each.scenario, each.round, each.contender, each.workloads)
+            for each in self.raw.sessions
+        }:
+            return
+        self._on_step(
+            f"{scenario}, round {round_ + 1}: {contender.name}, {'/'.join(deployment.workloads)}"
+        )
+        facts: list[Fact] = []
+        try:
+            with RunningContender(ready.context, contender, deployment) as session:
+                session.start()
+                apart = max(session.compare(name) for name in deployment.workloads)
+                for workload in deployment.workloads:
+                    self._measure(
+                        ready,
+                        scenario,
+                        Measurement(
+                            session,
+                            contender.name,
+                            workload,
+                            round_,
+                            self._sizes(workload),
+                            facts.append,
+                        ),
+                    )
+        except ContenderError as error:
+            self._failed(scenario, round_, contender, deployment.workloads, str(error))
+            return
+        for kind, name in _KEPT_IN.items():
+            more = tuple(fact for fact in facts if isinstance(fact, kind))
+            self._set(**{name: (*getattr(self.raw, name), *more)})
+        self._ended(
+            Session(
+                scenario=scenario,
+                round=round_,
+                contender=contender.name,
+                workloads=deployment.workloads,
+                apart=apart,
+            )
+        )
+
+    def _measure(self, ready: Prepared, scenario: Scenario, measurement: Measurement) -> None:
+        """One scenario.
+
+        Raises:
+            ContenderError: it cannot be measured.
+        """
+        workload = measurement.workload
+        match scenario:
+            case Scenario.SINGLE_STREAM:
+                measurement.single()
+            case Scenario.OFFLINE:
+                measured = measure_of(workload, self.raw.setup.workloads)
+                limit = ready.limits[measured]
+                seconds = self.raw.setup.limit_seconds * WORKLOADS[measured].longer * LIMIT_SHARE
+                measurement.offline(lambda: limit.beside(measurement.round, seconds))
+            case Scenario.SERVER:
+                measurement.server(self._bound(workload))
+            case Scenario.CURVE:
+                measurement.curve(self._rates(workload), self._bound(workload))
+            case Scenario.OVERLOAD:
+                own = figures.server_rate(self.raw, workload, measurement.contender)
+                if own is None or not own.median:
+                    raise ContenderError("it kept the bound at no rate: there is none to exceed")
+                measurement.overload(own.median, self._bound(workload))
+
+    def _sizes(self, workload: str) -> Sizes:
+        setup = self.raw.setup
+        return Sizes(setup.requests[workload], setup.photos, setup.single_seconds)
+
+    def _bound(self, workload: str) -> float:
+        """In seconds."""
+        found = [each for each in self.raw.bounds if each.workload == workload]
+        if not found:
+            raise ContenderError(f"{workload}: nobody answered one caller, so there is no bound")
+        return found[0].milliseconds / 1000
+
+    def _rates(self, workload: str) -> tuple[float, ...]:
+        """Of the curve."""
+        if self.raw.setup.rates:
+            return self.raw.setup.rates
+        best = figures.reference(self.raw, workload)
+        if best is None:
+            raise ContenderError(f"{workload}: nobody kept the bound, so there are no rates")
+        return tuple(share * best[1] for share in SHARES)
+
+    def _failed(
+        self,
+        scenario: Scenario,
+        round_: int,
+        contender: Contender,
+        workloads: tuple[str, ...],
+        reason: str,
+    ) -> None:
+        self._on_step(f"{contender.name} failed: {reason}")
+        self._ended(
+            Session(
+                scenario=scenario,
+                round=round_,
+                contender=contender.name,
+                workloads=workloads,
+                failed=reason,
+            )
+        )
+
+    def _ended(self, session: Session) -> None:
+        self._set(sessions=(*self.raw.sessions, session))
+        self._on_progress(self.raw)
+
+    def _set(self, **changed: object) -> None:
+        self.raw = self.raw.model_copy(update=changed)

@@ -1,0 +1,1 @@
+"""Trace of single requests: which part of the way takes how long."""
