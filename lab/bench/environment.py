@@ -24,13 +24,18 @@ def folder_of(name: str) -> Path:
     return CACHE / f"venv-{name}"
 
 
-def ensure(name: str) -> None:
+def ensure(name: str, requirements: Path | None = None) -> None:
     """Builds an environment unless it is as its requirements say.
+
+    Args:
+        name: of the environment.
+        requirements: its file; None: that of the contender of this name.
 
     Raises:
         ContenderError: pip could not; the text has its last lines.
     """
-    folder, requirements = folder_of(name), CONTENDERS / name / "requirements.txt"
+    folder = folder_of(name)
+    requirements = requirements or CONTENDERS / name / "requirements.txt"
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
     stamp = folder / ".requirements"
     if stamp.is_file() and stamp.read_text("utf-8") == digest:

@@ -1,0 +1,1 @@
+"""Compares the bench's own load generator with MLPerf's LoadGen."""
