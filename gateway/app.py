@@ -24,7 +24,7 @@ from gateway.core.batching import Batching
 from gateway.core.catalog import Catalog
 from gateway.core.memory import give_back
 from gateway.core.readiness import Readiness
-from gateway.core.request import KEEP_IMAGE, RELEASE, SIGNED_RECEIPT, SUBJECT
+from gateway.core.request import KEEP_IMAGE, RELEASE, RESPOND_WITHIN, SIGNED_RECEIPT, SUBJECT
 from gateway.dataplane import Dataplane
 from gateway.feedback.answered import AnsweredPredictions
 from gateway.feedback.listing import FeedbackListing
@@ -107,6 +107,7 @@ def create_app(settings: Settings) -> FastAPI:
         largest=max(settings.batch_bytes, settings.largest_message),
         caller_share=settings.caller_share,
         wait=settings.max_wait_seconds,
+        respond_within=settings.respond_within_ms and settings.respond_within_ms / 1000,
         explanations=settings.max_explanations,
     )
     metrics = Metrics(lambda: admission.in_flight)
@@ -208,7 +209,7 @@ def create_app(settings: Settings) -> FastAPI:
     access, description_access = _access(settings, secrets, authenticator, descriptions)
     for router in (
         prediction_routes(predictions, settings.default_pipeline, access),
-        pipeline_routes(catalog, readiness, settings.default_pipeline, access),
+        pipeline_routes(catalog, readiness, admission, settings.default_pipeline, access),
         kserve_routes(
             Kserve(settings, catalog, admission, dataplane, models, replays),
             access,
@@ -305,6 +306,7 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
                 "Authorization",
                 "X-API-Key",
                 KEEP_IMAGE,
+                RESPOND_WITHIN,
                 SIGNED_RECEIPT,
                 SUBJECT,
                 RELEASE,

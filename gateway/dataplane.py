@@ -221,6 +221,7 @@ class Dataplane:
             formats = [image.check() for image in request.images]
             self._telemetry.sent(request.images, formats)
             rows, results = await self._answered(request)
+            request.holding.answered(len(request.images))
         except RefusedError as refusal:
             results = [refusal.forget_origin()] * len(request.images)
         seconds = time.perf_counter() - started

@@ -163,7 +163,9 @@ class Replays:
 
 
 def _take_place(asked: InferenceRequest) -> None:
-    asked.holding.take_place(asked.deadline.remaining(), explains=asked.parameters.explain)
+    asked.holding.take_place(
+        len(asked.images), asked.deadline.remaining(), explains=asked.parameters.explain
+    )
 
 
 def _parts(image: Image) -> tuple[bytes, ...]:

@@ -130,8 +130,12 @@ class Settings(DatabaseSettings):
     take `caller_share` of them, too. Beside the other images' passes each is computed for
     seconds."""
     max_wait_seconds: float = Field(default=30, gt=0, le=3600)
-    """Longest expected wait of a request, by the rate of the last answers. Requests that would wait
-    longer, or beyond their own deadline, are refused."""
+    """Longest time within which a caller may ask to be answered (`X-Respond-Within-Ms`), and the
+    time of a batch that asks for none. Requests that, by the rate of the last answers, would not
+    be answered in their time, or by their deadline, are refused."""
+    respond_within_ms: int | None = Field(default=None, ge=1, le=3_600_000)
+    """Time within which requests that ask for none are answered, in place of what each pipeline
+    promises (`serving.respond_within_ms`)."""
     batch_files: int = Field(default=100, ge=1, le=10_000)
     """Images in one batch."""
     batch_bytes: int = Field(default=128 * MIB, ge=1)

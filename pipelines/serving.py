@@ -1,6 +1,8 @@
 """The serving settings of a pipeline: processes, threads, batches, queues."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from pipelines.fact import Facts
 
@@ -22,6 +24,9 @@ class Serving(Facts):
     """Batching and queueing in Triton."""
 
     max_batch: int = Field(ge=1, le=1024)
+    respond_within_ms: int = Field(default=1000, ge=1, le=3_600_000)
+    """Within how many milliseconds callers want an answer. Who would wait longer is refused at
+    once, unless it asks for more time."""
     queue_delay_us: int = Field(ge=0)
     """How long a request may wait for others to share its batch, in microseconds."""
     queue_size: int | None = Field(default=None, ge=1)
@@ -37,3 +42,17 @@ class Serving(Facts):
     members' `instances` say nothing: each process of `decision` does all for its images."""
     decode: Decode = Decode()
     decision: Decision = Decision()
+
+    @model_validator(mode="after")
+    def _in_time(self) -> Self:
+        if self.queue_delay_us > self.respond_within_ms * 500:
+            raise ValueError(
+                "queue_delay_us: a request would wait for others for more than half of "
+                "respond_within_ms"
+            )
+        return self
+
+    @property
+    def respond_within(self) -> float:
+        """Seconds within which callers want an answer."""
+        return self.respond_within_ms / 1000

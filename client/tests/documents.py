@@ -45,6 +45,7 @@ def pipeline(name, release):
         "members": {member: ABOUT[member] for member in MEMBERS[name]},
         "preprocessing": "exact",
         "quality": {"blurred": {"below": 4.5, "refuse": False}},
+        "respond_within_ms": 1000,
         "limits": {"bytes": 10485760, "pixels": 50000000, "aspect": 50},
         "weights": "demo",
         "from_a_newer_service": True,

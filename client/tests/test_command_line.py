@@ -35,6 +35,26 @@ def test_a_folder_is_walked_and_its_photos_are_answered_in_order(command, folder
     assert result.stderr == ""
 
 
+def test_several_photos_let_people_at_a_screen_go_first(command, folder, service):
+    def asked():
+        return {seen.headers.get("x-respond-within-ms") for seen in service.seen if seen.body}
+
+    command("predict", folder / "b.JPG")
+    assert asked() == {None}
+    service.seen.clear()
+    command("predict", folder)
+    assert asked() == {"60000"}
+    service.seen.clear()
+    command("predict", folder, "--respond-within", "2.5")
+    assert asked() == {"2500"}
+
+
+def test_a_time_that_is_none_is_a_wrong_question(command, folder):
+    for said in ("0", "-1", "nan", "86401"):
+        result = command("predict", folder, "--respond-within", said)
+        assert (result.exit_code, "respond_within" in result.stderr) == (2, True)
+
+
 def test_advanced_adds_uncertainty_disagreement_and_each_member(command, folder):
     result = command("predict", folder / "b.JPG", "--advanced")
     header, row = [line.split() for line in result.stdout.splitlines()]

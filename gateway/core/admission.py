@@ -1,11 +1,14 @@
-"""Limits on what is in flight: bytes as they arrive, then a place, then the expected wait.
+"""Limits on what is in flight: bytes as they arrive, then a place, then the expected time.
 
 Two shares keep a limit from being used up by one side. A caller has at most a stated share of the
 places and of the bytes. Half of both is dealt out evenly among the pipelines that are served, and
 is kept for them: a pipeline that hangs cannot take what the others need.
 
 Requests for explanations, each of which costs as much as many images, have a limit of their own
-beside that, with the same shares. They do not count to the expected wait: others overtake them.
+beside that, with the same shares. They do not count to the expected time: others overtake them.
+
+A request is let in where its answer is expected within the time that its caller wants it in. Who
+gives more time than the pipeline promises is patient: the others come first.
 """
 
 import math
@@ -17,53 +20,129 @@ from dataclasses import dataclass
 
 from gateway.errors import Code, RefusedError
 
-_ALWAYS = 8
-"""Requests of a pipeline that are admitted however slow it is."""
+_ALWAYS = 4
+"""Requests of a pipeline that are let in however slow it is: fewer would leave processes idle."""
 _SMOOTHING = 1 / 32
 """Weight of the newest interval in the mean."""
-_SAMPLES = 16
+_SAMPLES = _ALWAYS
 """Answers that the estimate needs before it says anything."""
+_MANY = 10_000
+"""More images than any number of calls takes."""
 
 
 @dataclass(slots=True)
 class ThroughputEstimate:
-    """The requests of one pipeline that are in flight, and the mean time between two answers.
+    """How many images are waited for, and the mean time between two answers.
 
     The wait is their product (Little's law; J. D. C. Little, A Proof for the Queuing Formula
-    L = lambda W, 1961). Intervals are measured only while requests are in flight, so an idle time
+    L = lambda W, 1961). Intervals are measured only while images are waited for, so an idle time
     does not make a pipeline look slow. Times are of a monotonic clock, in seconds.
     """
 
-    in_flight: int = 0
+    images: int = 0
     _interval: float = 0.0
     _samples: int = 0
     _since: float = 0.0
-    """Time of the last answer, or of the first request after an idle time."""
+    """Time of the last answer, or of the first image after an idle time."""
 
-    def enter(self, now: float) -> None:
-        """A request begins."""
-        if not self.in_flight:
+    def enter(self, images: int, now: float) -> None:
+        """Images are waited for from now on."""
+        if not self.images:
             self._since = now
-        self.in_flight += 1
+        self.images += images
 
-    def leave(self, now: float, *, answered: bool) -> None:
-        """A request ends. Failed or abandoned requests do not update the estimate."""
-        self.in_flight -= 1
-        if not answered:
-            return
-        self._samples += 1
-        # The first intervals have equal weights; later ones fade.
-        weight = max(_SMOOTHING, 1 / self._samples)
-        self._interval += weight * (now - self._since - self._interval)
+    def answered(self, images: int, now: float) -> None:
+        """Images were answered together."""
+        self.images -= images
+        seconds = (now - self._since) / images
+        for _ in range(images):
+            self._samples += 1
+            # The first intervals have equal weights; later ones fade.
+            weight = max(_SMOOTHING, 1 / self._samples)
+            self._interval += weight * (seconds - self._interval)
         self._since = now
 
-    def wait(self, ahead: int) -> float:
-        """Expected seconds until one more request is answered; 0 while too little is known.
+    def leave(self, images: int) -> None:
+        """Images were refused or abandoned: they do not update the estimate."""
+        self.images -= images
 
-        Args:
-            ahead: requests that come first, with those left behind.
+    @property
+    def interval(self) -> float:
+        """Mean seconds between two answers; 0 while too little is known."""
+        return self._interval if self._samples >= _SAMPLES else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseTime:
+    """What is known of the time, in seconds, within which a request is to be answered."""
+
+    promised: float = math.inf
+    """By its pipeline."""
+    asked: float | None = None
+    """By its caller; None: nothing."""
+    several: bool = False
+    """Whether it is a batch, whose caller waits for all of it."""
+
+
+class _Load:
+    """What of one pipeline is waited for, and how fast it is answered.
+
+    Images are told apart by whether their callers are patient.
+    """
+
+    def __init__(self) -> None:
+        self.requests = Counter[bool]()
+        """Waited for."""
+        self.images: dict[bool, Counter[str]] = {False: Counter(), True: Counter()}
+        """Not answered yet, by caller."""
+        self.patient_in_triton = 0
+        self.left_in_triton = 0
+        """Images of callers who were not patient and wait no longer."""
+        self.total = ThroughputEstimate()
+        self.patient = ThroughputEstimate()
+
+    def enter(self, caller: str, *, patient: bool, images: int) -> None:
+        """Images are waited for."""
+        now = time.monotonic()
+        self.images[patient][caller] += images
+        for estimate in self._estimates(patient=patient):
+            estimate.enter(images, now)
+
+    def answered(self, caller: str, *, patient: bool, images: int) -> None:
+        """Images were answered together."""
+        now = time.monotonic()
+        self._remove(caller, patient=patient, images=images)
+        for estimate in self._estimates(patient=patient):
+            estimate.answered(images, now)
+
+    def leave(self, caller: str, *, patient: bool, images: int) -> None:
+        """Images got no answer."""
+        self._remove(caller, patient=patient, images=images)
+        for estimate in self._estimates(patient=patient):
+            estimate.leave(images)
+
+    def seconds(self, *, patient: bool, images: int) -> tuple[float, float]:
+        """Expected time until so many more images are answered, and until the first one's turn.
+
+        Patient callers have what the others leave. So of them it is also the time that their own
+        images take at the rate of their own last answers.
         """
-        return ahead * self._interval if self._samples >= _SAMPLES else 0.0
+        first = self.total.images + self.left_in_triton
+        if not patient:
+            # What is in Triton already is not taken back.
+            first += self.patient_in_triton - self.patient.images
+        interval, own = self.total.interval, self.patient.interval if patient else 0.0
+        before = max(first * interval, self.patient.images * own)
+        return max((first + images) * interval, (self.patient.images + images) * own), before
+
+    def _estimates(self, *, patient: bool) -> tuple[ThroughputEstimate, ...]:
+        return (self.total, self.patient) if patient else (self.total,)
+
+    def _remove(self, caller: str, *, patient: bool, images: int) -> None:
+        self.images[patient][caller] -= images
+        if not self.images[patient][caller]:
+            # Callers come and go: their names are not kept.
+            del self.images[patient][caller]
 
 
 class _Limit:
@@ -124,13 +203,22 @@ class Holding:
     caller that hangs up does not get more of the service than its share.
     """
 
-    def __init__(self, admission: "Admission", caller: str, pipeline: str) -> None:
+    def __init__(
+        self, admission: "Admission", caller: str, pipeline: str, wanted: ResponseTime
+    ) -> None:
         self._admission = admission
-        self._caller = caller
+        self.caller = caller
         self._pipeline = pipeline
+        self._wanted = wanted
+        self._load = admission.loads[pipeline]
         self._bytes = 0
-        self._place = self._explains = False
+        self._place = self._explains = self._left = False
         self._users = 1
+        self._images = 0
+        """That it waits for and that count to the expected time."""
+        self._in_triton = 0
+        self.patient = False
+        """Whether others come first; told when it has a place."""
 
     def receive(self, size: int) -> None:
         """Counts bytes that came.
@@ -138,47 +226,91 @@ class Holding:
         Raises:
             RefusedError: with code `busy` where they are too many.
         """
-        self._admission.bytes.check(self._caller, self._pipeline, size)
-        self._admission.bytes.hold(self._caller, self._pipeline, size)
+        self._admission.bytes.check(self.caller, self._pipeline, size)
+        self._admission.bytes.hold(self.caller, self._pipeline, size)
         self._bytes += size
 
-    def take_place(self, remaining: float = math.inf, *, explains: bool = False) -> None:
+    def take_place(
+        self, images: int = 1, remaining: float = math.inf, *, explains: bool = False
+    ) -> None:
         """Takes a place, once the body is whole.
 
         Args:
+            images: of the request.
             remaining: seconds until the request's deadline.
             explains: whether the request asks for an explanation.
 
         Raises:
-            RefusedError: with code `busy` where there is none, or where the request would wait
-                longer than it may or can.
+            RefusedError: with code `busy` where there is none, or where no answer is expected
+                within the time that the caller wants it in, or can wait.
         """
-        self._admission.check(self._caller, self._pipeline, 0, remaining)
+        admission, caller, pipeline = self._admission, self.caller, self._pipeline
+        admission.check(caller, pipeline, 0, remaining, self._wanted, images=images)
+        self.patient = admission.patient(self._wanted, images)
         if explains:
-            self._admission.explanations.check(self._caller, self._pipeline, 1)
-            self._admission.explanations.hold(self._caller, self._pipeline, 1)
+            admission.explanations.check(caller, pipeline, 1)
+            admission.explanations.hold(caller, pipeline, 1)
         else:
-            self._admission.estimates[self._pipeline].enter(time.monotonic())
-        self._admission.places.hold(self._caller, self._pipeline, 1)
+            self._load.requests[self.patient] += 1
+            self._load.enter(caller, patient=self.patient, images=images)
+            self._images = images
+        admission.places.hold(caller, pipeline, 1)
         self._place, self._explains = True, explains
 
+    def answered(self, images: int) -> None:
+        """Images of the request have their answers."""
+        if images := min(images, self._images):
+            self._images -= images
+            self._load.answered(self.caller, patient=self.patient, images=images)
+
+    @property
+    def at_once(self) -> int:
+        """Images of patient callers that may be in Triton: who comes then waits for them."""
+        return self._admission.at_once(self._pipeline, self._wanted)
+
+    def sent(self) -> None:
+        """An image of the request is sent to Triton."""
+        self.retain()
+        if not self._explains:
+            self._in_triton += 1
+            self._load.patient_in_triton += self.patient
+
+    def returned(self) -> None:
+        """Triton is done with an image of the request."""
+        if not self._explains:
+            self._in_triton -= 1
+            self._load.patient_in_triton -= self.patient
+            self._load.left_in_triton -= self._left
+        self.release()
+
     def retain(self) -> None:
-        """An inference begins for the request."""
+        """Somebody works on for the request, whether or not its caller waits."""
         self._users += 1
 
     def release(self) -> None:
-        """An inference for the request is over."""
+        """One of those is done."""
         self._users -= 1
         if not self._users:
-            self._admission.bytes.hold(self._caller, self._pipeline, -self._bytes)
-            self._admission.places.hold(self._caller, self._pipeline, -int(self._place))
-            self._admission.explanations.hold(self._caller, self._pipeline, -int(self._explains))
+            self._abandon()
+            self._admission.bytes.hold(self.caller, self._pipeline, -self._bytes)
+            self._admission.places.hold(self.caller, self._pipeline, -int(self._place))
+            self._admission.explanations.hold(self.caller, self._pipeline, -int(self._explains))
 
-    def end(self, *, answered: bool) -> None:
+    def end(self) -> None:
         """The request ends. It is called once."""
         if self._place and not self._explains:
-            self._admission.estimates[self._pipeline].leave(time.monotonic(), answered=answered)
+            self._load.requests[self.patient] -= 1
+        if self._users == 1 + self._in_triton:
+            # Nobody works on for it: what is not in Triton will never be.
+            self._abandon()
+            self._left = not self.patient
+            self._load.left_in_triton += self._left * self._in_triton
         self.release()
+
+    def _abandon(self) -> None:
+        if self._images:
+            self._load.leave(self.caller, patient=self.patient, images=self._images)
+            self._images = 0
 
 
 class Admission:
@@ -193,6 +325,7 @@ class Admission:
         largest: int = 1,
         caller_share: float = 1.0,
         wait: float = math.inf,
+        respond_within: float | None = None,
         explanations: int = 1,
     ) -> None:
         """Limits on what is in flight.
@@ -202,15 +335,18 @@ class Admission:
             size: bytes of bodies, at most.
             served: the names of the pipelines.
             largest: bytes of the largest body.
-            caller_share: of places and bytes, for one caller at most.
-            wait: seconds that a request may have to wait, at most.
+            caller_share: of places, bytes and time, for one caller at most.
+            wait: seconds that a caller may ask for, at most.
+            respond_within: seconds, in place of what the pipelines promise.
             explanations: requests for explanations that hold a place, at most.
         """
         self.places = _Limit("requests", requests, 1, caller_share, served)
         self.bytes = _Limit("bytes", size, largest, caller_share, served)
         self.explanations = _Limit("explanations", explanations, 1, caller_share, served)
-        self.estimates: defaultdict[str, ThroughputEstimate] = defaultdict(ThroughputEstimate)
+        self.loads: defaultdict[str, _Load] = defaultdict(_Load)
+        self._caller_share = caller_share
         self._wait = wait
+        self._respond_within = respond_within
 
     @property
     def in_flight(self) -> Mapping[str, int]:
@@ -219,16 +355,21 @@ class Admission:
         Explanations count until Triton is done with them.
         """
         explained = self.explanations.pipelines
-        names = dict.fromkeys([*self.estimates, *explained])
+        names = dict.fromkeys([*self.loads, *explained])
         return {name: self._waited_for(name) + explained[name] for name in names}
 
     def _waited_for(self, pipeline: str) -> int:
-        estimate = self.estimates.get(pipeline)
-        return 0 if estimate is None else estimate.in_flight
+        load = self.loads.get(pipeline)
+        return 0 if load is None else load.requests.total()
 
     @contextmanager
     def enter(
-        self, caller: str, pipeline: str, size: int, remaining: float = math.inf
+        self,
+        caller: str,
+        pipeline: str,
+        size: int,
+        remaining: float = math.inf,
+        wanted: ResponseTime = ResponseTime(),
     ) -> Iterator[Holding]:
         """Lets a request begin: it is checked as if its body were there, and holds nothing yet.
 
@@ -237,20 +378,42 @@ class Admission:
             pipeline: the one that is asked; it is served.
             size: of the request's body in bytes, as far as it is known.
             remaining: seconds until the request's deadline.
+            wanted: the time within which it is to be answered.
 
         Raises:
             RefusedError: with code `busy`, as a place or so many bytes would be refused.
         """
-        self.check(caller, pipeline, size, remaining)
-        holding = Holding(self, caller, pipeline)
-        answered = False
+        self.check(caller, pipeline, size, remaining, wanted)
+        holding = Holding(self, caller, pipeline, wanted)
         try:
             yield holding
-            answered = True
         finally:
-            holding.end(answered=answered)
+            holding.end()
 
-    def check(self, caller: str, pipeline: str, size: int, remaining: float) -> None:
+    def patient(self, wanted: ResponseTime, images: int = 1) -> bool:
+        """Whether the caller of so many images gives more time than its pipeline promises."""
+        return self._seconds(wanted, images) > self.promised(wanted.promised)
+
+    def promised(self, seconds: float) -> float:
+        """Seconds within which a pipeline that promises so many is to answer here."""
+        return min(seconds if self._respond_within is None else self._respond_within, self._wait)
+
+    def at_once(self, pipeline: str, wanted: ResponseTime) -> int:
+        """Images of patient callers that Triton may have: half of the promised time."""
+        interval = self.loads[pipeline].total.interval
+        half = self.promised(wanted.promised) / 2
+        return max(1, int(min(half / interval, _MANY))) if interval else _MANY
+
+    def check(
+        self,
+        caller: str,
+        pipeline: str,
+        size: int,
+        remaining: float,
+        wanted: ResponseTime,
+        *,
+        images: int = 1,
+    ) -> None:
         """Refuses a request that could not have a place, or so many bytes, at this moment.
 
         Raises:
@@ -258,21 +421,40 @@ class Admission:
         """
         self.places.check(caller, pipeline, 1)
         self.bytes.check(caller, pipeline, size)
-        ahead = self.places.pipelines[pipeline]
-        too_long = self.estimates[pipeline].wait(ahead) - min(self._wait, remaining)
-        if ahead >= _ALWAYS and too_long > 0:
-            raise RefusedError(
-                Code.BUSY,
-                "request: so many are in flight that it would wait too long. "
-                "Wait as Retry-After says.",
-                retry_after=math.ceil(too_long),
-                reason="wait",
-            )
+        load, patient = self.loads[pipeline], self.patient(wanted, images)
+        first = self.places.pipelines[pipeline] - self.explanations.pipelines[pipeline]
+        if not patient:
+            first -= load.requests[True]
+        if first < _ALWAYS:
+            return
+        within = min(self._seconds(wanted, images), remaining)
+        expected, before = load.seconds(patient=patient, images=images)
+        if (late := expected - within) > 0:
+            raise _late("", "wait", min(late, before))
+        own = load.images[patient][caller]
+        interval = load.total.interval
+        if (late := (own + images) * interval - self._caller_share * within) > 0:
+            raise _late(" of this caller", "caller", min(late, own * interval))
+
+    def _seconds(self, wanted: ResponseTime, images: int) -> float:
+        if wanted.asked is not None:
+            return min(wanted.asked, self._wait)
+        return self._wait if wanted.several or images > 1 else self.promised(wanted.promised)
 
 
 def _busy(what: str, reason: str) -> RefusedError:
     return RefusedError(
         Code.BUSY,
         f"request: too many {what} are in flight. Wait as Retry-After says.",
+        reason=reason,
+    )
+
+
+def _late(whose: str, reason: str, seconds: float) -> RefusedError:
+    return RefusedError(
+        Code.BUSY,
+        f"request: so many{whose} are in flight that it would not be answered in time. Wait as "
+        "Retry-After says, or ask for more time with X-Respond-Within-Ms.",
+        retry_after=math.ceil(seconds),
         reason=reason,
     )

@@ -111,6 +111,30 @@ def release_of(said: str) -> str:
     return said
 
 
+RESPOND_WITHIN = "X-Respond-Within-Ms"
+"""Likewise: within so many milliseconds, from its last byte on, a request is to be answered, in
+place of what its pipeline promises."""
+_LONGEST_MS = 24 * 3600 * 1000
+
+
+def respond_within_of(said: str | None) -> float | None:
+    """The seconds that a request asks for; None where it asks for none.
+
+    Raises:
+        RefusedError: it is no number of milliseconds.
+    """
+    if said is None:
+        return None
+    text = said.strip()
+    number = int(text) if re.fullmatch("[0-9]{1,8}", text) else 0
+    if not 0 < number <= _LONGEST_MS:
+        raise RefusedError(
+            Code.PARAMETER_INVALID,
+            f"{RESPOND_WITHIN}: send a whole number from 1 to {_LONGEST_MS}, or leave it out.",
+        )
+    return number / 1000
+
+
 @dataclass(frozen=True, slots=True)
 class RequestParameters:
     """Request parameters as the caller wrote them. Triton checks their values."""

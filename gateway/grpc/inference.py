@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from gateway.audit.idempotency import Answer
-from gateway.core.admission import Admission
+from gateway.core.admission import Admission, ResponseTime
 from gateway.core.catalog import Catalog
 from gateway.dataplane import Dataplane, InferenceRequest
 from gateway.errors import RefusedError
@@ -55,8 +55,11 @@ class Inference:
                     context.read_wishes(call.metadata_text)
                     deadline = deadline.within(request.timeout())
                     caller, remaining = context.share_holder, deadline.remaining()
+                    wanted = ResponseTime(
+                        pipeline.spec.serving.respond_within, context.respond_within
+                    )
                     holding = held.enter_context(
-                        self.admission.enter(caller, pipeline.name, size, remaining)
+                        self.admission.enter(caller, pipeline.name, size, remaining, wanted)
                     )
                     holding.receive(size)
 

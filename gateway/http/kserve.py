@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.responses import JSONResponse, Response
 
-from gateway.core.admission import Admission
+from gateway.core.admission import Admission, ResponseTime
 from gateway.core.catalog import Catalog
 from gateway.core.request import Deadline
 from gateway.dataplane import Dataplane
@@ -72,8 +72,9 @@ class Kserve:
         length = request.headers.get(HEADER_LENGTH)
         limit = min(self.settings.batch_bytes, _images_size(pipeline.spec)) + WRAPPING
         body = Body.of_any_type(request, limit)
+        wanted = ResponseTime(pipeline.spec.serving.respond_within, context.respond_within)
         caller, remaining = context.share_holder, deadline.remaining()
-        with self.admission.enter(caller, pipeline.name, body.size, remaining) as holding:
+        with self.admission.enter(caller, pipeline.name, body.size, remaining, wanted) as holding:
             with context.stage("receive"):
                 read = InferBody(length, pipeline.spec)
                 async with deadline.enforce(_SLOW):

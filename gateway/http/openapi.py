@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from gateway.core.request import KEEP_IMAGE, RELEASE, SIGNED_RECEIPT, SUBJECT
+from gateway.core.request import KEEP_IMAGE, RELEASE, RESPOND_WITHIN, SIGNED_RECEIPT, SUBJECT
 from gateway.errors import RETRY_AFTER_SECONDS, Problem, status_of
 from gateway.feedback.finding import Feedback
 from gateway.http.json_body import ImageBody, ImagesBody
@@ -58,6 +58,13 @@ _PARAMETERS = [
         "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[ -~]+$"},
     },
     NAMED_RELEASE,
+    {
+        "name": RESPOND_WITHIN,
+        "in": "header",
+        "description": "Milliseconds within which the caller wants its answer, in place of the "
+        "pipeline's `respond_within_ms`. Who gives more time comes after the others.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 86_400_000},
+    },
     {
         "name": "Idempotency-Key",
         "in": "header",

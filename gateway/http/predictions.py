@@ -12,7 +12,7 @@ from starlette.types import Receive
 
 from gateway.audit.idempotency import HEADER as KEY
 from gateway.audit.idempotency import REPLAYED, Answer
-from gateway.core.admission import Admission
+from gateway.core.admission import Admission, ResponseTime
 from gateway.core.catalog import Catalog, Pipeline
 from gateway.core.request import Deadline, RequestParameters
 from gateway.dataplane import Dataplane, InferenceRequest
@@ -57,8 +57,9 @@ class Predictions:
         pipeline, parameters = await self._begin(request, name)
         parameters = parameters.with_defaults(handler_of(pipeline).views[form].asks)
         body = Body.of_one(request, pipeline.spec.limits.bytes)
+        wanted = ResponseTime(pipeline.spec.serving.respond_within, context.respond_within)
         caller, remaining = context.share_holder, deadline.remaining()
-        with self.admission.enter(caller, pipeline.name, body.size, remaining) as holding:
+        with self.admission.enter(caller, pipeline.name, body.size, remaining, wanted) as holding:
             with context.stage("receive"):
                 async with deadline.enforce(_SLOW):
                     image = await body.image(holding.receive)
@@ -85,8 +86,11 @@ class Predictions:
             )
         parameters.check_images(self.settings.batch_files)
         body = Body.of_many(request, pipeline.spec.limits.bytes, self.settings.batch_bytes)
+        wanted = ResponseTime(
+            pipeline.spec.serving.respond_within, context.respond_within, several=True
+        )
         caller, remaining = context.share_holder, deadline.remaining()
-        with self.admission.enter(caller, pipeline.name, body.size, remaining) as holding:
+        with self.admission.enter(caller, pipeline.name, body.size, remaining, wanted) as holding:
             with context.stage("receive"):
                 async with deadline.enforce(_SLOW):
                     images = await body.images(self.settings.batch_files, holding.receive)

@@ -6,7 +6,8 @@ from functools import partial
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from gateway.core.catalog import Catalog
+from gateway.core.admission import Admission
+from gateway.core.catalog import Catalog, Pipeline
 from gateway.core.readiness import Readiness
 from gateway.http.access import Access, principal_of
 from gateway.http.openapi import (
@@ -68,9 +69,14 @@ def prediction_routes(predictions: Predictions, default: str, access: Access) ->
 
 
 def pipeline_routes(
-    catalog: Catalog, readiness: Readiness, default: str, access: Access
+    catalog: Catalog, readiness: Readiness, admission: Admission, default: str, access: Access
 ) -> APIRouter:
     """The pipelines that may be asked."""
+
+    def described(pipeline: Pipeline) -> PipelineDescription:
+        promised = admission.promised(pipeline.spec.serving.respond_within)
+        return describe(pipeline, ready=readiness.ready(pipeline.name), promised=promised)
+
     router = APIRouter(
         prefix="/api/v1/pipelines", tags=["pipelines"], dependencies=[Depends(access)]
     )
@@ -88,9 +94,7 @@ def pipeline_routes(
             await catalog.find(default)
         caller = principal_of(request)
         entries = [
-            describe(pipeline, ready=readiness.ready(pipeline.name))
-            for pipeline in catalog.pipelines()
-            if caller.covers(pipeline.name)
+            described(pipeline) for pipeline in catalog.pipelines() if caller.covers(pipeline.name)
         ]
         own_default = default if caller.covers(default) else None
         return _json(PipelineList, PipelineList(default=own_default, pipelines=entries))
@@ -111,7 +115,7 @@ def pipeline_routes(
         context.read_release(request.headers.get)
         if context.release is not None:
             pipeline = await catalog.named(name, context.release)
-        return _json(PipelineDescription, describe(pipeline, ready=readiness.ready(name)))
+        return _json(PipelineDescription, described(pipeline))
 
     return router
 

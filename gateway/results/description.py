@@ -108,6 +108,10 @@ class PipelineDescription(TypedDict):
     members: dict[str, MemberDescription]
     preprocessing: Decoding
     limits: LimitsFacts
+    respond_within_ms: Annotated[
+        int,
+        doc("The time, from the last byte of a request on, within which callers want an answer."),
+    ]
     quality: Annotated[
         dict[QualityWarning, QualityBound], doc("Bounds of the photo's quality, by warning.")
     ]
@@ -135,8 +139,14 @@ class PipelineList(TypedDict):
     pipelines: list[PipelineDescription]
 
 
-def describe(pipeline: Pipeline, *, ready: bool) -> PipelineDescription:
-    """One entry of the list of pipelines."""
+def describe(pipeline: Pipeline, *, ready: bool, promised: float) -> PipelineDescription:
+    """One entry of the list of pipelines.
+
+    Args:
+        pipeline: it.
+        ready: whether it answers.
+        promised: seconds within which callers who ask for nothing else are answered.
+    """
     spec = pipeline.spec
     weights = pipeline.weights
     limits: LimitsFacts = {"bytes": spec.limits.bytes, "pixels": spec.limits.pixels}
@@ -172,6 +182,7 @@ def describe(pipeline: Pipeline, *, ready: bool) -> PipelineDescription:
         },
         "preprocessing": spec.preprocessing.decoding,
         "limits": limits,
+        "respond_within_ms": round(promised * 1000),
         "quality": _bounds(spec),
         "typicality": _typicality(pipeline),
         "keep_images": None if spec.keep_images is None else {"days": spec.keep_images.days},

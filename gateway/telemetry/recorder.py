@@ -15,11 +15,13 @@ from database.chain import Receipt
 from gateway.core.request import (
     KEEP_IMAGE,
     RELEASE,
+    RESPOND_WITHIN,
     SIGNED_RECEIPT,
     SUBJECT,
     Image,
     RequestParameters,
     release_of,
+    respond_within_of,
     subject_of,
     yes_or_no,
 )
@@ -69,6 +71,8 @@ class RequestContext:
     """Whose images they are, as the caller names it. It is neither logged nor stored."""
     release: str | None = None
     """The loaded release that an operator wants to be answered by; None leaves it to the split."""
+    respond_within: float | None = None
+    """Seconds within which the caller wants its answer; None where nothing was said."""
     quiet: bool = False
     """A probe or a scrape: neither logged nor counted."""
     prediction: bool = False
@@ -95,6 +99,7 @@ class RequestContext:
         self.keep_image = yes_or_no(KEEP_IMAGE, header(KEEP_IMAGE))
         self.signed_receipt = bool(yes_or_no(SIGNED_RECEIPT, header(SIGNED_RECEIPT)))
         self.subject = subject_of(header(SUBJECT))
+        self.respond_within = respond_within_of(header(RESPOND_WITHIN))
 
     def read_release(self, header: Callable[[str], str | None]) -> None:
         """Reads which release is to answer; see `read_wishes`.

@@ -57,13 +57,13 @@ _LEFT_BEHIND_SECONDS = 60.0
 
 
 class Hold(Protocol):
-    """What is held while an inference goes on."""
+    """What is held for an image while Triton works on it."""
 
-    def retain(self) -> None:
-        """It begins."""
+    def sent(self) -> None:
+        """It is sent to Triton."""
 
-    def release(self) -> None:
-        """It is over."""
+    def returned(self) -> None:
+        """Triton is done with it."""
 
 
 class TritonClient:
@@ -183,7 +183,7 @@ class TritonClient:
             images: the encoded images, as many as the ensemble takes at most.
             parameters: the request's parameters.
             seconds: how long the answer may take.
-            holds: retained until the inference is over, even where nobody waits for it.
+            holds: of each image, told when the inference is over, even where nobody waits for it.
             trace: headers by which Triton goes on with a trace, where it makes any.
 
         Returns:
@@ -198,11 +198,11 @@ class TritonClient:
             self._infer(request, seconds + _LEFT_BEHIND_SECONDS, tuple(trace.items()))
         )
         for hold in holds:
-            hold.retain()
+            hold.sent()
 
         def over(_: asyncio.Future[Message]) -> None:
             for hold in holds:
-                hold.release()
+                hold.returned()
             if not call.cancelled():
                 # Retrieved, so that asyncio reports no error that nobody waits for any more.
                 call.exception()

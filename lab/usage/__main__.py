@@ -44,7 +44,7 @@ def compute(  # noqa: PLR0917 - typer's options
         with TemporaryDirectory(prefix="usage-") as folder:
             log = Path(folder, "service.log")
             database = f"sqlite:///{folder}/usage.db"
-            environment = {"GATEWAY_DATABASE_URL": database, "GATEWAY_MAX_WAIT_SECONDS": "60"}
+            environment = {"GATEWAY_DATABASE_URL": database}
             environment["GATEWAY_SECRETS_DIR"] = f"{folder}/secrets"
             names = pipelines.split(",")
             with Service(

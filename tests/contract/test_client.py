@@ -220,8 +220,9 @@ def test_parameters_are_the_clients_choices(document):
             parameters = operation(document, route)["parameters"]
             named = {each["name"] for each in parameters if each["in"] == "query"}
             headers = {each["name"] for each in parameters if each["in"] == "header"}
-            assert headers >= {"X-Keep-Image", "X-Signed-Receipt", "X-Release"}
-            wishes = {"keep_image", "signed_receipt", "release"}
+            sent = {"X-Keep-Image", "X-Signed-Receipt", "X-Release", "X-Respond-Within-Ms"}
+            assert headers >= sent
+            wishes = {"keep_image", "signed_receipt", "release", "respond_within"}
             assert named | {"pipeline"} | wishes == set(Choices.__annotations__)
 
 

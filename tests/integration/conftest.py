@@ -79,8 +79,8 @@ def oral_cancer(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def service(oral_cancer: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     places = ("--specs", str(oral_cancer.specs), "--pipelines", "all")
-    # On a busy machine many photos at once take longer than the default lets anybody wait.
-    patience = {"GATEWAY_MAX_WAIT_SECONDS": "60"}
+    # On a busy machine many photos at once take longer than the pipelines promise.
+    patience = {"GATEWAY_MAX_WAIT_SECONDS": "60", "GATEWAY_RESPOND_WITHIN_MS": "60000"}
     with running(oral_cancer.repository, folder, *places, **patience) as service:
         yield service
 

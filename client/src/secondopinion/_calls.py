@@ -28,6 +28,7 @@ from secondopinion._request import Request
 from secondopinion._usage import UsageFilter, UsageReport
 
 _AUDIT = "/api/v1/audit"
+_LONGEST_SECONDS = 86_400
 T = TypeVar("T")
 ManyImages = TypeVar("ManyImages", bound=BatchAnswer)
 
@@ -49,6 +50,11 @@ class Choices(TypedDict, total=False):
             images; the answer's `kept` says whether it did.
         signed_receipt: Asks for a signature of each `receipt`.
         release: Asks this loaded release, such as a candidate; for callers with the role `operate`.
+        respond_within: Seconds within which the answer is wanted, from the moment the service has
+            the images; None: what the pipeline promises (`respond_within_ms`), of a batch as long
+            as the service lets anybody wait. Where it cannot be kept, the service refuses at once,
+            and `retries` say what follows. Who gives more time than the pipeline promises comes
+            after the others.
     """
 
     pipeline: str | None
@@ -61,6 +67,7 @@ class Choices(TypedDict, total=False):
     keep_image: bool | None
     signed_receipt: bool | None
     release: str | None
+    respond_within: float | None
 
 
 class Page(TypedDict, total=False):
@@ -313,8 +320,9 @@ def _target(
     keep_image: bool | None = None,
     signed_receipt: bool | None = None,
     release: str | None = None,
+    respond_within: float | None = None,
 ) -> _Target:
-    """Raises TypeError for an unknown keyword."""
+    """Raises TypeError for an unknown keyword, and ValueError for a time that is none."""
     under = "" if pipeline is None else f"pipelines/{quote(pipeline, safe='')}/"
     chosen = {
         "threshold": threshold,
@@ -328,6 +336,10 @@ def _target(
     wishes = {"X-Keep-Image": keep_image, "X-Signed-Receipt": signed_receipt}
     headers = {name: "yes" if wish else "no" for name, wish in wishes.items() if wish is not None}
     headers |= _named(release)
+    if respond_within is not None:
+        if not 0 < respond_within <= _LONGEST_SECONDS:
+            raise ValueError(f"respond_within: {respond_within}; give seconds, a day at most")
+        headers["X-Respond-Within-Ms"] = str(max(1, round(respond_within * 1000)))
     return _Target(f"/api/v1/{under}{route}", query, headers)
 
 

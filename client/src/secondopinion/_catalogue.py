@@ -75,6 +75,8 @@ class Pipeline(Received, frozen=True, kw_only=True):
         quality: Bounds of the photo's quality, by the code of their warning.
         typicality: How it tells images of another kind; None where it does not.
         typicality_reason: Why it does not, else None.
+        respond_within_ms: Within how many milliseconds it answers who asks for no other time; None
+            of a service that does not say.
         keep_images: How long it keeps images whose callers consent; None where it keeps none.
         explanation: How it shows where its members looked; None where it does not.
         weights: `demo` where it answers from demonstration weights, else None.
@@ -96,6 +98,7 @@ class Pipeline(Received, frozen=True, kw_only=True):
     quality: Mapping[str, QualityBound] = {}
     typicality: TypicalityFacts | None = None
     typicality_reason: str | None = None
+    respond_within_ms: int | None = None
     keep_images: KeepImages | None = None
     explanation: ExplanationFacts | None = None
     weights: str | None = None

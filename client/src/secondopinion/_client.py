@@ -74,7 +74,7 @@ class Client:
             image: A path, the encoded bytes, a file opened in binary mode, a Pillow image, or a
                 NumPy array, uint8 RGB [H, W, 3]. The last two are sent as lossless PNG.
             choices: `pipeline`, `threshold`, `top_k`, `member`, `explain`, `keep_image`,
-                `signed_receipt`; see `Choices`.
+                `signed_receipt`, `respond_within`; see `Choices`.
         """
         return self._ask(_calls.predict(image, **choices))
 
@@ -88,7 +88,7 @@ class Client:
         Args:
             image: As for `predict`.
             choices: `pipeline`, `threshold`, `member`, `visualization`, `polygons`, `keep_image`,
-                `signed_receipt`; see `Choices`.
+                `signed_receipt`, `respond_within`; see `Choices`.
         """
         return self._ask(_calls.detect(image, **choices))
 

@@ -19,6 +19,8 @@ from secondopinion._run_settings import RunSettings
 from secondopinion._table import printable
 from secondopinion.photo_files import PhotoFiles, below, described
 
+_PATIENCE_SECONDS = 60.0
+"""As long as a service lets anybody wait."""
 NOTICE = "No medical device: answers are for research and for learning, never for a diagnosis."
 
 
@@ -102,6 +104,14 @@ def predict(
             help="With --out: retries the photos that failed the last time.",
         ),
     ] = True,
+    respond_within: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Time within which each answer is wanted; who gives more lets others go first. "
+            "Default: of one photo the pipeline's own, of several 60.",
+        ),
+    ] = None,
     concurrency: Annotated[
         int, typer.Option(min=1, max=64, help="Number of photos in flight at the same time.")
     ] = 4,
@@ -130,12 +140,16 @@ def predict(
         "keep_image": True if keep_images else None,
         "signed_receipt": True if signed_receipts else None,
     }
+    if respond_within is not None:
+        choices["respond_within"] = respond_within
     settings = RunSettings(url=url, advanced=advanced, choices=choices, concurrency=concurrency)
     notes = Console(stderr=True, highlight=False)
     if skip_unreadable and found.left_out:
         notes.print(printable(described(found.left_out), notes), markup=False, soft_wrap=True)
         found.left_out = {}
     photos = found.all() if found.left_out else found.photos
+    if len(photos) > 1:
+        choices.setdefault("respond_within", _PATIENCE_SECONDS)
     try:
         pictures = None
         if visualization:

@@ -19,7 +19,7 @@ from secondopinion._record import Record
 from secondopinion._run_settings import ResolvedSettings, RunSettings
 from secondopinion._workers import for_each
 
-_NO_QUESTION = {"keep_image", "signed_receipt"}
+_NO_QUESTION = {"keep_image", "signed_receipt", "respond_within"}
 """Choices that no answer depends on."""
 
 

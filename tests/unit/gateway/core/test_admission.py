@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.core import admission as module
-from gateway.core.admission import Admission
+from gateway.core.admission import Admission, ResponseTime
 from gateway.errors import CallerGoneError, Code, RefusedError
 
 
@@ -42,7 +42,7 @@ class Requests:
 
     def leave(self, holding):
         """The caller hangs up while an inference goes on."""
-        holding.retain()
+        holding.sent()
         self.entered.pop(holding).__exit__(CallerGoneError, CallerGoneError(), None)
 
     def refuse(self, reason, **asked):
@@ -87,11 +87,11 @@ def test_an_explanation_that_is_left_behind_holds_its_place_until_it_ends():
     admission = admission_of(served=("p",), explanations=1)
     with admission.enter("a", "p", 0) as first:
         first.take_place(explains=True)
-        first.retain()
+        first.sent()
     with admission.enter("b", "p", 0) as second:
         with pytest.raises(RefusedError, match="explanations"):
             second.take_place(explains=True)
-        first.release()
+        first.returned()
         second.take_place(explains=True)
 
 
@@ -123,6 +123,7 @@ def test_upload_time_is_no_time_in_the_queue(clock):
             holding.receive(10)
             holding.take_place()
             clock.now += 0.1
+            holding.answered(1)
     callers.come(40)
 
 
@@ -164,7 +165,7 @@ def test_what_was_held_for_a_request_stays_until_its_inference_is_over():
     # Nobody waits for it, but it is work and memory all the same.
     assert requests.admission.in_flight["p"] == 0
     requests.refuse("requests")
-    holding.release()
+    holding.returned()
     requests.come(size=10)
 
 
@@ -243,19 +244,27 @@ def clock(monkeypatch):
 class Callers:
     """Requests that come and are answered one after the other."""
 
-    def __init__(self, admission, clock):
+    def __init__(self, admission, clock, caller="a", **wanted):
         self.admission, self.clock, self.held = admission, clock, []
+        self.caller, self.wanted = caller, ResponseTime(**wanted)
 
-    def come(self, count):
+    def come(self, count, images=1):
         for _ in range(count):
-            entered = self.admission.enter("a", "p", 0)
-            entered.__enter__().take_place()
-            self.held.append(entered)
+            entered = self.admission.enter(self.caller, "p", 0, wanted=self.wanted)
+            holding = entered.__enter__()
+            try:
+                holding.take_place(images)
+            except RefusedError:
+                entered.__exit__(None, None, None)
+                raise
+            self.held.append((entered, holding))
 
     def are_answered(self, count, seconds):
         for _ in range(count):
             self.clock.now += seconds
-            self.held.pop(0).__exit__(None, None, None)
+            entered, holding = self.held.pop(0)
+            holding.answered(1)
+            entered.__exit__(None, None, None)
 
 
 def test_a_request_that_would_wait_too_long_is_refused_and_told_how_long(clock):
@@ -264,9 +273,10 @@ def test_a_request_that_would_wait_too_long_is_refused_and_told_how_long(clock):
     callers.are_answered(20, 0.5)
     with pytest.raises(RefusedError) as caught:
         callers.come(1)
-    assert (caught.value.code, caught.value.retry_after) == (Code.BUSY, 5)
+    # 20 in flight and itself take 10.5 s.
+    assert (caught.value.code, caught.value.retry_after) == (Code.BUSY, 6)
     assert caught.value.reason == "wait"
-    callers.are_answered(10, 0.5)
+    callers.are_answered(11, 0.5)
     callers.come(1)
 
 
@@ -279,9 +289,9 @@ def test_who_has_less_time_than_it_would_wait_is_refused(clock):
         pass
     assert (caught.value.code, caught.value.retry_after) == (Code.BUSY, 1)
     assert caught.value.reason == "wait"
-    with admission.enter("a", "p", 1, 10.5) as holding, pytest.raises(RefusedError):
+    with admission.enter("a", "p", 1, 10.6) as holding, pytest.raises(RefusedError):
         # The upload took a second.
-        holding.take_place(9.5)
+        holding.take_place(1, 9.5)
 
 
 def test_what_callers_of_the_pipeline_left_behind_is_waited_for(clock):
@@ -292,13 +302,13 @@ def test_what_callers_of_the_pipeline_left_behind_is_waited_for(clock):
     callers.come(20)
     callers.are_answered(20, 0.5)
     requests = Requests(admission)
-    left = requests.come(11)
+    left = requests.come(10)
     for holding in left:
         requests.leave(holding)
     with pytest.raises(RefusedError) as caught:
         callers.come(1)
     assert (caught.value.code, caught.value.retry_after) == (Code.BUSY, 1)
-    left[0].release()
+    left[0].returned()
     callers.come(1)
 
 
@@ -313,7 +323,7 @@ def test_a_few_are_let_in_however_slow_the_pipeline_is(clock):
     callers = Callers(admission_of(wait=5), clock)
     callers.come(20)
     callers.are_answered(20, 60)
-    callers.come(8)
+    callers.come(4)
     with pytest.raises(RefusedError):
         callers.come(1)
 
@@ -340,7 +350,176 @@ def test_what_fails_says_that_it_is_slow_and_not_that_it_is_fast(clock):
     callers.are_answered(20, 0.05)
     for _ in range(20):
         clock.now += 1
-        callers.held.pop(0).__exit__(ZeroDivisionError, ZeroDivisionError(), None)
+        callers.held.pop(0)[0].__exit__(ZeroDivisionError, ZeroDivisionError(), None)
     callers.are_answered(1, 1)
     with pytest.raises(RefusedError):
         callers.come(1)
+
+
+PROMISED = {"promised": 1.0}
+
+
+def at_a_rate(admission, clock, seconds, **wanted):
+    """Callers of a pipeline whose images are known to take so many seconds each."""
+    callers = Callers(admission, clock, **wanted)
+    callers.come(4)
+    for _ in range(40):
+        callers.are_answered(1, seconds)
+        callers.come(1)
+    return callers
+
+
+def test_who_asks_for_nothing_is_let_in_while_the_promise_of_its_pipeline_can_be_kept(clock):
+    callers = at_a_rate(admission_of(wait=30), clock, 0.1, **PROMISED)
+    callers.come(6)
+    with pytest.raises(RefusedError) as caught:
+        callers.come(1)
+    assert (caught.value.reason, caught.value.retry_after) == ("wait", 1)
+    assert "X-Respond-Within-Ms" in caught.value.detail
+
+
+def test_who_asks_for_less_than_the_promise_is_refused_sooner(clock):
+    admission = admission_of(wait=30)
+    others = at_a_rate(admission, clock, 0.1, **PROMISED)
+    others.come(2)
+    with pytest.raises(RefusedError):
+        Callers(admission, clock, asked=0.6, **PROMISED).come(1)
+    Callers(admission, clock, asked=0.8, **PROMISED).come(1)
+
+
+def test_who_gives_more_time_is_let_in_up_to_the_limit_of_the_gateway(clock):
+    admission = admission_of(wait=5)
+    others = at_a_rate(admission, clock, 0.1, **PROMISED)
+    others.come(6)
+    patient = Callers(admission, clock, "b", asked=3600, **PROMISED)
+    patient.come(40)
+    with pytest.raises(RefusedError) as caught:
+        patient.come(1)
+    assert (caught.value.reason, caught.value.retry_after) == ("wait", 1)
+
+
+def test_a_batch_that_asks_for_nothing_has_the_gateways_limit(clock):
+    admission = admission_of(wait=5)
+    callers = at_a_rate(admission, clock, 0.1, **PROMISED)
+    # Of a whole body the number of images says that it is one.
+    callers.come(1, images=30)
+    with pytest.raises(RefusedError):
+        callers.come(1, images=30)
+    batch = Callers(admission, clock, several=True, **PROMISED)
+    batch.come(1, images=15)
+
+
+def test_all_images_of_a_batch_are_waited_for(clock):
+    admission = admission_of(wait=30)
+    patient = Callers(admission, clock, "b", several=True, **PROMISED)
+    patient.come(1, images=20)
+    ((_, holding),) = patient.held
+    for _ in range(20):
+        clock.now += 0.1
+        holding.answered(1)
+    patient.come(3, images=90)
+    with pytest.raises(RefusedError) as caught:
+        patient.come(1, images=40)
+    # 270 images before it, and its own.
+    assert (caught.value.reason, caught.value.retry_after) == ("wait", 1)
+    patient.come(1, images=20)
+
+
+def test_who_wants_its_answer_soon_does_not_wait_for_patient_callers(clock):
+    admission = admission_of(wait=30)
+    callers = at_a_rate(admission, clock, 0.1, **PROMISED)
+    Callers(admission, clock, "b", several=True, **PROMISED).come(2, images=100)
+    callers.come(6)
+    with pytest.raises(RefusedError):
+        callers.come(1)
+
+
+def test_what_patient_callers_have_in_triton_is_waited_for(clock):
+    admission = admission_of(wait=30)
+    callers = at_a_rate(admission, clock, 0.1, **PROMISED)
+    patient = Callers(admission, clock, "b", several=True, **PROMISED)
+    patient.come(1, images=100)
+    ((_, batch),) = patient.held
+    assert batch.at_once == 5, "half of the promised second"
+    for _ in range(3):
+        batch.sent()
+    callers.come(3)
+    with pytest.raises(RefusedError):
+        callers.come(1)
+    batch.returned()
+    callers.come(1)
+
+
+def test_patient_callers_expect_the_rate_that_the_others_leave_them(clock):
+    admission = admission_of(wait=30)
+    people = Callers(admission, clock, **PROMISED)
+    patient = Callers(admission, clock, "b", several=True, **PROMISED)
+    people.come(4)
+    patient.come(20)
+    for _ in range(20):
+        people.are_answered(4, 0.1)
+        people.come(4)
+        patient.are_answered(1, 0.1)
+        patient.come(1)
+    # Two patient images a second; at the rate of all, ten, 50 more would take 8 s.
+    with pytest.raises(RefusedError):
+        patient.come(1, images=50)
+    patient.come(1, images=35)
+
+
+def test_one_caller_has_at_most_its_share_of_the_promised_time(clock):
+    admission = admission_of(wait=30, caller_share=0.5)
+    greedy = at_a_rate(admission, clock, 0.1, **PROMISED)
+    greedy.come(1)
+    with pytest.raises(RefusedError) as caught:
+        greedy.come(1)
+    assert caught.value.reason == "caller"
+    Callers(admission, clock, "nurse", **PROMISED).come(4)
+
+
+def test_the_gateway_may_set_another_time_than_the_pipelines_promise(clock):
+    admission = admission_of(wait=30, respond_within=2.0)
+    callers = at_a_rate(admission, clock, 0.1, **PROMISED)
+    callers.come(16)
+    with pytest.raises(RefusedError):
+        callers.come(1)
+    assert admission.promised(1.0) == 2.0
+    assert admission_of(wait=0.6).promised(1.0) == 0.6
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+@pytest.mark.parametrize("capacity", [5, 14, 150])
+def test_at_three_times_the_capacity_who_is_let_in_is_answered_in_time(clock, processes, capacity):
+    """Simulated: each process takes one image at a time, and answers come in the order of it."""
+    admission = admission_of(wait=30)
+    seconds = processes / capacity
+    free = [clock.now] * processes
+    under_way, late, answered, refused = [], [], 0, 0
+    began = clock.now
+    arrivals = 3 * capacity
+    for number in range(30 * arrivals):
+        clock.now = began + number / arrivals
+        now = clock.now
+        while under_way and under_way[0][0] <= now:
+            due, came, entered, holding = under_way.pop(0)
+            clock.now = due
+            holding.answered(1)
+            entered.__exit__(None, None, None)
+            answered += 1
+            late.append(due - came)
+            clock.now = now
+        entered = admission.enter(str(number), "p", 0, wanted=ResponseTime(promised=1.0))
+        try:
+            holding = entered.__enter__()
+        except RefusedError:
+            refused += 1
+            continue
+        holding.take_place()
+        begins = max(now, min(free))
+        free[free.index(min(free))] = begins + seconds
+        under_way.append((begins + seconds, now, entered, holding))
+    # While nothing is known of a pipeline, all are let in.
+    settled = late[32:]
+    assert max(settled) <= 1.0 + seconds + 1e-6
+    assert answered >= 0.9 * capacity * 30
+    assert answered + refused + len(under_way) == 30 * arrivals

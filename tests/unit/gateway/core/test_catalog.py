@@ -53,6 +53,7 @@ async def test_the_documentation_describes_bodies_parameters_and_answers(client)
         ("header", "X-Keep-Image"),
         ("header", "X-Release"),
         ("header", "X-Request-ID"),
+        ("header", "X-Respond-Within-Ms"),
         ("header", "X-Signed-Receipt"),
         ("header", "X-Subject-ID"),
     }
