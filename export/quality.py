@@ -50,7 +50,7 @@ class Distribution:
     """The measures of a folder's photos, and the bounds that they propose."""
 
     measures: NDArray[np.float32]
-    """[photos, 6], in the order of `enums.Measure`; NaN where one does not apply."""
+    """[photos, 7], in the order of `enums.Measure`; NaN where one does not apply."""
     proposed: dict[QualityWarning, float]
     """By warning; none where no photo has the measure."""
     unreadable: int
@@ -142,13 +142,9 @@ def measure(
         on_photo()
     _check(files, len(rows), left_out, rules)
     measures = np.stack(rows)
-    judged = [np.count_nonzero(~np.isnan(column)) > 0 for column in measures.T]
-    share = warned / sum(judged)
-    bounds = {
-        name: _bound(name, measures[:, index], share)
-        for index, name in enumerate(QualityWarning)
-        if judged[index]
-    }
+    columns = dict(zip(QualityWarning, measures.T, strict=False))
+    known = {name: column for name, column in columns.items() if not np.isnan(column).all()}
+    bounds = {name: _bound(name, column, warned / len(known)) for name, column in known.items()}
     # Below 0 lies nothing: such photos are of one colour.
     proposed = {name: limit for name, limit in bounds.items() if limit > 0 or name not in _BELOW}
     return Distribution(measures, proposed, len(left_out))
@@ -200,19 +196,20 @@ def _side(warning: QualityWarning) -> str:
 
 def _as_json(found: Distribution, spec: PipelineSpec, current: QualityRules) -> dict[str, Any]:
     rows = {}
-    for index, (name, warning) in enumerate(zip(Measure, QualityWarning, strict=True)):
+    warned: list[QualityWarning | None] = [*QualityWarning, None]  # none of brightness
+    for index, (name, warning) in enumerate(zip(Measure, warned, strict=True)):
         values = found.measures[:, index]
+        bound = None if warning is None else current.bounds[index]
         known = values[~np.isnan(values)].astype(float)
-        bound = current.bounds[index]
         rows[str(name)] = {
-            "warning": str(warning),
+            "warning": None if warning is None else str(warning),
             "not_applicable": int(len(values) - len(known)),
             "quantiles": {
                 f"{q:g}": round(float(np.quantile(known, q)), 6) if len(known) else None
                 for q in _QUANTILES
             },
             "current": None if bound is None else bound.limit,
-            "proposed": found.proposed.get(warning),
+            "proposed": None if warning is None else found.proposed.get(warning),
         }
     return {
         "pipeline": spec.name,
@@ -233,9 +230,9 @@ def _print(found: Distribution, spec: PipelineSpec, current: QualityRules) -> No
     for name, row in document["measures"].items():
         numbers = [*row["quantiles"].values(), row["not_applicable"], row["current"]]
         cells = ["" if number is None else f"{number:.4g}" for number in numbers]
-        side = _side(row["warning"])
-        proposed = "" if row["proposed"] is None else f"{side} {row['proposed']:g}"
-        table.add_row(name, *cells, f"{row['warning']}: {proposed}")
+        warning, limit = row["warning"], row["proposed"]
+        proposed = "" if limit is None else f"{_side(warning)} {limit:g}"
+        table.add_row(name, *cells, "" if warning is None else f"{warning}: {proposed}")
     # In a pipe no line is cut.
     console = Console(width=None if screen.is_terminal else 200)
     console.print(table)

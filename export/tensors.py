@@ -4,7 +4,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from inference.picture_statistics import COUNT
 from pipelines import protocol
-from pipelines.enums import Measure, Task
+from pipelines.enums import Measure, QualityWarning, Task
 from pipelines.protocol import Compute, Detected, DetectorOutput, Output, Spent
 from pipelines.spec import PipelineSpec
 
@@ -30,7 +30,7 @@ _DETECTED: dict[Detected, tuple[int, list[int]]] = {
     Detected.TYPICAL: (pb.TYPE_INT32, [1]),
     Detected.TYPICALITY_VIEWS: (pb.TYPE_INT32, [1]),
     Detected.QUALITY: (pb.TYPE_FP32, [len(Measure)]),
-    Detected.QUALITY_WARNINGS: (pb.TYPE_INT32, [len(Measure)]),
+    Detected.QUALITY_WARNINGS: (pb.TYPE_INT32, [len(QualityWarning)]),
     Detected.RELEASE: (pb.TYPE_STRING, [1]),
 }
 _DETECTOR: dict[DetectorOutput, tuple[int, list[int]]] = {
@@ -110,7 +110,7 @@ def answered(spec: PipelineSpec) -> list[Tensor]:
         Output.TYPICAL: (pb.TYPE_INT32, [1]),
         Output.TYPICALITY_VIEWS: (pb.TYPE_INT32, [1]),
         Output.QUALITY: (pb.TYPE_FP32, [len(Measure)]),
-        Output.QUALITY_WARNINGS: (pb.TYPE_INT32, [len(Measure)]),
+        Output.QUALITY_WARNINGS: (pb.TYPE_INT32, [len(QualityWarning)]),
         Output.COMPUTE: (pb.TYPE_FP32, [len(spec.parts), len(Compute)]),
         # Of no cells where a request does not ask for them.
         Output.EXPLANATION: (pb.TYPE_FP32, [members, -1, -1]),

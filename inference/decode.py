@@ -52,7 +52,7 @@ class Decoded:
     """RGB, [height, width, 3]."""
     geometry: Geometry
     measures: Measures
-    """Of the photo's quality, FP32 [6]."""
+    """Of the photo's quality, FP32 [7]."""
     picture: NDArray[np.float32] | None
     """The picture's statistics, FP32 [34]; None where the rules need none."""
 

@@ -24,6 +24,8 @@ Each is one number, in the order of `enums.Measure`; the pipeline's bounds decid
   counts, so that stripes are none.
 - `colour_shift`: the largest change of a red, green or blue value that an embedded colour profile
   (ICC) would make if it were applied; 0 without one, or where it is applied.
+- `brightness`: the mean luminance, 0 to 255, of what the model sees. No bound judges it: a photo of
+  a dark subject is no poor one. Drift compares many photos by it.
 """
 
 import hashlib
@@ -41,7 +43,7 @@ from pipelines.enums import Colour, Measure, Resize
 from pipelines.protocol import Refusal
 
 Measures = NDArray[np.float32]
-"""[..., 6], in the order of `enums.Measure`; NaN where one does not apply."""
+"""[..., 7], in the order of `enums.Measure`; NaN where one does not apply."""
 NOT_JUDGED = -1
 """Of a measure that is NaN or has no bound."""
 _SIDE = 320
@@ -83,7 +85,7 @@ def measure(
     *,
     shift: float,
 ) -> Measures:
-    """The measures of one photo, FP32 [6].
+    """The measures of one photo, FP32 [7].
 
     Args:
         photo: upright, RGB; its sides may have been divided by 2, 4 or 8 in decoding.
@@ -101,6 +103,7 @@ def measure(
         Measure.RESOLUTION: _resolution(geometry, rules),
         Measure.BLOCKING: _blocking(photo, _BLOCK // (geometry.width // photo.width)),
         Measure.COLOUR_SHIFT: shift,
+        Measure.BRIGHTNESS: float(luminance.mean()),
     }
     return np.array([found[name] for name in Measure], np.float32)
 
@@ -120,8 +123,11 @@ def colour_shift_of(image: Image.Image, colour: Colour) -> float:
 
 
 def judge(measures: Measures, rules: QualityRules) -> NDArray[np.int32]:
-    """INT32 of the same shape: 1 beyond its bound, 0 within, -1 not judged."""
-    judged = np.full(measures.shape, NOT_JUDGED, np.int32)
+    """INT32 [..., 6], by `enums.QualityWarning`: 1 beyond its bound, 0 within, -1 not judged.
+
+    Brightness, the last measure, has no bound.
+    """
+    judged = np.full((*measures.shape[:-1], len(rules.bounds)), NOT_JUDGED, np.int32)
     for index, bound in enumerate(rules.bounds):
         if bound is not None:
             found, limit = measures[..., index], np.float32(bound.limit)
@@ -131,7 +137,7 @@ def judge(measures: Measures, rules: QualityRules) -> NDArray[np.int32]:
 
 
 def refuse_poor(measures: Measures, rules: QualityRules) -> None:
-    """Refuses a photo, of measures [6], that is beyond a bound whose YAML says so.
+    """Refuses a photo, of measures [7], that is beyond a bound whose YAML says so.
 
     Raises:
         RefusedError: with the text of the first of these bounds.

@@ -37,10 +37,11 @@ class Measure(StrEnum):
     RESOLUTION = "resolution"  # pixels of the photo for each one that the model sees
     BLOCKING = "blocking"  # steps at the borders of JPEG blocks, for those within blocks
     COLOUR_SHIFT = "colour_shift"  # by a colour profile that is not applied, of 255
+    BRIGHTNESS = "brightness"  # mean luminance, of 255; has no warning: drift compares it
 
 
 class QualityWarning(StrEnum):
-    """What a measure beyond its bound means; in the order of the measures."""
+    """What a measure beyond its bound means; in the order of the measures, without brightness."""
 
     BLURRED = "blurred"
     DARK = "dark"

@@ -23,7 +23,7 @@ GEOMETRY = "geometry"
 the affine that was applied: x scale, y scale, left padding, top padding.
 `x_of_pixels = x_of_image * x_scale + left`."""
 MEASURES = "measures"
-"""What decode tells the decision of the photo's quality: FP32 [6], in the order of
+"""What decode tells the decision of the photo's quality: FP32 [7], in the order of
 `enums.Measure`; NaN where a measure does not apply."""
 PICTURE = "picture"
 """What decode tells the decision of a picture: FP32 [34], see `inference.picture_statistics`."""
@@ -80,8 +80,8 @@ class Output(StrEnum):
     TYPICALITY = "typicality"  # FP32 [1], in (0, 1], a conformal p-value; NaN where not judged
     TYPICAL = "typical"  # INT32 [1], 1 yes, 0 atypical, -1 not judged
     TYPICALITY_VIEWS = "typicality_views"  # INT32 [1], how many: 0, 1 (the picture) or 2 (features)
-    QUALITY = "quality"  # FP32 [6], the measures of the photo (`enums.Measure`)
-    # INT32 [6], of each measure: 1 beyond its bound, 0 within, -1 not judged
+    QUALITY = "quality"  # FP32 [7], the measures of the photo (`enums.Measure`)
+    # INT32 [6], of each `enums.QualityWarning`: 1 beyond its bound, 0 within, -1 not judged
     QUALITY_WARNINGS = "quality_warnings"
     COMPUTE = "compute"  # FP32 [P, 4], of decode, the members in order, and decision: `Compute`
     # FP32 [M, G, G] where asked for, else [M, 0, 0]; only where the YAML says `explanation`

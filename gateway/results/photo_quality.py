@@ -67,4 +67,5 @@ class PhotoQuality:
             "resolution": measures[Measure.RESOLUTION],
             "blocking": measures[Measure.BLOCKING],
             "colour_shift": measures[Measure.COLOUR_SHIFT],
+            "brightness": measures[Measure.BRIGHTNESS],
         }

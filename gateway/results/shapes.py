@@ -151,6 +151,7 @@ class PhotoQualityFacts(TypedDict):
         float | None,
         doc("Largest change of a value, of 255, by a colour profile that is not applied."),
     ]
+    brightness: Annotated[float | None, doc("Mean luminance, 0 to 255, of what the model sees.")]
 
 
 View = Literal["picture", "features"]

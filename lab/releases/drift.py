@@ -20,9 +20,8 @@ _REFERENCE_PHOTOS = 2000
 WEEKS: dict[str, Week] = {
     "as ever": Week(),
     "as ever, 80 photos": Week(photos=80),
-    "brightness 0.5 standard deviations higher, seen by dark and overexposed pixels": Week(
-        brighter=0.5
-    ),
+    "brightness 0.5 standard deviations higher": Week(brighter=0.5),
+    "the same, of photos without dark or overexposed pixels": Week(brighter=0.5, extremes=False),
     "a camera that blurs: 40 % less sharpness": Week(blurred=0.4),
     "the answers alone are surer, by half a standard deviation of their log odds": Week(surer=1.0),
 }
@@ -54,10 +53,10 @@ def main(
 def verdicts(week: Week, weeks: int, seed: int) -> dict[tuple[Verdict, Verdict], int]:
     """How often each pair of verdicts, of photos and of answers, was given."""
     counts: dict[tuple[Verdict, Verdict], int] = {}
-    reference = _reference(seed)
+    reference = _reference(seed, week)
     for number in range(weeks):
         if number and number % _WEEKS_OF_A_REFERENCE == 0:
-            reference = _reference(seed + number)
+            reference = _reference(seed + number, week)
         seen = _figures(seed + 500_000 + number, week)
         report = compare(reference, seen, "1-aaaaaaaa")
         found = report.input, report.answer
@@ -65,8 +64,8 @@ def verdicts(week: Week, weeks: int, seed: int) -> dict[tuple[Verdict, Verdict],
     return counts
 
 
-def _reference(seed: int) -> Reference:
-    usual = _figures(seed, Week(photos=_REFERENCE_PHOTOS))
+def _reference(seed: int, week: Week) -> Reference:
+    usual = _figures(seed, Week(photos=_REFERENCE_PHOTOS, extremes=week.extremes))
     return Reference.of("oral_cancer", "1-aaaaaaaa", usual)
 
 

@@ -16,12 +16,14 @@ class Week:
     Attributes:
         photos: How many there are.
         brighter: How far the brightness has moved, in its standard deviations.
+        extremes: Whether photos have dark or overexposed pixels, as of scenes with great contrast.
         blurred: Share of the sharpness that a blurring camera takes away, 0 to 1, at every photo.
         surer: How far the answers' log odds have moved; the photos are as ever.
     """
 
     photos: int = 500
     brighter: float = 0.0
+    extremes: bool = True
     blurred: float = 0.0
     surer: float = 0.0
 
@@ -29,11 +31,13 @@ class Week:
 def rows(rng: np.random.Generator, week: Week = Week()) -> Iterator[Row]:
     """Rows as `releases.drift.figures.collect` takes them.
 
-    A brighter photo has fewer dark pixels, and more that are overexposed. Most photos of a good
-    camera have next to none of either, and some have many.
+    Brightness has a mean of 110 and a standard deviation of 25 levels of 255. A brighter photo has
+    fewer dark pixels, and more that are overexposed. Most photos of a good camera have next to none
+    of either, and some have many.
     """
     count = week.photos
     bright = rng.normal(week.brighter, 1, count)
+    brightness = (110 + 25 * bright).clip(0, 255)
     dark_share = _share(-2.5 - 1.2 * bright + rng.normal(0, 0.6, count))
     bright_share = _share(-4.5 + 1.2 * bright + rng.normal(0, 0.6, count))
     sharpness = rng.lognormal(4.0, 0.6, count) * (1 - week.blurred)
@@ -55,11 +59,12 @@ def rows(rng: np.random.Generator, week: Week = Week()) -> Iterator[Row]:
                 "input": {"typicality": float(typicality[place])},
                 "quality": {
                     "sharpness": float(sharpness[place]),
-                    "dark_share": float(dark_share[place]),
-                    "bright_share": float(bright_share[place]),
+                    "dark_share": float(dark_share[place]) if week.extremes else 0.0,
+                    "bright_share": float(bright_share[place]) if week.extremes else 0.0,
                     "resolution": 8.0,
                     "blocking": float(blocking[place]),
                     "colour_shift": 0.0,
+                    "brightness": float(brightness[place]),
                 },
             },
             int(size[place]),

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from releases.exposition import METRICS_HELP, ExpositionError, publish
+
 if TYPE_CHECKING:
     from releases.drift.comparison import DriftReport
     from releases.drift.figures import Figures
 
 ROOT = Path(__file__).parents[2]
+JOB = "second-opinion-drift"
 _DRIFT, _CANNOT, _NOT_ENOUGH = 1, 2, 3
 _ALARMS = 0.01
 
@@ -52,12 +55,7 @@ def drift(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Writes a page with each distribution.")
     ] = None,
-    metrics: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Writes the figures for node_exporter's textfile collector."
-        ),
-    ] = None,
+    metrics: Annotated[str | None, typer.Option(metavar="FILE|URL", help=METRICS_HELP)] = None,
     repository: Annotated[
         Path, typer.Option(help="Triton's model repository.", file_okay=False)
     ] = ROOT / "model_repository",
@@ -73,7 +71,8 @@ def drift(
         from pipelines.atomic_write import write_text  # noqa: PLC0415
         from pipelines.release import current_identity  # noqa: PLC0415
         from releases.drift import page  # noqa: PLC0415
-        from releases.drift.comparison import Reference, compare, reference_at  # noqa: PLC0415
+        from releases.drift.comparison import Reference, compare  # noqa: PLC0415
+        from releases.drift.figures import reference_at  # noqa: PLC0415
 
         named = release or current_identity(pipeline, profile, repository)
         file = reference or reference_at(repository, pipeline, named)
@@ -87,12 +86,10 @@ def drift(
         if expected.pipeline != pipeline:
             raise EvaluationError(f"{file}: is the reference of {expected.pipeline}")
         report = compare(expected, seen, named, since, until, alarms=alarms)
-        for path, text in (
-            (out, page.render(report, expected, seen)),
-            (metrics, exposition(report)),
-        ):
-            if path is not None:
-                write_text(path, text)
+        if out is not None:
+            write_text(out, page.render(report, expected, seen))
+        if metrics is not None:
+            publish(exposition(report), metrics, job=JOB, pipeline=pipeline)
         typer.echo(report.model_dump_json(indent=1) if as_json else _text(report))
     verdicts = {report.input, report.answer}
     if "drift" in verdicts:
@@ -157,6 +154,11 @@ def _text(report: "DriftReport") -> str:
         f"{each.critical:.3f}, PSI {each.psi:.3f}{'  DRIFT' if each.drifted else ''}"
         for each in report.figures
     ]
+    if report.not_in_reference:
+        lines.append(
+            f"not compared, as the reference lacks it: {', '.join(report.not_in_reference)}. Make "
+            "the reference anew with --make-reference"
+        )
     return "\n".join(lines)
 
 
@@ -176,7 +178,7 @@ def _ends() -> Iterator[None]:
 
     try:
         yield
-    except (EvaluationError, ReleaseError, DatabaseError) as error:
+    except (EvaluationError, ExpositionError, ReleaseError, DatabaseError) as error:
         _stop(str(error))
     except ValidationError as error:
         _stop(str(error.errors()[0]["msg"]).removeprefix("Value error, "))

@@ -13,7 +13,6 @@ from evaluation.metrics.drift import of_numbers, of_words
 from pipelines.atomic_write import write_text
 from releases.drift.figures import Figures, Kind, kind_of
 
-FOLDER = "drift"
 ALARMS = 0.01
 """The share of times without a change in which anything at all is called drifted, at most."""
 LEAST_PHOTOS = 50
@@ -155,6 +154,8 @@ class DriftReport(_Part):
     input: Verdict
     answer: Verdict
     figures: tuple[FigureDrift, ...]
+    not_in_reference: tuple[str, ...] = ()
+    """Figures of this time that the reference lacks, as one of an earlier version does."""
 
 
 def compare(
@@ -227,12 +228,13 @@ def compare(
         input=_verdict(found, Kind.INPUT),
         answer=_verdict(found, Kind.ANSWER),
         figures=tuple(found),
+        not_in_reference=tuple(
+            sorted(
+                {*seen.numbers, *seen.words}
+                - {*reference.figures.numbers, *reference.figures.words}
+            )
+        ),
     )
-
-
-def reference_at(repository: Path, pipeline: str, release: str) -> Path:
-    """Where the reference of a release is kept."""
-    return repository / pipeline / FOLDER / f"{release}.json"
 
 
 def _verdict(found: list[FigureDrift], kind: Kind) -> Verdict:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +17,7 @@ from database.tables import predictions
 from pipelines.enums import Measure
 from pipelines.protocol import NAMED_RELEASE, Parameter
 
+FOLDER = "drift"
 _PREDICTION = "prediction"
 _CHANGE_ANSWERS = {str(Parameter.MEMBER), str(Parameter.THRESHOLD)}
 
@@ -89,6 +91,11 @@ def gather(
             )
             for row in rows
         )
+
+
+def reference_at(repository: Path, pipeline: str, release: str) -> Path:
+    """Where the reference of a release is kept, which figures are compared with."""
+    return repository / pipeline / FOLDER / f"{release}.json"
 
 
 def collect(

@@ -31,6 +31,11 @@ def render(report: DriftReport, reference: Reference, seen: Figures) -> str:
             f"reference of release {report.reference} ({reference.figures.photos} photos). Without "
             f"a change anything is called drifted in at most {report.alarms:.1%} of such times."
         ),
+        *(
+            [page.paragraph(f"The reference lacks: {', '.join(report.not_in_reference)}.")]
+            if report.not_in_reference
+            else []
+        ),
         page.table(_HEADER, map(_row, report.figures)),
         *drawn,
     )

@@ -26,6 +26,7 @@ class Quality(Struct, frozen=True, kw_only=True):
         resolution: Pixels of the photo, along a side, for each one that the model sees.
         blocking: Step at the borders of JPEG blocks, divided by that within; about 1 without any.
         colour_shift: Largest change of a value, of 255, by a colour profile that is not applied.
+        brightness: Mean luminance of what the model sees, 0 to 255.
     """
 
     warnings: tuple[PhotoWarning, ...] = ()
@@ -35,3 +36,4 @@ class Quality(Struct, frozen=True, kw_only=True):
     resolution: float | None = None
     blocking: float | None = None
     colour_shift: float | None = None
+    brightness: float | None = None

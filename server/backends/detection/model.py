@@ -1,7 +1,7 @@
 """Triton backend `detection`: runs a detector; answers boxes, masks and a picture of them.
 
 Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP64 `protocol.GEOMETRY` [6], FP32 `protocol.MEASURES`
-[6], FP64 `protocol.SPENT` [3], BYTES `protocol.ENCODED_IMAGE` [1], one image a request. Outputs:
+[7], FP64 `protocol.SPENT` [3], BYTES `protocol.ENCODED_IMAGE` [1], one image a request. Outputs:
 `protocol.Detected`.
 Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release`,
 `measured` and `staged`.

@@ -1,6 +1,6 @@
 """Triton backend `weighted_ensemble`: runs the members, makes one decision (inference.decision).
 
-Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP32 `protocol.MEASURES` [6], FP64 `protocol.SPENT` [3],
+Inputs: UINT8 `protocol.PIXELS` [H, W, 3], FP32 `protocol.MEASURES` [7], FP64 `protocol.SPENT` [3],
 and FP32 `protocol.PICTURE` [34] where the YAML says `typicality`. Outputs: `protocol.Output`.
 Config parameters: `protocol.PIPELINE_PARAMETER`, the served spec, and the launcher's `release`,
 `calibration`, `reference`, `measured` and `staged`.

@@ -66,12 +66,15 @@ def test_what_is_printed_is_yaml_of_the_spec_and_warns_of_at_most_the_share(comm
     sharpness = document["measures"]["sharpness"]
     assert sharpness["proposed"] == bounds.blurred.below < sharpness["quantiles"]["0"]
     assert sharpness["current"] == load_spec("oral_cancer").quality.blurred.below
+    brightness = document["measures"]["brightness"]
+    assert 0 < brightness["quantiles"]["0.5"] < 255
+    assert [brightness[key] for key in ("warning", "current", "proposed")] == [None] * 3
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3])
 def test_the_proposed_bounds_warn_of_at_most_the_share_that_is_asked_for(monkeypatch, share):
     random = np.random.default_rng(4)
-    rows = random.lognormal(size=(500, 6)).astype(np.float32)
+    rows = random.lognormal(size=(500, len(Measure))).astype(np.float32)
     rows[:, 1:3] = random.uniform(0, 0.9, (500, 2))
     rows[:, 3] += 1
     measured = iter(rows)

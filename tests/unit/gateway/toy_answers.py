@@ -12,7 +12,7 @@ from pipelines.spec import PipelineSpec
 Tensor = np.ndarray | list[bytes]
 
 WIDTH, HEIGHT = 640, 480
-MEASURES = np.array([8.5, 0.25, 0.01, 2.86, 1.06, 0], np.float32)
+MEASURES = np.array([8.5, 0.25, 0.01, 2.86, 1.06, 0, 96.5], np.float32)
 WARNINGS = np.array([1, 0, 0, 0, 0, 0], np.int32)
 """Of `MEASURES`: blurred."""
 QUALITY = {
@@ -28,6 +28,7 @@ QUALITY = {
     "resolution": 2.86,
     "blocking": 1.06,
     "colour_shift": 0.0,
+    "brightness": 96.5,
 }
 """As an answer shows it."""
 JUDGED = {

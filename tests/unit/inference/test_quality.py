@@ -80,6 +80,24 @@ def test_shares_of_dark_and_bright_are_those_of_the_pixels():
     assert measured(encoded(red, "PNG"))["bright_share"] == pytest.approx(1 / 3)
 
 
+def test_brightness_is_the_mean_luminance_of_what_the_model_sees():
+    half = Image.new("RGB", (224, 224), (40, 40, 40))
+    half.paste((200, 200, 200), (0, 0, 112, 224))
+    assert measured(encoded(half, "PNG"))["brightness"] == 120
+    green = Image.new("RGB", (64, 48), (0, 255, 0))
+    assert measured(encoded(green, "PNG"))["brightness"] == pytest.approx(255 * 0.587, abs=0.5)
+    boxed = replace(RULES, resize=Resize.LETTERBOX, fill=0)
+    wide = Image.new("RGB", (640, 160), (128, 128, 128))
+    assert measured(encoded(wide, "PNG"), boxed)["brightness"] == 128
+
+
+def test_no_bound_judges_the_brightness():
+    strict = bounded(**{name: QualityBound(0, True, "x", False) for name in QualityWarning})
+    measures = np.full((2, len(Measure)), np.nan, np.float32)
+    measures[:, -1] = 200
+    assert judge(measures, strict).tolist() == [[-1] * len(QualityWarning)] * 2
+
+
 def test_exposure_shows_in_its_own_measure_alone():
     dark = measured(ImageEnhance.Brightness(textured()).enhance(0.2))
     bright = measured(ImageEnhance.Brightness(textured()).enhance(2.5))

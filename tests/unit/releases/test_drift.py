@@ -13,8 +13,8 @@ from database.tables import predictions
 from evaluation.errors import EvaluationError
 from lab.releases.drift import verdicts
 from lab.releases.weeks import Week, rows
-from releases.drift.comparison import Reference, Verdict, compare, reference_at
-from releases.drift.figures import collect
+from releases.drift.comparison import Reference, Verdict, compare
+from releases.drift.figures import collect, reference_at
 from tests.releases_command import run
 
 RELEASE = "1-aaaaaaaa"
@@ -45,7 +45,26 @@ def test_quiet_weeks_raise_hardly_any_alarm():
 def test_half_a_standard_deviation_of_brightness_is_found_within_500_photos(reference, seed):
     report = compare(reference, week(seed, photos=500, brighter=0.5), RELEASE)
     assert (report.input, report.answer) == (Verdict.DRIFT, Verdict.QUIET)
-    assert drifted(report) & {"dark_share", "bright_share"}
+    assert "brightness" in drifted(report)
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_a_shift_of_brightness_is_found_of_photos_without_dark_or_overexposed_pixels(seed):
+    usual = week(0, photos=2000, extremes=False)
+    seen = week(seed, photos=500, brighter=0.5, extremes=False)
+    report = compare(Reference.of("oral_cancer", RELEASE, usual), seen, RELEASE)
+    assert (report.input, drifted(report)) == (Verdict.DRIFT, {"brightness"})
+
+
+def test_figures_that_an_earlier_reference_lacks_are_named(reference):
+    numbers = {**reference.figures.numbers}
+    del numbers["brightness"]
+    earlier = reference.model_copy(
+        update={"figures": reference.figures.model_copy(update={"numbers": numbers})}
+    )
+    report = compare(earlier, week(1, brighter=0.5), RELEASE)
+    assert report.not_in_reference == ("brightness",)
+    assert compare(reference, week(1), RELEASE).not_in_reference == ()
 
 
 def test_a_camera_that_blurs_is_found_by_its_sharpness(reference):

@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 from pipelines import protocol
+from pipelines.enums import Measure
 from pipelines.load import load_spec
 from pipelines.protocol import Compute, ConfigOverride, Spent
 from server.backends import decoding
@@ -193,7 +194,7 @@ def compute_of(step, images=2, **parameters):
         }
     inputs = {
         protocol.PIXELS: np.zeros((images, 224, 224, 3), np.uint8),
-        protocol.MEASURES: np.ones((images, 6), np.float32),
+        protocol.MEASURES: np.ones((images, len(Measure)), np.float32),
         protocol.SPENT: spent(0.125, now - 2, now - 1, images),
     }
     (response,) = step.execute([Received(inputs, json.dumps(parameters))])

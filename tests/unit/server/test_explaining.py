@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines import protocol
+from pipelines.enums import Measure
 from pipelines.load import load_spec
 from pipelines.protocol import Compute, Faithfulness, Output
 from server.backends.compute import spent
@@ -77,7 +78,7 @@ def request(*pictures, began=None, microseconds=0, sent=None, **parameters):
     began = time.monotonic() if began is None else began
     inputs = {
         protocol.PIXELS: np.stack(pictures),
-        protocol.MEASURES: np.ones((len(pictures), 6), np.float32),
+        protocol.MEASURES: np.ones((len(pictures), len(Measure)), np.float32),
         protocol.SPENT: spent(0.125, began, began, len(pictures)),
         protocol.PICTURE: np.zeros((len(pictures), 34), np.float32),
     }

@@ -8,6 +8,7 @@ import pytest
 from inference.decode import decode
 from inference.rules import DecodeRules
 from pipelines import protocol
+from pipelines.enums import Measure, QualityWarning
 from pipelines.load import load_spec
 from pipelines.protocol import DetectorOutput
 from server.backends.detection.model import TritonPythonModel as Detection
@@ -62,7 +63,7 @@ def test_a_classification_decides_on_what_members_on_a_gpu_say(name):
         }
     step = started(WeightedEnsemble, spec)
     pixels = np.zeros((2, *spec.preprocessing.size, 3), np.uint8)
-    measures = np.arange(12, dtype=np.float32).reshape(2, 6)
+    measures = np.arange(14, dtype=np.float32).reshape(2, len(Measure))
     inputs = {
         protocol.PIXELS: pixels,
         protocol.MEASURES: measures,
@@ -72,7 +73,7 @@ def test_a_classification_decides_on_what_members_on_a_gpu_say(name):
     outputs = answer(response)
     assert outputs["probabilities"].shape == (2, len(spec.classes))
     np.testing.assert_array_equal(outputs["quality"], measures)
-    assert outputs["quality_warnings"].shape == measures.shape
+    assert outputs["quality_warnings"].shape == (2, len(QualityWarning))
 
 
 @pytest.mark.parametrize("name", ["object_detection", "cervical_lesions"])

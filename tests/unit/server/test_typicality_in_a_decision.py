@@ -8,6 +8,7 @@ import pytest
 
 from inference.picture_statistics import COUNT
 from pipelines import protocol
+from pipelines.enums import Measure
 from pipelines.load import load_spec
 from pipelines.manifest import Manifest
 from pipelines.protocol import ConfigOverride, DetectorOutput
@@ -74,7 +75,7 @@ def asked(step, picture, **parameters):
     images = len(picture)
     inputs = {
         protocol.PIXELS: np.zeros((images, 224, 224, 3), np.uint8),
-        protocol.MEASURES: np.ones((images, 6), np.float32),
+        protocol.MEASURES: np.ones((images, len(Measure)), np.float32),
         protocol.SPENT: np.zeros((images, 3)),
         protocol.PICTURE: picture,
     }
@@ -127,7 +128,7 @@ def test_features_that_are_not_finite_are_no_answer(tmp_path, of_regnet):
     step = started(WeightedEnsemble, SPEC, tmp_path, of_regnet)
     inputs = {
         protocol.PIXELS: np.zeros((1, 224, 224, 3), np.uint8),
-        protocol.MEASURES: np.ones((1, 6), np.float32),
+        protocol.MEASURES: np.ones((1, len(Measure)), np.float32),
         protocol.SPENT: np.zeros((1, 3)),
         protocol.PICTURE: USUAL[None],
     }
@@ -187,7 +188,7 @@ def test_a_detector_s_image_is_judged_by_its_features_too(tmp_path):
         inputs = {
             protocol.PIXELS: np.zeros((1, 416, 416, 3), np.uint8),
             protocol.GEOMETRY: np.array([[416, 416, 1, 1, 0, 0]], np.float64),
-            protocol.MEASURES: np.ones((1, 6), np.float32),
+            protocol.MEASURES: np.ones((1, len(Measure)), np.float32),
             protocol.SPENT: np.zeros((1, 3)),
             protocol.PICTURE: picture[None],
             protocol.ENCODED_IMAGE: np.array([[b""]], dtype=object),

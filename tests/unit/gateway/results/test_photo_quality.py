@@ -27,7 +27,7 @@ async def test_every_form_says_what_is_poor_about_the_photo(serving, name):
 
 async def test_a_measure_that_does_not_apply_is_null(serving, triton):
     client = await serving(SPEC)
-    triton.altered[Output.QUALITY] = np.full(6, np.nan, np.float32)
+    triton.altered[Output.QUALITY] = np.full(7, np.nan, np.float32)
     triton.altered[Output.QUALITY_WARNINGS] = np.full(6, -1, np.int32)
     quality = (await client.post("/api/v1/predict", content=JPEG, headers=RAW)).json()["quality"]
     assert quality == {"warnings": []} | dict.fromkeys(set(QUALITY) - {"warnings"})
