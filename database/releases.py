@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from database.clock import now
 from database.engine import reading
+from database.tables import predictions
 from database.tables import release_changes as table
 from pipelines.release_changes import Action, Change, ChangeRefusedError
 from pipelines.release_state import ReleaseState
@@ -88,6 +89,24 @@ def entries(
         Entry(row.at, row.action, row.release, _state(row), row.by, row.evidence)
         for row in connection.execute(chosen)
     ]
+
+
+def named_by_rows(connection: Connection, pipeline: str) -> set[str]:
+    """The releases of a pipeline that a row of the audit log names.
+
+    Feedback and kept images name theirs by such a row.
+    """
+    named = predictions.c.release
+    chosen = select(named).where(predictions.c.pipeline == pipeline, named.is_not(None)).distinct()
+    return set(connection.scalars(chosen))
+
+
+def is_named(connection: Connection, pipeline: str, release: str) -> bool:
+    """Whether a row of the audit log names a release."""
+    chosen = select(predictions.c.id).where(
+        predictions.c.pipeline == pipeline, predictions.c.release == release
+    )
+    return connection.scalar(chosen.limit(1)) is not None
 
 
 def apply(

@@ -4,8 +4,10 @@ import typer
 
 from releases.card.command import card
 from releases.drift.command import drift
+from releases.gate.canary import canary
 from releases.gate.command import gate
 from releases.life import commands, reports
+from releases.life.prune import prune
 from releases.signatures.command import sign, verify
 
 app = typer.Typer(
@@ -23,7 +25,9 @@ app.command()(commands.promote)
 app.command()(commands.rollback)
 app.command()(commands.retire)
 app.command()(commands.mirror)
+app.command()(prune)
 app.command()(gate)
+app.command()(canary)
 app.command()(drift)
 app.command()(card)
 app.command()(sign)

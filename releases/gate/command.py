@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from releases.exposition import ExpositionError
+
 if TYPE_CHECKING:
     from releases.gate.answers import CanaryAnswers
     from releases.gate.recording import Asked
     from releases.gate.report import GateReport
 
 ROOT = Path(__file__).parents[2]
-_FAILED, _CANNOT, _NOT_ENOUGH = 1, 2, 3
+_CANNOT = 2
+EXIT_STATUS = {"pass": 0, "fail": 1, "not enough evidence": 3}
 
 
 def gate(
@@ -94,7 +97,7 @@ def gate(
     Ends with 0 where it passes, 1 where it fails, 3 where the evidence is not enough, 2 where
     nothing could be judged. docs/gate.md says what is judged.
     """  # noqa: D205 - typer shows the whole text
-    with _ends():
+    with ends():
         # The libraries of science: quick --help.
         from evaluation.errors import EvaluationError  # noqa: PLC0415
         from pipelines.gate_verdict import kept  # noqa: PLC0415
@@ -119,7 +122,7 @@ def gate(
             )
         with _canary_set(pipeline, labels, from_kept) as found:
             answers = [
-                _answers(
+                answers_of(
                     each,
                     pipeline,
                     found,
@@ -133,7 +136,7 @@ def gate(
         if record is not None:
             answers[0].write(record)
             typer.echo(f"{len(answers[0].photos)} photos, release {answers[0].release}: {record}")
-            _name_unanswered(answers)
+            name_unanswered(answers)
             return
         for each in answers:
             if each.pipeline != pipeline:
@@ -141,15 +144,15 @@ def gate(
                     f"the answers are of pipeline {each.pipeline}, not {pipeline}"
                 )
         report = judge(answers[0], answers[1], margins)
-        _name_unanswered(answers)
+        name_unanswered(answers)
         former = len(kept(repository, pipeline, report.candidate))
         file = out or place(repository, report)
         keep(report, page.render(report), file)
         if as_json:
             typer.echo(report.model_dump_json(indent=1))
         else:
-            _say(report, file, former)
-    raise typer.Exit({"pass": 0, "fail": _FAILED}.get(report.result, _NOT_ENOUGH))
+            say(report, file, former)
+    raise typer.Exit(EXIT_STATUS[report.result])
 
 
 @contextmanager
@@ -172,7 +175,7 @@ def _canary_set(pipeline: str, labels: Path | None, from_kept: str | None) -> It
         yield Path(folder) / (INSTANCES if facts.detects else TABLE)
 
 
-def _answers(
+def answers_of(
     said: "str | Asked",
     pipeline: str,
     labels: Path | None,
@@ -182,6 +185,12 @@ def _answers(
     repository: Path,
     concurrency: int,
 ) -> "CanaryAnswers":
+    """The answers in a file, or of a service that is asked.
+
+    Raises:
+        EvaluationError: There are none, or the labels are not usable.
+        SecondOpinionError: The service is gone, or wants another API key.
+    """
     from evaluation.errors import EvaluationError  # noqa: PLC0415 - as above
     from releases.gate.answers import CanaryAnswers  # noqa: PLC0415
 
@@ -196,7 +205,8 @@ def _answers(
     return record(pipeline, asked, canaries, concurrency)
 
 
-def _name_unanswered(answers: Sequence["CanaryAnswers"]) -> None:
+def name_unanswered(answers: Sequence["CanaryAnswers"]) -> None:
+    """Says how many photos have no answer."""
     for each in answers:
         if silent := sum(not photo.answered for photo in each.photos):
             sys.stderr.write(
@@ -205,7 +215,8 @@ def _name_unanswered(answers: Sequence["CanaryAnswers"]) -> None:
             )
 
 
-def _say(report: "GateReport", file: Path, former: int) -> None:
+def say(report: "GateReport", file: Path | None, former: int) -> None:
+    """Prints the figures of both, and the result."""
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415
 
@@ -236,11 +247,11 @@ def _say(report: "GateReport", file: Path, former: int) -> None:
         screen.print(reason)
     if former:
         screen.print(f"{former} earlier reports of this candidate are kept: look at them too")
-    screen.print(f"{report.result}: {file}")
+    screen.print(str(report.result) if file is None else f"{report.result}: {file}")
 
 
 @contextmanager
-def _ends() -> Iterator[None]:
+def ends() -> Iterator[None]:
     """Turns expected errors into one line and an exit status."""
     from secondopinion import SecondOpinionError  # noqa: PLC0415 - as above
 
@@ -249,6 +260,6 @@ def _ends() -> Iterator[None]:
 
     try:
         yield
-    except (EvaluationError, SecondOpinionError, SpecError) as error:
+    except (EvaluationError, ExpositionError, SecondOpinionError, SpecError) as error:
         sys.stderr.write(f"releases: {error}\n")
         raise typer.Exit(_CANNOT) from None

@@ -37,17 +37,33 @@ class _Paired:
     unanswered: int
     """By neither; they are left out."""
 
+    @property
+    def answered(self) -> list[tuple[CanaryPhoto, CanaryPhoto]]:
+        """The photos that both have an answer to."""
+        return [
+            (ours, theirs)
+            for ours, theirs in zip(self.current, self.candidate, strict=True)
+            if ours.answered and theirs.answered
+        ]
 
-def judge(current: CanaryAnswers, candidate: CanaryAnswers, gate: ReleaseGate) -> GateReport:
+
+def judge(
+    current: CanaryAnswers, candidate: CanaryAnswers, gate: ReleaseGate, *, again: bool = False
+) -> GateReport:
     """Compares two recordings of one canary set.
 
-    A photo that one release has no answer to counts as a wrong answer of it.
+    A photo that one release has no answer to counts as a wrong answer of it. With `again` the
+    second recording is a later one, also of the same release; times of two days are not compared.
 
     Raises:
         EvaluationError: They are of other pipelines, classes, photos or labels, or a column has so
             many values that they are no subgroups.
     """
     _require_alike(current, candidate)
+    if current.release == candidate.release and not again:
+        raise EvaluationError(
+            f"both answers are of release {current.release}: record those of the candidate"
+        )
     paired = _pair(current, candidate)
     columns = sorted({name for photo in paired.current for name in photo.groups})
     _require_columns(paired.current, columns, gate)
@@ -56,6 +72,8 @@ def judge(current: CanaryAnswers, candidate: CanaryAnswers, gate: ReleaseGate) -
     else:
         judged = _detection(current, candidate.threshold, paired, columns, gate)
     judged += _beside(paired, gate)
+    if not again:
+        judged += _times(paired, gate)
     result = _whole(judged)
     return GateReport(
         created=datetime.now(UTC),
@@ -83,10 +101,6 @@ def _require_alike(current: CanaryAnswers, candidate: CanaryAnswers) -> None:
                 f"{name}: the current release has {ours}, the candidate {theirs}: they cannot be "
                 "compared"
             )
-    if current.release == candidate.release:
-        raise EvaluationError(
-            f"both answers are of release {current.release}: record those of the candidate"
-        )
 
 
 def _pair(current: CanaryAnswers, candidate: CanaryAnswers) -> _Paired:
@@ -248,12 +262,8 @@ def _detection(
 
 
 def _beside(paired: _Paired, gate: ReleaseGate) -> list[Check]:
-    """The checks of every task: calibration, false alarms of typicality, times."""
-    both = [
-        (ours, theirs)
-        for ours, theirs in zip(paired.current, paired.candidate, strict=True)
-        if ours.answered and theirs.answered
-    ]
+    """The checks of every task: calibration, and false alarms of typicality."""
+    both = paired.answered
     made = []
     if both and all(photo.confidence is not None for pair in both for photo in pair):
         errors = [_calibration_error([pair[place] for pair in both]) for place in (0, 1)]
@@ -280,13 +290,18 @@ def _beside(paired: _Paired, gate: ReleaseGate) -> list[Check]:
                 limit=gate.atypical_rise_at_most,
             )
         )
+    return made
+
+
+def _times(paired: _Paired, gate: ReleaseGate) -> list[Check]:
+    made = []
     for name, field, figure, limit in (
         ("latency, median ms", "latency_ms", np.median, gate.latency_factor_at_most),
         ("compute time, mean ms", "compute_ms", np.mean, gate.compute_factor_at_most),
     ):
         timed = [
             (getattr(ours, field), getattr(theirs, field))
-            for ours, theirs in both
+            for ours, theirs in paired.answered
             if getattr(ours, field) is not None and getattr(theirs, field) is not None
         ]
         times = np.array(timed, np.float64).reshape(-1, 2)

@@ -57,15 +57,30 @@ def share(state: "ReleaseState | None", release: str | None) -> float | None:
 
 
 @contextmanager
-def database() -> "Iterator[Engine]":
-    """The database, whose schema is this version's."""
-    from database.engine import open_engine, require_schema  # noqa: PLC0415 - as above
+def database(*, there: bool = False) -> "Iterator[Engine]":
+    """The database, whose schema is this version's; with `there` none is made.
+
+    Raises:
+        DatabaseError: it cannot be used.
+    """
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
+
+    from database.engine import (  # noqa: PLC0415
+        open_engine,
+        require_schema,
+        require_there,
+        unusable,
+    )
     from database.settings import DatabaseSettings  # noqa: PLC0415
 
     engine = open_engine(DatabaseSettings().database_url)
     try:
+        if there:
+            require_there(engine)
         require_schema(engine)
         yield engine
+    except SQLAlchemyError as error:
+        raise unusable(engine, error) from None
     finally:
         engine.dispose()
 

@@ -1,9 +1,14 @@
-"""`python -m releases gate` against a small service, and on recorded answers."""
+"""`python -m releases gate` and `canary` against a small service, and on recorded answers."""
 
+import hashlib
 import json
 import shutil
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from lab.releases.canaries import Candidate, simulate
 from pipelines.gate_verdict import kept
@@ -184,3 +189,142 @@ def test_kept_images_with_feedback_are_a_canary_set(gate, service, tmp_path):
                              "--record", tmp_path / "answers.json")  # fmt: skip
     assert status == 2
     assert "no kept image has feedback" in errors
+
+
+@pytest.fixture
+def canary(capsys, specs, tmp_path):
+    """Runs the command with margins that thirty photos can show."""
+    yaml = specs / "lesions.yaml"
+    margins = {"sensitivity_drop_at_most": 0.3, "specificity_drop_at_most": 0.3}
+    text = f"{yaml.read_text()}\ngate: {json.dumps(margins)}\n"
+    yaml.write_text(text)
+
+    def of(*arguments):
+        where = ["--repository", tmp_path / "repository", "--specs", specs]
+        return run(capsys, "canary", "lesions", *arguments, *where)
+
+    return of
+
+
+@pytest.fixture
+def recorded(gate, service, tmp_path):
+    """A canary set of thirty photos, of which one is answered wrongly, and the answers to it."""
+    right = [([0.1, 0.9], "cancer"), ([0.9, 0.1], "healthy")] * 15
+    labels = labelled(tmp_path / "set", [([0.7, 0.3], "cancer"), *right[1:]])
+    file = tmp_path / "expected.json"
+    assert gate("lesions", labels, "--current", service.url, "--record", file)[0] == 0
+    return labels, file
+
+
+def series(text):
+    """The metrics in Prometheus's text format, by name and labels."""
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_a_service_that_answers_as_ever_passes_its_canary_run(canary, service, recorded, tmp_path):
+    labels, expected = recorded
+    metrics, out = tmp_path / "canary.prom", tmp_path / "report.json"
+    status, output, errors = canary(
+        labels, "--expected", expected, "--service", service.url, "--metrics", metrics,
+        "--out", out,
+    )  # fmt: skip
+    assert (status, output.splitlines()[-1].startswith("pass"), errors) == (0, True, "")
+    found = series(metrics.read_text())
+    of = ("1-aaaaaaaa", "lesions")
+    assert found["prediction_canary", "1-aaaaaaaa", "lesions", "pass"] == 1
+    assert found["prediction_canary", "1-aaaaaaaa", "fail", "lesions"] == 0
+    assert found["prediction_canary_photos", *of] == 30
+    assert found["prediction_canary_figure", *of, "sensitivity"] == pytest.approx(14 / 15)
+    assert found["prediction_canary_difference", *of, "sensitivity"] == 0
+    # Times of two days are not compared.
+    assert {each.name for each in GateReport.read(out).checks}.isdisjoint(
+        {"latency, median ms", "compute time, mean ms"}
+    )
+
+
+def test_a_service_that_answers_worse_fails_its_canary_run(canary, service, recorded, tmp_path):
+    labels, expected = recorded
+    for number in range(0, 30, 2):
+        (labels.parent / f"{number}.jpg").write_text("[0.8, 0.2]" + " " * number)
+    # The photos are the same ones: what they are asked for by is their recorded digest.
+    document = json.loads(expected.read_text())
+    for number, photo in enumerate(document["photos"]):
+        content = (labels.parent / f"{number}.jpg").read_bytes()
+        photo["sha256"] = hashlib.sha256(content).hexdigest()
+    expected.write_text(json.dumps(document))
+    metrics = tmp_path / "canary.prom"
+    status, output, _ = canary(
+        labels, "--expected", expected, "--service", service.url, "--metrics", metrics, "--json"
+    )
+    assert (status, json.loads(output)["result"]) == (1, "fail")
+    found = series(metrics.read_text())
+    assert found["prediction_canary", "1-aaaaaaaa", "fail", "lesions"] == 1
+    assert found["prediction_canary_difference", "1-aaaaaaaa", "lesions", "sensitivity"] < -0.9
+
+
+def test_a_canary_run_that_cannot_judge_leaves_the_figures_as_they_were(
+    canary, service, recorded, tmp_path
+):
+    labels, expected = recorded
+    metrics = tmp_path / "canary.prom"
+    metrics.write_text("# before\n")
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text(expected.read_text().replace('"lesions"', '"objects"'))
+    for arguments, words in (
+        (["--expected", expected, "--service", "http://127.0.0.1:9"], "127.0.0.1:9"),
+        (["--expected", tmp_path / "absent.json", "--service", service.url], "absent.json"),
+        (["--expected", elsewhere, "--service", service.url], "holds answers of objects"),
+    ):
+        status, _, errors = canary(labels, *arguments, "--metrics", metrics)
+        assert (status, errors.count("\n"), words in errors) == (2, 1, True)
+        assert metrics.read_text() == "# before\n"
+    (labels.parent / "29.jpg").unlink()
+    assert canary(labels, "--expected", expected, "--service", service.url)[0] == 2
+
+
+@contextmanager
+def pushgateway(status):
+    """Takes figures as a Pushgateway does: one PUT, of which it reads path and text."""
+    taken = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self):
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            taken.append((self.path, self.headers["Authorization"], series(body)))
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", taken
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_figures_go_to_a_pushgateway(canary, service, recorded):
+    labels, expected = recorded
+    asked = [labels, "--expected", expected, "--service", service.url, "--metrics"]
+    with pushgateway(200) as (url, taken):
+        assert canary(*asked, url)[0] == 0
+        ((path, login, found),) = taken
+    assert login is None
+    assert path == "/metrics/job/second-opinion-canary/pipeline/lesions"
+    assert found["prediction_canary", "1-aaaaaaaa", "lesions", "pass"] == 1
+    with pushgateway(400) as (url, taken):
+        status, _, errors = canary(*asked, url.replace("//", "//user:secret@"))
+        assert taken[0][1] == "Basic dXNlcjpzZWNyZXQ="
+    assert (status, "refuses the figures: 400" in errors) == (2, True)
+    assert "secret" not in errors
+    status, _, errors = canary(*asked, url)
+    assert (status, "the Pushgateway at 127.0.0.1 cannot be reached" in errors) == (2, True)
