@@ -105,7 +105,7 @@ def canary(
 
 def exposition(report: "GateReport") -> str:
     """The report in Prometheus's text format; subgroups are in the report alone."""
-    from releases.gate.checks import Result  # noqa: PLC0415 - as above
+    from pipelines.gate_verdict import Result  # noqa: PLC0415 - as above
 
     labels = f'pipeline="{report.pipeline}",release="{report.candidate}"'
     whole = [each for each in report.checks if not each.column]
