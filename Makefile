@@ -241,6 +241,7 @@ bench: setup ## Measures Triton, the gateway and other servers against the machi
 	@$(BIN)/python -m lab.bench.fast_weights $(BENCH_FAST)
 	@$(BIN)/python -m lab.bench $(BENCH)
 	@$(BIN)/python -m lab.bench --decoding fast --workloads light --repository $(BENCH_FAST) $(BENCH)
+	@$(BIN)/python -m demo all --if-missing
 	@$(BIN)/python -m lab.bench.scenarios $(filter --quick,$(BENCH)) $(SCENARIOS)
 
 .PHONY: tune

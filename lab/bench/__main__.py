@@ -24,6 +24,8 @@ from pipelines.enums import Decoding
 
 screen = Console(stderr=True)
 _QUIET = 0.5
+CLOSED = tuple(name for name, workload in WORKLOADS.items() if workload.closed_loops)
+"""The workloads of closed loops."""
 _SIZES = {Decoding.EXACT: "640x480", Decoding.FAST: "4000x3000"}
 _QUICK_SECONDS = 1.0
 _QUICK_CONCURRENCY = "8"
@@ -43,7 +45,7 @@ def main(
         str, typer.Option(help=f"Some of: {', '.join(all_contenders())}; or 'all'.")
     ] = "all",
     workloads: Annotated[
-        str, typer.Option(help=f"Some of: {', '.join(WORKLOADS)}; or 'all' that can be decoded so.")
+        str, typer.Option(help=f"Some of: {', '.join(CLOSED)}; or 'all' that can be decoded so.")
     ] = "all",
     decoding: Annotated[Decoding, typer.Option(help="The standard for everyone.")] = Decoding.EXACT,
     photo_size: Annotated[
@@ -129,7 +131,7 @@ def _say(step: str) -> None:
 
 def _decoded(decoding: Decoding) -> list[str]:
     """Names of the workloads that some profile serves with this decoding."""
-    return [name for name, workload in WORKLOADS.items() if decoding in workload.profiles]
+    return [name for name in CLOSED if decoding in WORKLOADS[name].profiles]
 
 
 def _numbers(asked: str) -> tuple[int, ...]:

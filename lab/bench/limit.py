@@ -1,7 +1,7 @@
 """`python -m lab.bench.limit`: the limit: decoding and models in one process, without a server.
 
-Reads lines of JSON: `{"batch": 8, "seconds": 4}` runs batches until time is up, `{"batch": 1,
-"photos": true}` answers each photo's probabilities: the reference. It ends with its input.
+Reads lines of JSON: `{"batch": 8, "seconds": 4}` runs batches until time is up, `{"photos": true}`
+answers the numbers of each photo's right answer: the reference. It ends with its input.
 """
 
 import json
@@ -13,21 +13,22 @@ from typing import Annotated, Any
 
 import typer
 
-from lab.bench.ensemble import Ensemble
+from lab.bench.ensemble import opened
 from lab.bench.plan import Plan
 
 
 class Limit:
-    """Photos in memory to probabilities, as fast as this process can."""
+    """Photos in memory to answers, as fast as this process can."""
 
     def __init__(self, photos: list[bytes], threads: int) -> None:
         self._photos, self._threads = photos, threads
-        self._ensemble = Ensemble(Plan.of_environment(), threads)
+        self._model = opened(Plan.of_environment(), threads)
         self._pool = ThreadPoolExecutor(threads)
 
     def reference(self) -> dict[str, Any]:
-        """Probabilities of each photo, alone in its batch."""
-        return {"probabilities": [self._run([data])[0] for data in self._photos]}
+        """The right answer's numbers of each photo, alone in its batch."""
+        each = (self._run([data])[0] for data in self._photos)
+        return {"numbers": [self._model.numbers(found) for found in each]}
 
     def measure(self, batch: int, seconds: float) -> dict[str, Any]:
         """Runs batches for a while; a first one does not count."""
@@ -46,12 +47,11 @@ class Limit:
     def _batch(self, first: int, size: int) -> list[bytes]:
         return [self._photos[(first + each) % len(self._photos)] for each in range(size)]
 
-    def _run(self, photos: list[bytes]) -> list[list[float]]:
-        decode = self._ensemble.decode
+    def _run(self, photos: list[bytes]) -> list[Any]:
+        decode = self._model.decode
         # A pool of one thread would only hand things to and fro.
         decoded = map(decode, photos) if self._threads == 1 else self._pool.map(decode, photos)
-        answer: list[list[float]] = self._ensemble.probabilities(list(decoded)).tolist()
-        return answer
+        return list(self._model.run(list(decoded)))
 
 
 def main(

@@ -1,12 +1,13 @@
 """The other model servers' settings, as their documentation advises for this number of cores."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lab.bench.contender import Contender, Deployment, Launch, Place
 from lab.bench.environment import folder_of
 from lab.bench.plan import VARIABLE
 from lab.bench.second_opinion import second_opinion
+from lab.bench.workload import WORKLOADS
 from lab.paths import ROOT
 from lab.service.ports import free_ports
 
@@ -31,6 +32,7 @@ def other_servers() -> list[Contender]:
             "FastAPI + OpenVINO",
             "as the one with ONNX Runtime; a compiled model for each thread, in FP32, of one image",
             packages=("fastapi", "uvicorn", "openvino"),
+            workloads=("heavy", "light", "snakes", "polyps"),
         ),
         _peer(
             "litserve",
@@ -64,6 +66,7 @@ def other_servers() -> list[Contender]:
             "batching up to 8, one parallel worker, none",
             packages=("mlserver",),
             model="classifier",
+            workloads=("heavy", "light", "int8", "snakes", "polyps"),
         ),
     ]
 
@@ -76,6 +79,7 @@ def _peer(
     packages: tuple[str, ...],
     argv: tuple[str, ...] = ("python", "-m", _APP),
     model: str | None = None,
+    workloads: Sequence[str] = tuple(WORKLOADS),
     environment: Callable[[Place], dict[str, str]] = lambda _: {},
 ) -> Contender:
     """A server in its own environment, started once for each workload.
@@ -87,6 +91,7 @@ def _peer(
         packages: whose versions the report names.
         argv: a program of its environment, and arguments.
         model: over gRPC, the model's name; None: it is asked over HTTP.
+        workloads: that it can serve.
         environment: variables of its own.
     """
 
@@ -111,7 +116,7 @@ def _peer(
         name=name,
         title=title,
         protocol="grpc" if model else "http",
-        deployments=tuple(Deployment((workload,), launch) for workload in ("heavy", "light")),
+        deployments=tuple(Deployment((workload,), launch) for workload in workloads),
         ask=lambda _: (model or "/predict", {}),
         tuning=tuning,
         packages=(*packages, *_PACKAGES),

@@ -10,7 +10,7 @@ from lab.bench import environment, raw
 from lab.bench.contender import Contender, Deployment
 from lab.bench.raw_limit import RawLimit
 from lab.bench.session import RunContext
-from lab.bench.workload import WORKLOADS
+from lab.bench.workload import PIPELINE, WORKLOADS
 from lab.errors import ContenderError
 from lab.load import photos
 from lab.paths import CACHE
@@ -64,13 +64,13 @@ def prepared(
     plans = {name: WORKLOADS[name].plan(repository, decoding) for name in workloads}
     paths = {name: plan.write(CACHE / "plans" / f"{name}.json") for name, plan in plans.items()}
     on_step("photos")
-    folder = photos.ensure(CACHE / "photos-{}x{}".format(*photo_size), photo_size)
+    folders = {name: _photos(WORKLOADS[name].pipeline, photo_size) for name in workloads}
     limits: dict[str, RawLimit] = {}
     references: dict[str, list[list[float]]] = {}
     searched: list[raw.Limit] = []
     with ExitStack() as stack:
         for name, path in paths.items():
-            limits[name] = limit = RawLimit(name, path, folder, CACHE / "logs")
+            limits[name] = limit = RawLimit(name, path, folders[name], CACHE / "logs")
             stack.callback(limit.close)
             on_step(f"limit, {name}: reference, best batch")
             references[name] = limit.reference()
@@ -78,7 +78,7 @@ def prepared(
                 searched += limit.search(batches, seconds * WORKLOADS[name].longer * LIMIT_SHARE)
         context = RunContext(
             repository=repository,
-            photos=dict.fromkeys(workloads, folder),
+            photos=folders,
             plans=paths,
             references=references,
             classes={name: plan.spec["classes"] for name, plan in plans.items()},
@@ -123,3 +123,9 @@ def described(starts: Sequence[Start]) -> list[raw.Described]:
     """The contenders of these deployments, with their versions."""
     each = {contender.name: contender for contender, _ in starts}
     return [environment.described(contender, sys.executable) for contender in each.values()]
+
+
+def _photos(pipeline: str, size: tuple[int, int]) -> Path:
+    name = "photos-{}x{}".format(*size)
+    name += "" if pipeline == PIPELINE else f"-{pipeline}"
+    return photos.ensure(CACHE / name, size, pipeline)

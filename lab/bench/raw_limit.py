@@ -55,11 +55,11 @@ class RawLimit:
         self._stack.close()
 
     def reference(self) -> list[list[float]]:
-        """Probabilities of each photo, one at a time."""
+        """The numbers of each photo's right answer, one at a time."""
         with self._running(Shape(1, CORES)) as trees:
             answer = generator.talk(trees[0], {"photos": True})
-        probabilities: list[list[float]] = answer["probabilities"]
-        return probabilities
+        numbers: list[list[float]] = answer["numbers"]
+        return numbers
 
     def search(self, batches: Sequence[int], seconds: float) -> list[raw.Limit]:
         """Tries batches with each shape, and keeps the best."""

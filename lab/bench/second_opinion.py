@@ -20,6 +20,8 @@ _THREADS = (
     "processes, threads and batches as pipelines/oral_cancer.yaml says: a process for each core "
     "that decodes, runs the models and decides"
 )
+_TORCHSCRIPT = {"regnet_onnx": "regnet"}
+"""The member of the same checkpoint, by its name as ONNX."""
 _LIMITS = ("--rate", "100000/s", "--budget", "100000EUR/month")
 _MEMORY = "one service answers heavy and light, so its memory holds the models of both"
 
@@ -105,7 +107,12 @@ def second_opinion() -> list[Contender]:
             protocol="http",
             deployments=(
                 _deployment(
-                    "gateway_port", "openvino", Decoding.EXACT, ["heavy", "light"], gateway=True
+                    "gateway_port",
+                    PIPELINE,
+                    "openvino",
+                    Decoding.EXACT,
+                    ["heavy", "light"],
+                    gateway=True,
                 ),
             ),
             ask=_over_http,
@@ -119,10 +126,15 @@ def second_opinion() -> list[Contender]:
             protocol="http",
             deployments=(
                 _deployment(
-                    "gateway_port", DEFAULT_PROFILE, Decoding.EXACT, ["heavy"], gateway=True
+                    "gateway_port",
+                    PIPELINE,
+                    DEFAULT_PROFILE,
+                    Decoding.EXACT,
+                    ["heavy", "light"],
+                    gateway=True,
                 ),
             ),
-            ask=_over_http,
+            ask=_as_torchscript,
             tuning="`python -m server --gateway` with the default profile: a process for each step "
             "and model",
             packages=("torch", *_PACKAGES),
@@ -133,11 +145,11 @@ def second_opinion() -> list[Contender]:
 def _by_profile(
     port_name: str, *, gateway: bool, changed: Callable[[Launch], Launch] = _unchanged
 ) -> tuple[Deployment, ...]:
-    """One service for each profile, and all workloads that it answers."""
-    answered: dict[tuple[str, Decoding], list[str]] = {}
+    """One service for each pipeline's profile, and all workloads that it answers."""
+    answered: dict[tuple[str, str, Decoding], list[str]] = {}
     for name, workload in WORKLOADS.items():
         for decoding, profile in workload.profiles.items():
-            answered.setdefault((profile, decoding), []).append(name)
+            answered.setdefault((workload.pipeline, profile, decoding), []).append(name)
     return tuple(
         _deployment(port_name, *served, names, gateway=gateway, changed=changed)
         for served, names in answered.items()
@@ -146,6 +158,7 @@ def _by_profile(
 
 def _deployment(
     port_name: str,
+    pipeline: str,
     profile: str,
     decoding: Decoding,
     workloads: list[str],
@@ -157,7 +170,8 @@ def _deployment(
 
     Args:
         port_name: the port that is asked, as `Ports` names it.
-        profile: the pipeline's profile that it serves.
+        pipeline: that it serves.
+        profile: under which.
         decoding: that profile's.
         workloads: what it is asked.
         gateway: whether the launcher runs the gateway, too.
@@ -166,7 +180,7 @@ def _deployment(
 
     def launch(place: Place) -> Launch:
         service = Service(
-            [PIPELINE],
+            [pipeline],
             place.repository,
             log=place.run / "service.log",
             profile=profile,
@@ -180,9 +194,15 @@ def _deployment(
 
 
 def _over_grpc(workload: Workload) -> tuple[str, dict[str, str]]:
-    return PIPELINE, {Parameter.MEMBER.value: workload.alone} if workload.alone else {}
+    return workload.pipeline, {Parameter.MEMBER.value: workload.alone} if workload.alone else {}
 
 
 def _over_http(workload: Workload) -> tuple[str, dict[str, str]]:
     query = f"?{Parameter.MEMBER}={workload.alone}" if workload.alone else ""
-    return f"/api/v1/pipelines/{PIPELINE}/predict{query}", {}
+    return f"/api/v1/pipelines/{workload.pipeline}/predict{query}", {}
+
+
+def _as_torchscript(workload: Workload) -> tuple[str, dict[str, str]]:
+    """The default profile serves RegNetY under another name."""
+    alone = _TORCHSCRIPT.get(workload.alone or "", workload.alone)
+    return _over_http(replace(workload, alone=alone))

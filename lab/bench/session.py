@@ -13,12 +13,24 @@ from lab.errors import ContenderError, LabError
 from lab.load.__main__ import Target
 from lab.load.closed_loop import TOLERANCE
 from lab.load.generator import Generator
+from lab.load.grpc import PROBABILITIES
 from lab.paths import ROOT
 from lab.service.process_tree import ProcessTree
+from pipelines.enums import Task
+from pipelines.protocol import Detected
 
 _COLD_START_WITHIN = 120.0
 _TRY_FOR = 2.0
 """How long one wait for an answer is, after which is looked whether the process still lives."""
+_DETECTED = (
+    Detected.BOXES,
+    Detected.SCORES,
+    Detected.CLASSES,
+    Detected.AREAS,
+    Detected.IMAGE_SIZE,
+)
+_OUTPUTS = {Task.DETECTION: _DETECTED, Task.SEGMENTATION: (*_DETECTED, Detected.MASKS)}
+"""That are asked for over gRPC, by the task of a workload: what other servers answer, too."""
 _COMPARED_AT = 8
 """Concurrency of the comparison: answers out of batches are compared too."""
 
@@ -33,7 +45,7 @@ class RunContext:
     plans: dict[str, Path]
     """By workload."""
     references: dict[str, list[list[float]]]
-    """Probabilities of each photo, by workload."""
+    """Numbers of each photo's right answer, by workload."""
     classes: dict[str, Sequence[str]]
     """In the order of the probabilities, by workload."""
     scratch: Path
@@ -163,6 +175,7 @@ class Session:
                 photos=str(self._context.photos[workload]),
                 reference=self._context.references[workload],
                 headers=self._launch.headers,
+                outputs=list(_OUTPUTS.get(WORKLOADS[workload].task, PROBABILITIES)),
             )
             log = self._context.scratch / "logs" / f"{self._name}-generator.log"
             self._generators[workload] = Generator(target, ROOT, log)

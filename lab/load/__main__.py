@@ -19,7 +19,7 @@ import uvloop
 
 from lab.load.client import Client, RequestError
 from lab.load.closed_loop import TOLERANCE, LoopResult, difference, differences, loop
-from lab.load.grpc import GrpcClient
+from lab.load.grpc import PROBABILITIES, GrpcClient
 from lab.load.http import HttpClient, upload
 from lab.load.http_connections import PooledHttpClient
 from lab.load.scheduled import End, Limits, send
@@ -43,15 +43,17 @@ class Target:
     photos: str
     """A folder of JPEGs, asked in the order of their names."""
     reference: list[list[float]]
-    """Probabilities of each photo."""
+    """Numbers of each photo's right answer."""
     headers: dict[str, str] = field(default_factory=dict)
     """Of each request, over HTTP."""
+    outputs: list[str] = field(default_factory=lambda: list(PROBABILITIES))
+    """That are asked for, over gRPC."""
 
     def client(self, *, pooled: bool = False) -> Client:
         """Not yet opened; `pooled` takes any number of workers."""
         photos = [path.read_bytes() for path in sorted(Path(self.photos).glob("*.jpg"))]
         if self.protocol == "grpc":
-            return GrpcClient(self.port, self.path, self.parameters, photos)
+            return GrpcClient(self.port, self.path, self.parameters, photos, self.outputs)
         requests = [upload(self.path, [photo], headers=self.headers) for photo in photos]
         kind = PooledHttpClient if pooled else HttpClient
         return kind(self.port, requests, self.classes)

@@ -12,9 +12,12 @@ import numpy as np
 from tritonclient.grpc import service_pb2
 
 from lab.load.client import RequestError
-from pipelines.protocol import ENCODED_IMAGE, Output
+from lab.load.numbers import of_detections
+from pipelines.protocol import ENCODED_IMAGE, Detected, Output
 
 _REFUSED = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE}
+PROBABILITIES = (Output.PROBABILITIES,)
+"""The outputs of a classification that are asked for."""
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 OPTIONS = (
     # While a server starts, it is found at once and not after a backoff.
@@ -25,8 +28,10 @@ OPTIONS = (
 )
 
 
-def question(model: str, parameters: Mapping[str, str], photo: bytes) -> bytes:
-    """A serialised ModelInferRequest for one photo's probabilities."""
+def question(
+    model: str, parameters: Mapping[str, str], photo: bytes, outputs: Sequence[str] = PROBABILITIES
+) -> bytes:
+    """A serialised ModelInferRequest for one photo's probabilities, or other outputs."""
     request = service_pb2.ModelInferRequest(
         model_name=model,
         inputs=[
@@ -35,7 +40,7 @@ def question(model: str, parameters: Mapping[str, str], photo: bytes) -> bytes:
             )
         ],
         outputs=[
-            service_pb2.ModelInferRequest.InferRequestedOutputTensor(name=Output.PROBABILITIES)
+            service_pb2.ModelInferRequest.InferRequestedOutputTensor(name=name) for name in outputs
         ],
         # A BYTES tensor has each element's length before it.
         raw_input_contents=[struct.pack("<I", len(photo)) + photo],
@@ -50,10 +55,15 @@ class GrpcClient:
     """One channel for all workers, as its documentation advises."""
 
     def __init__(
-        self, port: int, model: str, parameters: Mapping[str, str], photos: Sequence[bytes]
+        self,
+        port: int,
+        model: str,
+        parameters: Mapping[str, str],
+        photos: Sequence[bytes],
+        outputs: Sequence[str] = PROBABILITIES,
     ) -> None:
         self._port = port
-        self._requests = [question(model, parameters, photo) for photo in photos]
+        self._requests = [question(model, parameters, photo, outputs) for photo in photos]
 
     async def open(self, workers: int) -> None:
         """Makes the channel, which connects by itself."""
@@ -74,9 +84,16 @@ class GrpcClient:
         return answer
 
     def probabilities(self, answer: bytes) -> list[float]:
-        """Of the output `probabilities`; see `Client`."""
+        """Of the output `probabilities`, or of a detector's; see `Client`."""
         response = service_pb2.ModelInferResponse.FromString(answer)
-        at = [output.name for output in response.outputs].index(Output.PROBABILITIES)
+        names = [output.name for output in response.outputs]
+        if Detected.BOXES in names:
+            raw = dict(zip(names, response.raw_output_contents, strict=True))
+            height, width = np.frombuffer(raw[Detected.IMAGE_SIZE], "<i4").tolist()
+            scores = np.frombuffer(raw[Detected.SCORES], "<f4").tolist()
+            boxes = np.frombuffer(raw[Detected.BOXES], "<f4").reshape(-1, 4).tolist()
+            return of_detections(scores, boxes, width, height)
+        at = names.index(Output.PROBABILITIES)
         if response.raw_output_contents:
             values = np.frombuffer(response.raw_output_contents[at], "<f4").tolist()
         else:

@@ -9,6 +9,7 @@ from typing import Self, cast
 import httptools
 
 from lab.load.client import RequestError
+from lab.load.numbers import of_detections
 
 _BOUNDARY = "bench-5f1c0a7e"
 _OK = 200
@@ -131,7 +132,10 @@ class Connection(asyncio.Protocol):
 
 
 class HttpClient:
-    """One kept connection for each worker; the answers are JSON with `probabilities` by class."""
+    """One kept connection for each worker; the answers are JSON.
+
+    With `probabilities` by class, or with `predictions` of a detector and the size of the `image`.
+    """
 
     def __init__(self, port: int, requests: Sequence[bytes], classes: Sequence[str] = ()) -> None:
         """Takes whole requests, one a photo, and the classes in the pipeline's order."""
@@ -156,10 +160,15 @@ class HttpClient:
         return answer.body
 
     def probabilities(self, answer: bytes) -> list[float]:
-        """Of the JSON's `probabilities`; see `Client`."""
+        """Of the JSON; see `Client`."""
         found = json.loads(answer)
         # A server that batches may answer with the batch's part: a list of one.
-        named = (found[0] if isinstance(found, list) else found)["probabilities"]
+        facts = found[0] if isinstance(found, list) else found
+        if "predictions" in facts:
+            each, size = facts["predictions"], facts["image"]
+            scores, boxes = [one["score"] for one in each], [one["box"] for one in each]
+            return of_detections(scores, boxes, size["width"], size["height"])
+        named = facts["probabilities"]
         return [float(named[name]) for name in self._classes]
 
     async def _send(self, worker: int, request: bytes) -> Answer:

@@ -6,10 +6,11 @@ photo sends a list of one, and gets one.
 
 import os
 from pathlib import Path
+from typing import Any
 
 import bentoml
 
-from lab.bench.ensemble import Ensemble
+from lab.bench.ensemble import opened
 from lab.bench.plan import Plan
 
 _BATCH = 8
@@ -26,10 +27,10 @@ class Classifier:
     """One worker with the models."""
 
     def __init__(self) -> None:
-        self._ensemble = Ensemble(Plan.of_environment(), threads=1)
+        self._model = opened(Plan.of_environment(), threads=1)
 
     @bentoml.api(route="/predict", batchable=True, max_batch_size=_BATCH, max_latency_ms=60000)
-    def predict(self, file: list[Path]) -> list[dict[str, dict[str, float]]]:
-        """Class probabilities of each photo."""
-        pixels = [self._ensemble.decode(photo.read_bytes()) for photo in file]
-        return [self._ensemble.answer(row) for row in self._ensemble.probabilities(pixels)]
+    def predict(self, file: list[Path]) -> list[dict[str, Any]]:
+        """Class probabilities, or detections, of each photo."""
+        photos = [self._model.decode(photo.read_bytes()) for photo in file]
+        return [self._model.answer(found) for found in self._model.run(photos)]

@@ -8,24 +8,25 @@ each core is slower, because connections are dealt out to workers by chance.
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import uvicorn
 from fastapi import FastAPI, UploadFile
 
-from lab.bench.ensemble import Ensemble
+from lab.bench.ensemble import Model, opened
 from lab.bench.plan import Plan
 
 CORES = os.cpu_count() or 1
 
 
-def serve(opened: Callable[[], Ensemble]) -> None:
+def serve(open_model: Callable[[], Model[Any, Any]]) -> None:
     """Serves until it is told to stop.
 
     Args:
-        opened: opens the models, once.
+        open_model: opens the models, once.
     """
-    ensemble = opened()
+    model = open_model()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -35,13 +36,13 @@ def serve(opened: Callable[[], Ensemble]) -> None:
     app = FastAPI(lifespan=lifespan)
 
     @app.post("/predict")
-    def predict(file: UploadFile) -> dict[str, dict[str, float]]:
-        """Class probabilities of one photo."""
-        pixels = ensemble.decode(file.file.read())
-        return ensemble.answer(ensemble.probabilities([pixels])[0])
+    def predict(file: UploadFile) -> dict[str, Any]:
+        """Class probabilities, or detections, of one photo."""
+        photo = model.decode(file.file.read())
+        return model.answer(model.run([photo])[0])
 
     uvicorn.run(app, port=int(os.environ["PORT"]), log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":
-    serve(lambda: Ensemble(Plan.of_environment(), threads=1))
+    serve(lambda: opened(Plan.of_environment(), threads=1))

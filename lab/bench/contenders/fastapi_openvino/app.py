@@ -10,7 +10,7 @@ import threading
 import numpy as np
 
 from lab.bench.contenders.fastapi.app import serve
-from lab.bench.ensemble import Ensemble, Logits, Member, Pixels
+from lab.bench.ensemble import Logits, Member, Pixels, opened
 from lab.bench.plan import Plan
 
 _PROPERTIES = {
@@ -49,4 +49,4 @@ def with_openvino(path: str, threads: int) -> Member:
 
 
 if __name__ == "__main__":
-    serve(lambda: Ensemble(Plan.of_environment(), threads=1, open_member=with_openvino))
+    serve(lambda: opened(Plan.of_environment(), threads=1, open_member=with_openvino))

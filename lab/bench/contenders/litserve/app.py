@@ -5,13 +5,12 @@ documentation advises for many requests.
 """
 
 import os
+from typing import Any
 
 import litserve
-import numpy as np
 from fastapi import Request
-from numpy.typing import NDArray
 
-from lab.bench.ensemble import Ensemble, Pixels
+from lab.bench.ensemble import opened
 from lab.bench.plan import Plan
 
 
@@ -20,21 +19,20 @@ class Classifier(litserve.LitAPI):
 
     def setup(self, device: str) -> None:
         """Opens the models, once a worker."""
-        self._ensemble = Ensemble(Plan.of_environment(), threads=1)
+        self._model = opened(Plan.of_environment(), threads=1)
 
     # LitServe looks at the annotation, and hands on the form of the request.
-    def decode_request(self, request: Request) -> Pixels:
+    def decode_request(self, request: Request) -> object:
         """Of the file in the form."""
-        return self._ensemble.decode(request["file"].file.read())
+        return self._model.decode(request["file"].file.read())
 
-    def predict(self, pixels: Pixels) -> NDArray[np.float32]:
+    def predict(self, photo: object) -> object:
         """Of one photo."""
-        row: NDArray[np.float32] = self._ensemble.probabilities([pixels])[0]
-        return row
+        return self._model.run([photo])[0]
 
-    def encode_response(self, output: NDArray[np.float32]) -> dict[str, dict[str, float]]:
+    def encode_response(self, output: object) -> dict[str, Any]:
         """The answer's JSON."""
-        return self._ensemble.answer(output)
+        return self._model.answer(output)
 
 
 if __name__ == "__main__":

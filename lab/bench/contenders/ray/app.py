@@ -1,17 +1,19 @@
 """`python -m lab.bench.contenders.ray.app`: a replica for each core, one thread each.
 
-The environment switches on what Ray's guide to high throughput advises (lab/bench/peers.py).
+The environment switches on what Ray's guide to high throughput advises
+(lab/bench/other_servers.py).
 """
 
 import os
 import signal
 import tempfile
+from typing import Any
 
 import ray
 from ray import serve
 from starlette.requests import Request
 
-from lab.bench.ensemble import Ensemble
+from lab.bench.ensemble import opened
 from lab.bench.plan import Plan
 
 _CORES = os.cpu_count() or 1
@@ -22,15 +24,15 @@ class Classifier:
     """One process with the models."""
 
     def __init__(self) -> None:
-        self._ensemble = Ensemble(Plan.of_environment(), threads=1)
+        self._model = opened(Plan.of_environment(), threads=1)
 
-    async def __call__(self, request: Request) -> dict[str, dict[str, float]]:
-        """Class probabilities of one photo."""
+    async def __call__(self, request: Request) -> dict[str, Any]:
+        """Class probabilities, or detections, of one photo."""
         async with request.form() as form:
             photo = form["file"]
             data = b"" if isinstance(photo, str) else await photo.read()
-        pixels = self._ensemble.decode(data)
-        return self._ensemble.answer(self._ensemble.probabilities([pixels])[0])
+        found = self._model.run([self._model.decode(data)])
+        return self._model.answer(found[0])
 
 
 deployment = serve.deployment(

@@ -14,7 +14,9 @@ from gateway.telemetry.recorder import Outcome, RequestContext
 from lab.bench.bare_gateway import Unaccounted
 from lab.bench.contender import Place
 from lab.bench.second_opinion import second_opinion
+from lab.bench.workload import WORKLOADS
 from lab.load.http import upload
+from pipelines.load import load_spec
 
 
 @pytest.fixture
@@ -47,6 +49,25 @@ def test_the_gateway_without_an_audit_log_runs_beside_a_service_without_one(laun
     assert "--gateway" not in launch.argv
     assert "--gateway" in whole.argv
     assert launch.argv[3:6] == whole.argv[:3]
+
+
+def test_each_pipeline_is_served_by_its_own_service_and_asked_by_its_name():
+    by_name = {each.name: each for each in second_opinion()}
+    served = [each.workloads for each in by_name["gateway"].deployments]
+    assert ("heavy", "light") in served
+    assert {("snakes",), ("polyps",), ("objects",), ("lesions",)} <= set(served)
+    assert by_name["triton"].ask(WORKLOADS["objects"])[0] == "object_detection"
+    path, _ = by_name["gateway"].ask(WORKLOADS["lesions"])
+    assert path == "/api/v1/pipelines/cervical_lesions/predict"
+
+
+def test_the_default_profile_is_asked_for_the_same_checkpoint_as_torchscript():
+    (contender,) = (each for each in second_opinion() if each.name == "gateway-torchscript")
+    path, _ = contender.ask(WORKLOADS["light"])
+    assert path.endswith("?member=regnet")
+    assert "regnet" in load_spec("oral_cancer").members
+    path, _ = contender.ask(WORKLOADS["heavy"])
+    assert path.endswith("/predict")
 
 
 def test_without_an_audit_log_outcomes_have_a_receipt_of_no_row():

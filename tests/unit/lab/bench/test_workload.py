@@ -3,10 +3,12 @@ from PIL import Image
 
 from export.repository import ModelRepository
 from inference.rules import DecodeRules
+from lab.bench.__main__ import CLOSED
 from lab.bench.workload import WORKLOADS
 from lab.errors import LabError
+from lab.load.photos import ensure
 from pipelines.enums import Decoding
-from pipelines.load import load_definition, load_spec
+from pipelines.load import FOLDER, load_definition, load_spec
 from tests.unit.server.releases import artefacts
 
 VGG16 = "oral_cancer_vgg16/{}/model.onnx"
@@ -48,6 +50,23 @@ def test_one_member_alone_decides_alone(repository):
     (member,) = plan.members
     assert DecodeRules.from_spec(plan.spec).reserve is not None
     assert (member.path, member.weight) == (str(repository / REGNET), 1.0)
+
+
+def test_each_pipeline_has_a_workload_and_only_one_is_asked_in_closed_loops():
+    names = {path.stem for path in FOLDER.glob("*.yaml")}
+    assert {workload.pipeline for workload in WORKLOADS.values()} == names
+    for workload in WORKLOADS.values():
+        assert workload.task is load_spec(workload.pipeline).task
+        assert workload.alone in {None, *load_definition(workload.pipeline).members}
+    assert set(CLOSED) == {"heavy", "light", "int8"}
+
+
+def test_photos_are_of_what_the_pipeline_looks_at(tmp_path):
+    seen = {
+        ensure(tmp_path / name, (64, 64), name).joinpath("00.jpg").read_bytes()
+        for name in ("oral_cancer", "mhist", "snake_species", "object_detection")
+    }
+    assert len(seen) == 4
 
 
 def test_without_a_release_the_remedy_is_named(tmp_path):

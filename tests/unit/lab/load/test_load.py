@@ -15,6 +15,7 @@ from lab.load.client import RequestError
 from lab.load.closed_loop import differences, loop
 from lab.load.grpc import GrpcClient, question
 from lab.load.http import HttpClient, upload
+from lab.load.http_connections import PooledHttpClient
 from tests.unit.lab.load.http_server import Handler
 
 CLASSES = ["no", "yes"]
@@ -87,6 +88,48 @@ def test_a_batchs_part_is_read_too_and_nonsense_is_infinitely_wrong(port):
     assert differences(door, cell, [RIGHT] * 5) == pytest.approx([0, 0.1, *[float("inf")] * 3])
 
 
+def test_detections_are_compared_by_their_number_scores_and_corners(port):
+    found = (
+        b'{"predictions": [{"class": "star", "score": 0.9, "box": [10, 0, 20, 40]}], '
+        b'"image": {"width": 100, "height": 40}}'
+    )
+    photos = [b"ANSWER" + found, b'ANSWER{"predictions": [], "image": {"width": 9, "height": 9}}']
+    door = http_client(port, photos)
+    right = [1, 0.9, 0.1, 0, 0.2, 1]
+    cell = ask_all(door, 2, concurrency=1, fewest=2)
+    assert differences(door, cell, [right, [0.0]]) == pytest.approx([0, 0])
+    # Another number of detections is no small difference.
+    assert min(differences(door, cell, [[0.0], right])) >= 1
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_server_without_room_is_told_from_one_that_fails(port, pooled):
+    requests = [upload("/predict", [photo]) for photo in (b"REFUSE", b"CLOSE")]
+    door = (PooledHttpClient if pooled else HttpClient)(port, requests, CLASSES)
+
+    async def session():
+        await door.open(1)
+        with pytest.raises(RequestError) as refused:
+            await door.ask(0, 0)
+        answers = [await door.ask(0, 1) for _ in range(3)]
+        await door.close()
+        return refused.value.refused, len(answers)
+
+    assert asyncio.run(session()) == (True, 3)
+
+
+def test_any_number_of_requests_may_be_under_way_over_a_pool(port):
+    door = PooledHttpClient(port, [upload("/predict", [b"a"])], CLASSES)
+
+    async def session():
+        await door.open(1)
+        answers = await asyncio.gather(*(door.ask(0, 0) for _ in range(20)))
+        await door.close()
+        return answers
+
+    assert len(asyncio.run(session())) == 20
+
+
 def test_a_port_without_a_server_is_told():
     with pytest.raises(RequestError, match="nobody listens on port 9"):
         ask_all(http_client(9, [b"a"]), 1, fewest=1)
@@ -104,6 +147,8 @@ class Inference(grpc.GenericRpcHandler):
     def _infer(self, request, context):
         (raw,) = request.raw_input_contents
         (length,) = struct.unpack("<I", raw[:4])
+        if request.model_name == "detector":
+            return detected([output.name for output in request.outputs])
         if length == 0:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "[image_empty] the file is empty")
         output = service_pb2.ModelInferResponse.InferOutputTensor(
@@ -116,6 +161,23 @@ class Inference(grpc.GenericRpcHandler):
         return service_pb2.ModelInferResponse(
             outputs=[output], raw_output_contents=[values.tobytes()]
         ).SerializeToString()
+
+
+def detected(names):
+    """One detection, of the outputs that were asked for."""
+    values = {
+        "boxes": np.array([[10, 0, 20, 40]], "<f4"),
+        "scores": np.array([0.9], "<f4"),
+        "image_size": np.array([40, 100], "<i4"),
+    }
+    response = service_pb2.ModelInferResponse(
+        outputs=[
+            service_pb2.ModelInferResponse.InferOutputTensor(name=name, shape=values[name].shape)
+            for name in names
+        ],
+        raw_output_contents=[values[name].tobytes() for name in names],
+    )
+    return response.SerializeToString()
 
 
 @pytest.fixture
@@ -133,6 +195,12 @@ def test_probabilities_come_over_grpc_raw_or_typed(grpc_port, model):
     door = GrpcClient(grpc_port, model, {}, [b"x" * 25])
     cell = ask_all(door, 1, fewest=3)
     assert differences(door, cell, [RIGHT]) == pytest.approx([0.0] * 3, abs=1e-6)
+
+
+def test_detections_come_over_grpc(grpc_port):
+    door = GrpcClient(grpc_port, "detector", {}, [b"x"], ["image_size", "boxes", "scores"])
+    cell = ask_all(door, 1, fewest=1, concurrency=1)
+    assert differences(door, cell, [[1, 0.9, 0.1, 0, 0.2, 1]]) == pytest.approx([0], abs=1e-6)
 
 
 def test_a_refusal_over_grpc_is_an_error_with_its_code(grpc_port):
