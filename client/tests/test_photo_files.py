@@ -104,3 +104,9 @@ def test_many_are_counted_and_the_first_are_named(tmp_path):
     said = described(below(tmp_path).left_out, 2)
     assert said.startswith("12 files left out: ")
     assert "01.txt: is no image and 10 more" in said
+
+
+def test_what_is_left_out_is_named_in_the_same_order_whichever_was_read_first():
+    reasons = {Path("b.jpg"): "is empty", Path("a.jpg"): "is no image"}
+    said = "2 files left out: a.jpg: is no image; b.jpg: is empty"
+    assert described(reasons) == described(dict(reversed(reasons.items()))) == said

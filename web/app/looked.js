@@ -90,35 +90,35 @@ function Faithfulness({ map, name }) {
   </div>`;
 }
 
-/** The maps of an answer, of which one is shown at a time. */
-function Maps({ photo, found, alike, shown, onShow }) {
+/** Of which member the map is shown. */
+function MemberChoice({ names, member, onChoose }) {
+  return html`<fieldset class="looked-members">
+    <legend>${text("looked.member")}</legend>
+    ${names.map(
+      (name) => html`<label key=${name} class="option">
+        <input
+          type="radio"
+          name="looked-member"
+          checked=${name === member}
+          onChange=${() => onChoose(name)}
+        />
+        ${name}
+      </label>`,
+    )}
+  </fieldset>`;
+}
+
+/** One member's map in words. */
+function MapInWords({ photo, found, member, alike }) {
   const { explanation } = found;
-  const names = Object.keys(explanation.members);
-  const [member, setMember] = useState(names[0]);
   const map = explanation.members[member];
   const told = strongest(map);
-  useEffect(() => onShow(shown && alike ? map : null), [map, shown, alike]);
   const other = found.prediction !== photo.answer.prediction || found.release !== photo.answer.release;
   return html`
     ${other &&
     html`<p class="notice" role="note">
       ${text("looked.other", { name: found.prediction, release: found.release })}
     </p>`}
-    ${names.length > 1 &&
-    html`<fieldset class="looked-members">
-      <legend>${text("looked.member")}</legend>
-      ${names.map(
-        (name) => html`<label key=${name} class="option">
-          <input
-            type="radio"
-            name="looked-member"
-            checked=${name === member}
-            onChange=${() => setMember(name)}
-          />
-          ${name}
-        </label>`,
-      )}
-    </fieldset>`}
     <p>${text("looked.legend", { member, name: explanation.class, score: score(map.score) })}</p>
     <p>${told.length ? text("looked.strongest", { places: list(told) }) : text("looked.nowhere")}</p>
     <${Faithfulness} map=${map} name=${explanation.class} />
@@ -135,6 +135,7 @@ export function WhereItLooked({ photo, onShow }) {
   const [state, setState] = useState({ asking: false, found: null, failure: null });
   const [shown, setShown] = useState(true);
   const [alike, setAlike] = useState(null);
+  const [chosen, setChosen] = useState(null);
   const asking = useRef(null);
   const { file, pipeline } = photo;
   useEffect(() => {
@@ -162,6 +163,10 @@ export function WhereItLooked({ photo, onShow }) {
 
   const { found, failure } = state;
   const { images } = pipeline.explanation;
+  const names = found ? Object.keys(found.explanation.members) : [];
+  const member = chosen ?? names[0];
+  const map = found && shown && alike ? found.explanation.members[member] : null;
+  useEffect(() => onShow(map), [map]);
   return html`<section aria-labelledby="looked-title">
     <h3 id="looked-title" class="part-title">${text("looked.title")}</h3>
     ${!found &&
@@ -169,6 +174,8 @@ export function WhereItLooked({ photo, onShow }) {
       <button class="button" onClick=${ask} disabled=${state.asking}>
         ${text(failure ? "retry" : "looked.go")}
       </button>`}
+    ${names.length > 1 &&
+    html`<${MemberChoice} names=${names} member=${member} onChoose=${setChosen} />`}
     <div role="status">
       ${state.asking && html`<p>${text("looked.asking")}</p>`}
       ${failure &&
@@ -180,7 +187,7 @@ export function WhereItLooked({ photo, onShow }) {
         ${failure.detail && html`<p lang="en">${failure.detail}</p>`}
       </div>`}
       ${found &&
-      html`<${Maps} photo=${photo} found=${found} alike=${alike} shown=${shown} onShow=${onShow} />`}
+      html`<${MapInWords} photo=${photo} found=${found} member=${member} alike=${alike} />`}
     </div>
     ${found &&
     alike &&

@@ -128,8 +128,8 @@ def _begins(head: bytes, offset: int, with_these: bytes) -> bool:
 
 
 def described(left_out: dict[Path, str], most: int = 10) -> str:
-    """What was left out, counted and named in one line."""
-    named = [f"{path}: {reason}" for path, reason in list(left_out.items())[:most]]
+    """What was left out, counted and named in one line, by path."""
+    named = [f"{path}: {reason}" for path, reason in sorted(left_out.items())[:most]]
     more = f" and {len(left_out) - most} more" if len(left_out) > most else ""
     files = "1 file" if len(left_out) == 1 else f"{len(left_out)} files"
     return f"{files} left out: {'; '.join(named)}{more}"
