@@ -46,6 +46,7 @@ ENVOY := .cache/envoy/bin/envoy
 # Real photographs: the pictures in a wheel of which nothing is run.
 PICTURES := .cache/scikit-image-0.26/skimage/data
 ALONE := tests/integration/alone
+GATEWAY_TESTS := tests/unit/gateway
 UNIT_TESTS := tests/unit tests/contract client/tests --ignore=tests/unit/k8s
 # What images hold Python packages of: the group of pyproject.toml that each installs.
 SBOM_GROUPS := gateway container loadtest serve
@@ -176,15 +177,17 @@ browser: ## Installs Chromium for the tests of the page where there is no browse
 .PHONY: test
 test: setup browser $(OLDEST_RUNTIME) $(KSERVE_CLIENT) $(OPENAPI_TOOLS) $(MOTO) ## All tests but k8s-test, on a real tritonserver and a real gateway
 	@# Tests with a service mostly wait for it: those of $(ALONE) and those that need none fill the time.
-	@$(BIN)/python -m pytest $(ALONE) > .cache/alone-tests.log 2>&1 & alone=$$!; \
-	nice -n 10 $(BIN)/python -m pytest $(UNIT_TESTS) > .cache/unit-tests.log 2>&1 & unit=$$!; \
-	trap 'kill $$unit $$alone 2>/dev/null' EXIT; \
-	$(BIN)/python -m pytest tests/integration --ignore=$(ALONE); integration=$$?; \
-	echo "the tests of services of their own, which ran meanwhile:"; \
-	wait $$alone; alones=$$?; cat .cache/alone-tests.log; \
-	echo "the tests that need no service, which ran meanwhile:"; \
-	wait $$unit; units=$$?; cat .cache/unit-tests.log; \
-	exit $$((integration || alones || units))
+	@beside() { nice -n $$1 $(BIN)/python -m pytest $$3 > .cache/$$2-tests.log 2>&1 & }; \
+	beside 0 alone "$(ALONE)"; alone=$$!; \
+	beside 10 gateway "$(GATEWAY_TESTS)"; gateway=$$!; \
+	beside 10 unit "$(UNIT_TESTS) --ignore=$(GATEWAY_TESTS)"; unit=$$!; \
+	trap 'kill $$unit $$gateway $$alone 2>/dev/null' EXIT; \
+	$(BIN)/python -m pytest tests/integration --ignore=$(ALONE); status=$$?; \
+	ended() { wait $$1 || status=1; echo "$$3, which ran meanwhile:"; cat .cache/$$2-tests.log; }; \
+	ended $$alone alone "the tests of services of their own"; \
+	ended $$gateway gateway "the gateway's tests that need no service"; \
+	ended $$unit unit "the other tests that need no service"; \
+	exit $$status
 
 .PHONY: test-quick
 test-quick: setup $(OLDEST_RUNTIME) ## The tests that need no running service
