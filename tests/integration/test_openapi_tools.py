@@ -10,12 +10,14 @@ import subprocess
 
 import pytest
 
+from tests.integration.gateway import gateway
 from tests.integration.service import ROOT
 
 TOOLS = ROOT / ".cache" / "openapi-tools" / "bin"
 CHECKS = (
     "status_code_conformance",
     "content_type_conformance",
+    "response_headers_conformance",
     "response_schema_conformance",
     "not_a_server_error",
 )
@@ -89,13 +91,23 @@ def test_a_generated_client_makes_predictions(service, http, oral_cancer, docume
         assert result["probabilities"] == close
 
 
-def test_nothing_undocumented_comes_back(service, http, tmp_path):
+@pytest.mark.parametrize("known", [True, False], ids=["with a key", "without a key"])
+def test_nothing_undocumented_comes_back(service, known, tmp_path):
+    """Of a gateway that asks who sends a request; the key may do everything, and is not ended."""
+    service.wait_ready()
     (tmp_path / "schemathesis.toml").write_text(CONFIG, "utf-8")
-    done = tool(
-        "schemathesis", "run", f"{service.url}/openapi.json", "--checks", ",".join(CHECKS),
-        "--phases", "coverage,fuzzing", "--max-examples", "3", "--seed", "1",
-        cwd=tmp_path,
-    )  # fmt: skip
+    with gateway(service.triton_grpc, GATEWAY_AUTH="required") as asked:
+        key = asked.new_key("predict", "feedback", "audit", "operate")
+        headers = {"x-api-key": key}
+        document = asked.get("/openapi.json", headers=headers)
+        (tmp_path / "openapi.json").write_text(document.text, "utf-8")
+        sent = ("--header", f"X-API-Key: {key}") if known else ()
+        done = tool(
+            "schemathesis", "run", tmp_path / "openapi.json", "--url", str(asked.base_url),
+            "--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing" if known else "coverage",
+            "--max-examples", "3", "--seed", "1", *sent,
+            cwd=tmp_path,
+        )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
-    operations = sum(map(len, http.get("/openapi.json").json()["paths"].values()))
+    operations = sum(map(len, document.json()["paths"].values()))
     assert f"Tested: {operations}\n" in done.stdout
