@@ -15,6 +15,8 @@ from secondopinion import (
 )
 
 A = TypeVar("A")
+PATIENCE_SECONDS = 60.0
+"""Within which an answer is wanted: people at a screen go before an evaluation."""
 
 
 @dataclass(frozen=True)

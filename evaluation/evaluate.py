@@ -16,7 +16,7 @@ from evaluation import (
     other_images,
     reference_photos,
 )
-from evaluation.answers import Failed, Outcome, ask_all
+from evaluation.answers import PATIENCE_SECONDS, Failed, Outcome, ask_all
 from evaluation.errors import EvaluationError
 from evaluation.report import Report
 from evaluation.settings import EvaluationSettings
@@ -124,7 +124,12 @@ def _with_typicality(
 
 
 def _choices(settings: EvaluationSettings, threshold: float | None) -> Choices:
-    return {"pipeline": settings.pipeline, "member": settings.member, "threshold": threshold}
+    return {
+        "pipeline": settings.pipeline,
+        "member": settings.member,
+        "threshold": threshold,
+        "respond_within": PATIENCE_SECONDS,
+    }
 
 
 def _ask(

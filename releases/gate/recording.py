@@ -10,7 +10,7 @@ from pathlib import Path
 from secondopinion import AdvancedPrediction, AsyncClient, Choices, Detections, Pipeline
 
 from evaluation import coco_labels, labels, reference_photos
-from evaluation.answers import Answered, Outcome, ask_all
+from evaluation.answers import PATIENCE_SECONDS, Answered, Outcome, ask_all
 from evaluation.coco_labels import AnnotatedPhoto
 from evaluation.detection_report import found, same_size
 from evaluation.errors import EvaluationError, some
@@ -140,7 +140,11 @@ async def _ask(
     pipeline: Pipeline, asked: Asked, photos: Sequence[Photo], concurrency: int
 ) -> Sequence[_Outcome]:
     files = [photo.file for photo in photos]
-    choices: Choices = {"pipeline": pipeline.name, "release": asked.release}
+    choices: Choices = {
+        "pipeline": pipeline.name,
+        "release": asked.release,
+        "respond_within": PATIENCE_SECONDS,
+    }
     async with AsyncClient(asked.url) as client:
         if not pipeline.detects:
             return await ask_all(
