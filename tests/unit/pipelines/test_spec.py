@@ -189,3 +189,16 @@ def test_swapped_classes_give_another_member_hash_and_a_threshold_does_not(facts
     facts["classes"], facts["positive"] = ["cancer", "healthy"], "healthy"
     facts["summary_aliases"] = {}
     assert load(tmp_path, facts).member_hash("vgg16") != before.member_hash("vgg16")
+
+
+def test_a_promise_of_a_second_is_not_written_so_that_older_releases_keep_their_ids(
+    facts, tmp_path
+):
+    facts["serving"].pop("respond_within_ms")
+    older = load(tmp_path, facts)
+    assert older.serving.respond_within == 1.0
+    assert "respond_within_ms" not in older.model_dump_json()
+    facts["serving"]["respond_within_ms"] = 1000
+    assert load(tmp_path, facts).model_dump_json() == older.model_dump_json()
+    facts["serving"]["respond_within_ms"] = 700
+    assert '"respond_within_ms":700' in load(tmp_path, facts).model_dump_json()
