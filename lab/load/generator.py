@@ -84,7 +84,8 @@ class Generator:
             ContenderError: some requests did not end.
         """
         words = {"gaps": list(gaps), "limits": asdict(limits)}
-        answer = talk(self._tree, {"what": "scheduled", **words})
+        within = sum(gaps) + limits.drain + _ANSWER_WITHIN
+        answer = talk(self._tree, {"what": "scheduled", **words}, within)
         if answer["pending"]:
             raise ContenderError(
                 f"{answer['pending']} requests had no answer {limits.drain:g} s after the last one"
@@ -92,8 +93,15 @@ class Generator:
         return answer
 
 
-def talk(tree: ProcessTree, words: dict[str, Any]) -> dict[str, Any]:
+def talk(
+    tree: ProcessTree, words: dict[str, Any], within: float = _ANSWER_WITHIN
+) -> dict[str, Any]:
     """One line of JSON to a process that talks, and one back.
+
+    Args:
+        tree: the process.
+        words: what it is told.
+        within: seconds for its answer.
 
     Raises:
         ContenderError: it ended, or did not answer in time.
@@ -108,8 +116,8 @@ def talk(tree: ProcessTree, words: dict[str, Any]) -> dict[str, Any]:
         raise ContenderError(f"the process ended:\n{tree.log_tail()}") from None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        if not selector.select(_ANSWER_WITHIN):
-            raise ContenderError(f"no answer within {_ANSWER_WITHIN:g} s")
+        if not selector.select(within):
+            raise ContenderError(f"no answer within {within:g} s")
     line = process.stdout.readline()
     if not line:
         raise ContenderError(f"the process ended:\n{tree.log_tail()}")

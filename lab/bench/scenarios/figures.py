@@ -123,7 +123,7 @@ def rows(raw: Raw, workload: str) -> list[Row]:
     for contender in raw.contenders:
         name = contender.name
         sessions = [
-            each for each in raw.sessions if each.contender == name and workload in each.workloads
+            each for each in raw.sessions if (each.contender, each.workload) == (name, workload)
         ]
         if not sessions:
             continue

@@ -1,7 +1,7 @@
 """Measures one contender, which is running, in one scenario and one workload."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -58,8 +58,8 @@ class Measurement:
     workload: str
     round: int
     sizes: Sizes
-    on_fact: Callable[[Fact], None]
-    """Takes what was measured."""
+    facts: list[Fact] = field(default_factory=list)
+    """What was measured."""
 
     def single(self) -> None:
         """One caller."""
@@ -70,7 +70,7 @@ class Measurement:
             raise ContenderError(f"nothing was answered: {found['error']}")
         p50, p90, p99 = np.quantile(latencies, [0.5, 0.9, 0.99]) * 1000
         found.pop("generator_cpu_seconds")
-        self.on_fact(
+        self.facts.append(
             Single(
                 **self._who(),
                 requests=len(latencies),
@@ -88,7 +88,7 @@ class Measurement:
         cpu = self.session.tree.cpu_seconds() - cpu
         answered = len(found.pop("latencies"))
         found.pop("generator_cpu_seconds")
-        self.on_fact(
+        self.facts.append(
             Offline(
                 **self._who(),
                 photos=answered - found["wrong"],
@@ -111,7 +111,7 @@ class Measurement:
             ),
             _FIRST_SHARE / unloaded,
         )
-        self.on_fact(Found(**self._who(), rate=rate))
+        self.facts.append(Found(**self._who(), rate=rate))
 
     def curve(self, rates: tuple[float, ...], bound: float) -> None:
         """Latencies at some rates."""
@@ -169,7 +169,7 @@ class Measurement:
                 bound=bound,
                 cpu_seconds=self.session.tree.cpu_seconds() - cpu,
             )
-            self.on_fact(measured)
+            self.facts.append(measured)
             if not measured.lagged:
                 return measured
         raise ContenderError(

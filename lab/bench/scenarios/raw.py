@@ -27,12 +27,12 @@ class _Raw(BaseModel):
 
 
 class Session(_Raw):
-    """A contender, started once for one scenario."""
+    """A contender in one scenario and one workload."""
 
     scenario: Scenario
     round: int
     contender: str
-    workloads: tuple[str, ...]
+    workload: str
     apart: float | None = None
     """Largest difference of an answer's numbers from the reference."""
     failed: str | None = None

@@ -1,6 +1,7 @@
 """Measures all contenders scenario by scenario, each in several rounds, in changing order."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from lab.bench.contender import Contender, Deployment
@@ -14,7 +15,7 @@ from lab.bench.preparation import (
 )
 from lab.bench.run import rotated
 from lab.bench.scenarios import figures
-from lab.bench.scenarios.measurement import SHARES, Fact, Measurement, Sizes
+from lab.bench.scenarios.measurement import SHARES, Measurement, Sizes
 from lab.bench.scenarios.raw import (
     Bound,
     Found,
@@ -84,9 +85,7 @@ class Run:
                     setup.workloads,
                     Decoding.EXACT,
                     self._on_step,
-                    lambda contender, why: self._failed(
-                        setup.scenarios[0], 0, contender, setup.workloads, why
-                    ),
+                    self._not_built,
                 )
             )
             self._set(contenders=tuple(described(starts)))
@@ -96,6 +95,11 @@ class Run:
                     for contender, deployment in rotated(starts, round_, setup.rounds):
                         self._session(ready, scenario, round_, contender, deployment)
                 self._set(bounds=tuple(self._bounds()))
+
+    def _not_built(self, contender: Contender, reason: str) -> None:
+        """Its environment cannot be built, so it is measured in nothing."""
+        for workload in self.raw.setup.workloads:
+            self._failed(self.raw.setup.scenarios[0], 0, contender, workload, reason)
 
     def _bounds(self) -> Iterator[Bound]:
         """Of the workloads of which it is known."""
@@ -114,46 +118,49 @@ class Run:
         contender: Contender,
         deployment: Deployment,
     ) -> None:
-        """One contender in one scenario and round, unless that was measured before."""
-        key = (scenario, round_, contender.name, deployment.workloads)
-        if key in {
-            (each.scenario, each.round, each.contender, each.workloads)
-            for each in self.raw.sessions
-        }:
+        """One contender in one scenario and round, as far as that was not measured before."""
+        done = {
+            (each.scenario, each.round, each.contender, each.workload) for each in self.raw.sessions
+        }
+        left = [
+            name
+            for name in deployment.workloads
+            if (scenario, round_, contender.name, name) not in done
+        ]
+        if not left:
             return
-        self._on_step(
-            f"{scenario}, round {round_ + 1}: {contender.name}, {'/'.join(deployment.workloads)}"
-        )
-        facts: list[Fact] = []
+        self._on_step(f"{scenario}, round {round_ + 1}: {contender.name}, {'/'.join(left)}")
+        failed = partial(self._failed, scenario, round_, contender)
         try:
             with RunningContender(ready.context, contender, deployment) as session:
                 session.start()
-                apart = max(session.compare(name) for name in deployment.workloads)
-                for workload in deployment.workloads:
-                    self._measure(
-                        ready,
-                        scenario,
-                        Measurement(
-                            session,
-                            contender.name,
-                            workload,
-                            round_,
-                            self._sizes(workload),
-                            facts.append,
-                        ),
+                while left:
+                    measured = Measurement(
+                        session, contender.name, left[0], round_, self._sizes(left[0])
                     )
+                    try:
+                        apart = session.compare(left[0])
+                        self._measure(ready, scenario, measured)
+                    except ContenderError as error:
+                        failed(left[0], str(error))
+                    else:
+                        self._keep(scenario, measured, apart)
+                    # The service's other workloads may be measured all the same.
+                    left.pop(0)
         except ContenderError as error:
-            self._failed(scenario, round_, contender, deployment.workloads, str(error))
-            return
+            for name in left:
+                failed(name, str(error))
+
+    def _keep(self, scenario: Scenario, measured: Measurement, apart: float) -> None:
         for kind, name in _KEPT_IN.items():
-            more = tuple(fact for fact in facts if isinstance(fact, kind))
+            more = tuple(fact for fact in measured.facts if isinstance(fact, kind))
             self._set(**{name: (*getattr(self.raw, name), *more)})
         self._ended(
             Session(
                 scenario=scenario,
-                round=round_,
-                contender=contender.name,
-                workloads=deployment.workloads,
+                round=measured.round,
+                contender=measured.contender,
+                workload=measured.workload,
                 apart=apart,
             )
         )
@@ -204,20 +211,15 @@ class Run:
         return tuple(share * best[1] for share in SHARES)
 
     def _failed(
-        self,
-        scenario: Scenario,
-        round_: int,
-        contender: Contender,
-        workloads: tuple[str, ...],
-        reason: str,
+        self, scenario: Scenario, round_: int, contender: Contender, workload: str, reason: str
     ) -> None:
-        self._on_step(f"{contender.name} failed: {reason}")
+        self._on_step(f"{contender.name}, {workload} failed: {reason}")
         self._ended(
             Session(
                 scenario=scenario,
                 round=round_,
                 contender=contender.name,
-                workloads=workloads,
+                workload=workload,
                 failed=reason,
             )
         )

@@ -150,7 +150,7 @@ def _curves(rows: Iterable[Row]) -> str:
 
 def _failures(raw: Raw) -> str:
     lines = [
-        f"- **{each.contender}** ({'/'.join(each.workloads)}), {_names(each.scenario)}, round "
+        f"- **{each.contender}** ({each.workload}), {_names(each.scenario)}, round "
         f"{each.round + 1}: {' '.join((each.failed or '').split())}"
         for each in raw.sessions
         if each.failed

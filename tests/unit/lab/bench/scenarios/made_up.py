@@ -123,7 +123,7 @@ def session(scenario, round_, contender, failed=None):
         scenario=scenario,
         round=round_,
         contender=contender,
-        workloads=("light",),
+        workload="light",
         apart=None if failed else 1e-6,
         failed=failed,
     )

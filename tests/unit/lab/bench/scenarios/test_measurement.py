@@ -50,7 +50,7 @@ def facts():
 
 
 def measurement(session, facts, requests=200):
-    return Measurement(session, "fast", "light", 1, Sizes(requests, 500, 3.0), facts.append)
+    return Measurement(session, "fast", "light", 1, Sizes(requests, 500, 3.0), facts)
 
 
 def test_one_caller_has_its_percentiles(facts):

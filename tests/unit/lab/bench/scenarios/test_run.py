@@ -42,6 +42,8 @@ class Running(Asked):
             raise ContenderError(reason)
 
     def compare(self, workload):
+        if workload != "light":
+            raise ContenderError(f"it does not serve {workload}")
         return 1e-6
 
 
@@ -54,15 +56,15 @@ def ran(monkeypatch):
         limit = SimpleNamespace(beside=lambda *_: measured.LIMITS[0][0])
         yield SimpleNamespace(context=None, limits={"light": limit})
 
-    starts = [
-        (
-            Contender(name, name.title(), "http", (), lambda _: ("/", {}), "", peer=name == PEER),
-            Deployment(("light",), lambda _: None),
-        )
-        for name in (OURS, PEER)
-    ]
+    def starts(*_):
+        for name in (OURS, PEER):
+            contender = Contender(
+                name, name, "http", (), lambda _: ("/", {}), "", peer=name == PEER
+            )
+            yield contender, Deployment(ran.workloads, lambda _: None)
+
     monkeypatch.setattr(module, "prepared", prepared)
-    monkeypatch.setattr(module, "deployments", lambda *_: iter(starts))
+    monkeypatch.setattr(module, "deployments", starts)
     monkeypatch.setattr(module, "described", lambda _: made_up.run().contenders)
     monkeypatch.setattr(module, "RunningContender", Running)
     monkeypatch.setattr(Running, "started", [])
@@ -74,6 +76,7 @@ def ran(monkeypatch):
         run.all()
         return run.raw, kept
 
+    ran.workloads = ("light",)
     return ran
 
 
@@ -121,6 +124,20 @@ def test_what_failed_is_told_and_tried_again_by_the_next_run(ran):
     assert Running.started == [PEER]
     assert len(raw.singles) == 4
     assert not any(each.failed for each in raw.sessions)
+
+
+def test_what_fails_in_one_workload_keeps_the_service_s_others(ran, monkeypatch):
+    scenarios = (Scenario.SINGLE_STREAM,)
+    setup = made_up.setup(scenarios=scenarios, workloads=("heavy", "light"), rounds=1)
+    setup = setup.model_copy(update={"requests": {"heavy": 200, "light": 200}})
+    monkeypatch.setattr(ran, "workloads", ("heavy", "light"))
+    raw, _ = ran(made_up.run(**EMPTY, setup=setup))
+    # The stand-in serves nothing but `light`.
+    assert [(each.workload, each.failed is None) for each in raw.sessions] == [
+        ("heavy", False),
+        ("light", True),
+    ] * 2
+    assert {each.workload for each in raw.singles} == {"light"}
 
 
 def test_a_given_bound_and_given_rates_are_taken_as_they_are(ran):
