@@ -126,11 +126,19 @@ class ReleaseChanges:
                 )
             assert wish.release is not None  # noqa: S101 - `Wish.change` looked
             await asyncio.to_thread(self._check, pipeline, wish.release)
-        if wish.action in {Action.SPLIT, Action.PROMOTE}:
-            state = await asyncio.to_thread(self._state_of, pipeline)
-            candidate = None if state is None else state.candidate
-            if candidate is not None and self._catalog.loaded(pipeline.name, candidate) is None:
-                raise ChangeRefusedError(f"{candidate} is not loaded yet")
+        state = await asyncio.to_thread(self._state_of, pipeline)
+        if state is None:
+            return
+        answers: str | None = None
+        if wish.action is Action.PROMOTE or (wish.action is Action.SPLIT and wish.share):
+            answers = state.candidate
+        elif wish.action is Action.ROLLBACK and not state.share:
+            answers = state.former
+        if answers is not None and self._catalog.loaded(pipeline.name, answers) is None:
+            # It may be loaded since the last look.
+            await self._catalog.refresh()
+            if self._catalog.loaded(pipeline.name, answers) is None:
+                raise ChangeRefusedError(f"{answers} is not loaded yet")
 
     def _gated(self, pipeline: Pipeline, wish: Wish) -> tuple[Wish, Change]:
         """A promotion with what it rests on, of exactly the releases that a gate compared."""

@@ -60,8 +60,7 @@ class ReleaseFiles:
         Raises:
             ReleaseError: with the name of the first file that differs.
         """
-        if self._signatures is not None:
-            self._signatures.require(release)
+        self.require_signed(release)
         spec = release.spec
         if release.reference is not None:
             self._require(
@@ -96,6 +95,15 @@ class ReleaseFiles:
                     f"{self.repository / folder / FILENAME}: is of another artefact than release "
                     f"{release.identity} names: {remedy}"
                 )
+
+    def require_signed(self, release: Release) -> None:
+        """Checks the signature of a release, where one is asked for.
+
+        Raises:
+            SignatureRefusedError: it is not signed, or was withdrawn.
+        """
+        if self._signatures is not None:
+            self._signatures.require(release)
 
     def sha256(self, path: Path) -> str:
         """SHA-256 of a file in the repository.

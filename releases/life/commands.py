@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from pipelines.release_changes import Action, Change
+    from pipelines.release_state import ReleaseState
 
 
 def stage(
@@ -110,9 +111,13 @@ def split(
     """
     from pipelines import release_changes as changes  # noqa: PLC0415
     from pipelines.release_state import BUCKETS  # noqa: PLC0415 - as above
+    from releases.life.loading import require_loaded  # noqa: PLC0415
 
     share = round(percent * BUCKETS / 100)
     with stops_on_errors(), database() as engine:
+        state = _state(engine, pipeline, profile)
+        if state is not None and share:
+            require_loaded(pipeline, state.candidate)
         _change(
             engine,
             (changes.Action.SPLIT, changes.split(share, release)),
@@ -147,14 +152,14 @@ def promote(
 
     The newest gate report that is kept with it must have passed beside the current release.
     """
-    from database import releases as history  # noqa: PLC0415 - as above
-    from pipelines import release_changes as changes  # noqa: PLC0415
+    from pipelines import release_changes as changes  # noqa: PLC0415 - as above
     from pipelines.gate_verdict import grounds  # noqa: PLC0415
+    from releases.life.loading import require_loaded  # noqa: PLC0415
 
     with stops_on_errors(), database() as engine:
-        with engine.connect() as connection:
-            state = history.state_of(connection, pipeline, profile)
+        state = _state(engine, pipeline, profile)
         candidate, current = changes.candidate_and_current(state, release)
+        require_loaded(pipeline, candidate)
         rests_on = grounds(pipeline, candidate, current, repository, without_gate=without_gate)
         _change(
             engine,
@@ -178,8 +183,12 @@ def rollback(
 ) -> None:
     """Undoes the last step: a candidate's share ends; else the former release answers again."""
     from pipelines import release_changes as changes  # noqa: PLC0415 - as above
+    from releases.life.loading import require_loaded  # noqa: PLC0415
 
     with stops_on_errors(), database() as engine:
+        state = _state(engine, pipeline, profile)
+        if state is not None and not state.share:
+            require_loaded(pipeline, state.former)
         _change(
             engine,
             (changes.Action.ROLLBACK, changes.rollback()),
@@ -235,6 +244,13 @@ def mirror(*, repository: Repository = REPOSITORY, as_json: Json = False) -> Non
             typer.echo(sentence(state))
         if not written:
             typer.echo("all is as the database has it")
+
+
+def _state(engine: "Engine", pipeline: str, profile: str) -> "ReleaseState | None":
+    from database import releases as history  # noqa: PLC0415 - as above
+
+    with engine.connect() as connection:
+        return history.state_of(connection, pipeline, profile)
 
 
 def _change(

@@ -6,6 +6,7 @@ import urllib.request
 from typing import Any
 
 from pipelines.ports import Ports
+from pipelines.release_changes import ChangeRefusedError
 
 _SECONDS = 300.0
 _PAUSE_SECONDS = 0.2
@@ -34,6 +35,24 @@ def wait_until_loaded(pipeline: str, release: str) -> bool:
             raise NotLoadedError(str(reason))
         time.sleep(_PAUSE_SECONDS)
     raise NotLoadedError(f"it was not loaded within {_SECONDS:.0f} s")
+
+
+def require_loaded(pipeline: str, release: str | None) -> None:
+    """Refuses a change that lets a release answer which the server of this machine has not loaded.
+
+    Where no server runs here, or serves other pipelines, nothing is known, and nothing refused.
+
+    Raises:
+        ChangeRefusedError: it is not loaded; the text has the reason.
+    """
+    try:
+        said = _page().get(pipeline)
+    except OSError:
+        return
+    if release is None or said is None or release in said.get("loaded", ()):
+        return
+    reason = said.get("refused", {}).get(release, "wait until it is")
+    raise ChangeRefusedError(f"{release} is not loaded: {reason}")
 
 
 def _page() -> dict[str, Any]:

@@ -120,11 +120,17 @@ def _checked(pipeline: str, release: str | None, profile: str, repository: Path)
 
 
 def _in_use(release: "Release", repository: Path) -> list[str]:
-    """The release that serves, where there is one: a signature is not taken from it in passing."""
-    from pipelines.release import ReleaseError, current_identity  # noqa: PLC0415 - as above
+    """The releases that are loaded: a signature is not taken from them in passing."""
+    return _loaded(release.spec.name, release.spec.profile, repository)
+
+
+def _loaded(pipeline: str, profile: str, repository: Path) -> list[str]:
+    """The current release, the candidate and the former one; those that there are."""
+    from pipelines.release import ReleaseError  # noqa: PLC0415 - as above
+    from pipelines.release_mirror import first_state  # noqa: PLC0415
 
     try:
-        return [current_identity(release.spec.name, release.spec.profile, repository)]
+        return list(first_state(pipeline, profile, repository).loaded)
     except ReleaseError:
         return []
 
@@ -144,7 +150,7 @@ def verify(
     profile: Annotated[str, typer.Option(metavar="NAME", help="Of the YAML.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,
 ) -> None:
-    """Checks the releases that serve as a server does that asks for signatures.
+    """Checks the releases that are loaded as a server does that asks for signatures.
 
     Ends with 1 where one is refused. What this server has seen is not looked at.
     """
@@ -159,14 +165,20 @@ def verify(
     with _stops_on_errors(), tempfile.TemporaryDirectory() as state:
         files = ReleaseFiles(repository, Signatures(root, Path(state), repository))
         for name in [pipeline] if pipeline else known:
-            problem = identity = None
-            try:
-                release = Release.current(name, profile, repository)
-                identity = release.identity
-                files.verify_members(release)
-            except ReleaseError as error:
-                problem = str(error)
-            rows.append({"pipeline": name, "release": identity, "problem": problem})
+            # Where nothing can be read of what is loaded, the current one says why.
+            loaded: list[str | None] = [*_loaded(name, profile, repository)]
+            for each in loaded or [None]:
+                problem, identity = None, each
+                try:
+                    if each is None:
+                        release = Release.current(name, profile, repository)
+                    else:
+                        release = Release.read(name, each, repository)
+                    identity = release.identity
+                    files.verify_members(release)
+                except ReleaseError as error:
+                    problem = str(error)
+                rows.append({"pipeline": name, "release": identity, "problem": problem})
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     for row in rows if not as_json else []:

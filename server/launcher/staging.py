@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.release import ReleaseError
 from pipelines.release_files import ReleaseFiles
 from pipelines.release_state import ReleaseState
+from pipelines.signatures import TIMESTAMP
 from server.errors import RefusedPipelineError
 from server.launcher.report import Report
 from server.launcher.service import Service
@@ -34,7 +35,8 @@ class _Refusal:
 class Staging:
     """Loads what a state names and unloads what it names no more, one release at a time.
 
-    The last release of a pipeline that serves is never unloaded.
+    The last release of a pipeline that serves is never unloaded. A candidate or a former release
+    whose signature was withdrawn is unloaded at once; the current one serves until it is replaced.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class Staging:
         """Since when an ensemble is not wanted any more."""
         self._said: dict[str, str] = {}
         """Problems of states by pipeline, to say each once."""
+        self._signed_at: int | None = None
+        """When the signatures were last changed, in nanoseconds; None where there are none."""
         self._pool = ThreadPoolExecutor(1)
         self._checked: tuple[ReleaseState, str, Future[VerifiedRelease]] | None = None
 
@@ -89,12 +93,16 @@ class Staging:
         Raises:
             UnhealthyError: Triton itself fails.
         """
+        signed_at = self._signatures_changed()
         for state in self._states():
             self._retire_unwanted(state)
+            if signed_at != self._signed_at:
+                self._unload_withdrawn(state)
             self._forget_refusals(state)
             if self._checked is None and (identity := self._missing(state)):
                 verified = self._pool.submit(self._verify, state, identity)
                 self._checked = (state, identity, verified)
+        self._signed_at = signed_at
         if self._checked is not None and self._checked[2].done():
             state, identity, verified = self._checked
             self._checked = None
@@ -171,6 +179,33 @@ class Staging:
             self._folder.remove(release)
         return problem
 
+    def _signatures_changed(self) -> int | None:
+        try:
+            return (self._files.repository / TIMESTAMP).stat().st_mtime_ns
+        except OSError:
+            return None
+
+    def _unload_withdrawn(self, state: ReleaseState) -> None:
+        loaded = self._loaded(state)
+        if not any(each.identity == state.current for each in self._service.served):
+            return
+        for release in loaded:
+            if release.identity == state.current:
+                continue
+            try:
+                self._files.require_signed(release.release)
+            except ReleaseError as error:
+                until = time.monotonic() + _AGAIN_SECONDS
+                key = state.pipeline, release.identity
+                self._refused[key] = _Refusal(state.revision, str(error), until)
+                self._unload(release, f": {error}")
+
+    def _unload(self, release: VerifiedRelease, why: str = "") -> None:
+        self._service.retire(release)
+        if release.staged:
+            self._folder.remove(release)
+        self._report.say(f"{release.name}: is unloaded{why}")
+
     def _retire_unwanted(self, state: ReleaseState) -> None:
         loaded = self._loaded(state)
         wanted = [each for each in loaded if each.identity in state.loaded]
@@ -185,7 +220,4 @@ class Staging:
             since = self._retiring.setdefault(release.name, time.monotonic())
             if time.monotonic() - since >= _GRACE_SECONDS:
                 del self._retiring[release.name]
-                self._service.retire(release)
-                if release.staged:
-                    self._folder.remove(release)
-                self._report.say(f"{release.name}: is unloaded")
+                self._unload(release)

@@ -1,7 +1,7 @@
 """`python -m releases`: what its commands show and change, without a running service."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 
 import pytest
@@ -95,7 +95,8 @@ def test_a_release_goes_through_its_life(run, ids, said, repository):
     assert rows[2]["by"] == "chief"
     assert f"beside {old}: 400 photos" in rows[2]["evidence"]
     assert rows[2]["evidence"].endswith("; gate 7")
-    (served,) = run("history", "--at", rows[2]["at"].removesuffix("Z"))
+    before = datetime.fromisoformat(rows[2]["at"]) - timedelta(milliseconds=1)
+    (served,) = run("history", "--at", before.strftime("%Y-%m-%dT%H:%M:%S.%f"))
     assert served["action"] == "split"
     assert ReleaseState.read("oral_cancer", "default", repository).loaded == (old,)
 
@@ -191,6 +192,22 @@ def test_a_release_that_the_server_refuses_is_no_candidate_any_more(run, ids, sa
     assert (retired["action"], retired["candidate"]) == ("retire", None)
     assert "900 MiB" in retired["evidence"]
     assert staged["candidate"] == ids[1]
+
+
+def test_what_the_server_has_not_loaded_is_not_let_answer(run, ids, said):
+    old, new = ids
+    said["oral_cancer"] = {"loaded": [old, new], "refused": {}}
+    run("stage", new)
+    said["oral_cancer"] = {"loaded": [old], "refused": {new: "its signature was withdrawn"}}
+    for words in (["split", "10"], ["promote", "--without-gate", "a test"]):
+        assert f"{new} is not loaded: its signature was withdrawn" in run(*words, status=1)
+    said["oral_cancer"]["loaded"].append(new)
+    run("promote", "--without-gate", "a test")
+    said["oral_cancer"] = {"loaded": [new], "refused": {}}
+    assert f"{old} is not loaded: wait until it is" in run("rollback", status=1)
+    # Another machine's server may have it.
+    said.clear()
+    assert run("rollback")["current"] == old
 
 
 def test_a_release_whose_files_differ_is_not_staged(run, ids, said, repository):

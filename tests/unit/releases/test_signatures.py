@@ -10,6 +10,7 @@ from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
 
 from pipelines.release import Release, ReleaseError
+from pipelines.release_state import ReleaseState
 from pipelines.signatures import FOLDER, SignatureRefusedError, Signatures
 from releases.signatures.signing import KEPT, KeyFolder, SignedRepository, SigningError
 from tests.releases_command import make, run
@@ -273,6 +274,39 @@ def test_the_commands_sign_and_verify(site, two, capsys, monkeypatch):
     gone = run(capsys, "sign", "mhist", new.identity, "--withdraw", "--keys", site.keys, *where)
     assert gone[0] == 0
     assert run(capsys, "verify", "mhist", "--root", site.root, *where)[0] == 1
+
+
+def test_candidate_and_former_release_stay_signed_and_are_verified_too(site, capsys, monkeypatch):
+    where = ["--repository", site.repository, "--json"]
+    monkeypatch.setattr("pipelines.release_files.ReleaseFiles.verify_members", signed_alone)
+    loaded = [make(site.repository, "mhist", number) for number in range(3)]
+    for release in loaded:
+        site.signer().sign(release, keep=3)
+    former, current, candidate = (each.identity for each in loaded)
+    state = ReleaseState(
+        pipeline="mhist",
+        profile="default",
+        revision=4,
+        current=current,
+        former=former,
+        candidate=candidate,
+    )
+    state.write(site.repository)
+    newer = make(site.repository, "mhist", 9)
+    state.write(site.repository)
+    words = ["sign", "mhist", newer.identity, "--keys", site.keys, "--keep", "1", *where]
+    assert run(capsys, *words)[0] == 0
+    status, output, _ = run(capsys, "verify", "--root", site.root, *where)
+    found = {row["release"]: row["problem"] for row in json.loads(output)}
+    assert (status, found) == (0, dict.fromkeys((former, current, candidate)))
+    for identity in (candidate, former):
+        words = ["sign", "mhist", identity, "--withdraw", "--keys", site.keys, *where]
+        assert run(capsys, *words)[0] == 0
+        status, output, _ = run(capsys, "verify", "--root", site.root, *where)
+        found = {row["release"]: row["problem"] for row in json.loads(output)}
+        assert status == 1
+        assert "not signed, or was withdrawn" in found[identity]
+        assert found[current] is None
 
 
 def test_the_command_asks_for_one_thing(site, capsys):

@@ -73,6 +73,19 @@ async def test_a_candidate_that_is_not_loaded_gets_no_callers(operator, candidat
         assert "not loaded yet" in refused.json()["detail"]
 
 
+async def test_no_rollback_to_a_release_that_is_not_loaded(operator, candidate, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "loaded", lambda *_: object())
+        body = {"without_gate": "a test"}
+        done = await operator.post(f"{URL}/oral_cancer/promote", json=body)
+        assert done.json()["former"] == OLD
+        patch.setattr(Catalog, "loaded", lambda *_: None)
+        refused = await operator.post(f"{URL}/oral_cancer/rollback")
+        assert_problem(refused, 409, "release_refused")
+        assert f"{OLD} is not loaded yet" in refused.json()["detail"]
+    assert (await operator.post(f"{URL}/oral_cancer/rollback")).json()["current"] == OLD
+
+
 async def test_a_promotion_asks_for_a_gate_report_or_a_reason(
     start, candidate, tmp_path, monkeypatch
 ):

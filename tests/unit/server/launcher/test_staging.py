@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.release import ReleaseError
 from pipelines.release_state import ReleaseState
+from pipelines.signatures import TIMESTAMP
 from server.errors import RefusedPipelineError
 from server.launcher import staging
 from server.launcher.staging import Staging
@@ -16,7 +17,7 @@ A, B = "1-aaaaaaaa", "2-bbbbbbbb"
 def release(identity, *, staged=True):
     name = f"p--{identity}" if staged else "p"
     spec = SimpleNamespace(name="p", profile="default")
-    return SimpleNamespace(identity=identity, spec=spec, name=name, staged=staged)
+    return SimpleNamespace(identity=identity, spec=spec, name=name, staged=staged, release=identity)
 
 
 class Service:
@@ -40,14 +41,15 @@ class Service:
 class World:
     """A service, a state, and a clock."""
 
-    def __init__(self, monkeypatch):
+    def __init__(self, repository, monkeypatch):
         self.service, self.said, self.now = Service(), [], 1000.0
         self.state: ReleaseState | None = None
         self.broken: dict[str, str] = {}
         self.memory: str | None = None
         folder = SimpleNamespace(add=lambda _: None, remove=lambda _: None)
         report = SimpleNamespace(say=self.said.append)
-        files = SimpleNamespace(repository=None)
+        self.repository, self.withdrawn = repository, set()
+        files = SimpleNamespace(repository=repository, require_signed=self._require_signed)
         self.staging = Staging(self.service, folder, files, lambda *_: self.memory, report)
         monkeypatch.setattr(staging, "verify_kept", self._verify)
         monkeypatch.setattr(ReleaseState, "read", lambda *_: self._read())
@@ -63,6 +65,17 @@ class World:
         if problem := self.broken.get(identity):
             raise RefusedPipelineError(problem)
         return release(identity)
+
+    def _require_signed(self, identity):
+        if identity in self.withdrawn:
+            raise ReleaseError(f"{identity}: is not signed, or was withdrawn")
+
+    def sign(self, *, withdrawn):
+        """Changes the signatures."""
+        self.withdrawn = withdrawn
+        (self.repository / TIMESTAMP).parent.mkdir(parents=True, exist_ok=True)
+        (self.repository / TIMESTAMP).write_text(str(withdrawn))
+        self.broken = {each: f"{each}: is not signed, or was withdrawn" for each in withdrawn}
 
     def becomes(self, revision, current, **facts):
         self.state = ReleaseState(
@@ -80,8 +93,8 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch):
-    world = World(monkeypatch)
+def world(tmp_path, monkeypatch):
+    world = World(tmp_path, monkeypatch)
     yield world
     world.staging.close()
 
@@ -134,6 +147,32 @@ def test_a_refused_release_is_said_once_with_its_reason(world, how):
     world.becomes(3, A)
     world.follow()
     assert world.staging.page() == {"p": {"loaded": [A], "refused": {}}}
+
+
+@pytest.mark.parametrize("role", ["candidate", "former"])
+def test_a_release_whose_signature_is_withdrawn_is_unloaded_unless_it_is_the_current_one(
+    world, role
+):
+    world.sign(withdrawn=set())
+    world.becomes(2, A, **{role: B})
+    assert world.follow() == [A, B]
+    world.sign(withdrawn={A, B})
+    assert world.follow() == [A]
+    reason = f"{B}: is not signed, or was withdrawn"
+    assert world.staging.page() == {"p": {"loaded": [A], "refused": {B: reason}}}
+    assert world.said[-1] == f"p--{B}: is unloaded: {reason}"
+    assert world.follow(61) == [A]
+    world.sign(withdrawn=set())
+    assert world.follow(61) == [A, B]
+
+
+def test_a_release_that_answers_alone_is_not_unloaded_for_its_signature(world):
+    world.sign(withdrawn=set())
+    world.becomes(2, B, former=A)
+    world.broken[B] = "model.onnx: corrupt"
+    world.follow()
+    world.sign(withdrawn={A})
+    assert world.follow() == [A]
 
 
 def test_a_state_that_cannot_be_read_leaves_what_is_loaded(world):
