@@ -50,7 +50,7 @@ def main(
             log=CACHE / "logs" / "queue-server.log",
         )
         try:
-            found = _compare(port, rate, requests)
+            found = _compare(port, rate, requests, milliseconds / 1000)
         finally:
             server.stop()
     except ContenderError as error:
@@ -71,7 +71,7 @@ def main(
         raise typer.Exit(1)
 
 
-def _compare(port: int, rate: float, requests: int) -> list[comparison.Compared]:
+def _compare(port: int, rate: float, requests: int, work: float) -> list[comparison.Compared]:
     with TemporaryDirectory(prefix="loadgen-") as folder:
         target = _target(port, Path(folder))
         generator = Generator(target, ROOT, CACHE / "logs" / "loadgen-ours.log")
@@ -91,8 +91,11 @@ def _compare(port: int, rate: float, requests: int) -> list[comparison.Compared]
     }
     return [
         *comparison.schedules(issued, gaps(rate, requests, "loadgen")),
-        *comparison.percentiles(summary, theirs["seconds"], "LoadGen's requests"),
+        *comparison.percentiles(summary, theirs["seconds"], "LoadGen's requests, by each"),
         *comparison.percentiles(summary, ours["took"], "the same arrivals, sent by each"),
+        *comparison.percentiles(
+            summary, comparison.known(issued, work), "the same arrivals, ours computed"
+        ),
     ]
 
 

@@ -1,5 +1,7 @@
 """Compares two load generators: their schedules, and their percentiles of the same arrivals."""
 
+import itertools
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 PERCENTILES = (50, 90, 99)
-SCHEDULE_WITHIN = 0.06
-"""Share by which the figures of two schedules of some thousand arrivals may differ."""
+STANDARD_ERRORS = 3.0
+"""By which the figures of two schedules may differ."""
 LATENCY_WITHIN = 0.05
 """Share by which percentiles of the same arrivals may differ, beside `LATENCY_MS`."""
 LATENCY_MS = 1.5
@@ -37,14 +39,30 @@ def schedules(theirs: Sequence[float], ours: Sequence[float]) -> list[Compared]:
     A Poisson process has gaps whose deviation equals their mean, of which 1/e lie beyond it, and
     none of which tells anything of the next one.
     """
-    found = []
-    for name, figure, allowed in (
-        ("arrivals a second", _rate, SCHEDULE_WITHIN * _rate(theirs)),
-        ("deviation of the gaps, of their mean", _variation, SCHEDULE_WITHIN),
-        ("gaps longer than their mean", _beyond, SCHEDULE_WITHIN * _beyond(theirs)),
-        ("correlation of neighbouring gaps", _memory, SCHEDULE_WITHIN),
-    ):
-        found.append(Compared(name, figure(theirs), figure(ours), allowed))
+    # Each of these figures of n gaps has an error of about 1 / sqrt(n) of it.
+    within = STANDARD_ERRORS * math.sqrt(1 / len(theirs) + 1 / len(ours))
+    return [
+        Compared(name, figure(theirs), figure(ours), within * unit)
+        for name, figure, unit in (
+            ("arrivals a second", _rate, _rate(theirs)),
+            ("deviation of the gaps, of their mean", _variation, 1.0),
+            ("gaps longer than their mean", _beyond, _beyond(theirs)),
+            ("correlation of neighbouring gaps", _memory, 1.0),
+        )
+    ]
+
+
+def known(gaps: Sequence[float], work: float) -> list[float]:
+    """Seconds that each request takes where one after the other is answered, `work` seconds each.
+
+    Args:
+        gaps: seconds between the arrivals.
+        work: seconds.
+    """
+    free, found = 0.0, []
+    for moment in itertools.accumulate(gaps, initial=0.0):
+        free = max(moment, free) + work
+        found.append(free - moment)
     return found
 
 
