@@ -26,7 +26,7 @@ _FIRST_SHARE = 0.8
 _FIRST_ASKS = 20
 _CALLERS = 32
 """Photos under way at a time where all are at hand."""
-_LONGEST_POINT = 40.0
+LONGEST_POINT = 25.0
 """Seconds of a point of the curve, however few requests arrive in it."""
 _FEWEST = 20
 _OVERLOAD_SECONDS = (8.0, 20.0)
@@ -116,7 +116,7 @@ class Measurement:
     def curve(self, rates: tuple[float, ...], bound: float) -> None:
         """Latencies at some rates."""
         for rate in rates:
-            requests = min(self.sizes.requests, max(_FEWEST, round(rate * _LONGEST_POINT)))
+            requests = min(self.sizes.requests, max(_FEWEST, round(rate * LONGEST_POINT)))
             self._point(Scenario.CURVE, rate, requests, bound)
 
     def overload(self, own_rate: float, bound: float) -> None:

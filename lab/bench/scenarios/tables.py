@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from lab.bench.scenarios import figures
 from lab.bench.scenarios.figures import Figure, Row
-from lab.bench.scenarios.measurement import SHARES
+from lab.bench.scenarios.measurement import LONGEST_POINT, SHARES
 from lab.bench.scenarios.points import LAG
 from lab.bench.scenarios.rate_search import RESOLUTION
 from lab.bench.scenarios.raw import Raw, Scenario
@@ -71,9 +71,10 @@ def _measured(raw: Raw) -> str:
     return (
         f"`{raw.command}` on {raw.started[:10]}: photos of {width} x {height}, {setup.rounds} "
         f"rounds, requests of a point at least: {requests} (of the curve as many as arrive in "
-        f"40 s, where that is less); {raw.minutes:.0f} minutes in all. Machine: {machine.cores} "
-        f"cores of {machine.cpu}, {machine.memory_gib:.0f} GiB, {machine.system}, Python "
-        f"{machine.python}; load average before the run {machine.load_average:.1f}.{generator}\n"
+        f"{LONGEST_POINT:g} s, where that is less); {raw.minutes:.0f} minutes in all. "
+        f"Machine: {machine.cores} cores of {machine.cpu}, {machine.memory_gib:.0f} GiB, "
+        f"{machine.system}, Python {machine.python}; load average before the run "
+        f"{machine.load_average:.1f}.{generator}\n"
     )
 
 

@@ -95,9 +95,9 @@ def test_a_server_that_keeps_the_bound_at_no_rate_has_none(facts):
     assert facts[-1].rate is None
 
 
-def test_a_slow_rate_of_the_curve_has_as_many_requests_as_40_seconds(facts):
+def test_a_slow_rate_of_the_curve_has_as_many_requests_as_25_seconds(facts):
     measurement(Asked(), facts).curve((2.0, 0.1), 0.1)
-    assert [each.arrived for each in facts] == [80, 20]
+    assert [each.arrived for each in facts] == [50, 20]
 
 
 def test_overload_is_three_times_the_own_rate(facts):
