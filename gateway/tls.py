@@ -3,14 +3,21 @@
 import asyncio
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import structlog
 
 from gateway.telemetry.metrics import Metrics
 from gateway.triton.client import TritonClient
-from pipelines.certificates import MutualTls, TlsError, certificates, content, load_pair
+from pipelines.certificates import (
+    MutualTls,
+    TlsError,
+    Validity,
+    certificates,
+    content,
+    load_pair,
+)
 from pipelines.tls import GatewayTls, TritonTls
 
 log = structlog.get_logger("gateway")
@@ -53,8 +60,9 @@ class Served:
     key: bytes
     client_ca: bytes | None
     """Who signs the certificates of callers, as PEM; None: callers are asked for none."""
-    ends: dict[str, datetime]
-    """When the certificates end: by `server` the first of the chain, by `client_ca` the last."""
+    validity: dict[str, Validity]
+    """Of the certificate that ends first in the chain, by `server`; of the last authority to end,
+    by `client_ca`."""
     context: ssl.SSLContext
     """The same for HTTP."""
 
@@ -76,14 +84,19 @@ class ServerTls:
         """Whether callers must have a certificate."""
         self.served = self._load()
         self._problems = _Problems(metrics, "the TLS files")
-        for name in self.served.ends:
+        for name in self.served.validity:
             metrics.certificate_days.labels(name).set_function(partial(self.days_left, name))
+            lifetime = metrics.certificate_lifetime_days.labels(name)
+            lifetime.set_function(partial(self._lifetime_days, name))
         if self.days_left() < 0:
             log.error("the TLS certificate has ended", days_left=round(self.days_left(), 1))
 
     def days_left(self, name: str = "server") -> float:
         """Days until what is served ends, `server` or `client_ca`; negative once it has."""
-        return _days_until(self.served.ends[name])
+        return _days_until(self.served.validity[name].ends)
+
+    def _lifetime_days(self, name: str) -> float:
+        return _days(self.served.validity[name].lifetime)
 
     async def watch(self) -> None:
         """Looks at the files until it is cancelled."""
@@ -108,8 +121,8 @@ class ServerTls:
 
     def _renewed(self) -> Served:
         renewed, now = self._load(), datetime.now(UTC)
-        for name, ends in renewed.ends.items():
-            if ends < now < self.served.ends[name]:
+        for name, validity in renewed.validity.items():
+            if validity.ends < now < self.served.validity[name].ends:
                 raise TlsError(f"{name}: the new certificate has ended")
         return renewed
 
@@ -117,7 +130,7 @@ class ServerTls:
         before = self._read()
         certificate, key, client_ca = before
         chain = certificates(self._certificate_file, certificate)
-        ends = {"server": min(part.not_valid_after_utc for part in chain)}
+        validity = {"server": min(map(Validity.of, chain), key=_end)}
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
@@ -125,13 +138,13 @@ class ServerTls:
         load_pair(context, self._certificate_file, self._key_file)
         if client_ca is not None and self._client_ca_file is not None:
             authorities = certificates(self._client_ca_file, client_ca)
-            ends["client_ca"] = max(part.not_valid_after_utc for part in authorities)
+            validity["client_ca"] = max(map(Validity.of, authorities), key=_end)
             context.load_verify_locations(cadata=client_ca.decode("ascii", "replace"))
             # Probes have none: whoever else has none is refused by what it asks for.
             context.verify_mode = ssl.CERT_OPTIONAL
         if self._read() != before:
             raise TlsError(f"{self._certificate_file}: is being written")
-        return Served(certificate, key, client_ca, ends, context)
+        return Served(certificate, key, client_ca, validity, context)
 
     def _read(self) -> tuple[bytes, bytes, bytes | None]:
         """The certificate, its key, and the client CA where there is one."""
@@ -148,10 +161,12 @@ class TritonCertificate:
         self._settings, self._triton = settings, triton
         self._problems = _Problems(metrics, "the TLS files towards Triton")
         metrics.certificate_days.labels("triton").set_function(self.days_left)
+        lifetime = metrics.certificate_lifetime_days.labels("triton")
+        lifetime.set_function(lambda: _days(_shown(triton).validity.lifetime))
 
     def days_left(self) -> float:
         """Days until the certificate that is shown ends; negative once it has."""
-        return _days_until(_shown(self._triton).ends)
+        return _days_until(_shown(self._triton).validity.ends)
 
     async def watch(self) -> None:
         """Looks at the files until it is cancelled."""
@@ -173,8 +188,8 @@ class TritonCertificate:
         self._problems.note(problem, self.days_left())
 
     async def _renew(self, client: TritonClient, renewed: MutualTls) -> None:
-        now, ends = datetime.now(UTC), _shown(client).ends
-        if renewed.ends < now < ends:
+        now, ends = datetime.now(UTC), _shown(client).validity.ends
+        if renewed.validity.ends < now < ends:
             raise TlsError(f"{self._settings.certificate_file}: the new certificate has ended")
         if await client.renew(renewed):
             log.info("connected to triton with new TLS files", days_left=round(self.days_left(), 1))
@@ -189,4 +204,12 @@ def _shown(client: TritonClient) -> MutualTls:
 
 
 def _days_until(end: datetime) -> float:
-    return (end - datetime.now(UTC)).total_seconds() / _DAY
+    return _days(end - datetime.now(UTC))
+
+
+def _days(span: timedelta) -> float:
+    return span.total_seconds() / _DAY
+
+
+def _end(validity: Validity) -> datetime:
+    return validity.ends

@@ -2,7 +2,7 @@
 
 import ssl
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -44,6 +44,24 @@ def certificates(path: Path, read: bytes) -> list[x509.Certificate]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """How long a certificate holds."""
+
+    begins: datetime
+    ends: datetime
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> Self:
+        """What a certificate says."""
+        return cls(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+
+    @property
+    def lifetime(self) -> timedelta:
+        """From its beginning to its end."""
+        return self.ends - self.begins
+
+
 def load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     """Has a context show a certificate.
 
@@ -68,8 +86,8 @@ class MutualTls:
     authority: bytes
     certificate: bytes
     key: bytes
-    ends: datetime
-    """When the first certificate of the chain to end does."""
+    validity: Validity
+    """Of the first certificate of the chain to end."""
 
     @classmethod
     def load(cls, settings: TritonTls) -> Self | None:
@@ -89,5 +107,5 @@ class MutualTls:
         load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, key)
         if [content(path) for path in paths] != before:
             raise TlsError(f"{certificate}: is being written")
-        ends = min(part.not_valid_after_utc for part in chain)
-        return cls(before[0], before[1], before[2], ends)
+        validity = min(map(Validity.of, chain), key=lambda each: each.ends)
+        return cls(before[0], before[1], before[2], validity)

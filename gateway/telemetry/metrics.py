@@ -124,6 +124,12 @@ class Metrics:
             ("certificate",),
             registry=self.registry,
         )
+        self.certificate_lifetime_days = Gauge(
+            "gateway_tls_certificate_lifetime_days",
+            "Days from the beginning to the end of that certificate.",
+            ("certificate",),
+            registry=self.registry,
+        )
         self.certificate_failures = Counter(
             "gateway_tls_reload_failures_total",
             "Times that the TLS files changed and could not be served.",

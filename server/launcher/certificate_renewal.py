@@ -72,9 +72,9 @@ class CertificateRenewal:
 
 
 def _ended(tls: MutualTls | None) -> bool:
-    return tls is not None and tls.ends < datetime.now(UTC)
+    return tls is not None and tls.validity.ends < datetime.now(UTC)
 
 
 def _spread(shown: MutualTls) -> float:
-    left = (shown.ends - datetime.now(UTC)).total_seconds()
+    left = (shown.validity.ends - datetime.now(UTC)).total_seconds()
     return max(0.0, min(_LONGEST_SECONDS, left / 2))

@@ -46,11 +46,14 @@ def test_without_tls_no_days_are_left():
 
 
 def test_the_days_that_are_left_are_a_metric(site, read):
-    site.issue(not_after=datetime.now(UTC) + timedelta(days=10))
+    now = datetime.now(UTC)
+    site.issue(not_before=now - timedelta(days=20), not_after=now + timedelta(days=10))
     site.trust_callers()
     tls = read(client_ca_file=site.client_ca)
     assert 9.9 < sample(tls, 'gateway_tls_certificate_days{certificate="server"}') < 10
     assert sample(tls, 'gateway_tls_certificate_days{certificate="client_ca"}') > 10
+    lifetime = sample(tls, 'gateway_tls_certificate_lifetime_days{certificate="server"}')
+    assert lifetime == pytest.approx(30)
 
 
 def test_a_renewed_certificate_is_taken_up(site, read):
