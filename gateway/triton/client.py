@@ -4,6 +4,7 @@ import asyncio
 import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -13,7 +14,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from gateway.errors import Code, RefusedError
 from gateway.triton.outputs import BYTES, Outputs, Tensor
-from gateway.triton.triton_errors import LATE, PAUSED, translate
+from gateway.triton.replicas import Replica, Replicas
+from gateway.triton.triton_errors import LATE, PAUSED, NotServingError, translate
 from pipelines import protocol
 from pipelines.certificates import MutualTls
 from pipelines.pauses import Pauses
@@ -87,7 +89,13 @@ class TritonClient:
         self._pauses = Pauses()
         self.tls = MutualTls.load(tls) if tls else None
         """What it shows, and whom it trusts; None: nothing is encrypted."""
-        self._left: set[asyncio.Task[None]] = set()
+        self._replicas = Replicas(
+            address,
+            lambda replica: self._connected(self.tls, replica),
+            self._retire,
+            LOOK_UP_SECONDS,
+        )
+        self._retired: set[asyncio.Task[None]] = set()
         """Closings of channels that others have replaced."""
 
     def open(self) -> None:
@@ -110,33 +118,42 @@ class TritonClient:
         if not await _ready(channel):
             await channel.close()
             return False
-        left = self._channel
+        for former in (self._channel, *self._replicas.give_up()):
+            self._retire(former)
         self.tls = tls
         self._use(channel)
-        # Longer than any call takes: a cancelled one may crash Triton (docs/decisions/0012).
-        closing = asyncio.create_task(left.close(grace=10 * _LEFT_BEHIND_SECONDS))
-        self._left.add(closing)
-        closing.add_done_callback(self._left.discard)
         return True
+
+    def _retire(self, channel: grpc.aio.Channel) -> None:
+        # Longer than any call takes: a cancelled one may crash Triton (docs/decisions/0012).
+        closing = asyncio.create_task(channel.close(grace=10 * _LEFT_BEHIND_SECONDS))
+        self._retired.add(closing)
+        closing.add_done_callback(self._retired.discard)
 
     def _use(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        # Takes a serialised message: otherwise gRPC would keep both forms of each image.
-        self._model_infer = channel.unary_unary(f"{SERVICE}ModelInfer")
+        self._model_infer = _model_infer(channel)
 
-    def _connected(self, tls: MutualTls | None) -> grpc.aio.Channel:
+    def _connected(self, tls: MutualTls | None, replica: Replica | None = None) -> grpc.aio.Channel:
+        target, options = self._address, list(_CHANNEL_OPTIONS)
+        if replica is not None:
+            target = replica.target
+            if replica.host:
+                # What its certificate is for, as it is of the channel to all.
+                options.append(("grpc.ssl_target_name_override", replica.host))
         if tls is None:
-            return grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+            return grpc.aio.insecure_channel(target, options=options)
         credentials = grpc.ssl_channel_credentials(tls.authority, tls.key, tls.certificate)
-        return grpc.aio.secure_channel(self._address, credentials, options=_CHANNEL_OPTIONS)
+        return grpc.aio.secure_channel(target, credentials, options=options)
 
     async def close(self) -> None:
         """Closes the channel. Calls under way have 5 s to finish."""
         if self.spare:
             await self.spare.close()
-        await self._channel.close(grace=_GRACE_SECONDS)
-        for closing in self._left:
+        channels = (self._channel, *self._replicas.give_up())
+        await asyncio.gather(*(channel.close(grace=_GRACE_SECONDS) for channel in channels))
+        for closing in self._retired:
             closing.cancel()
 
     async def models(self, seconds: float) -> dict[str, bool]:
@@ -220,12 +237,28 @@ class TritonClient:
         self, request: bytes, seconds: float, metadata: tuple[tuple[str, str], ...]
     ) -> Message:
         try:
-            return await self._call(self._model_infer, request, seconds, metadata)
+            return await self._infer_somewhere(request, seconds, metadata)
         except RefusedError as refusal:
             if refusal.code is not Code.OUT_OF_MEMORY or self.spare is None:
                 raise
         log.warning("triton has no memory left; asking the spare one")
         return await self.spare._infer(request, seconds, metadata)
+
+    async def _infer_somewhere(
+        self, request: bytes, seconds: float, metadata: tuple[tuple[str, str], ...]
+    ) -> Message:
+        """Asks the next Triton, and where that one serves nothing, each one until one does.
+
+        Only the channel to all knows whose turn it is, and the next turn may be of the same one: it
+        is connected while it ends, and again while it loads its models.
+        """
+        with suppress(NotServingError):
+            return await self._call(self._model_infer, request, seconds, metadata)
+        for replica in await self._replicas.others():
+            infer = _model_infer(self._replicas.channel(replica))
+            with suppress(NotServingError):
+                return await self._call(infer, request, seconds, metadata)
+        raise NotServingError
 
     async def metadata(self, model: str, seconds: float) -> Message:
         """A model's ModelMetadataResponse.
@@ -267,6 +300,12 @@ class TritonClient:
             status, message = error.code().name, error.details() or ""
         # Here, as gRPC's error, its call and its traceback hold each other and the images.
         raise _refusal(status, message)
+
+
+def _model_infer(channel: grpc.aio.Channel) -> Method:
+    # Takes a serialised message: otherwise gRPC would keep both forms of each image.
+    method: Method = channel.unary_unary(f"{SERVICE}ModelInfer")
+    return method
 
 
 async def _ready(channel: grpc.aio.Channel) -> bool:

@@ -35,6 +35,16 @@ _BY_MESSAGE = (
     ("stream removed", Code.UNAVAILABLE, _ABSENT),
     ("rst_stream", Code.UNAVAILABLE, _ABSENT),
 )
+_NOT_SERVING = (
+    # Triton's, while it ends or loads its models.
+    "unknown model",
+    "not at ready state",
+    "server not ready",
+    # gRPC's, of a Triton that is not there; of all where there are several.
+    "failed to connect",
+    "connections to all backends failing",
+)
+"""What is said with UNAVAILABLE or NOT_FOUND where nothing was computed."""
 _BY_STATUS = {
     "DEADLINE_EXCEEDED": (Code.DEADLINE, LATE),
     "UNAVAILABLE": (Code.UNAVAILABLE, _ABSENT),
@@ -52,6 +62,13 @@ class CostlyImageError(RefusedError):
         super().__init__(Code.INTERNAL, _FAILED)
 
 
+class NotServingError(RefusedError):
+    """A Triton is ending, loading, or not there: it has computed nothing, and another one may."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.UNAVAILABLE, _ABSENT)
+
+
 def translate(status: str, message: str) -> RefusedError:
     """The refusal that an error of Triton means. UNAVAILABLE has many meanings, so texts count.
 
@@ -67,4 +84,6 @@ def translate(status: str, message: str) -> RefusedError:
     for words, code, detail in _BY_MESSAGE:
         if words in lowered:
             return RefusedError(code, detail)
+    if status in {"UNAVAILABLE", "NOT_FOUND"} and any(words in lowered for words in _NOT_SERVING):
+        return NotServingError()
     return RefusedError(*_BY_STATUS.get(status, (Code.INTERNAL, _FAILED)))

@@ -1,6 +1,7 @@
-"""A rolling update before one gateway: two real Tritons, of which one has a new release."""
+"""A rolling update before one gateway, and its roll-back: of two real Tritons one is newer."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -48,3 +49,30 @@ def test_no_answer_is_lost_while_one_of_two_tritons_has_a_new_release(oral_cance
     statuses, releases = asyncio.run(ask_all())
     assert statuses == [200] * 40
     assert set(releases) == {"1", "2"}, "only one of the two was asked"
+
+
+def test_no_answer_is_lost_while_the_new_release_is_rolled_back(oral_cancer, service, newer):
+    """As `kubectl rollout undo` does: a pod of the former release is ready, the newer one ends."""
+    service.wait_ready()
+
+    async def ask_all() -> tuple[list[int], list[str]]:
+        async with gateway_before([service.triton_grpc, newer.triton_grpc]) as client:
+            while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+
+            async def ask() -> tuple[int, str]:
+                photo = {"file": oral_cancer.files[0]}
+                answer = await client.post("/api/v1/predict", files=photo)
+                return answer.status_code, answer.json().get("release", "").split("-")[0]
+
+            answers = [await ask() for _ in range(4)]
+            newer.process.send_signal(signal.SIGTERM)
+            while newer.process.poll() is None:
+                answers += await asyncio.gather(ask(), ask())
+            after = await asyncio.gather(*(ask() for _ in range(8)))
+            assert {release for _, release in answers} == {"1", "2"}, "only one of them was asked"
+            return [status for status, _ in [*answers, *after]], [release for _, release in after]
+
+    statuses, after = asyncio.run(ask_all())
+    assert set(statuses) == {200}
+    assert set(after) == {"1"}

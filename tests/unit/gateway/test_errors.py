@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Code, RefusedError, problem, status_of
-from gateway.triton.triton_errors import translate
+from gateway.triton.triton_errors import NotServingError, translate
 from pipelines.protocol import Refusal, refusal
 
 SHM_FULL = (
@@ -67,6 +67,27 @@ def test_each_message_of_triton_has_one_meaning(status, message, code):
     answer = translate(status, message)
     assert answer.code is code
     assert "secret" not in answer.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "nothing_computed"),
+    [
+        ("NOT_FOUND", "Request for unknown model: 'p' is not found", True),
+        ("NOT_FOUND", "Request for unknown model: 'p' has no available versions", True),
+        ("UNAVAILABLE", "Request for unknown model: 'p' is not ready", True),
+        ("UNAVAILABLE", "failed to connect to all addresses", True),
+        ("UNAVAILABLE", "connections to all backends failing; last error: recvmsg", True),
+        ("UNAVAILABLE", "Socket closed", False),
+        ("UNAVAILABLE", "GOAWAY received", False),
+        ("UNKNOWN", "Stream removed (Socket closed)", False),
+        ("INTERNAL", "in ensemble 'p', Stub process 'p_0_0' is not healthy.", False),
+        ("UNAVAILABLE", "in ensemble 'p', Exceeds maximum queue size", False),
+    ],
+)
+def test_only_a_triton_that_has_computed_nothing_is_known_as_such(
+    status, message, nothing_computed
+):
+    assert isinstance(translate(status, message), NotServingError) is nothing_computed
 
 
 def test_a_refusal_says_code_and_detail_in_its_text():

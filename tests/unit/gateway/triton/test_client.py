@@ -11,7 +11,9 @@ from gateway.app import create_app
 from gateway.core.batching import Batching
 from gateway.errors import RefusedError
 from gateway.settings import Settings
+from gateway.triton import replicas
 from gateway.triton.client import TritonClient
+from lab.service.ports import free_ports
 from pipelines.load import load_spec
 from pipelines.ports import Ports
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem
@@ -39,16 +41,121 @@ async def test_several_tritons_behind_one_name_are_asked_in_turns():
         await triton.close()
 
 
+NOT_SERVING = {
+    "ending": (
+        grpc.StatusCode.UNAVAILABLE,
+        "Request for unknown model: 'p' has no available versions",
+    ),
+    "loading": (grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'p' is not found"),
+}
+
+
+def refuses(status, message):
+    """A rule by which a Triton answers no inference."""
+
+    async def rule(*_):
+        raise Failure(status, message)
+
+    return rule
+
+
+async def ask_often(triton):
+    calls = (triton.infer("oral_cancer", [b"image"], {}, 5) for _ in range(ASKED))
+    assert len(await asyncio.gather(*calls)) == ASKED
+
+
+@pytest.mark.parametrize("refusal", NOT_SERVING.values(), ids=NOT_SERVING)
+async def test_no_call_is_lost_while_one_of_several_tritons_serves_nothing(refusal):
+    async with running(ToyTriton()) as one, running(ToyTriton()) as other:
+        triton = TritonClient(f"ipv4:127.0.0.1:{one.port},127.0.0.1:{other.port}")
+        triton.open()
+        one.rules.append(refuses(*refusal))
+        while not one.calls:
+            await ask_often(triton)
+        for _ in range(4):
+            await ask_often(triton)
+        await triton.close()
+
+
+async def test_a_call_is_refused_once_all_tritons_were_asked():
+    async with running(ToyTriton()) as one, running(ToyTriton()) as other:
+        triton = TritonClient(f"ipv4:127.0.0.1:{one.port},127.0.0.1:{other.port}")
+        triton.open()
+        for toy in (one, other):
+            toy.rules.append(refuses(*NOT_SERVING["loading"]))
+        with pytest.raises(RefusedError) as refused:
+            await triton.infer("oral_cancer", [b"image"], {}, 5)
+        assert refused.value.code == "unavailable"
+        assert len(one.calls) + len(other.calls) == 3
+        await triton.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (grpc.StatusCode.INTERNAL, "Stub process 'p_0_0' is not healthy."),
+        (grpc.StatusCode.UNAVAILABLE, "Socket closed"),
+    ],
+)
+async def test_an_image_that_may_have_ended_a_process_is_not_sent_to_all(status, message):
+    async with running(ToyTriton()) as one, running(ToyTriton()) as other:
+        triton = TritonClient(f"ipv4:127.0.0.1:{one.port},127.0.0.1:{other.port}")
+        triton.open()
+        for toy in (one, other):
+            toy.rules.append(refuses(status, message))
+        with pytest.raises(RefusedError):
+            await triton.infer("oral_cancer", [b"image"], {}, 5)
+        assert len(one.calls) + len(other.calls) == 1
+        await triton.close()
+
+
+async def test_a_triton_that_has_left_is_not_asked_and_a_call_under_way_goes_on(monkeypatch):
+    async with running(ToyTriton()) as one, running(ToyTriton()) as other:
+        there = [replicas.Replica(f"ipv4:127.0.0.1:{toy.port}", "") for toy in (one, other)]
+
+        async def replicas_of(_address):
+            return list(there)
+
+        monkeypatch.setattr("gateway.triton.replicas.replicas_of", replicas_of)
+        monkeypatch.setattr("gateway.triton.client.LOOK_UP_SECONDS", 0)
+        (absent,) = free_ports(1)
+        triton = TritonClient(f"127.0.0.1:{absent}")
+        triton.open()
+        done = one.hold()
+        other.rules.append(refuses(*NOT_SERVING["loading"]))
+        slow = asyncio.create_task(triton.infer("oral_cancer", [b"image"], {}, 5))
+        async with asyncio.timeout(5):
+            while not one.now:  # noqa: ASYNC110 - gRPC sets no event
+                await asyncio.sleep(0.005)
+        there[:] = [there[1], replicas.Replica(f"ipv4:127.0.0.1:{absent}", "")]
+        with pytest.raises(RefusedError):
+            await triton.infer("oral_cancer", [b"image"], {}, 5)
+        assert one.calls == [1]
+        done.set()
+        await slow
+        await triton.close()
+
+
+async def test_each_address_of_a_name_is_a_triton_of_its_own():
+    found = await replicas.replicas_of("127.0.0.1:8001")
+    assert [(each.target, each.host) for each in found] == [("ipv4:127.0.0.1:8001", "127.0.0.1")]
+    found = await replicas.replicas_of("[::1]:8001")
+    assert [(each.target, each.host) for each in found] == [("ipv6:[::1]:8001", "::1")]
+    assert {each.host for each in await replicas.replicas_of("localhost:8001")} == {"localhost"}
+
+
 class Held:
-    """Who holds something for an inference."""
+    """Who holds something for an inference, and gives it the usual time."""
+
+    caller, patient = "somebody", False
 
     def __init__(self):
         self.users = 0
 
-    def retain(self):
+    def sent(self):
         self.users += 1
 
-    def release(self):
+    def returned(self):
         self.users -= 1
 
 

@@ -12,10 +12,11 @@ from prometheus_client import generate_latest
 from gateway.telemetry.metrics import Metrics
 from gateway.tls import TritonCertificate
 from gateway.triton.client import TritonClient
+from gateway.triton.replicas import Replica
 from pipelines import certificates
 from pipelines.certificates import TlsError
 from pipelines.tls import TritonTls
-from tests.unit.gateway.toy_triton import ToyTriton, running
+from tests.unit.gateway.toy_triton import Failure, ToyTriton, running
 
 pytestmark = pytest.mark.anyio
 SECONDS = 3
@@ -51,15 +52,20 @@ def files(tmp_path, authority):
 
 
 @pytest.fixture
-async def toy(authority):
-    """A Triton that wants certificates, and ends connections after a second."""
+def credentials(authority):
+    """Of a Triton that wants certificates."""
     leaf = authority.issue_cert("localhost")
     chain = b"".join(part.bytes() for part in leaf.cert_chain_pems)
-    credentials = grpc.ssl_server_credentials(
+    return grpc.ssl_server_credentials(
         [(leaf.private_key_pem.bytes(), chain)],
         root_certificates=authority.cert_pem.bytes(),
         require_client_auth=True,
     )
+
+
+@pytest.fixture
+async def toy(credentials):
+    """Such a Triton, which ends connections after a second."""
     age = ("grpc.max_connection_age_ms", 1000)
     async with running(ToyTriton(), credentials, [age]) as toy:
         yield toy
@@ -74,7 +80,8 @@ async def test_no_call_is_lost_when_the_certificate_ends_that_was_renewed_before
     ended = time.time() + SECONDS + 3
     triton = TritonClient(f"localhost:{toy.port}", settings)
     triton.open()
-    watch = TritonCertificate(settings, triton, Metrics())
+    metrics = Metrics()
+    watch = TritonCertificate(settings, triton, metrics)
     await ask(triton)
     files()
     slow = toy.hold()
@@ -88,7 +95,30 @@ async def test_no_call_is_lost_when_the_certificate_ends_that_was_renewed_before
     slow.set()
     await under_way
     assert watch.days_left() > 0
+    assert b'gateway_tls_certificate_lifetime_days{certificate="triton"}' in generate_latest(
+        metrics.registry
+    )
     await triton.close()
+
+
+async def test_the_others_are_asked_with_the_same_certificates_and_by_the_same_name(
+    toy, credentials, files, monkeypatch
+):
+    async with running(ToyTriton(), credentials) as other:
+
+        async def replicas_of(_address):
+            ports = (toy.port, other.port)
+            # The address is in no certificate.
+            return [Replica(f"ipv4:127.0.0.1:{port}", "localhost") for port in ports]
+
+        monkeypatch.setattr("gateway.triton.replicas.replicas_of", replicas_of)
+        triton = TritonClient(f"localhost:{toy.port}", files())
+        triton.open()
+        absent = Failure(grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'p' is not found")
+        toy.failures += [absent] * 2
+        await ask(triton)
+        assert other.calls == [1]
+        await triton.close()
 
 
 async def test_a_certificate_that_no_triton_lets_in_changes_nothing(toy, files, monkeypatch):
