@@ -55,6 +55,14 @@ def require_loaded(pipeline: str, release: str | None) -> None:
     raise ChangeRefusedError(f"{release} is not loaded: {reason}")
 
 
+def loaded_here(pipeline: str) -> tuple[str, ...]:
+    """The releases of a pipeline that the server of this machine has loaded; none without one."""
+    try:
+        return tuple(map(str, _page().get(pipeline, {}).get("loaded", ())))
+    except OSError:
+        return ()
+
+
 def _page() -> dict[str, Any]:
     """For each pipeline, ids of loaded releases, and why others are refused.
 

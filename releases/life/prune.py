@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _ROW = "a row of the audit log names it"
+_LOADED = "the server here has it loaded"
 _MIB = 1024**2
 
 
@@ -64,6 +65,7 @@ def _prune(
     from database import releases as history  # noqa: PLC0415 - as above
     from database.engine import reading  # noqa: PLC0415
     from releases.life import retention  # noqa: PLC0415
+    from releases.life.loading import loaded_here  # noqa: PLC0415
 
     def still_needed(release: str) -> str | None:
         with reading(engine).connect() as connection:
@@ -75,6 +77,9 @@ def _prune(
     with reading(engine).connect() as connection:
         states = [each for each in history.states(connection) if each.pipeline == pipeline]
         named = dict.fromkeys(history.named_by_rows(connection, pipeline), _ROW)
+    # Where no release was ever staged, the one that serves may be older than the current one: it
+    # serves until the next start.
+    named |= dict.fromkeys(loaded_here(pipeline), _LOADED)
     finished = (
         retention.interrupted(pipeline, repository)
         if dry_run

@@ -18,7 +18,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, ValidationError
 
 from pipelines.fact import Name
-from pipelines.release import ReleaseError, current_identity, release_path
+from pipelines.release import NoReleaseError, ReleaseError, current_identity, release_path
 from pipelines.release_changes import role
 from pipelines.release_files import version_folder
 from pipelines.release_state import ReleaseState
@@ -115,7 +115,7 @@ def plan(
     Args:
         pipeline: its name.
         repository: the model repository.
-        named: Why a release may not go, by its id: who names it in the database.
+        named: Why a release may not go, by its id: who else needs it.
         states: those of the pipeline in the database, one a profile.
         keep: how many of the newest releases of each profile stay.
 
@@ -141,7 +141,7 @@ def plan(
             # The copy follows the database within a second: a server may still go by it.
             roles = {role(each, identity) for each in (state, copy) if each is not None}
             reasons[identity].extend(sorted(found for found in roles if found))
-        with suppress(ReleaseError):
+        with suppress(NoReleaseError):
             current = current_identity(pipeline, profile, repository)
             if current in own and "current" not in reasons[current]:
                 reasons[current].append("current")

@@ -24,6 +24,7 @@ from pipelines.release_files import ReleaseFiles
 from pipelines.release_mirror import first_state, mirror
 from pipelines.release_state import ReleaseState
 from releases.__main__ import app
+from releases.life import loading
 from tests.unit.server.releases import artefacts
 
 NAME = "oral_cancer"
@@ -41,6 +42,20 @@ def engine(sqlite_url, monkeypatch):
     engine = open_engine(sqlite_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def said(monkeypatch):
+    """What a launcher on this machine says of its releases; none runs where it is empty."""
+    page: dict = {}
+
+    def read():
+        if not page:
+            raise ConnectionRefusedError
+        return page
+
+    monkeypatch.setattr(loading, "_page", read)
+    return page
 
 
 @pytest.fixture
@@ -167,6 +182,19 @@ def test_what_is_loaded_and_what_a_row_names_stays_however_old(five, prune, engi
         five[3]: ["a row of the audit log names it"],
     }
     assert whole(repository) == set(five[:4])
+
+
+def test_what_a_server_here_has_loaded_stays_though_a_newer_one_is_to_serve(five, prune, said):
+    said[NAME] = {"loaded": [five[1]], "refused": {}}
+    assert removed(prune("--keep", 1)) == {five[0], five[2], five[3]}
+
+
+@pytest.mark.parametrize("content", ["", "no id", "\n\n"])
+def test_nothing_goes_where_the_current_release_is_not_known(five, prune, repository, content):
+    current_path(NAME, "default", repository).write_text(content)
+    before = tree(repository)
+    assert "holds no release id" in prune("--keep", 1, status=1)
+    assert tree(repository) == before
 
 
 def test_a_row_of_feedback_or_of_a_refusal_names_its_release_too(five, prune, engine):
