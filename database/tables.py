@@ -219,6 +219,8 @@ release_changes = Table(
     Column("former", String(128)),
     Column("candidate", String(128)),
     Column("share", Integer, nullable=False),  # of 10,000 parts of the callers, the candidate's
+    # Of 10,000 answered images, those that the candidate gets copies of.
+    Column("shadow", Integer, nullable=False, server_default="0"),
     Column("by", String(128), nullable=False),  # owner of the key, or user of the command
     Column("evidence", Text),  # what the change rests on
 )
@@ -226,3 +228,15 @@ release_changes = Table(
 
 Rows are only ever added. Of two changes at a time one has its revision, and the other is refused.
 """
+
+shadow_counts = Table(
+    "shadow_counts",
+    METADATA,
+    Column("pipeline", String(64), primary_key=True),
+    Column("given", String(128), primary_key=True),  # release whose answers were given
+    Column("candidate", String(128), primary_key=True),  # release that got copies
+    Column("figure", String(16), primary_key=True),  # what is counted
+    Column("bucket", String(16), primary_key=True),  # which of it
+    Column("total", BigInteger, nullable=False),
+)
+"""How a candidate's answers to copies of images differ from those that were given: sums alone."""

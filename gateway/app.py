@@ -62,6 +62,7 @@ from gateway.release_changes import ReleaseChanges
 from gateway.replays import Replays
 from gateway.secret_files import SecretFiles
 from gateway.settings import Settings
+from gateway.shadow.traffic import ShadowTraffic, Spare
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.recorder import HEADER, InferenceTelemetry
 from gateway.telemetry.tracing import Tracing
@@ -124,6 +125,15 @@ def create_app(settings: Settings) -> FastAPI:
         audit,
         failed=lambda step: metrics.kept_image_failures.labels(step).inc(),
     )
+    shadow = ShadowTraffic(
+        states,
+        catalog,
+        admission,
+        triton,
+        audit=audit,
+        metrics=metrics,
+        spare=Spare(settings.shadow_below, settings.shadow_time_share),
+    )
     dataplane = Dataplane(
         batching,
         catalog,
@@ -135,6 +145,7 @@ def create_app(settings: Settings) -> FastAPI:
         budgets=_budgets(settings, engine, metrics),
         rate_limits=_rate_limits(settings, engine),
         batch_concurrency=settings.batch_concurrency,
+        shadow=shadow,
     )
     usage = Usage(
         engine,
@@ -170,6 +181,7 @@ def create_app(settings: Settings) -> FastAPI:
         watches = (
             readiness.watch(),
             states.watch(catalog),
+            shadow.watch(),
             usage.watch(),
             replays.watch(),
             audit.watch(),
@@ -204,8 +216,12 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry,
         grpc_server,
     )
-    app.state.connection_limits, app.state.tls = ConnectionLimits(settings, metrics), tls
-    app.state.audit, app.state.authenticator = audit, authenticator
+    app.state.connection_limits, app.state.tls, app.state.audit, app.state.authenticator = (
+        ConnectionLimits(settings, metrics),
+        tls,
+        audit,
+        authenticator,
+    )
     access, description_access = _access(settings, secrets, authenticator, descriptions)
     for router in (
         prediction_routes(predictions, settings.default_pipeline, access),

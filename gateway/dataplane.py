@@ -19,6 +19,7 @@ from gateway.identity.budgets import Budgets
 from gateway.identity.rate_limits import RateLimits
 from gateway.kept_images.keeper import ImageToKeep, KeptImages
 from gateway.results.task_handlers import Result, handler_of
+from gateway.shadow.traffic import ShadowTraffic
 from gateway.telemetry.recorder import InferenceTelemetry, Outcome, RequestContext
 from gateway.triton.outputs import Outputs
 from gateway.triton.triton_errors import LATE
@@ -70,6 +71,7 @@ class Dataplane:
         budgets: Budgets,
         rate_limits: RateLimits,
         batch_concurrency: int,
+        shadow: ShadowTraffic | None = None,
     ) -> None:
         self._batching = batching
         self._catalog = catalog
@@ -81,6 +83,7 @@ class Dataplane:
         self._budgets = budgets
         self._rate_limits = rate_limits
         self._batch_concurrency = batch_concurrency
+        self._shadow = shadow
 
     async def check(self, context: RequestContext) -> None:
         """Refuses a caller who may ask nothing now, before its images are received.
@@ -169,6 +172,8 @@ class Dataplane:
                 outcomes = await self._kept(outcomes, consents=consents)
             accounted = await self._audit.account(request.context, outcomes, request.finish)
         self._telemetry.record(request.context, accounted)
+        if self._shadow is not None:
+            self._shadow.offer(accounted)
         return accounted
 
     async def _kept(self, outcomes: Sequence[Outcome], *, consents: bool) -> list[Outcome]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from database import releases as history
 from database.engine import reading
 from database.releases import Author, Entry
+from database.shadow import Comparison, comparisons
 from gateway.audit.audit_log import AuditLog
 from gateway.audit.rows import Event, reading_row
 from gateway.core.catalog import Catalog, Pipeline
@@ -45,10 +46,11 @@ class Wish:
         Raises:
             ChangeRefusedError: it lacks what the action needs.
         """
-        if self.action is Action.SPLIT:
+        if self.action in {Action.SPLIT, Action.SHADOW}:
             if self.share is None:
-                raise ChangeRefusedError("share: name it, from 0 to 10,000 parts of the callers")
-            return changes.split(self.share, self.release)
+                raise ChangeRefusedError("share: name it, from 0 to 10,000 parts")
+            made = changes.split if self.action is Action.SPLIT else changes.shadow
+            return made(self.share, self.release)
         if self.action is Action.PROMOTE:
             return changes.promote(self.release)
         if self.action is Action.ROLLBACK:
@@ -97,6 +99,15 @@ class ReleaseChanges:
         pipeline = await self._catalog.find(name)
         return await asyncio.to_thread(self._entries, pipeline)
 
+    async def compared(self, name: str) -> list[Comparison]:
+        """What was compared of a pipeline's candidates.
+
+        Raises:
+            RefusedError: there is no such pipeline.
+        """
+        pipeline = await self._catalog.find(name)
+        return await asyncio.to_thread(self._comparisons, pipeline.name)
+
     async def make(self, context: RequestContext, name: str, wish: Wish) -> ReleaseState:
         """Makes a change; returns the state after it.
 
@@ -129,16 +140,17 @@ class ReleaseChanges:
         state = await asyncio.to_thread(self._state_of, pipeline)
         if state is None:
             return
-        answers: str | None = None
-        if wish.action is Action.PROMOTE or (wish.action is Action.SPLIT and wish.share):
-            answers = state.candidate
+        needed: str | None = None
+        shared = wish.action in {Action.SHADOW, Action.SPLIT} and wish.share
+        if wish.action is Action.PROMOTE or shared:
+            needed = state.candidate
         elif wish.action is Action.ROLLBACK and not state.share:
-            answers = state.former
-        if answers is not None and self._catalog.loaded(pipeline.name, answers) is None:
+            needed = state.former
+        if needed is not None and self._catalog.loaded(pipeline.name, needed) is None:
             # It may be loaded since the last look.
             await self._catalog.refresh()
-            if self._catalog.loaded(pipeline.name, answers) is None:
-                raise ChangeRefusedError(f"{answers} is not loaded yet")
+            if self._catalog.loaded(pipeline.name, needed) is None:
+                raise ChangeRefusedError(f"{needed} is not loaded yet")
 
     def _gated(self, pipeline: Pipeline, wish: Wish) -> tuple[Wish, Change]:
         """A promotion with what it rests on, of exactly the releases that a gate compared."""
@@ -213,6 +225,10 @@ class ReleaseChanges:
     def _entries(self, pipeline: Pipeline) -> list[Entry]:
         with self._engine.connect() as connection:
             return history.entries(connection, pipeline.name, pipeline.spec.profile)
+
+    def _comparisons(self, pipeline: str) -> list[Comparison]:
+        with self._engine.connect() as connection:
+            return comparisons(connection, pipeline)
 
     def _first(self, pipeline: Pipeline) -> ReleaseState:
         """What the database begins with: what the repository says, or what serves."""

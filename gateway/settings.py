@@ -148,6 +148,11 @@ class Settings(DatabaseSettings):
     """Time that a message over gRPC may take to come, and that a call may wait before."""
     batch_concurrency: int = Field(default=16, ge=1)
     """Images of one batch that are in Triton at a time."""
+    shadow_below: int = Field(default=1, ge=1)
+    """Copies for a candidate are sent only while fewer requests than this are in flight."""
+    shadow_time_share: float = Field(default=0.01, gt=0, le=1)
+    """Share of time for which a copy for a candidate may be in Triton. Where candidate and service
+    share processors, about that share of requests meets one."""
     triton_calls: int = Field(default=4, ge=1)
     """Calls to Triton under way for one pipeline and choice of parameters; images that come while
     all are taken share the next ones."""

@@ -13,6 +13,7 @@ class Action(StrEnum):
     BEGIN = "begin"
     """The release that served before the first change."""
     STAGE = "stage"
+    SHADOW = "shadow"
     SPLIT = "split"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
@@ -40,7 +41,22 @@ def stage(release: str) -> Change:
             raise ChangeRefusedError(
                 f"{state.candidate} is the candidate: promote it, or retire it first"
             )
-        return release, _next(state, candidate=release, share=0)
+        return release, _next(state, candidate=release, share=0, shadow=0)
+
+    return change
+
+
+def shadow(share: int, release: str | None = None) -> Change:
+    """The candidate gets copies of so many of 10,000 answered images, and answers nobody by it."""
+
+    def change(state: ReleaseState) -> tuple[str, ReleaseState]:
+        _require_share(share)
+        candidate = _candidate(state, release)
+        if share == state.shadow:
+            raise ChangeRefusedError(
+                f"{candidate} gets copies of {percent(share)} % of the images already"
+            )
+        return candidate, _next(state, shadow=share)
 
     return change
 
@@ -49,8 +65,7 @@ def split(share: int, release: str | None = None) -> Change:
     """The candidate answers so many of 10,000 parts of the callers."""
 
     def change(state: ReleaseState) -> tuple[str, ReleaseState]:
-        if not 0 <= share <= BUCKETS:
-            raise ChangeRefusedError("a share is from 0 to 100 percent")
+        _require_share(share)
         candidate = _candidate(state, release)
         if share == state.share:
             raise ChangeRefusedError(f"{candidate} answers {percent(share)} % of callers already")
@@ -72,7 +87,7 @@ def promote(release: str | None = None, over: str | None = None) -> Change:
                 f"{state.current} is the current release by now, and not {over}: run the gate again"
             )
         return candidate, _next(
-            state, current=candidate, former=state.current, candidate=None, share=0
+            state, current=candidate, former=state.current, candidate=None, share=0, shadow=0
         )
 
     return change
@@ -109,7 +124,7 @@ def retire(release: str) -> Change:
         if release == state.former:
             return release, _next(state, former=None)
         if release == state.candidate:
-            return release, _next(state, candidate=None, share=0)
+            return release, _next(state, candidate=None, share=0, shadow=0)
         raise ChangeRefusedError(f"{release} is not loaded")
 
     return change
@@ -135,6 +150,22 @@ def candidate_and_current(state: ReleaseState | None, release: str | None) -> tu
     if state is None:
         raise ChangeRefusedError(_NO_CANDIDATE)
     return _candidate(state, release), state.current
+
+
+def share_of(percent: float) -> int:
+    """Percent as a number of 10,000 parts.
+
+    Raises:
+        ChangeRefusedError: it is not from 0 to 100.
+    """
+    if not 0 <= percent <= 100:  # noqa: PLR2004 - percent; not a number is refused as well
+        raise ChangeRefusedError("a share is from 0 to 100 percent")
+    return round(percent * BUCKETS / 100)
+
+
+def _require_share(share: int) -> None:
+    if not 0 <= share <= BUCKETS:
+        raise ChangeRefusedError("a share is from 0 to 100 percent")
 
 
 def _candidate(state: ReleaseState, release: str | None) -> str:

@@ -14,7 +14,7 @@ from pipelines.fact import Facts, Name
 from pipelines.release import IDENTITY, ReleaseError, current_path
 
 BUCKETS = 10_000
-"""Parts of the callers; a share is a number of them."""
+"""Parts of the callers, or of the images; a share is a number of them."""
 ReleaseId = Annotated[str, Field(pattern=f"^{IDENTITY}$")]
 
 
@@ -32,13 +32,15 @@ class ReleaseState(Facts):
     candidate: ReleaseId | None = None
     share: int = Field(default=0, ge=0, le=BUCKETS)
     """How many of 10,000 parts of the callers the candidate answers."""
+    shadow: int = Field(default=0, ge=0, le=BUCKETS)
+    """How many of 10,000 answered images the candidate gets a copy of, to be compared."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.loaded)) != len(self.loaded):
             raise ValueError("one release has two roles")
-        if self.share and self.candidate is None:
-            raise ValueError("share: there is no candidate")
+        if (self.share or self.shadow) and self.candidate is None:
+            raise ValueError("share, shadow: there is no candidate")
         return self
 
     @property

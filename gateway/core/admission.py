@@ -173,6 +173,11 @@ class _Limit:
         self._callers: Counter[str] = Counter()
         self.pipelines: Counter[str] = Counter()
 
+    @property
+    def held(self) -> int:
+        """What is held of it by all, also for callers who left."""
+        return self.pipelines.total()
+
     def check(self, caller: str, pipeline: str, amount: int) -> None:
         """Refuses a request that would hold `amount` more than it may.
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from database.shadow import Comparison
 from gateway.core.catalog import Catalog
 from gateway.errors import Code, RefusedError
 from gateway.http.access import Access
@@ -29,6 +30,7 @@ class Asked(StrEnum):
     """What may be asked for."""
 
     STAGE = "stage"
+    SHADOW = "shadow"
     SPLIT = "split"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
@@ -44,11 +46,14 @@ class ReleaseChange(BaseModel):
         default=None,
         max_length=80,
         pattern=r"^[A-Za-z0-9._-]+$",
-        description="`stage` and `retire`: which. `split` and `promote`: only where it is the "
-        "candidate.",
+        description="`stage` and `retire`: which. `shadow`, `split`, `promote`: only where it is "
+        "the candidate.",
     )
     share: int | None = Field(
-        default=None, ge=0, le=BUCKETS, description="`split`: of 10,000 parts of the callers."
+        default=None,
+        ge=0,
+        le=BUCKETS,
+        description="`split`: of 10,000 parts of the callers. `shadow`: of 10,000 images.",
     )
     evidence: str | None = Field(
         default=None, max_length=2000, description="What it rests on. No patient's data."
@@ -76,6 +81,7 @@ class LoadedReleases(TypedDict):
     current: str
     candidate: str | None
     share: Annotated[int, doc("Of 10,000 parts of the callers, the candidate's.")]
+    shadow: Annotated[int, doc("Of 10,000 images, those that the candidate gets copies of.")]
     former: str | None
     loaded: Annotated[list[str], doc("Those of them that Triton was seen to have loaded.")]
 
@@ -92,12 +98,13 @@ class ReleaseChangeMade(TypedDict):
     """One change."""
 
     at: Annotated[int, doc("Microseconds since 1970.")]
-    action: Literal["begin", "stage", "split", "promote", "rollback", "retire"]
+    action: Literal["begin", "stage", "shadow", "split", "promote", "rollback", "retire"]
     release: Annotated[str, doc("The one that the change is about.")]
     revision: int
-    current: Annotated[str, doc("From then on, as are the next three.")]
+    current: Annotated[str, doc("From then on, as are the next four.")]
     candidate: str | None
     share: int
+    shadow: int
     former: str | None
     by: str
     evidence: str | None
@@ -109,6 +116,14 @@ class ReleaseHistory(TypedDict):
 
     pipeline: str
     changes: list[ReleaseChangeMade]
+
+
+@closed
+class ComparedReleases(TypedDict):
+    """What was compared of a pipeline's candidates, by copies of images."""
+
+    pipeline: str
+    comparisons: list[Comparison]
 
 
 def release_routes(releases: ReleaseChanges, catalog: Catalog, access: Access) -> APIRouter:
@@ -153,6 +168,19 @@ def release_routes(releases: ReleaseChanges, catalog: Catalog, access: Access) -
         ]
         return _json(ReleaseHistory, {"pipeline": pipeline, "changes": rows})
 
+    @router.get(
+        "/{pipeline}/shadow",
+        operation_id="release_comparisons",
+        response_model=None,
+        responses={**problems(401, 403, 404, 422, 503), 200: {"model": ComparedReleases}},
+    )
+    async def compared(request: Request, pipeline: Name) -> Response:
+        """How candidates' answers to copies of images differ from those that were given."""
+        context = _begin(request, pipeline)
+        found = await releases.compared(pipeline)
+        context.pipeline = pipeline
+        return _json(ComparedReleases, {"pipeline": pipeline, "comparisons": found})
+
     @router.post(
         "/{pipeline}/{action}",
         operation_id="change_releases",
@@ -161,7 +189,7 @@ def release_routes(releases: ReleaseChanges, catalog: Catalog, access: Access) -
         openapi_extra=_BODY,
     )
     async def change(request: Request, pipeline: Name, action: Asked) -> Response:
-        """Stages, splits, promotes, rolls back or retires; answers the state after it."""
+        """Stages, copies, splits, promotes, rolls back or retires; answers the state after it."""
         context = _begin(request, pipeline)
         content = await Body.of_any_type(request, _LARGEST).data()
         try:
@@ -191,7 +219,7 @@ def _begin(request: Request, pipeline: str | None = None) -> RequestContext:
 
 
 def _facts(state: ReleaseState) -> dict[str, Any]:
-    return state.model_dump(include={"revision", "current", "candidate", "share", "former"})
+    return state.model_dump(exclude={"pipeline", "profile"})
 
 
 def _state(state: ReleaseState, loaded: list[str]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from database.shadow import BOUNDS as SHADOW_BOUNDS
+
 NO_PIPELINE = "none"
 """Label of a request before, or without, a known pipeline."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -183,6 +185,46 @@ class Metrics:
             "prediction_quality_warnings_total",
             "Answered images with this warning of the photo's quality.",
             ("pipeline", "release", "code"),
+            registry=self.registry,
+        )
+        self._add_shadow()
+
+    def _add_shadow(self) -> None:
+        """Of copies of answered images that a candidate got."""
+        labels = "pipeline", "release"
+        self.shadow_images = Counter(
+            "gateway_shadow_images_total",
+            "Copies for a candidate: compared, failed, or shed (never sent).",
+            (*labels, "outcome"),
+            registry=self.registry,
+        )
+        self.shadow_seconds = Histogram(
+            "gateway_shadow_seconds",
+            "Time of a candidate's call about a copy.",
+            labels,
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.shadow_differs = Counter(
+            "prediction_shadow_differs_total",
+            "Compared copies whose decision or uncertainty level differs; of a detector, the count "
+            "of detections, or the boxes.",
+            (*labels, "what"),
+            registry=self.registry,
+        )
+        self.shadow_value = Histogram(
+            "prediction_shadow_value_difference",
+            "The candidate's probability, or of a detection its score, less the one that was "
+            "given.",
+            labels,
+            buckets=SHADOW_BOUNDS,
+            registry=self.registry,
+        )
+        self.shadow_uncertainty = Histogram(
+            "prediction_shadow_uncertainty_difference",
+            "The candidate's entropy less the one that was given.",
+            labels,
+            buckets=SHADOW_BOUNDS,
             registry=self.registry,
         )
 

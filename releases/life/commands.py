@@ -13,6 +13,7 @@ from pipelines.profile import DEFAULT_PROFILE
 from releases.life.console import (
     REFUSED,
     REPOSITORY,
+    WRONG,
     By,
     DryRun,
     Evidence,
@@ -91,6 +92,55 @@ def stage(
         stop(f"{pipeline}: the server does not load {release}: {reason}", REFUSED)
 
 
+def shadow(
+    pipeline: Pipeline,
+    percent: Annotated[
+        float | None,
+        typer.Argument(min=0, max=100, help="Of answered images, to two decimals; 0 ends it."),
+    ] = None,
+    *,
+    report: Annotated[
+        bool, typer.Option("--report", help="Say what was compared, and change nothing.")
+    ] = False,
+    profile: Profile = DEFAULT_PROFILE,
+    repository: Repository = REPOSITORY,
+    release: Annotated[
+        str | None,
+        typer.Option(metavar="RELEASE", help="Only where it is the candidate; of a report: whose."),
+    ] = None,
+    by: By = "",
+    evidence: Evidence = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Gives the candidate copies of a share of the images, and counts how its answers differ.
+
+    Nobody is answered by it. Copies are sent only while the service has time for them.
+    """
+    from pipelines import release_changes as changes  # noqa: PLC0415 - as above
+    from releases.life.loading import require_loaded  # noqa: PLC0415
+    from releases.life.reports import show_comparisons  # noqa: PLC0415
+
+    if report == (percent is not None):
+        stop("name a PERCENT, or ask for --report", WRONG)
+    if percent is None:
+        show_comparisons(pipeline, release, repository, as_json=as_json)
+        return
+    with stops_on_errors(), database() as engine:
+        share = changes.share_of(percent)
+        state = _state(engine, pipeline, profile)
+        if state is not None and share:
+            require_loaded(pipeline, state.candidate)
+        _change(
+            engine,
+            (changes.Action.SHADOW, changes.shadow(share, release)),
+            (pipeline, profile, repository),
+            said=(by, evidence),
+            dry_run=dry_run,
+            as_json=as_json,
+        )
+
+
 def split(
     pipeline: Pipeline,
     percent: Annotated[float, typer.Argument(min=0, max=100, help="Of callers, to two decimals.")],
@@ -110,11 +160,10 @@ def split(
     Of a larger share, those of a smaller one are part.
     """
     from pipelines import release_changes as changes  # noqa: PLC0415
-    from pipelines.release_state import BUCKETS  # noqa: PLC0415 - as above
-    from releases.life.loading import require_loaded  # noqa: PLC0415
+    from releases.life.loading import require_loaded  # noqa: PLC0415 - as above
 
-    share = round(percent * BUCKETS / 100)
     with stops_on_errors(), database() as engine:
+        share = changes.share_of(percent)
         state = _state(engine, pipeline, profile)
         if state is not None and share:
             require_loaded(pipeline, state.candidate)

@@ -38,9 +38,13 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done,
 
 def sentence(state: "ReleaseState") -> str:
     """Which releases are loaded, and whom the candidate answers."""
+    from pipelines.release_changes import percent  # noqa: PLC0415 - quick --help
+
     text = f"{state.pipeline}, profile {state.profile}: current {state.current}"
     if state.candidate:
         text += f"; candidate {state.candidate}, answers {share(state, state.candidate)} %"
+        if state.shadow:
+            text += f", gets copies of {percent(state.shadow)} % of the images"
     if state.former:
         text += f"; former {state.former}"
     return text

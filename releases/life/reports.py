@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -83,6 +84,7 @@ def show(
 ) -> None:
     """Shows what a release serves; all its files are checked."""
     from database import releases as history  # noqa: PLC0415
+    from database.shadow import comparisons  # noqa: PLC0415
     from pipelines.release import Release, ReleaseError  # noqa: PLC0415 - as above
     from pipelines.release_changes import role  # noqa: PLC0415
     from pipelines.release_files import ReleaseFiles, kept_configs  # noqa: PLC0415
@@ -95,6 +97,8 @@ def show(
             state = history.state_of(connection, pipeline, of)
         state = state or first_state(pipeline, of, repository)
         shown = shown or Release.read(pipeline, state.current, repository)
+        with engine.connect() as connection:
+            compared = comparisons(connection, pipeline, shown.identity)
         problem = None
         try:
             files = ReleaseFiles(repository)
@@ -114,6 +118,7 @@ def show(
         "role": role(state, shown.identity),
         "share": share(state, shown.identity),
         "problem": problem,
+        "compared": compared,
         **_facts(shown),
     }
     if as_json:
@@ -137,6 +142,7 @@ def show_history(
 ) -> None:
     """Says what served when, who changed it and on what evidence; the newest change first."""
     from database import releases as history  # noqa: PLC0415 - as above
+    from pipelines.release_state import BUCKETS  # noqa: PLC0415
 
     until = None if at is None else int(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1e6)
     with stops_on_errors(), database() as engine, engine.connect() as connection:
@@ -152,6 +158,7 @@ def show_history(
             "current": entry.state.current,
             "candidate": entry.state.candidate,
             "share": share(entry.state, entry.state.candidate),
+            "shadow": entry.state.shadow * 100 / BUCKETS,
             "former": entry.state.former,
             "by": entry.by,
             "evidence": entry.evidence,
@@ -164,6 +171,37 @@ def show_history(
         print_table(rows)
     else:
         typer.echo(f"{pipeline}: its releases were never changed by `python -m releases`")
+
+
+def show_comparisons(
+    pipeline: str, release: str | None, repository: Path, *, as_json: bool
+) -> None:
+    """Says how candidates' answers to copies of images differ from those that were given."""
+    from database.shadow import comparisons  # noqa: PLC0415 - as above
+    from pipelines.release import NoReleaseError  # noqa: PLC0415
+    from pipelines.release_mirror import found as releases_of  # noqa: PLC0415
+
+    with stops_on_errors(), database() as engine:
+        with engine.connect() as connection:
+            found = comparisons(connection, pipeline, release)
+        if not found and not releases_of(pipeline, repository):
+            raise NoReleaseError(f"{pipeline}: there is no release of it in {repository}")
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        typer.echo(f"{pipeline}: nothing was compared")
+    for each in found:
+        differs = ", ".join(f"{what} {count}" for what, count in each["differs"].items())
+        typer.echo(
+            f"{each['candidate']} beside {each['given']}: compared {each['compared']}, failed "
+            f"{each['failed']}, shed {each['shed']}; differs: {differs or 'nothing compared'}; "
+            f"compute {each['compute_ms']['candidate']} ms beside {each['compute_ms']['given']} ms"
+        )
+        for name, shares in (("value", each["value"]), ("uncertainty", each["uncertainty"])):
+            if shares:
+                told = ", ".join(f"to {share['at_most']:+g}: {share['count']}" for share in shares)
+                typer.echo(f"  {name}, candidate less given: {told}")
 
 
 def _facts(release: "Release") -> dict[str, Any]:

@@ -56,6 +56,7 @@ NOT_JSON = {"GET /api/v1/predictions/{prediction_id}/image"}
 # Who changes what serves has `python -m releases` beside the server.
 OF_OPERATORS = {
     "GET /api/v1/releases/{pipeline}",
+    "GET /api/v1/releases/{pipeline}/shadow",
     "POST /api/v1/releases/{pipeline}/{action}",
 }
 # The page logs in, where the client sends its key each time; and shows operators what serves.

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import event
 
 from database import releases as history
+from database import shadow
 from database.engine import open_engine
 from database.releases import Author
 from pipelines import release_changes as changes
@@ -109,3 +110,29 @@ def test_a_change_that_is_interrupted_leaves_the_old_state_or_the_new(engine, st
     change(again, Action.PROMOTE, changes.promote())
     assert told(again)[0].state.current == NEW
     again.dispose()
+
+
+def test_what_is_compared_is_added_up_whoever_does_so_at_the_same_time(engine):
+    key = shadow.Key("mhist", OLD, NEW, shadow.IMAGES, shadow.COMPARED)
+    other = shadow.Key("mhist", NEW, "3-cccccccc", shadow.IMAGES, shadow.SHED)
+
+    def add(_):
+        own = open_engine(engine.url.render_as_string(hide_password=False))
+        for _ in range(10):
+            with own.begin() as connection:
+                shadow.add(connection, {other: 2, key: 1})
+        own.dispose()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(add, range(2)))
+    with engine.connect() as connection:
+        both = shadow.comparisons(connection, "mhist")
+        (one,) = shadow.comparisons(connection, "mhist", NEW)
+        assert shadow.comparisons(connection, "oral_cancer") == []
+    assert [(each["given"], each["compared"], each["shed"]) for each in both] == [
+        (OLD, 20, 0),
+        (NEW, 0, 40),
+    ]
+    assert one == both[0]
+    assert one["compute_ms"] == {"given": 0.0, "candidate": 0.0}
+    assert both[1]["compute_ms"] == {"given": None, "candidate": None}

@@ -38,6 +38,28 @@ def test_a_rollback_first_takes_the_callers_from_a_candidate():
     assert after(changes.rollback(), state=back).current == OLD
 
 
+def test_a_candidate_gets_copies_until_it_is_promoted_or_retired():
+    shadowed = after(changes.stage(NEW), changes.shadow(2_500))
+    assert (shadowed.candidate, shadowed.share, shadowed.shadow) == (NEW, 0, 2_500)
+    assert after(changes.split(100), state=shadowed).shadow == 2_500
+    assert after(changes.shadow(0), state=shadowed).shadow == 0
+    for step in (changes.promote(), changes.retire(NEW)):
+        ended = after(step, state=shadowed)
+        assert (ended.candidate, ended.shadow) == (None, 0)
+    # The next candidate begins with none.
+    assert after(changes.retire(NEW), changes.stage(OTHER), state=shadowed).shadow == 0
+
+
+@pytest.mark.parametrize("percent", [-0.01, 100.01, float("nan"), float("inf")])
+def test_a_percentage_that_is_none_is_refused(percent):
+    with pytest.raises(ChangeRefusedError, match="from 0 to 100"):
+        changes.share_of(percent)
+
+
+def test_a_percentage_has_two_decimals():
+    assert [changes.share_of(each) for each in (0, 0.01, 12.5, 100)] == [0, 1, 1250, 10_000]
+
+
 @pytest.mark.parametrize(
     ("steps", "refused"),
     [
@@ -46,6 +68,12 @@ def test_a_rollback_first_takes_the_callers_from_a_candidate():
         ([changes.split(100)], "there is no candidate"),
         ([changes.stage(NEW), changes.split(10_001)], "from 0 to 100"),
         ([changes.stage(NEW), changes.split(0)], "answers 0 % of callers already"),
+        ([changes.shadow(100)], "there is no candidate"),
+        ([changes.stage(NEW), changes.shadow(10_001)], "from 0 to 100"),
+        ([changes.stage(NEW), changes.shadow(-1)], "from 0 to 100"),
+        ([changes.stage(NEW), changes.shadow(0)], "gets copies of 0 % of the images already"),
+        ([changes.stage(NEW), changes.shadow(1, OTHER)], f"the candidate is {NEW}"),
+        ([changes.stage(NEW), changes.retire(NEW), changes.shadow(1, NEW)], "no candidate"),
         ([changes.promote()], "there is no candidate"),
         ([changes.stage(NEW), changes.promote(OTHER)], f"the candidate is {NEW}"),
         ([changes.rollback()], "no former release is loaded"),
@@ -59,7 +87,7 @@ def test_a_change_that_may_not_be_made_is_refused_with_its_reason(steps, refused
 
 
 @pytest.mark.parametrize(
-    "facts", [{"candidate": OLD}, {"share": 1}, {"former": NEW, "candidate": NEW}]
+    "facts", [{"candidate": OLD}, {"share": 1}, {"shadow": 1}, {"former": NEW, "candidate": NEW}]
 )
 def test_a_state_that_contradicts_itself_is_none(facts):
     with pytest.raises(ValueError, match=r"two roles|no candidate"):

@@ -7,6 +7,8 @@ from functools import cache
 import pytest
 from typer.testing import CliRunner
 
+from database import shadow
+from database.engine import open_engine
 from lab.releases.canaries import Candidate, simulate
 from pipelines.gate import ReleaseGate
 from pipelines.gate_verdict import Result
@@ -178,6 +180,49 @@ def test_a_report_that_cannot_be_read_is_named(run, ids, said, repository):
     assert f"{file.name}: it cannot be read" in run("promote", status=1)
 
 
+def test_a_candidate_gets_copies_and_the_report_says_what_was_compared(
+    run, ids, said, repository, sqlite_url
+):
+    old, new = ids
+    said["oral_cancer"] = {"loaded": ids, "refused": {}}
+    run("stage", new)
+    assert run("shadow", "12.5")["shadow"] == 1250
+    assert ReleaseState.read("oral_cancer", "default", repository).shadow == 1250
+    assert run("history")[0]["shadow"] == 12.5
+    assert run("shadow", "--report") == []
+    engine = open_engine(sqlite_url)
+    with engine.begin() as connection:
+        keys = [
+            ("images", "compared"),
+            ("differs", "decision"),
+            ("value", "0.5"),
+            ("value", "-0.02"),
+            ("compute", "given"),
+        ]
+        counts = {shadow.Key("oral_cancer", old, new, *key): 2 for key in keys}
+        shadow.add(connection, counts)
+        shadow.add(connection, counts)
+    engine.dispose()
+    (report,) = run("shadow", "--report")
+    assert report == {
+        "given": old,
+        "candidate": new,
+        "compared": 4,
+        "failed": 0,
+        "shed": 0,
+        "differs": {"decision": 4},
+        "value": [{"at_most": -0.02, "count": 4}, {"at_most": 0.5, "count": 4}],
+        "uncertainty": [],
+        "compute_ms": {"given": 0.001, "candidate": 0.0},
+    }
+    assert run("show", new)["compared"] == [report]
+    assert run("show", old)["compared"] == []
+    assert run("shadow", "--report", "--release", old) == []
+    told = CliRunner().invoke(app, ["shadow", "oral_cancer", "--report"]).stdout
+    assert f"{new} beside {old}: compared 4, failed 0" in told
+    assert run("shadow", "0")["shadow"] == 0
+
+
 def test_a_dry_run_changes_nothing(run, ids, said, repository):
     assert run("stage", ids[1], "--dry-run")["candidate"] == ids[1]
     assert run("history") == []
@@ -221,8 +266,24 @@ def test_a_release_whose_files_differ_is_not_staged(run, ids, said, repository):
     assert "corrupt or replaced" in json.loads(shown.stdout)["problem"]
 
 
-def test_what_cannot_be_is_said_with_its_remedy(run, ids, said):
-    assert "stage a release first" in run("promote", status=1)
+def test_what_cannot_be_is_said_with_its_remedy(run, ids, said, repository):
+    for words in (["promote"], ["split", "10"], ["shadow", "10"]):
+        assert "stage a release first" in run(*words, status=1)
+    for command in ("split", "shadow"):
+        for percent in ("-1", "100.5"):
+            done = CliRunner().invoke(app, [command, "oral_cancer", "--", percent])
+            told = " ".join(done.output.replace("│", " ").split())
+            assert (done.exit_code, "is not in the range" in told) == (2, True)
+        assert "from 0 to 100 percent" in run(command, "nan", status=1)
+        elsewhere = [command, "no_such", "10", "--repository", str(repository)]
+        done = CliRunner().invoke(app, elsewhere)
+        assert (done.exit_code, "no_such" in done.output) == (1, True)
+    assert "name a PERCENT" in run("shadow", status=2)
+    assert "name a PERCENT" in run("shadow", "10", "--report", status=2)
+    done = CliRunner().invoke(
+        app, ["shadow", "no_such", "--report", "--repository", str(repository)]
+    )
+    assert (done.exit_code, "there is no release of it" in done.output) == (1, True)
     assert "9-99999999.json: missing" in run("stage", "9-99999999", status=1)
     assert "loaded already, as the current release" in run("stage", ids[0], status=1)
 
@@ -239,7 +300,18 @@ def test_the_repository_follows_the_database_again(run, ids, said, repository):
 
 @pytest.mark.parametrize(
     "name",
-    ["list", "show", "history", "stage", "split", "promote", "rollback", "retire", "mirror"],
+    [
+        "list",
+        "show",
+        "history",
+        "stage",
+        "shadow",
+        "split",
+        "promote",
+        "rollback",
+        "retire",
+        "mirror",
+    ],
 )
 def test_each_command_has_a_help(name):
     done = CliRunner().invoke(app, [name, "--help"])

@@ -4,64 +4,18 @@ import asyncio
 from collections import Counter
 from itertools import count
 
-import grpc
 import pytest
-from tritonclient.grpc import service_pb2 as pb
 
-from database import releases as history
 from database.engine import open_engine
 from gateway.core import assignment
 from gateway.settings import Settings
 from pipelines import release_changes as changes
-from pipelines.protocol import Output, named_for
-from pipelines.release_state import ReleaseState
 from tests.unit.gateway.asking import images
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem, files
-from tests.unit.gateway.toy_triton import SPEC, Failure, ToyTriton, release_of, running
+from tests.unit.gateway.toy_triton import running
+from tests.unit.gateway.two_releases import NEW, OLD, TwoReleases, changes_in_database
 
 pytestmark = pytest.mark.anyio
-NEWER = SPEC.model_copy(update={"release": "2"})
-OLD, NEW = release_of(SPEC), release_of(NEWER)
-STAGED = named_for(SPEC.name, NEW)
-
-
-class TwoReleases(ToyTriton):
-    """The ensemble of the start, and a staged one."""
-
-    loaded = True
-
-    async def RepositoryIndex(self, request, context):  # noqa: N802
-        index = await super().RepositoryIndex(request, context)
-        if self.loaded:
-            index.models.add(name=STAGED, state="READY")
-        return index
-
-    async def ModelConfig(self, request, context):  # noqa: N802
-        if request.name != STAGED:
-            return await super().ModelConfig(request, context)
-        if not self.loaded:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "not found")
-        self.spec = NEWER
-        try:
-            asked = pb.ModelConfigRequest(name=SPEC.name)
-            response = await super().ModelConfig(asked, context)
-        finally:
-            self.spec = SPEC
-        response.config.name = STAGED
-        response.config.parameters["staged"].string_value = NEW
-        return response
-
-    async def _answer(self, request, images):
-        staged = request.model_name == STAGED
-        if staged and not self.loaded:
-            raise Failure(grpc.StatusCode.NOT_FOUND, f"'{STAGED}' is not found")
-        response = await super()._answer(request, images)
-        if staged:
-            names = [output.name for output in response.outputs]
-            size = len(NEW).to_bytes(4, "little")
-            answered = (size + NEW.encode()) * len(images)
-            response.raw_output_contents[names.index(Output.RELEASE)] = answered
-        return response
 
 
 @pytest.fixture
@@ -77,24 +31,8 @@ def _often(monkeypatch):
 
 @pytest.fixture
 def change():
-    engine = open_engine(Settings().database_url)
-
-    def make(action, step):
-        with engine.begin() as connection:
-            history.apply(
-                connection,
-                action,
-                step,
-                first=lambda: ReleaseState(
-                    pipeline=SPEC.name, profile="default", revision=1, current=OLD
-                ),
-                pipeline=SPEC.name,
-                profile="default",
-                author=history.Author("test"),
-            )
-
-    yield make
-    engine.dispose()
+    with changes_in_database() as make:
+        yield make
 
 
 async def ask(client, subject=None, **options):

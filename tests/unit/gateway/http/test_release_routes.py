@@ -47,7 +47,8 @@ def candidate():
 async def test_what_was_never_changed_is_shown_as_it_serves(operator):
     (state,) = (await operator.get(URL)).json()["releases"]
     assert (state["pipeline"], state["current"], state["loaded"]) == (SPEC.name, OLD, [OLD])
-    assert (state["candidate"], state["former"], state["share"]) == (None, None, 0)
+    assert (state["candidate"], state["former"]) == (None, None)
+    assert (state["share"], state["shadow"]) == (0, 0)
     assert (await operator.get(f"{URL}/oral_cancer")).json()["changes"] == []
 
 
@@ -67,7 +68,11 @@ async def test_a_change_is_made_once_and_is_a_row_of_the_audit_log(operator, can
 
 
 async def test_a_candidate_that_is_not_loaded_gets_no_callers(operator, candidate):
-    for action, body in (("split", {"share": 100}), ("promote", {})):
+    for action, body in (
+        ("shadow", {"share": 100}),
+        ("split", {"share": 100}),
+        ("promote", {}),
+    ):
         refused = await operator.post(f"{URL}/oral_cancer/{action}", json=body)
         assert_problem(refused, 409, "release_refused")
         assert "not loaded yet" in refused.json()["detail"]
@@ -109,6 +114,29 @@ async def test_a_promotion_asks_for_a_gate_report_or_a_reason(
     rows = (await client.get("/api/v1/audit", params={"event": "release"})).json()["rows"]
     parameters = [row["parameters"] for row in rows if row["refusal"] is None]
     assert {"action": "promote", "without_gate": True} in parameters
+
+
+@pytest.mark.parametrize("action", ["shadow", "split"])
+async def test_a_share_needs_a_number_a_candidate_and_a_pipeline(operator, action):
+    for body, why in (({}, "share: name it"), ({"share": 5}, "there is no candidate")):
+        refused = await operator.post(f"{URL}/oral_cancer/{action}", json=body)
+        assert_problem(refused, 409, "release_refused")
+        assert why in refused.json()["detail"]
+    for share in (-1, 10_001):
+        refused = await operator.post(f"{URL}/oral_cancer/{action}", json={"share": share})
+        assert_problem(refused, 422, "parameter_invalid")
+    unknown = await operator.post(f"{URL}/no_such/{action}", json={"share": 5})
+    assert_problem(unknown, 404, "pipeline_unknown")
+
+
+async def test_what_was_compared_is_for_operators_of_the_pipeline(operator, new_key):
+    compared = await operator.get(f"{URL}/oral_cancer/shadow")
+    assert compared.json() == {"pipeline": "oral_cancer", "comparisons": []}
+    assert_problem(await operator.get(f"{URL}/no_such/shadow"), 404, "pipeline_unknown")
+    for options in ({"roles": (Role.PREDICT,)}, {"roles": (Role.OPERATE,), "pipelines": ["mhist"]}):
+        headers = {"X-API-Key": new_key(**options)}
+        refused = await operator.get(f"{URL}/oral_cancer/shadow", headers=headers)
+        assert_problem(refused, 403, "forbidden")
 
 
 async def test_without_the_repository_nothing_is_staged(operator):

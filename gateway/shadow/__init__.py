@@ -1,0 +1,1 @@
+"""Copies of answered images for a candidate: compared with what was answered, and counted."""
