@@ -172,7 +172,7 @@ class Dataplane:
                 outcomes = await self._kept(outcomes, consents=consents)
             accounted = await self._audit.account(request.context, outcomes, request.finish)
         self._telemetry.record(request.context, accounted)
-        if self._shadow is not None:
+        if self._shadow is not None and request.context.release is None:
             self._shadow.offer(accounted)
         return accounted
 
