@@ -129,6 +129,7 @@ class LoadedReleases(Struct, frozen=True, kw_only=True):
         revision: How often that was changed.
         current: Answers all whom the candidate does not answer.
         share: The candidate's, of 10,000 parts of the callers.
+        shadow: Of 10,000 images, those that the candidate gets copies of.
         former: The one before the current one.
         loaded: Those of the three that the service has seen to be loaded.
     """
@@ -139,6 +140,7 @@ class LoadedReleases(Struct, frozen=True, kw_only=True):
     current: str
     candidate: str | None = None
     share: int = 0
+    shadow: int = 0
     former: str | None = None
     loaded: tuple[str, ...] = ()
 
