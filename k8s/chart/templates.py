@@ -22,7 +22,7 @@ from k8s.chart.values import (
     reach,
 )
 from k8s.checks.errors import ChecksError
-from k8s.checks.rendering import Object, Rendered, name_of
+from k8s.checks.rendering import Object, Rendered, name_of, objects_of
 
 CHART = PurePosixPath("k8s/chart/second-opinion")
 FOLDER = CHART / "templates"
@@ -73,7 +73,7 @@ def _objects(rendered: Rendered, overlay: str) -> dict[str, Object]:
     found = rendered.find(overlay)
     if found is None:
         raise ChecksError(f"k8s/overlays/{overlay}: the chart is made of it, and it is not there")
-    items = (item for item in yaml.safe_load_all(without_hashes(found.text)) if item)
+    items = objects_of(without_hashes(found.text))
     return {name_of(item): item for item in items if item["kind"] != "Namespace"}
 
 

@@ -11,7 +11,7 @@ from k8s.chart.templates import CHART, FOLDER, NAMESPACE, templates, without_has
 from k8s.chart.values import AUTOSCALING, MODELS
 from k8s.checks import executables, schemas
 from k8s.checks.errors import ChecksError
-from k8s.checks.rendering import Object, Overlay, Rendered, name_of
+from k8s.checks.rendering import Object, Overlay, Rendered, name_of, objects_of
 from k8s.checks.tree import Tree
 from k8s.checks.workloads import workload
 
@@ -103,7 +103,7 @@ def _stale(tree: Tree, written: Mapping[str, str]) -> Iterator[str]:
 
 
 def _objects(text: str) -> dict[str, Object]:
-    return {name_of(item): item for item in yaml.safe_load_all(text) if item}
+    return {name_of(item): item for item in objects_of(text)}
 
 
 def _wanted(rendered: Rendered, name: str) -> dict[str, Object]:

@@ -1,6 +1,8 @@
 """Renders the overlays with kustomize."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +50,11 @@ class Rendered:
         return next((overlay for overlay in self.overlays if overlay.name == name), None)
 
 
+def objects_of(text: str) -> list[Object]:
+    """The objects of a YAML stream; libyaml reads it ten times as fast as Python does."""
+    return [item for item in yaml.load_all(text, Loader=yaml.CSafeLoader) if item]
+
+
 def render(tree: Tree) -> Rendered:
     """Renders every overlay.
 
@@ -56,13 +63,14 @@ def render(tree: Tree) -> Rendered:
     """
     command = executables.kustomize()
     overlays, problems = [], []
-    for folder in tree.overlays:
-        ended = executables.run([*command, str(folder)])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        rendering = pool.map(lambda each: executables.run([*command, str(each)]), tree.overlays)
+    for folder, ended in zip(tree.overlays, rendering, strict=True):
         where = folder.relative_to(tree.root)
         if ended.returncode:
             problems.append(f"{where}: it does not render: {ended.stderr.strip()}")
             continue
-        objects = [item for item in yaml.safe_load_all(ended.stdout) if item]
+        objects = objects_of(ended.stdout)
         if not objects:
             problems.append(f"{where}: it renders to nothing; name resources in kustomization.yaml")
         overlays.append(Overlay(folder.name, objects, ended.stdout))

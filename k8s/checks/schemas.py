@@ -7,6 +7,7 @@ from pathlib import Path
 
 import kubernetes_validate
 from jsonschema import Draft7Validator
+from kubernetes_validate import utils
 
 from k8s.checks.rendering import Object, Rendered, name_of
 
@@ -34,6 +35,9 @@ _API_VERSIONS = {
 _SINCE = {"resource.k8s.io/v1": "1.34"}
 """API versions that only newer Kubernetes has; overlays that need one say so."""
 
+# It would read megabytes of schemas again for each object.
+utils.schema_contents = cache(utils.schema_contents)
+
 
 def problems(rendered: Rendered) -> Iterator[str]:
     """What the API server of some version would refuse, or silently drop."""
@@ -44,10 +48,16 @@ def problems(rendered: Rendered) -> Iterator[str]:
             text = json.dumps(item, sort_keys=True, default=str)
             if text not in seen:
                 seen.add(text)
-                yield from (f"{overlay.name}: {name_of(item)}: {each}" for each in _of(item))
+                yield from (f"{overlay.name}: {name_of(item)}: {each}" for each in _of(text))
 
 
-def _of(item: Object) -> Iterator[str]:
+@cache
+def _of(text: str) -> list[str]:
+    """What is wrong with an object: each is validated once, however many trees have it."""
+    return list(_errors(json.loads(text)))
+
+
+def _errors(item: Object) -> Iterator[str]:
     if item["apiVersion"] == _API_VERSIONS.get(item["kind"]):
         for error in _custom(item["kind"]).iter_errors(item):
             yield f"{error.json_path}: {error.message}"

@@ -6,6 +6,7 @@ import yaml
 from k8s.checks import promtool, rendering
 from k8s.checks.queries import Query, analysis_queries, scaler_queries
 from k8s.checks.tree import Tree
+from k8s.monitoring import expressions
 from k8s.monitoring import promtool as judge
 
 KEDA = "k8s/components/keda/scaled-object.yaml"
@@ -77,6 +78,48 @@ def test_a_folder_that_lost_its_files_is_found(folder, small):
     (small.k8s / "monitoring" / folder / "one.yaml").unlink()
     problems = told(small)
     assert any(f"monitoring/{folder}: there are no {folder}" in each for each in problems), problems
+
+
+MONITORING = Tree().k8s / "monitoring"
+
+
+def rules_in(file):
+    """The rules of a file: what each rests on, by its name."""
+    groups = yaml.safe_load(file.read_text("utf-8"))["spec"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    return {
+        rule.get("alert") or rule["record"]: expressions.metrics(str(rule["expr"]))
+        for rule in rules
+    }
+
+
+@pytest.mark.parametrize(
+    "test", sorted((MONITORING / "tests").glob("*.yaml")), ids=lambda f: f.stem
+)
+def test_a_test_of_rules_loads_all_that_its_alerts_rest_on(test):
+    """An alert whose rule is not loaded is silent, as is one of which a series is not recorded."""
+    document = yaml.safe_load(test.read_text("utf-8"))
+    everything = {}
+    for file in (MONITORING / "rules").glob("*.yaml"):
+        everything |= rules_in(file)
+    loaded = {}
+    for name in document["rule_files"]:
+        loaded |= rules_in(test.parent / name)
+    wanted = {
+        each["alertname"] for one in document["tests"] for each in one.get("alert_rule_test", [])
+    }
+    wanted |= {
+        name
+        for one in document["tests"]
+        for each in one.get("promql_expr_test", [])
+        for name in expressions.metrics(each["expr"])
+    }
+    known = set()
+    while more := (wanted & everything.keys()) - known:
+        known |= more
+        wanted |= set().union(*(everything[name] for name in more))
+    assert known <= loaded.keys()
+    assert {name for name in wanted if name.startswith("SecondOpinion")} <= known
 
 
 @pytest.fixture(scope="module")
