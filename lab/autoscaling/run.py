@@ -64,8 +64,6 @@ async def _simulate(plan: Plan, say: Say) -> Record:
     settings = manifests.gateway_settings(of_keda) | {
         "GATEWAY_MAX_IN_FLIGHT": str(plan.cap),
         "GATEWAY_CALLER_SHARE": "1",
-        # A batch alone takes most of the second that pipelines promise.
-        "GATEWAY_RESPOND_WITHIN_MS": "30000",
         "GATEWAY_TRITON_HOST": "127.0.0.1",
         "GATEWAY_DEFAULT_PIPELINE": pipeline.PIPELINE,
     }

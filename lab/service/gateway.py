@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.service.ports import free_service_ports
-from lab.service.program import Program, answers
+from lab.service.program import PATIENCE, Program, answers
 
 
 class Gateway(Program):
@@ -22,7 +22,8 @@ class Gateway(Program):
             environment: its settings.
         """
         ports = free_service_ports().model_copy(update={"triton_grpc_port": triton_grpc})
-        super().__init__([sys.executable, "-m", "gateway"], ports, log, environment)
+        variables = {**PATIENCE, **(environment or {})}
+        super().__init__([sys.executable, "-m", "gateway"], ports, log, variables)
 
     def ready(self) -> bool:
         """Whether it listens, with or without Triton."""

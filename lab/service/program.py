@@ -1,5 +1,6 @@
 """Starts a program of the project that serves HTTP, waits until it is ready, and stops it."""
 
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,9 @@ from lab.service.process_tree import ProcessTree
 from pipelines.ports import Ports
 
 _PAUSE_SECONDS = 0.2
+_WITHIN = "GATEWAY_RESPOND_WITHIN_MS"
+PATIENCE = {_WITHIN: os.environ.get(_WITHIN, "30000")}
+"""In a closed loop each caller waits for its answer, however many others do."""
 
 
 class Program(ABC):

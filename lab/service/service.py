@@ -1,6 +1,5 @@
 """The service on free ports: the launcher with tritonserver and, by default, the gateway."""
 
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from tempfile import TemporaryDirectory
 import psutil
 
 from lab.service.ports import free_service_ports
-from lab.service.program import Program, answers
+from lab.service.program import PATIENCE, Program, answers
 from pipelines.load import FOLDER
 from pipelines.profile import DEFAULT_PROFILE
 
@@ -82,8 +81,7 @@ class Service(Program):
         variables = {
             # Those who ask stand for many callers, but all have this machine's address.
             "GATEWAY_CALLER_SHARE": "1",
-            # In a closed loop each caller waits for its answer, however many others do.
-            "GATEWAY_RESPOND_WITHIN_MS": os.environ.get("GATEWAY_RESPOND_WITHIN_MS", "30000"),
+            **PATIENCE,
             # What is asked here is no part of the audit log of whoever serves from this folder.
             "GATEWAY_DATABASE_URL": f"sqlite:///{run.absolute()}/gateway.db",
             "GATEWAY_SECRETS_DIR": f"{run.absolute()}/secrets",

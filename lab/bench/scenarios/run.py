@@ -1,10 +1,11 @@
 """Measures all contenders scenario by scenario, each in several rounds, in changing order."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lab.bench.contender import Contender, Deployment
+from lab.bench.contender import Contender, Deployment, Launch, Place
 from lab.bench.preparation import (
     LIMIT_SHARE,
     OnStep,
@@ -32,6 +33,8 @@ from lab.errors import ContenderError
 from pipelines.enums import Decoding
 
 _KEPT_IN = {Single: "singles", Offline: "offlines", Point: "points", Found: "found"}
+_OPEN = {Scenario.SERVER, Scenario.CURVE, Scenario.OVERLOAD}
+"""Scenarios whose callers do not wait for each other."""
 _BATCHES = (1, 4, 8)
 """That the search for the limit tries."""
 
@@ -131,6 +134,8 @@ class Run:
             return
         self._on_step(f"{scenario}, round {round_ + 1}: {contender.name}, {'/'.join(left)}")
         failed = partial(self._failed, scenario, round_, contender)
+        if scenario in _OPEN:
+            deployment = replace(deployment, launch=partial(_as_shipped, deployment.launch))
         try:
             with RunningContender(ready.context, contender, deployment) as session:
                 session.start()
@@ -230,3 +235,9 @@ class Run:
 
     def _set(self, **changed: object) -> None:
         self.raw = self.raw.model_copy(update=changed)
+
+
+def _as_shipped(launch: Callable[[Place], Launch], place: Place) -> Launch:
+    """A launch that keeps the time which pipelines promise; closed loops have a longer one."""
+    made = launch(place)
+    return replace(made, environment={**made.environment, "GATEWAY_RESPOND_WITHIN_MS": ""})

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import lab.bench.scenarios.__main__ as command
-from lab.bench.contender import Contender, Deployment
+from lab.bench.contender import Contender, Deployment, Launch
 from lab.bench.scenarios import run as module
 from lab.bench.scenarios.raw import Raw, Scenario
 from lab.bench.scenarios.run import Run
@@ -25,10 +25,12 @@ class Running(Asked):
 
     failing = {}  # noqa: RUF012 - set by a test
     started = []  # noqa: RUF012
+    launched = []  # noqa: RUF012
 
     def __init__(self, context, contender, deployment):
         super().__init__()
         self.name = contender.name
+        type(self).launched.append(deployment.launch(None).environment)
 
     def __enter__(self):
         return self
@@ -61,13 +63,14 @@ def ran(monkeypatch):
             contender = Contender(
                 name, name, "http", (), lambda _: ("/", {}), "", peer=name == PEER
             )
-            yield contender, Deployment(ran.workloads, lambda _: None)
+            yield contender, Deployment(ran.workloads, lambda _: Launch((), {"A": "1"}, 80))
 
     monkeypatch.setattr(module, "prepared", prepared)
     monkeypatch.setattr(module, "deployments", starts)
     monkeypatch.setattr(module, "described", lambda _: made_up.run().contenders)
     monkeypatch.setattr(module, "RunningContender", Running)
     monkeypatch.setattr(Running, "started", [])
+    monkeypatch.setattr(Running, "launched", [])
     monkeypatch.setattr(Running, "failing", {})
 
     def ran(raw):
@@ -195,3 +198,16 @@ def invoked(tmp_path, *arguments):
     app = command.typer.Typer()
     app.command()(command.main)
     return CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "out.md")])
+
+
+@pytest.mark.parametrize("scenario", list(Scenario))
+def test_callers_who_do_not_wait_for_each_other_meet_the_promise_as_it_is_shipped(ran, scenario):
+    ran(
+        made_up.run(
+            **EMPTY | {"found": made_up.run().found, "bounds": made_up.run().bounds},
+            setup=made_up.setup(scenarios=(scenario,), rounds=1),
+        )
+    )
+    shipped = {"A": "1", "GATEWAY_RESPOND_WITHIN_MS": ""}
+    opened = scenario in {Scenario.SERVER, Scenario.CURVE, Scenario.OVERLOAD}
+    assert Running.launched == [shipped if opened else {"A": "1"}] * 2
