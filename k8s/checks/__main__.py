@@ -22,6 +22,7 @@ from k8s.checks import (
     rendering,
     schemas,
     scrape,
+    split,
     traffic,
     workflows,
 )
@@ -53,6 +54,7 @@ def main() -> int:
         _check("drain", lambda: drain.problems(rendered)),
         _check("autoscaling", lambda: autoscaling.problems(tree, rendered)),
         _check("canary", lambda: canary.problems(rendered)),
+        _check("split", lambda: split.problems(rendered)),
         _check("chart", lambda: chart.problems(tree, rendered)),
         _check("promtool", lambda: promtool.problems(tree, rendered)),
         _check("checkov", lambda: policies.problems(rendered, exceptions)),

@@ -74,3 +74,10 @@ def filled(template: Object, value: str) -> Iterator[tuple[str, str]]:
     """Each metric of a template with its query, all arguments replaced by a value."""
     for metric in template["spec"]["metrics"]:
         yield metric["name"], _ARGUMENT.sub(value, _query(metric))
+
+
+def limits(template: Object) -> Iterator[tuple[str, str, float]]:
+    """Each metric of a template with its query and what its value must stay below."""
+    for metric in template["spec"]["metrics"]:
+        limit = metric["successCondition"].rpartition("<")[2]
+        yield metric["name"], _query(metric), float(limit)

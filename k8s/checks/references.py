@@ -7,7 +7,12 @@ from k8s.checks.exceptions import Exceptions, unused
 from k8s.checks.rendering import Object, Overlay, Rendered, name_of
 from k8s.checks.workloads import Workload, workloads
 
-_BESIDE = {"loadtest": "gpu", "models-loader": "models-claim", "monitoring": "gpu"}
+_BESIDE = {
+    "loadtest": "gpu",
+    "models-loader": "models-claim",
+    "monitoring": "gpu",
+    "split-steps": "split",
+}
 """Overlays that are applied beside another one, whose objects they name."""
 _BUILT_IN = {"system-cluster-critical", "system-node-critical"}
 

@@ -13,6 +13,7 @@ from k8s.checks import (
     references,
     rendering,
     schemas,
+    split,
     traffic,
 )
 from k8s.checks.tree import Tree
@@ -53,6 +54,10 @@ MODELS_CLAIM = "k8s/components/models-claim/claim.yaml"
 MODELS_FOLDER = "k8s/components/models-claim/folder.yaml"
 MODELS_LOADER = "k8s/overlays/models-loader/kustomization.yaml"
 MODELS_STORE = "k8s/components/s3-models/fetch.yaml"
+SPLIT_GATEWAY = "k8s/components/split/gateway.yaml"
+SPLIT = "k8s/overlays/split/kustomization.yaml"
+JUDGEMENTS = "k8s/split/judgements.json"
+STEPS = "k8s/split/kustomization.yaml"
 
 RENDER = [
     (BASE, "- namespace.yaml", "- namespaces.yaml", "namespaces.yaml"),
@@ -306,6 +311,33 @@ AUTOSCALING = [
     (PLACEHOLDER, "image: second-opinion-server", "image: second-opinion-gateway", "holds second"),
     (PLACEHOLDER, 'cpu: "4"', 'cpu: "2"', "requests something else than replicas do"),
 ]
+SPLIT_ERRORS = [
+    (SPLIT_GATEWAY, "mountPath: /models", "mountPath: /model", "nothing that it may write"),
+    (
+        SPLIT_GATEWAY,
+        "mountPath: /models",
+        "mountPath: /models\n              readOnly: true",
+        "may wr",
+    ),
+    (
+        SPLIT_GATEWAY,
+        "mountPath: /models",
+        "mountPath: /models\n              subPath: a",
+        "different",
+    ),
+    (SPLIT_GATEWAY, "claimName: models", "claimName: others", "mount different models"),
+    ("k8s/overlays/split/claim.yaml", "- ReadWriteMany", "- ReadWriteOnce", "ask for ReadWriteMany"),
+    (
+        SPLIT,
+        "components:",
+        "components:\n  - ../../components/models-image",
+        "a copy of its own or",
+    ),
+    (SPLIT, "components:", "components:\n  - ../../components/s3-models", "a copy of its own or"),
+    (JUDGEMENTS, '"below": 0.1', '"below": 0.2', "disagreement is judged by another figure"),
+    (JUDGEMENTS, "increase1h >= 50", "increase1h >= 5", "is judged by another figure or limit"),
+    (STEPS, "      - judgements.json\n", "", "it has no judgements.json: nothing would stop it"),
+]
 
 
 CHECKS = {
@@ -318,6 +350,7 @@ CHECKS = {
     "models": lambda rendered, _tree, _exceptions: models.problems(rendered),
     "traffic": lambda rendered, _tree, _exceptions: traffic.problems(rendered),
     "canary": lambda rendered, _tree, _exceptions: canary.problems(rendered),
+    "split": lambda rendered, _tree, _exceptions: split.problems(rendered),
     "drain": lambda rendered, _tree, _exceptions: drain.problems(rendered),
     "autoscaling": lambda rendered, tree, _exceptions: autoscaling.problems(tree, rendered),
 }
@@ -331,6 +364,7 @@ CASES = {
     "models": MODELS,
     "traffic": TRAFFIC,
     "canary": CANARY,
+    "split": SPLIT_ERRORS,
     "drain": DRAIN,
     "autoscaling": AUTOSCALING,
 }
@@ -344,6 +378,7 @@ NEEDED = {
     "models": {"models-claim", "models-image", "models-loader", "s3-models"},
     "traffic": {"gateway-api"},
     "canary": {"canary"},
+    "split": {"canary", "split", "split-steps"},
     "drain": {"gpu"},
     "autoscaling": {"gpu", "keda", "hpa"},
 }
