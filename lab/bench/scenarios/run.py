@@ -29,7 +29,7 @@ from lab.bench.scenarios.raw import (
 )
 from lab.bench.session import Session as RunningContender
 from lab.bench.workload import WORKLOADS, measure_of
-from lab.errors import ContenderError
+from lab.errors import ContenderError, LabError
 from pipelines.enums import Decoding
 
 _KEPT_IN = {Single: "singles", Offline: "offlines", Point: "points", Found: "found"}
@@ -70,7 +70,7 @@ class Run:
         """Everything.
 
         Raises:
-            LabError: models are missing, or a contender answers otherwise than the others.
+            LabError: models are missing.
         """
         setup = self.raw.setup
         with prepared(
@@ -121,7 +121,10 @@ class Run:
         contender: Contender,
         deployment: Deployment,
     ) -> None:
-        """One contender in one scenario and round, as far as that was not measured before."""
+        """One contender in one scenario and round, as far as that was not measured before.
+
+        One that answers otherwise than the others is not timed; a run takes hours, so they are.
+        """
         done = {
             (each.scenario, each.round, each.contender, each.workload) for each in self.raw.sessions
         }
@@ -146,13 +149,13 @@ class Run:
                     try:
                         apart = session.compare(left[0])
                         self._measure(ready, scenario, measured)
-                    except ContenderError as error:
+                    except (ContenderError, LabError) as error:
                         failed(left[0], str(error))
                     else:
                         self._keep(scenario, measured, apart)
                     # The service's other workloads may be measured all the same.
                     left.pop(0)
-        except ContenderError as error:
+        except (ContenderError, LabError) as error:
             for name in left:
                 failed(name, str(error))
 

@@ -11,7 +11,7 @@ from lab.bench.contender import Contender, Deployment, Launch
 from lab.bench.scenarios import run as module
 from lab.bench.scenarios.raw import Raw, Scenario
 from lab.bench.scenarios.run import Run
-from lab.errors import ContenderError
+from lab.errors import ContenderError, LabError
 from tests.unit.lab.bench import measured
 from tests.unit.lab.bench.scenarios import made_up
 from tests.unit.lab.bench.scenarios.made_up import OURS, PEER
@@ -45,7 +45,7 @@ class Running(Asked):
 
     def compare(self, workload):
         if workload != "light":
-            raise ContenderError(f"it does not serve {workload}")
+            raise LabError(f"{workload}: its probabilities differ from the reference")
         return 1e-6
 
 
