@@ -1,6 +1,6 @@
 """A server in the comparison: how it is started, and how requests are sent to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -58,5 +58,7 @@ class Contender:
     """Whose versions the report names."""
     environment: str | None = None
     """Name of its virtual environment; None: the project's."""
+    patience: Mapping[str, str] = field(default_factory=dict)
+    """Headers, or metadata of gRPC, by which a batch asks for more time than people at a screen."""
     peer: bool = False
     """Whether it is another server than this project's."""

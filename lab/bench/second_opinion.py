@@ -20,6 +20,7 @@ _THREADS = (
     "processes, threads and batches as pipelines/oral_cancer.yaml says: a process for each core "
     "that decodes, runs the models and decides"
 )
+_PATIENCE = {"X-Respond-Within-Ms": "60000"}
 _TORCHSCRIPT = {"regnet_onnx": "regnet"}
 """The member of the same checkpoint, by its name as ONNX."""
 _LIMITS = ("--rate", "100000/s", "--budget", "100000EUR/month")
@@ -71,6 +72,7 @@ def second_opinion() -> list[Contender]:
             deployments=_by_profile("gateway_port", gateway=True),
             ask=_over_http,
             tuning=f"`python -m server --gateway`; {_THREADS}; {_MEMORY}",
+            patience=_PATIENCE,
             packages=("fastapi", "uvicorn", *_PACKAGES),
         ),
         Contender(
@@ -80,6 +82,7 @@ def second_opinion() -> list[Contender]:
             deployments=_by_profile("gateway_port", gateway=True, changed=_limited),
             ask=_over_http,
             tuning="the same; each request has an API key with a rate and a budget",
+            patience=_PATIENCE,
             packages=("fastapi", "uvicorn", *_PACKAGES),
         ),
         Contender(
@@ -90,6 +93,7 @@ def second_opinion() -> list[Contender]:
             ask=_over_http,
             tuning="`python -m lab.bench.bare_gateway`: the same gateway without identity, limits "
             "and audit log, which no setting leaves out",
+            patience=_PATIENCE,
             packages=("fastapi", "uvicorn", *_PACKAGES),
         ),
         Contender(
@@ -99,6 +103,7 @@ def second_opinion() -> list[Contender]:
             deployments=_by_profile("gateway_grpc_port", gateway=True),
             ask=_over_grpc,
             tuning="the same service, asked over gRPC",
+            patience=_PATIENCE,
             packages=("grpcio", *_PACKAGES),
         ),
         Contender(
@@ -118,6 +123,7 @@ def second_opinion() -> list[Contender]:
             ask=_over_http,
             tuning="`python -m server --gateway` with the profile `openvino`: as before, with the "
             "same ONNX files compiled by OpenVINO, in FP32",
+            patience=_PATIENCE,
             packages=("openvino", *_PACKAGES),
         ),
         Contender(
@@ -137,6 +143,7 @@ def second_opinion() -> list[Contender]:
             ask=_as_torchscript,
             tuning="`python -m server --gateway` with the default profile: a process for each step "
             "and model",
+            patience=_PATIENCE,
             packages=("torch", *_PACKAGES),
         ),
     ]

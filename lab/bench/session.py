@@ -69,7 +69,7 @@ class Session:
             )
         )
         self._tree: ProcessTree | None = None
-        self._generators: dict[str, Generator] = {}
+        self._generators: dict[tuple[str, bool], Generator] = {}
 
     def __enter__(self) -> "Session":
         return self
@@ -111,7 +111,7 @@ class Session:
             ContenderError: a photo was not answered.
             LabError: the difference is too large.
         """
-        apart = self.generator(workload).check(_COMPARED_AT)
+        apart = self.generator(workload, patient=True).check(_COMPARED_AT)
         self._require_same(workload, apart)
         return apart
 
@@ -162,9 +162,10 @@ class Session:
                 **found,
             )
 
-    def generator(self, workload: str) -> Generator:
-        """One for each workload, started when it is first needed."""
-        if workload not in self._generators:
+    def generator(self, workload: str, *, patient: bool = False) -> Generator:
+        """One for each workload, started when it is first needed; a patient one asks for time."""
+        key = (workload, patient and bool(self._contender.patience))
+        if key not in self._generators:
             path, parameters = self._contender.ask(WORKLOADS[workload])
             target = Target(
                 protocol=self._contender.protocol,
@@ -174,9 +175,9 @@ class Session:
                 classes=list(self._context.classes[workload]),
                 photos=str(self._context.photos[workload]),
                 reference=self._context.references[workload],
-                headers=self._launch.headers,
+                headers={**self._launch.headers, **(self._contender.patience if key[1] else {})},
                 outputs=list(_OUTPUTS.get(WORKLOADS[workload].task, PROBABILITIES)),
             )
             log = self._context.scratch / "logs" / f"{self._name}-generator.log"
-            self._generators[workload] = Generator(target, ROOT, log)
-        return self._generators[workload]
+            self._generators[key] = Generator(target, ROOT, log)
+        return self._generators[key]

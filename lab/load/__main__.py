@@ -49,7 +49,7 @@ class Target:
     reference: list[list[float]]
     """Numbers of each photo's right answer."""
     headers: dict[str, str] = field(default_factory=dict)
-    """Of each request, over HTTP."""
+    """Of each request; over gRPC its metadata."""
     outputs: list[str] = field(default_factory=lambda: list(PROBABILITIES))
     """That are asked for, over gRPC."""
 
@@ -57,7 +57,14 @@ class Target:
         """Not yet opened; `pooled` takes any number of workers."""
         photos = [path.read_bytes() for path in sorted(Path(self.photos).glob("*.jpg"))]
         if self.protocol == "grpc":
-            return GrpcClient(self.port, self.path, self.parameters, photos, self.outputs)
+            return GrpcClient(
+                self.port,
+                self.path,
+                self.parameters,
+                photos,
+                outputs=self.outputs,
+                metadata=self.headers,
+            )
         requests = [upload(self.path, [photo], headers=self.headers) for photo in photos]
         kind = PooledHttpClient if pooled else HttpClient
         return kind(self.port, requests, self.classes)

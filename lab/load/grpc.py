@@ -60,9 +60,12 @@ class GrpcClient:
         model: str,
         parameters: Mapping[str, str],
         photos: Sequence[bytes],
+        *,
         outputs: Sequence[str] = PROBABILITIES,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         self._port = port
+        self._metadata = [(name.lower(), value) for name, value in (metadata or {}).items()]
         self._requests = [question(model, parameters, photo, outputs) for photo in photos]
 
     async def open(self, workers: int) -> None:
@@ -77,7 +80,7 @@ class GrpcClient:
     async def ask(self, worker: int, photo: int) -> bytes:
         """Asks over the channel; see `Client`."""
         try:
-            answer: bytes = await self._infer(self._requests[photo])
+            answer: bytes = await self._infer(self._requests[photo], metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             text = f"{error.code().name}: {(error.details() or '')[:200]}"
             raise RequestError(text, refused=error.code() in _REFUSED) from None

@@ -33,8 +33,6 @@ from lab.errors import ContenderError, LabError
 from pipelines.enums import Decoding
 
 _KEPT_IN = {Single: "singles", Offline: "offlines", Point: "points", Found: "found"}
-_OPEN = {Scenario.SERVER, Scenario.CURVE, Scenario.OVERLOAD}
-"""Scenarios whose callers do not wait for each other."""
 _BATCHES = (1, 4, 8)
 """That the search for the limit tries."""
 
@@ -137,8 +135,7 @@ class Run:
             return
         self._on_step(f"{scenario}, round {round_ + 1}: {contender.name}, {'/'.join(left)}")
         failed = partial(self._failed, scenario, round_, contender)
-        if scenario in _OPEN:
-            deployment = replace(deployment, launch=partial(_as_shipped, deployment.launch))
+        deployment = replace(deployment, launch=partial(_as_shipped, deployment.launch))
         try:
             with RunningContender(ready.context, contender, deployment) as session:
                 session.start()

@@ -27,8 +27,9 @@ a slow contender has no longer one.
 refusal is none. Found by bisection: at a rate higher by {RESOLUTION:.0%} at most it was not so.
 - **latency against rate**: at {", ".join(f"{share:.0%}" for share in SHARES)} of the best peer's \
 Server rate; percentiles of the right answers, and the share that got none.
-- **Offline**: photos that are all at hand, 32 requests under way at a time; **of the limit**: see \
-above, measured just before and after.
+- **Offline**: photos that are all at hand, 32 requests under way at a time; of the gateway they \
+ask for time, as a batch does (`X-Respond-Within-Ms`), and all else is asked as at a screen. **of \
+the limit**: see above, measured just before and after.
 - **Overload**: three times the contender's own Server rate. **goodput**: right answers within the \
 bound, a second.
 - All contenders get the same arrivals in a round; at another rate the same ones, only denser. \

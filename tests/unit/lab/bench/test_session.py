@@ -1,12 +1,14 @@
 """A session from start to end, with a small server as contender and the real load generator."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
+from lab.bench import session as module
 from lab.bench.contender import Contender, Deployment, Launch
 from lab.bench.session import RunContext, Session
 from lab.errors import ContenderError, LabError
@@ -60,6 +62,25 @@ def test_a_contender_is_started_compared_measured_and_ended(tmp_path):
     assert all((cell.p50_ms or 0) >= 10 for cell in cells)
     assert all(cell.cpu_seconds > 0 and cell.pss_mib > 1 for cell in cells)
     assert not any(process.is_running() for process in processes)
+
+
+def test_a_patient_generator_sends_what_asks_for_time(tmp_path, monkeypatch):
+    sent = []
+
+    class Sender:
+        def __init__(self, target, *_):
+            sent.append(target.headers)
+
+        def stop(self):
+            pass
+
+    monkeypatch.setattr(module, "Generator", Sender)
+    asking = replace(contender(str(SERVER), "PORT", "0"), patience={"X-Time": "9"})
+    with session(tmp_path, asking) as running:
+        running.generator("light")
+        running.generator("light", patient=True)
+        running.generator("light", patient=True)
+    assert sent == [{}, {"X-Time": "9"}]
 
 
 def test_other_probabilities_end_the_run_before_anything_is_timed(tmp_path):

@@ -198,7 +198,7 @@ def test_probabilities_come_over_grpc_raw_or_typed(grpc_port, model):
 
 
 def test_detections_come_over_grpc(grpc_port):
-    door = GrpcClient(grpc_port, "detector", {}, [b"x"], ["image_size", "boxes", "scores"])
+    door = GrpcClient(grpc_port, "detector", {}, [b"x"], outputs=["image_size", "boxes", "scores"])
     cell = ask_all(door, 1, fewest=1, concurrency=1)
     assert differences(door, cell, [[1, 0.9, 0.1, 0, 0.2, 1]]) == pytest.approx([0], abs=1e-6)
 

@@ -14,11 +14,12 @@ class Asked:
     """A session whose server takes 10 ms for a request, one at a time, and refuses `beyond`."""
 
     def __init__(self, late=0.0, beyond=None):
-        self.late, self.beyond, self.schedules = late, beyond, []
+        self.late, self.beyond, self.schedules, self.patient = late, beyond, [], []
         self.tree = self
 
-    def generator(self, workload):
+    def generator(self, workload, *, patient=False):
         assert workload == "light"
+        self.patient.append(patient)
         return self
 
     def cpu_seconds(self):
@@ -54,7 +55,9 @@ def measurement(session, facts, requests=200):
 
 
 def test_one_caller_has_its_percentiles(facts):
-    measurement(Asked(), facts).single()
+    session = Asked()
+    measurement(session, facts).single()
+    assert session.patient == [False]
     (found,) = facts
     assert isinstance(found, Single)
     assert (found.requests, found.p50_ms, found.p90_ms, found.wrong) == (300, 10.0, 10.0, 1)
@@ -62,8 +65,9 @@ def test_one_caller_has_its_percentiles(facts):
 
 
 def test_photos_at_hand_are_measured_between_two_limits(facts):
-    limits = iter(measured.LIMITS[0])
-    measurement(Asked(), facts).offline(lambda: next(limits))
+    limits, session = iter(measured.LIMITS[0]), Asked()
+    measurement(session, facts).offline(lambda: next(limits))
+    assert session.patient == [True]
     (found,) = facts
     assert isinstance(found, Offline)
     assert (found.photos, found.seconds, found.rate) == (499, 5.0, pytest.approx(99.8))
