@@ -39,6 +39,9 @@ KSERVE_CLIENT := .cache/kserve/installed
 OPENAPI_TOOLS := .cache/openapi-tools/bin/schemathesis
 # A server of S3's protocol, in an environment of its own for the same reason.
 MOTO := .cache/moto/bin/moto_server
+# MLflow's client, in an environment of its own: its pins are others than ours. The server is for tests.
+MLFLOW := .cache/mlflow/bin/python
+MLFLOW_SERVER := .cache/mlflow-server/bin/mlflow
 # Demo weights that are less certain, and may decode by `fast`.
 BENCH_FAST := .cache/bench/fast/model_repository
 
@@ -93,6 +96,18 @@ $(MOTO):
 	@$(PYTHON) -m venv .cache/moto
 	@.cache/moto/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@.cache/moto/bin/uv pip install --quiet --python .cache/moto/bin/python --only-binary :all: 'moto[s3]==5.2.5' flask==3.1.3 flask-cors==6.0.5
+
+$(MLFLOW):
+	@echo "setup: getting MLflow's client, once"
+	@$(PYTHON) -m venv .cache/mlflow
+	@.cache/mlflow/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@.cache/mlflow/bin/uv pip install --quiet --python .cache/mlflow/bin/python --only-binary :all: mlflow-skinny==3.17.2
+
+$(MLFLOW_SERVER):
+	@echo "setup: getting a tracking server, once"
+	@$(PYTHON) -m venv .cache/mlflow-server
+	@.cache/mlflow-server/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@.cache/mlflow-server/bin/uv pip install --quiet --python .cache/mlflow-server/bin/python --only-binary :all: mlflow==3.17.2
 
 $(ENVOY):
 	@echo "setup: getting Envoy, once"
@@ -192,6 +207,13 @@ test: setup browser $(OLDEST_RUNTIME) $(KSERVE_CLIENT) $(OPENAPI_TOOLS) $(MOTO) 
 .PHONY: test-quick
 test-quick: setup $(OLDEST_RUNTIME) ## The tests that need no running service
 	@$(BIN)/python -m pytest $(UNIT_TESTS)
+
+.PHONY: mlflow
+mlflow: $(MLFLOW) ## Gets MLflow's client into an environment of its own, for --mlflow (docs/tracking.md)
+
+.PHONY: mlflow-check
+mlflow-check: setup $(MLFLOW) $(MLFLOW_SERVER) ## Tests --mlflow of export, gate and evaluation with a real MLflow server on SQLite
+	@$(BIN)/python -m pytest tests/mlflow
 
 .PHONY: image-check
 image-check: setup ## Builds the gateway's image and tries it before a real Triton (needs podman, buildah, runc, debootstrap and root); IMAGE=NAME tries another one

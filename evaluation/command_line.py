@@ -12,6 +12,7 @@ from secondopinion import SecondOpinionError
 
 from evaluation.errors import EvaluationError
 from evaluation.settings import EvaluationSettings, FeedbackSettings
+from tracking.server import MLFLOW_HELP, TrackingError, TrackingServer
 
 ROOT = Path(__file__).parents[1]
 OK, SOME_FAILED, STOPPED, INTERRUPTED = 0, 1, 2, 130
@@ -120,6 +121,7 @@ def _measure(
     concurrency: Annotated[
         int, typer.Option(min=1, max=64, help="Number of photos in flight at the same time.")
     ] = 4,
+    mlflow: Annotated[str | None, typer.Option(metavar="URL", help=MLFLOW_HELP)] = None,
 ) -> None:
     """Asks a running service about labelled photos, and says what its answers are worth.
 
@@ -129,6 +131,8 @@ def _measure(
     if from_feedback:
         if labels is not None:
             raise typer.BadParameter("leave out --from-feedback or LABELS", param_hint="LABELS")
+        if mlflow is not None:
+            raise typer.BadParameter("goes with LABELS", param_hint="--mlflow")
         _measure_feedback(pipeline, url, since, until, out)
         return
     if labels is None:
@@ -149,7 +153,8 @@ def _measure(
     with _ends():
         from evaluation.run import run  # noqa: PLC0415 - the libraries of science: quick --help
 
-        failed = run(settings, out, compare_with or [], common=common)
+        server = None if mlflow is None else TrackingServer.at(mlflow)
+        failed = run(settings, out, compare_with or [], common=common, server=server)
         raise typer.Exit(SOME_FAILED if failed else OK)
 
 
@@ -232,7 +237,7 @@ def _ends() -> Iterator[None]:
     except KeyboardInterrupt:
         _say("stopped; a folder is only left where it is complete")
         raise typer.Exit(INTERRUPTED) from None
-    except (EvaluationError, SecondOpinionError) as error:
+    except (EvaluationError, SecondOpinionError, TrackingError) as error:
         _say(str(error))
         raise typer.Exit(STOPPED) from None
 

@@ -21,10 +21,17 @@ from evaluation.kept_images import export
 from evaluation.plots import draw
 from evaluation.settings import EvaluationSettings, FeedbackSettings, connect, find_pipeline
 from evaluation.tables import comparison, feedback, render
+from evaluation.tracked import tracked_run
+from tracking.server import TrackedRun, TrackingError, TrackingServer
 
 
 def run(
-    settings: EvaluationSettings, out: Path | None, against: Sequence[Path], *, common: bool
+    settings: EvaluationSettings,
+    out: Path | None,
+    against: Sequence[Path],
+    *,
+    common: bool,
+    server: TrackingServer | None = None,
 ) -> int:
     """Asks, measures, writes and prints.
 
@@ -33,6 +40,7 @@ def run(
         out: The new folder; None names it after pipeline, release and member.
         against: Reports of earlier runs to compare with.
         common: See `compare.compare`.
+        server: Is told of the figures; where that fails, it is said.
 
     Returns:
         How many photos are in none of the metrics.
@@ -64,10 +72,22 @@ def run(
             markup=False,
             soft_wrap=True,
         )
+    if server is not None:
+        _track(server, tracked_run(evaluation.report, folder / "plot.png"), notes)
     for each in earlier:
         compared = compare(each, evaluation.report, common=common)
         screen.print("", comparison.render(compared), sep="\n")
     return len(evaluation.failed)
+
+
+def _track(server: TrackingServer, told: TrackedRun, notes: Console) -> None:
+    try:
+        identity = server.tell(told)
+    except TrackingError as error:
+        text, style = f"evaluation: {error}. The figures are as above", "red"
+    else:
+        text, style = f"tracked as run {identity}", ""
+    notes.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def run_from_feedback(settings: FeedbackSettings, out: Path | None) -> None:

@@ -14,10 +14,12 @@ from export.errors import ExportError
 from export.plan import plan
 from export.read_options import ReadOptions, Weights
 from export.repository import ModelRepository
+from export.tracked import tracked_run
 from pipelines.definition import PipelineDefinition
 from pipelines.load import FOLDER, SpecError, load_definition, require_profile
 from pipelines.profile import DEFAULT_PROFILE
 from pipelines.release import ReleaseError
+from tracking.server import MLFLOW_HELP, TrackingError, TrackingServer
 
 if TYPE_CHECKING:
     from export.calibration import Calibrations
@@ -129,6 +131,7 @@ def main(  # noqa: PLR0917 - the command line
             "restart the server then.",
         ),
     ] = None,
+    mlflow: Annotated[str | None, typer.Option(metavar="URL", help=MLFLOW_HELP)] = None,
     repository: Annotated[Path, typer.Option(help="The model repository.")] = ROOT
     / "model_repository",
     specs: Annotated[Path, typer.Option(help="Folder of the pipelines' YAML files.")] = FOLDER,
@@ -152,6 +155,9 @@ def main(  # noqa: PLR0917 - the command line
     """
     target = ModelRepository(repository)
     try:
+        if mlflow is not None and (configs or use is not None or not checkpoint):
+            raise UsageError("--mlflow: goes with --checkpoint")  # noqa: TRY301
+        server = None if mlflow is None else TrackingServer.at(mlflow)
         if use is not None:
             release = releases.use(load_definition(only(pipelines), specs), use, target)
             console.say_serves(release)
@@ -179,7 +185,7 @@ def main(  # noqa: PLR0917 - the command line
         members = list(whole.resolve(profile).members)
         quantised = plan(whole, files, members).quantised
         console.write_configs(whole, target, specs)
-        console.export(
+        exported, made = console.export(
             whole,
             files,
             target,
@@ -198,10 +204,12 @@ def main(  # noqa: PLR0917 - the command line
                 classes_confirmed=classes_confirmed,
             ),
         )
-        console.fit_references(whole, found, target)
-    except (SpecError, UsageError, ExportError, ReleaseError, OSError) as error:
+        made += console.fit_references(whole, found, target)
+        if server is not None:
+            console.track(server, tracked_run(whole, profile, exported, made, repository))
+    except (SpecError, UsageError, TrackingError, ExportError, ReleaseError, OSError) as error:
         console.say(error)
-        raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+        raise typer.Exit(2 if isinstance(error, UsageError | TrackingError) else 1) from None
 
 
 def _evidence(

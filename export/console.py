@@ -16,6 +16,7 @@ from pipelines.definition import PipelineDefinition
 from pipelines.manifest import Manifest, OrderKnownFrom
 from pipelines.release import Release
 from pipelines.spec import PipelineSpec
+from tracking.server import TrackedRun, TrackingError, TrackingServer
 
 if TYPE_CHECKING:
     from export.calibration import Calibrations
@@ -56,8 +57,8 @@ def make_releases(
     target: ModelRepository,
     published: Mapping[str, int] | None = None,
     new_references: Collection[str] = (),
-) -> None:
-    """Makes the releases of a pipeline's versions; see `export.releases.make`."""
+) -> list[Release]:
+    """Makes the releases of a pipeline's versions; see `export.releases.make`. Returns new ones."""
     made = releases.make(whole, target, published or {}, new_references)
     for release in made.made:
         say_serves(release)
@@ -73,6 +74,7 @@ def make_releases(
         screen.print(
             f"export: {problem}", style="red", markup=False, highlight=False, soft_wrap=True
         )
+    return [*made.made, *made.unstaged]
 
 
 def reference_photos(
@@ -88,10 +90,10 @@ def reference_photos(
 
 def fit_references(
     whole: PipelineDefinition, found: "ReferencePhotos | None", target: ModelRepository
-) -> None:
+) -> list[Release]:
     """`export.reference_fit.fit` with its progress, and the releases that name the references."""
     if found is None:
-        return
+        return []
     from export import photos, reference_fit  # noqa: PLC0415 - torch, as above
 
     with shown_on(screen) as on_progress:
@@ -104,7 +106,7 @@ def fit_references(
         f"{copies}",
         highlight=False,
     )
-    make_releases(whole, target, new_references=made.sha256)
+    return make_releases(whole, target, new_references=made.sha256)
 
 
 def say_serves(release: Release) -> None:
@@ -154,8 +156,12 @@ def export(
     evidence: "Evidence | None",
     calibrations: "Calibrations | None" = None,
     options: ReadOptions = AS_THE_FILE_SAYS,
-) -> None:
-    """`export.versions.export`, with its progress, its table, and what is missing afterwards."""
+) -> "tuple[list[Exported], list[Release]]":
+    """`export.versions.export`, with its progress, its table, and what is missing afterwards.
+
+    Returns:
+        What was published, and the releases that were made of it.
+    """
     from export import versions  # noqa: PLC0415 - torch: keep --help quick
 
     with screen.status("starting") as status:
@@ -183,9 +189,21 @@ def export(
     for each in exported:
         for note in each.manifest.notes:
             screen.print(f"{each.member}: {note}", markup=False, highlight=False, soft_wrap=True)
-    make_releases(whole, target, {each.member: each.manifest.version for each in exported})
+    made = make_releases(whole, target, {each.member: each.manifest.version for each in exported})
     if missing := members_without_version(whole.resolve_or_default(profile), target):
         screen.print(f"{whole.name} cannot be served before it has: {', '.join(missing)}")
+    return exported, made
+
+
+def track(server: TrackingServer, run: TrackedRun) -> None:
+    """Tells a tracking server of an export, which stays as it is where that fails."""
+    try:
+        with screen.status("telling the tracking server"):
+            identity = server.tell(run)
+    except TrackingError as error:
+        say(f"{error}. The export is done all the same")
+    else:
+        screen.print(f"tracked as run {identity}", highlight=False)
 
 
 def _table(exported: "list[Exported]") -> Table:

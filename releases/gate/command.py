@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from releases.exposition import ExpositionError
+from tracking.server import MLFLOW_HELP, TrackedRun, TrackingError, TrackingServer
 
 if TYPE_CHECKING:
     from releases.gate.answers import CanaryAnswers
@@ -89,6 +90,7 @@ def gate(
     concurrency: Annotated[
         int, typer.Option(min=1, max=64, help="Number of photos in flight at the same time.")
     ] = 4,
+    mlflow: Annotated[str | None, typer.Option(metavar="URL", help=MLFLOW_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Prints the report as JSON.")] = False,
 ) -> None:
     """Says whether a candidate may take the place of the current release: pass, fail, or not
@@ -106,7 +108,9 @@ def gate(
         from releases.gate.judgement import judge  # noqa: PLC0415
         from releases.gate.recording import current_and_candidate  # noqa: PLC0415
         from releases.gate.report import keep, place  # noqa: PLC0415
+        from releases.gate.tracked import tracked_run  # noqa: PLC0415
 
+        server = None if mlflow is None else TrackingServer.at(mlflow)
         margins = load_definition(pipeline, specs).gate
         columns = tuple(dict.fromkeys([*margins.subgroups, *(by or [])]))
         named: list[str | Asked] = [each for each in (current, candidate) if each is not None]
@@ -147,7 +151,10 @@ def gate(
         name_unanswered(answers)
         former = len(kept(repository, pipeline, report.candidate))
         file = out or place(repository, report)
-        keep(report, page.render(report), file)
+        shown = page.render(report)
+        keep(report, shown, file)
+        if server is not None:
+            _track(server, tracked_run(report, shown, repository))
         if as_json:
             typer.echo(report.model_dump_json(indent=1))
         else:
@@ -215,6 +222,14 @@ def name_unanswered(answers: Sequence["CanaryAnswers"]) -> None:
             )
 
 
+def _track(server: TrackingServer, run: TrackedRun) -> None:
+    """On the error's stream: the report may be read by a program."""
+    try:
+        sys.stderr.write(f"releases: tracked as run {server.tell(run)}\n")
+    except TrackingError as error:
+        sys.stderr.write(f"releases: {error}. The report is kept all the same\n")
+
+
 def say(report: "GateReport", file: Path | None, former: int) -> None:
     """Prints the figures of both, and the result."""
     from rich.console import Console  # noqa: PLC0415 - as above
@@ -260,6 +275,12 @@ def ends() -> Iterator[None]:
 
     try:
         yield
-    except (EvaluationError, ExpositionError, SecondOpinionError, SpecError) as error:
+    except (
+        EvaluationError,
+        ExpositionError,
+        SecondOpinionError,
+        SpecError,
+        TrackingError,
+    ) as error:
         sys.stderr.write(f"releases: {error}\n")
         raise typer.Exit(_CANNOT) from None

@@ -1,0 +1,1 @@
+"""Tells a tracking server (MLflow) of exports, gates and evaluations, if asked to."""
