@@ -6,6 +6,8 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import yaml
+
 from k8s.monitoring import rule_files
 from k8s.monitoring.prometheus import executable
 
@@ -26,11 +28,12 @@ def check(files: list[Path]) -> None:
 
 
 def run_tests(folder: Path, tests: Path = TESTS, source: Path = rule_files.FOLDER) -> None:
-    """`promtool test rules` of all tests, with the rules beside them as they expect.
+    """`promtool test rules` of all tests, each with the groups of rules that it names.
 
     Args:
         folder: an empty one, for plain copies of the rules.
-        tests: files whose `rule_files` name `../rules/*.yaml`.
+        tests: files whose `rule_files` name `../rules/*.yaml`, and whose `group_eval_order` names
+            the groups; without it, all groups.
         source: of the rules' manifests.
 
     Raises:
@@ -39,14 +42,20 @@ def run_tests(folder: Path, tests: Path = TESTS, source: Path = rule_files.FOLDE
     files = sorted(tests.glob("*.yaml"))
     if not files:
         raise RulesError(f"{tests}: there are no tests")
-    rule_files.write(folder / "rules", source=source)
-    (folder / "tests").mkdir()
-    copies = [shutil.copy(file, folder / "tests") for file in files]
+    copies = [_beside_its_rules(file, folder / file.stem, source) for file in files]
     # promtool takes one file after the other.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         told = [each for each in pool.map(_failures, copies) if each]
     if told:
         raise RulesError("\n".join(told))
+
+
+def _beside_its_rules(test: Path, folder: Path, source: Path) -> Path:
+    """A copy of a test, beside the rules that it looks at: it evaluates no others."""
+    groups = yaml.safe_load(test.read_text("utf-8")).get("group_eval_order")
+    rule_files.write(folder / "rules", source=source, groups=groups)
+    (folder / "tests").mkdir()
+    return Path(shutil.copy(test, folder / "tests"))
 
 
 def _failures(test: Path) -> str:

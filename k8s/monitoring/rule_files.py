@@ -1,5 +1,6 @@
 """Reads the shipped rules from their PrometheusRule manifests, and writes them for Prometheus."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,21 @@ def documents(source: Path = FOLDER) -> dict[str, dict[str, Any]]:
     }
 
 
-def write(folder: Path, *, source: Path = FOLDER) -> list[Path]:
+def write(
+    folder: Path, *, source: Path = FOLDER, groups: Collection[str] | None = None
+) -> list[Path]:
     """Writes plain rule files that Prometheus reads, and returns them.
 
     Args:
         folder: where; made if it is not there.
         source: of the manifests.
+        groups: names of those that are written; None: all.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, document in documents(source).items():
+        if groups is not None:
+            document["groups"] = [each for each in document["groups"] if each["name"] in groups]
         path = folder / name
         # A running Prometheus may read it at any moment.
         atomic_write.write_text(path, yaml.safe_dump(document, sort_keys=False))
