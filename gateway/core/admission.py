@@ -407,7 +407,8 @@ class Admission:
         """Images of patient callers that Triton may have: half of the promised time."""
         interval = self.loads[pipeline].total.interval
         half = self.promised(wanted.promised) / 2
-        return max(1, int(min(half / interval, _MANY))) if interval else _MANY
+        # One alone would leave processes idle.
+        return max(2, int(min(half / interval, _MANY))) if interval else _MANY
 
     def check(
         self,

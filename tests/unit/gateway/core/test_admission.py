@@ -441,6 +441,8 @@ def test_what_patient_callers_have_in_triton_is_waited_for(clock):
     patient.come(1, images=100)
     ((_, batch),) = patient.held
     assert batch.at_once == 5, "half of the promised second"
+    slow = at_a_rate(admission_of(wait=30), clock, 3.0, **PROMISED)
+    assert slow.held[0][1].at_once == 2, "of the slowest pipeline, too"
     for _ in range(3):
         batch.sent()
     callers.come(3)
