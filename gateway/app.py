@@ -59,6 +59,7 @@ from gateway.identity.shared_rates import SharedCounter
 from gateway.kept_images.keeper import KeptImages
 from gateway.kserve.models import Models
 from gateway.release_changes import ReleaseChanges
+from gateway.release_watch.watch import ReleaseWatch
 from gateway.replays import Replays
 from gateway.secret_files import SecretFiles
 from gateway.settings import Settings
@@ -153,7 +154,6 @@ def create_app(settings: Settings) -> FastAPI:
         Capacity(settings.capacity_cpu_cores, settings.capacity_gpus),
     )
     models = Models(catalog, readiness, triton)
-    predictions = Predictions(settings, catalog, admission, dataplane, replays)
     facts, images = _receptions(settings)
     grpc_server = GrpcServer(
         settings,
@@ -171,6 +171,8 @@ def create_app(settings: Settings) -> FastAPI:
         StandardHealth(descriptions, models, facts),
         tls=tls,
     )
+    releases = ReleaseChanges(audit, engine, catalog, settings.model_repository)
+    release_watch = _release_watch(settings, engine, releases, catalog, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -178,18 +180,19 @@ def create_app(settings: Settings) -> FastAPI:
         writer.start()
         await authenticator.begin()
         triton.open()
-        watches = (
+        watch = asyncio.gather(
             readiness.watch(),
             states.watch(catalog),
             shadow.watch(),
+            release_watch.watch(),
             usage.watch(),
             replays.watch(),
             audit.watch(),
             kept_images.watch(),
             give_back(),
             authenticator.watch(),
+            *_certificate_watches(settings, tls, triton, metrics),
         )
-        watch = asyncio.gather(*watches, *_certificate_watches(settings, tls, triton, metrics))
         yield
         await grpc_server.close()
         await replays.drain()
@@ -224,7 +227,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     access, description_access = _access(settings, secrets, authenticator, descriptions)
     for router in (
-        prediction_routes(predictions, settings.default_pipeline, access),
+        prediction_routes(
+            Predictions(settings, catalog, admission, dataplane, replays),
+            settings.default_pipeline,
+            access,
+        ),
         pipeline_routes(catalog, readiness, admission, settings.default_pipeline, access),
         kserve_routes(
             Kserve(settings, catalog, admission, dataplane, models, replays),
@@ -244,9 +251,7 @@ def create_app(settings: Settings) -> FastAPI:
             images=kept_images,
             access=access,
         ),
-        release_routes(
-            ReleaseChanges(audit, engine, catalog, settings.model_repository), catalog, access
-        ),
+        release_routes(releases, release_watch, catalog, access),
         page_routes(),
         session_routes(authenticator, access),
         oidc_routes(authenticator.code_flow, access.sessions),
@@ -283,6 +288,18 @@ def _catalog(
     follow = None if repository is None else partial(mirror, repository=repository)
     states = ReleaseStates(partial(release_states, engine), follow)
     return states, Catalog(triton, states.current)
+
+
+def _release_watch(
+    settings: Settings,
+    engine: Engine,
+    releases: ReleaseChanges,
+    catalog: Catalog,
+    metrics: Metrics,
+) -> ReleaseWatch:
+    watch = ReleaseWatch(engine, releases, catalog, settings.watch_rollback)
+    metrics.watch_releases(watch.figures, watch.undone)
+    return watch
 
 
 def _prices(settings: Settings) -> Prices:

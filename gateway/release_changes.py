@@ -36,6 +36,8 @@ class Wish:
     release: str | None = None
     share: int | None = None
     evidence: str | None = None
+    revision: int | None = None
+    """Of a rollback: only if nothing was changed since."""
     without_gate: str | None = None
     """Why a promotion needs no gate report."""
     dry_run: bool = False
@@ -54,7 +56,7 @@ class Wish:
         if self.action is Action.PROMOTE:
             return changes.promote(self.release)
         if self.action is Action.ROLLBACK:
-            return changes.rollback()
+            return changes.rollback(self.release, self.revision)
         if self.release is None:
             raise ChangeRefusedError("release: name it")
         return (changes.stage if self.action is Action.STAGE else changes.retire)(self.release)
@@ -144,7 +146,7 @@ class ReleaseChanges:
         shared = wish.action in {Action.SHADOW, Action.SPLIT} and wish.share
         if wish.action is Action.PROMOTE or shared:
             needed = state.candidate
-        elif wish.action is Action.ROLLBACK and not state.share:
+        elif wish.action is Action.ROLLBACK and (not state.share or wish.release == state.current):
             needed = state.former
         if needed is not None and self._catalog.loaded(pipeline.name, needed) is None:
             # It may be loaded since the last look.

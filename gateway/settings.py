@@ -20,6 +20,7 @@ from pipelines.tls import GatewayTls, TritonTls
 MIB = 1024 * 1024
 AROUND_IMAGES = 64 * 1024
 """Bytes of a message over gRPC besides its images."""
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]+)?")
 
 
@@ -153,6 +154,9 @@ class Settings(DatabaseSettings):
     shadow_time_share: float = Field(default=0.01, gt=0, le=1)
     """Share of time for which a copy for a candidate may be in Triton. Where candidate and service
     share processors, about that share of requests meets one."""
+    watch_rollback: Annotated[tuple[str, ...], NoDecode] = ()
+    """Pipelines, separated by commas, or `*`, whose promoted release is rolled back where it is
+    worse than the former one; of others it is only told. The same for all gateways."""
     triton_calls: int = Field(default=4, ge=1)
     """Calls to Triton under way for one pipeline and choice of parameters; images that come while
     all are taken share the next ones."""
@@ -226,18 +230,25 @@ class Settings(DatabaseSettings):
         """Messages over gRPC that are received at a time: half of `max_in_flight_bytes`."""
         return max(2, self.max_in_flight_bytes // 2 // self.grpc_message_bytes)
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "watch_rollback", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:  # noqa: ANN401 - as pydantic gives it
         if not isinstance(value, str):
             return value
-        return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+        return tuple(word.strip() for word in value.split(",") if word.strip())
 
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if value != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in value):
             raise ValueError("list origins as https://host or https://host:port, or say * alone")
+        return value
+
+    @field_validator("watch_rollback")
+    @classmethod
+    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value != ("*",) and not all(_NAME.fullmatch(name) for name in value):
+            raise ValueError("list names of pipelines, or say * alone")
         return value
 
     @model_validator(mode="after")

@@ -93,15 +93,20 @@ def promote(release: str | None = None, over: str | None = None) -> Change:
     return change
 
 
-def rollback() -> Change:
+def rollback(release: str | None = None, revision: int | None = None) -> Change:
     """Undoes the last step towards a new release.
 
     A candidate that answers callers answers none any more. Without such a one the former release
-    answers all again, and the current one takes its place.
+    answers all again, and the current one takes its place. Where a release is named, only what
+    lets that one answer is undone; where a revision is, only if nothing was changed since.
     """
 
     def change(state: ReleaseState) -> tuple[str, ReleaseState]:
-        if state.share:
+        if revision not in {None, state.revision}:
+            raise ChangeRefusedError("the releases were changed meanwhile")
+        if release not in {None, state.current, state.candidate if state.share else None}:
+            raise ChangeRefusedError(f"{release} answers nobody: there is nothing to undo of it")
+        if state.share and release != state.current:
             return state.current, _next(state, share=0)
         if state.former is None:
             raise ChangeRefusedError(

@@ -1,5 +1,6 @@
 """The operator's routes of releases: how they are, how they became so, and a change of them."""
 
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from gateway.http.body import Body
 from gateway.http.openapi import problems
 from gateway.identity.principal import Role
 from gateway.release_changes import ReleaseChanges, Wish
+from gateway.release_watch.watch import ReleaseWatch
 from gateway.results.shapes import adapter, closed, doc
 from gateway.telemetry.recorder import RequestContext
 from pipelines.release_changes import Action
@@ -47,7 +49,7 @@ class ReleaseChange(BaseModel):
         max_length=80,
         pattern=r"^[A-Za-z0-9._-]+$",
         description="`stage` and `retire`: which. `shadow`, `split`, `promote`: only where it is "
-        "the candidate.",
+        "the candidate. `rollback`: only where it answers callers.",
     )
     share: int | None = Field(
         default=None,
@@ -119,6 +121,31 @@ class ReleaseHistory(TypedDict):
 
 
 @closed
+class WatchedFigure(TypedDict):
+    """One figure of the release that was promoted and of the former one."""
+
+    figure: Literal["refused", "seconds", "uncertain", "atypical", "corrected"]
+    verdict: Literal["worse", "not worse", "not enough"]
+    former: Annotated[float | None, doc("A share; of `seconds` the median.")]
+    former_answers: int
+    current: Annotated[float | None, doc("Of the answers that were looked at.")]
+    current_answers: Annotated[int, doc("Those that were looked at.")]
+    limit: Annotated[float | None, doc("Beyond which the release is worse.")]
+
+
+@closed
+class WatchedPromotion(TypedDict):
+    """The newest promotion of a pipeline, if it is watched."""
+
+    pipeline: str
+    rolls_back: Annotated[bool, doc("Whether a worse release is rolled back.")]
+    release: Annotated[str | None, doc("The one that was promoted; null: nothing is watched.")]
+    former: str | None
+    promoted_at: Annotated[int | None, doc("Microseconds since 1970.")]
+    figures: list[WatchedFigure]
+
+
+@closed
 class ComparedReleases(TypedDict):
     """What was compared of a pipeline's candidates, by copies of images."""
 
@@ -126,7 +153,9 @@ class ComparedReleases(TypedDict):
     comparisons: list[Comparison]
 
 
-def release_routes(releases: ReleaseChanges, catalog: Catalog, access: Access) -> APIRouter:
+def release_routes(
+    releases: ReleaseChanges, release_watch: ReleaseWatch, catalog: Catalog, access: Access
+) -> APIRouter:
     """The routes, for the role `operate`."""
     router = APIRouter(prefix="/api/v1/releases", tags=["releases"], dependencies=[Depends(access)])
 
@@ -180,6 +209,28 @@ def release_routes(releases: ReleaseChanges, catalog: Catalog, access: Access) -
         found = await releases.compared(pipeline)
         context.pipeline = pipeline
         return _json(ComparedReleases, {"pipeline": pipeline, "comparisons": found})
+
+    @router.get(
+        "/{pipeline}/watch",
+        operation_id="release_watch",
+        response_model=None,
+        responses={**problems(401, 403, 404, 422, 503), 200: {"model": WatchedPromotion}},
+    )
+    async def watched(request: Request, pipeline: Name) -> Response:
+        """Whether the release that was promoted last is worse than the former one."""
+        context = _begin(request, pipeline)
+        found = await release_watch.look(pipeline)
+        context.pipeline = pipeline
+        promotion = None if found is None else found.promotion
+        answer = {
+            "pipeline": pipeline,
+            "rolls_back": release_watch.rolls_back(pipeline),
+            "release": promotion and promotion.release,
+            "former": promotion and promotion.former,
+            "promoted_at": promotion and promotion.at,
+            "figures": [asdict(each) for each in found.figures] if found else [],
+        }
+        return _json(WatchedPromotion, answer)
 
     @router.post(
         "/{pipeline}/{action}",

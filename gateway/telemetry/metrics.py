@@ -1,6 +1,7 @@
 """The gateway's Prometheus metrics. Names are API; labels are bounded, and no caller's input."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -29,6 +30,53 @@ class _InFlight(Collector):
         for pipeline, requests in self._read().items():
             gauge.add_metric([pipeline], requests)
         yield gauge
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedFigure:
+    """One figure of a release that was promoted."""
+
+    pipeline: str
+    release: str
+    figure: str
+    answers: int
+    """That were looked at."""
+    worse: bool
+
+
+class _Watch(Collector):
+    """Reads what is known of promotions when the metrics are scraped."""
+
+    def __init__(
+        self,
+        figures: Callable[[], Iterable[WatchedFigure]],
+        undone: Callable[[], Iterable[tuple[str, str]]],
+    ) -> None:
+        self._figures = figures
+        self._undone = undone
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        labels = ["pipeline", "release", "figure"]
+        worse = GaugeMetricFamily(
+            "prediction_watch_worse",
+            "1 where the release that was promoted is worse than the former one, else 0.",
+            labels=labels,
+        )
+        answers = GaugeMetricFamily(
+            "prediction_watch_answers", "Of the release, that were looked at.", labels=labels
+        )
+        for each in self._figures():
+            of = [each.pipeline, each.release, each.figure]
+            worse.add_metric(of, each.worse)
+            answers.add_metric(of, each.answers)
+        undone = GaugeMetricFamily(
+            "prediction_watch_rolled_back",
+            "1 for a day where the watch rolled the release back.",
+            labels=labels[:2],
+        )
+        for pipeline, release in self._undone():
+            undone.add_metric([pipeline, release], 1)
+        yield from (worse, answers, undone)
 
 
 class Metrics:
@@ -227,6 +275,19 @@ class Metrics:
             buckets=SHADOW_BOUNDS,
             registry=self.registry,
         )
+
+    def watch_releases(
+        self,
+        figures: Callable[[], Iterable[WatchedFigure]],
+        undone: Callable[[], Iterable[tuple[str, str]]],
+    ) -> None:
+        """Adds what is known of promotions.
+
+        Args:
+            figures: gives those that were judged.
+            undone: gives pipeline and release of each that the watch rolled back lately.
+        """
+        self.registry.register(_Watch(figures, undone))
 
     def watch_audit(self, waiting: Callable[[], int], available: Callable[[], bool]) -> None:
         """Adds what is read when the metrics are scraped.

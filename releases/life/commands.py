@@ -225,6 +225,9 @@ def rollback(
     *,
     profile: Profile = DEFAULT_PROFILE,
     repository: Repository = REPOSITORY,
+    release: Annotated[
+        str | None, typer.Option(metavar="RELEASE", help="Only where it answers callers.")
+    ] = None,
     by: By = "",
     evidence: Evidence = None,
     dry_run: DryRun = False,
@@ -236,11 +239,11 @@ def rollback(
 
     with stops_on_errors(), database() as engine:
         state = _state(engine, pipeline, profile)
-        if state is not None and not state.share:
+        if state is not None and (not state.share or release == state.current):
             require_loaded(pipeline, state.former)
         _change(
             engine,
-            (changes.Action.ROLLBACK, changes.rollback()),
+            (changes.Action.ROLLBACK, changes.rollback(release)),
             (pipeline, profile, repository),
             said=(by, evidence),
             dry_run=dry_run,

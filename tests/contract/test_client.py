@@ -57,6 +57,7 @@ NOT_JSON = {"GET /api/v1/predictions/{prediction_id}/image"}
 OF_OPERATORS = {
     "GET /api/v1/releases/{pipeline}",
     "GET /api/v1/releases/{pipeline}/shadow",
+    "GET /api/v1/releases/{pipeline}/watch",
     "POST /api/v1/releases/{pipeline}/{action}",
 }
 # The page logs in, where the client sends its key each time; and shows operators what serves.

@@ -1,4 +1,4 @@
-"""The life of a release under load: staged, split, promoted, rolled back, retired.
+"""The life of a release under load: staged, compared, split, promoted, rolled back, retired.
 
 A real launcher, tritonserver and gateway, asked over HTTP and gRPC without a pause meanwhile.
 """
@@ -161,7 +161,12 @@ def world(oral_cancer, tmp_path_factory) -> World:
 
 @pytest.fixture(scope="module")
 def service(world) -> Iterator[Service]:
-    settings = {"GATEWAY_DATABASE_URL": f"sqlite:///{world.folder}/gateway.db"}
+    settings = {
+        "GATEWAY_DATABASE_URL": f"sqlite:///{world.folder}/gateway.db",
+        # The load never pauses.
+        "GATEWAY_SHADOW_BELOW": "8",
+        "GATEWAY_SHADOW_TIME_SHARE": "1",
+    }
     places = ("--specs", str(world.specs))
     with running(world.repository, world.folder, *places, **settings) as service:
         yield service
@@ -187,6 +192,20 @@ def test_no_request_fails_from_stage_to_retire_and_back(world, service, record_p
         assert {model for model in staged if model.endswith(f"--{new}")}
         assert load.settled(lambda _: True) == dict.fromkeys(SUBJECTS, old)
 
+        world.command(service, "shadow", "100")
+        give_up = time.monotonic() + 120
+        compared: dict = {"compared": 0}
+        while compared["compared"] < 5:
+            assert time.monotonic() < give_up, compared
+            time.sleep(0.5)
+            (compared,) = world.command(service, "shadow", "--report") or [compared]
+        # Both have the same weights, and differ in their threshold alone.
+        assert (compared["given"], compared["candidate"], compared["failed"]) == (old, new, 0)
+        for figure in ("value", "uncertainty"):
+            assert compared[figure] == [{"at_most": 0.005, "count": compared["compared"]}]
+        assert compared["compute_ms"]["candidate"] > 0
+        assert load.settled(lambda _: True) == dict.fromkeys(SUBJECTS, old)
+
         world.command(service, "split", "50")
         few = load.settled(lambda one: new in one.values())
         assert old in few.values()
@@ -209,6 +228,6 @@ def test_no_request_fails_from_stage_to_retire_and_back(world, service, record_p
         assert load.settled(lambda _: True) == dict.fromkeys(SUBJECTS, old)
     assert load.failures == []
     history = world.command(service, "history")
-    actions = ["begin", "stage", "split", "split", "promote", "rollback", "retire"]
+    actions = ["begin", "stage", "shadow", "split", "split", "promote", "rollback", "retire"]
     assert [row["action"] for row in reversed(history)] == actions
     assert history[2]["evidence"] == "without gate: a test"

@@ -53,3 +53,20 @@ def test_settings_come_from_the_environment(monkeypatch):
     assert settings.deadline_seconds == 2.5
     assert settings.ports.gateway_port == 18080
     assert settings.triton_address == "[::1]:18001"
+
+
+def test_the_pipelines_that_are_rolled_back_are_named_or_all(monkeypatch):
+    for text, expected in (
+        ("", ()),
+        ("*", ("*",)),
+        ("mhist, oral_cancer", ("mhist", "oral_cancer")),
+    ):
+        monkeypatch.setenv("GATEWAY_WATCH_ROLLBACK", text)
+        assert Settings().watch_rollback == expected
+    for text in ("Oral Cancer", "*,mhist", "../x"):
+        monkeypatch.setenv("GATEWAY_WATCH_ROLLBACK", text)
+        with pytest.raises(ValidationError, match="names of pipelines"):
+            Settings()
+    for below, share in ((0, 0.01), (1, 0), (1, 1.1)):
+        with pytest.raises(ValidationError):
+            Settings(shadow_below=below, shadow_time_share=share)

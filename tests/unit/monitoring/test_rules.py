@@ -24,6 +24,7 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 # What a summary may show: names of ours and of machines, never anything that a caller sent.
 SHOWN = {
     *("pipeline", "release", "code", "model", "job", "instance", "gpu_uuid", "step"),
+    "figure",
     *("namespace", "deployment", "pod", "container", "name", "UUID", "Hostname"),
 }
 RUNBOOKS_ADDRESS = '{{ range query "second_opinion:runbooks:info" }}{{ .Labels.url }}{{ end }}'

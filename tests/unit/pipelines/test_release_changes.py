@@ -50,6 +50,30 @@ def test_a_candidate_gets_copies_until_it_is_promoted_or_retired():
     assert after(changes.retire(NEW), changes.stage(OTHER), state=shadowed).shadow == 0
 
 
+def test_a_rollback_that_names_a_release_undoes_that_one_alone():
+    promoted = after(changes.stage(NEW), changes.promote())
+    assert after(changes.rollback(NEW), state=promoted).current == OLD
+    divided = after(changes.stage(OTHER), changes.split(500), state=promoted)
+    # The candidate's callers are its own matter.
+    back = after(changes.rollback(NEW), state=divided)
+    assert (back.current, back.former, back.candidate, back.share) == (OLD, NEW, OTHER, 500)
+    ended = after(changes.rollback(OTHER), state=divided)
+    assert (ended.current, ended.candidate, ended.share) == (NEW, OTHER, 0)
+    for release in (OLD, "4-dddddddd"):
+        with pytest.raises(ChangeRefusedError, match=f"{release} answers nobody"):
+            after(changes.rollback(release), state=divided)
+    # A candidate without callers.
+    with pytest.raises(ChangeRefusedError, match="answers nobody"):
+        after(changes.stage(OTHER), changes.rollback(OTHER), state=promoted)
+
+
+def test_a_rollback_that_names_a_revision_undoes_nothing_newer():
+    promoted = after(changes.stage(NEW), changes.promote())
+    assert after(changes.rollback(NEW, promoted.revision), state=promoted).current == OLD
+    with pytest.raises(ChangeRefusedError, match="changed meanwhile"):
+        after(changes.stage(OTHER), changes.rollback(NEW, promoted.revision), state=promoted)
+
+
 @pytest.mark.parametrize("percent", [-0.01, 100.01, float("nan"), float("inf")])
 def test_a_percentage_that_is_none_is_refused(percent):
     with pytest.raises(ChangeRefusedError, match="from 0 to 100"):

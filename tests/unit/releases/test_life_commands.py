@@ -89,7 +89,8 @@ def test_a_release_goes_through_its_life(run, ids, said, repository):
     assert (promoted["current"], promoted["former"]) == (new, old)
     assert current_path("oral_cancer", "default", repository).read_text() == f"{new}\n"
     assert run("show")["threshold"] == SPEC.threshold.maximum
-    assert run("rollback")["current"] == old
+    assert "answers nobody" in run("rollback", "--release", old, status=1)
+    assert run("rollback", "--release", new)["current"] == old
     assert run("retire", new)["former"] is None
     rows = run("history")
     actions = ["retire", "rollback", "promote", "split", "stage", "begin"]

@@ -78,6 +78,7 @@ async def test_each_operation_has_a_name_of_its_own_that_a_reader_knows(document
             "list_release_states",
             "release_history",
             "release_comparisons",
+            "release_watch",
             "change_releases",
         ]
     )
