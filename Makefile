@@ -10,6 +10,7 @@ PROFILE ?= default
 GROUPS ?= serve
 lint format test test-quick k8s-test attack accounting: GROUPS := all
 gate drift: GROUPS := lab releases
+releases-proof: GROUPS := serve lab releases
 image-check models-report typicality bench tune scale soak: GROUPS := serve lab
 k8s-check: GROUPS := serve lab k8s
 loadtest overload: GROUPS := serve lab loadtest
@@ -307,6 +308,10 @@ gate: setup ## Measures how often the gate errs, by simulated answers of many ca
 .PHONY: drift
 drift: setup ## Measures how often drift is called and found, in simulated weeks, into docs/drift.md (a few minutes)
 	@$(BIN)/python -m lab.releases.drift --docs docs/drift.md
+
+.PHONY: releases-proof
+releases-proof: setup ## Takes candidates through their life on a real service, under load and SIGKILL, into docs/releases-proof.md (half an hour)
+	@$(BIN)/python -m lab.releases.proof --docs docs/releases-proof.md
 
 .PHONY: clean
 clean: ## Removes the environment, caches and run-time files; model versions stay
