@@ -10,7 +10,7 @@ from lab.bench import environment, raw
 from lab.bench.contender import Contender, Deployment
 from lab.bench.raw_limit import RawLimit
 from lab.bench.session import RunContext
-from lab.bench.workload import PIPELINE, WORKLOADS
+from lab.bench.workload import WORKLOADS
 from lab.errors import ContenderError
 from lab.load import photos
 from lab.paths import CACHE
@@ -64,7 +64,7 @@ def prepared(
     plans = {name: WORKLOADS[name].plan(repository, decoding) for name in workloads}
     paths = {name: plan.write(CACHE / "plans" / f"{name}.json") for name, plan in plans.items()}
     on_step("photos")
-    folders = {name: _photos(WORKLOADS[name].pipeline, photo_size) for name in workloads}
+    folders = {name: photos.ensure_for(WORKLOADS[name].pipeline, photo_size) for name in workloads}
     limits: dict[str, RawLimit] = {}
     references: dict[str, list[list[float]]] = {}
     searched: list[raw.Limit] = []
@@ -123,9 +123,3 @@ def described(starts: Sequence[Start]) -> list[raw.Described]:
     """The contenders of these deployments, with their versions."""
     each = {contender.name: contender for contender, _ in starts}
     return [environment.described(contender, sys.executable) for contender in each.values()]
-
-
-def _photos(pipeline: str, size: tuple[int, int]) -> Path:
-    name = "photos-{}x{}".format(*size)
-    name += "" if pipeline == PIPELINE else f"-{pipeline}"
-    return photos.ensure(CACHE / name, size, pipeline)

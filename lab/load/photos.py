@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from lab.paths import CACHE
 from pipelines import atomic_write
 from pipelines.protocol import DEFAULT_PIPELINE
 
@@ -34,6 +35,13 @@ def ensure(
         with atomic_write.replacing(folder / f"{index:02}.jpg") as beside:
             drawing.save(beside, format="JPEG", quality=_QUALITY)
     return folder
+
+
+def ensure_for(pipeline: str, size: tuple[int, int]) -> Path:
+    """Those of a pipeline, in the lab's cache; see `ensure`."""
+    name = "photos-{}x{}".format(*size)
+    name += "" if pipeline == DEFAULT_PIPELINE else f"-{pipeline}"
+    return ensure(CACHE / name, size, pipeline)
 
 
 def _drawn(pipeline: str) -> Callable[[int, int, int], Image.Image]:

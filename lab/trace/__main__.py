@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 import statistics
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 
 from lab import machine
+from lab.bench.arguments import size
 from lab.errors import LabError
 from lab.load import photos
 from lab.load.client import RequestError
@@ -59,14 +61,13 @@ def main(
     From the gateway's own spans, and from what Triton counts of each model. Wants the machine for
     itself. The trace takes some tenths of a millisecond itself.
     """
-    width, _, height = photo_size.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise typer.BadParameter(f"{photo_size!r} is not width x height, as 640x480")
-    folder = photos.ensure(CACHE / f"photos-{photo_size}", (int(width), int(height)))
+    # So that the service ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     query = f"?{Parameter.MEMBER}={member}" if member else ""
     path = f"/api/v1/pipelines/{pipeline}/predict{query}"
-    files = [each.read_bytes() for each in sorted(folder.glob("*.jpg"))]
     try:
+        folder = photos.ensure_for(pipeline, size(photo_size))
+        files = [each.read_bytes() for each in sorted(folder.glob("*.jpg"))]
         with Collector() as collector:
             service = Service(
                 [pipeline],
@@ -84,6 +85,9 @@ def main(
     except (LabError, RequestError, KeyError, ValueError) as error:
         screen.print(f"[red]error:[/] {error}")
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        screen.print("stopped; nothing was written")
+        raise typer.Exit(130) from None
     text = _report(divided, work, f"{pipeline}, profile `{profile}`{query and f', {member}'}")
     print(text)  # noqa: T201 - the table is the output
     if docs:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,8 @@ def main(
     Ends with 1 where schedules or percentiles differ by more than is stated. Wants the machine for
     itself, for a minute; LoadGen has an environment of its own in .cache/bench/.
     """
+    # So that what it starts ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         environment.ensure("loadgen", _PACKAGES)
         (port,) = free_ports(1)
@@ -56,6 +59,9 @@ def main(
     except ContenderError as error:
         screen.print(f"[red]error:[/] {error}")
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        screen.print("stopped")
+        raise typer.Exit(130) from None
     lines = [
         (
             each.name,
