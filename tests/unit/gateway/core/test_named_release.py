@@ -6,18 +6,16 @@ import pytest
 from sqlalchemy import select
 from tritonclient.utils import InferenceServerException
 
-from database import releases as history
 from database.engine import open_engine
 from database.tables import predictions
 from gateway.identity.principal import Role
 from gateway.settings import Settings
 from pipelines import release_changes as changes
-from pipelines.release_state import ReleaseState
+from tests.unit.gateway import two_releases
 from tests.unit.gateway.asking import images
-from tests.unit.gateway.core import test_split
-from tests.unit.gateway.core.test_split import NEW, NEWER, OLD, TwoReleases
 from tests.unit.gateway.samples import JPEG, RAW, assert_problem, files
 from tests.unit.gateway.toy_triton import SPEC, release_of, running
+from tests.unit.gateway.two_releases import NEW, NEWER, OLD, TwoReleases, changes_in_database
 
 pytestmark = pytest.mark.anyio
 PREDICT = "/api/v1/predict"
@@ -33,19 +31,8 @@ async def triton():
 @pytest.fixture(autouse=True)
 def _staged(own_database):
     """The candidate is loaded and answers nobody."""
-    engine = open_engine(Settings().database_url)
-    first = ReleaseState(pipeline=SPEC.name, profile="default", revision=1, current=OLD)
-    with engine.begin() as connection:
-        history.apply(
-            connection,
-            changes.Action.STAGE,
-            changes.stage(NEW),
-            first=lambda: first,
-            pipeline=SPEC.name,
-            profile="default",
-            author=history.Author("test"),
-        )
-    engine.dispose()
+    with changes_in_database() as change:
+        change(changes.Action.STAGE, changes.stage(NEW))
 
 
 @pytest.fixture
@@ -148,7 +135,7 @@ async def test_a_named_release_that_is_unloaded_leaves_nothing_to_the_current_on
 
 async def test_a_member_that_the_named_release_lacks_is_refused(start, monkeypatch):
     narrow = NEWER.model_copy(update={"members": {"regnet": SPEC.members["regnet"]}})
-    monkeypatch.setattr(test_split, "NEWER", narrow)
+    monkeypatch.setattr(two_releases, "NEWER", narrow)
     client = await start()
     headers = named(release_of(narrow))
     facts = await client.get("/api/v1/pipelines/oral_cancer", headers=headers)
