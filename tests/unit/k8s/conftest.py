@@ -2,6 +2,7 @@ import shutil
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
 from k8s.checks import rendering
 from k8s.checks.exceptions import Exceptions
@@ -49,6 +50,38 @@ def plant(tree):
         file.write_text(text.replace(old, new, 1), "utf-8")
 
     return planted
+
+
+def _parts(folder):
+    """The folders that an overlay is made of, its own among them."""
+    found = {folder}
+    kustomization = yaml.load((folder / "kustomization.yaml").read_text("utf-8"), yaml.CSafeLoader)
+    for name in (*kustomization.get("resources", []), *kustomization.get("components", [])):
+        if (part := (folder / name).resolve()).is_dir():
+            found |= _parts(part)
+    return found
+
+
+@pytest.fixture
+def rendered(part, as_they_are):
+    """Renders some overlays anew where an error was planted in a part of theirs."""
+
+    def render(names, file):
+        changed = {
+            overlay.name
+            for overlay in part(*names).overlays
+            if any((PROJECT / file).is_relative_to(each) for each in _parts(_folder(overlay.name)))
+        }
+        fresh = rendering.render(part(*changed))
+        others = [each for each in as_they_are.overlays if each.name in names - changed]
+        overlays = sorted([*fresh.overlays, *others], key=lambda each: each.name)
+        return rendering.Rendered(overlays, fresh.problems)
+
+    return render
+
+
+def _folder(name):
+    return next(folder for folder in Tree().overlays if folder.name == name)
 
 
 @pytest.fixture(scope="session")

@@ -423,10 +423,12 @@ def test_the_manifests_as_they_are_pass(check, as_they_are, exceptions):
     ("check", "file", "old", "new", "told"),
     [(check, *case) for check, cases in CASES.items() for case in cases],
 )
-def test_a_planted_error_is_found(check, file, old, new, told, *, part, plant, exceptions):
+def test_a_planted_error_is_found(
+    check, file, old, new, told, *, tree, rendered, plant, exceptions
+):
     plant(file, old, new)
-    tree = part(*SHOWN_BY.get(file, NEEDED[check]))
-    problems = list(CHECKS[check](rendering.render(tree), tree, exceptions))
+    found = rendered(SHOWN_BY.get(file, NEEDED[check]), file)
+    problems = list(CHECKS[check](found, tree, exceptions))
     assert any(told in problem for problem in problems), problems
 
 
