@@ -71,9 +71,10 @@ class Replicas:
         try:
             self._known = await replicas_of(self._address)
         except OSError:
-            # Those that were known may still be there.
+            # Those that were known may still be there; and who waits would wait once more.
             return
-        self._looked_up = time.monotonic()
+        finally:
+            self._looked_up = time.monotonic()
         for gone in self._channels.keys() - set(self._known):
             self._retire(self._channels.pop(gone))
 

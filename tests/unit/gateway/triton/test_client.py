@@ -136,6 +136,24 @@ async def test_a_triton_that_has_left_is_not_asked_and_a_call_under_way_goes_on(
         await triton.close()
 
 
+async def test_a_name_that_nobody_answers_for_is_looked_up_once_for_all_who_wait(monkeypatch):
+    looked_up = []
+
+    async def replicas_of(address):
+        looked_up.append(address)
+        raise OSError("no server of names answers")
+
+    monkeypatch.setattr("gateway.triton.replicas.replicas_of", replicas_of)
+    (absent,) = free_ports(1)
+    triton = TritonClient(f"127.0.0.1:{absent}")
+    triton.open()
+    calls = (triton.infer("oral_cancer", [b"image"], {}, 5) for _ in range(ASKED))
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert [each.code for each in found] == ["unavailable"] * ASKED
+    assert len(looked_up) == 1
+    await triton.close()
+
+
 async def test_each_address_of_a_name_is_a_triton_of_its_own():
     found = await replicas.replicas_of("127.0.0.1:8001")
     assert [(each.target, each.host) for each in found] == [("ipv4:127.0.0.1:8001", "127.0.0.1")]
