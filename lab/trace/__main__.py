@@ -144,9 +144,8 @@ def _report(divided: Sequence[dict[str, float]], work: dict[str, Work], what: st
     lines.append(_line("**all**", totals, whole))
     found = machine.describe()
     roles = [
-        (role, f"{each.cpu_ms:.2f}", f"{each.wakes:.1f}")
+        (role, f"{each.cpu_ms:.2f}", f"{sum(each.wakes.values()):.1f}", each.by_name)
         for role, each in work.items()
-        if each.cpu_ms > 0 or each.wakes > 0
     ]
     head = (
         f"{what}: {len(divided)} requests of one caller, who waits for each answer; "
@@ -157,7 +156,7 @@ def _report(divided: Sequence[dict[str, float]], work: dict[str, Work], what: st
         [
             head,
             table(("part of the way", "ms", "25 % to 75 %", "of all"), lines),
-            table(("process", "CPU ms a request", "threads woken a request"), roles),
+            table(("process", "CPU ms a request", "threads woken", "of these, by name"), roles),
         ]
     )
 

@@ -1,12 +1,14 @@
 """Counts what the processes of a service do: CPU time, and how often their threads wake up."""
 
-from collections import defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.service.service import Service
 
 _WOKEN = "voluntary_ctxt_switches:"
+_SHOWN = 0.5
+"""Wakes a request, from which on a thread's name is shown."""
 
 
 @dataclass(frozen=True)
@@ -14,8 +16,14 @@ class Work:
     """Of one role, for each request."""
 
     cpu_ms: float
-    wakes: float
-    """Times that a thread had waited for something and went on."""
+    wakes: dict[str, float]
+    """Times that a thread had waited for something and went on, by the threads' name."""
+
+    @property
+    def by_name(self) -> str:
+        """The names of threads that wake often, the most often first."""
+        found = sorted(self.wakes.items(), key=lambda item: -item[1])
+        return ", ".join(f"{name} {wakes:.1f}" for name, wakes in found if wakes >= _SHOWN)
 
 
 class ProcessCounter:
@@ -28,26 +36,27 @@ class ProcessCounter:
     def work(self, requests: int) -> dict[str, Work]:
         """By role, for each of so many requests."""
         cpu, woken = self._service.cpu_seconds(), wakes(self._service)
+        woken.subtract(self._wakes)
         return {
             role: Work(
                 1000 * (cpu[role] - self._cpu.get(role, 0.0)) / requests,
-                (woken[role] - self._wakes.get(role, 0)) / requests,
+                {name: count / requests for (of, name), count in woken.items() if of == role},
             )
             for role in sorted(cpu)
         }
 
 
-def wakes(service: Service) -> dict[str, int]:
-    """How often threads waited and went on, by role; those that ended do not count."""
-    total: defaultdict[str, int] = defaultdict(int)
+def wakes(service: Service) -> Counter[tuple[str, str]]:
+    """How often threads waited and went on, by role and name; those that ended do not count."""
+    total: Counter[tuple[str, str]] = Counter()
     for role, pid in service.pids():
-        total[role] += sum(_wakes(task) for task in Path(f"/proc/{pid}/task").glob("*/status"))
-    return dict(total)
-
-
-def _wakes(status: Path) -> int:
-    try:
-        lines = status.read_text("utf-8").splitlines()
-    except OSError:  # the thread has ended
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith(_WOKEN))
+        for task in Path(f"/proc/{pid}/task").glob("*"):
+            try:
+                name = (task / "comm").read_text("utf-8").strip()
+                lines = (task / "status").read_text("utf-8").splitlines()
+            except OSError:  # the thread has ended
+                continue
+            total[role, name] += sum(
+                int(line.split()[1]) for line in lines if line.startswith(_WOKEN)
+            )
+    return total
