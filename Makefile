@@ -9,7 +9,7 @@ PROFILE ?= default
 # What of pyproject.toml's groups a target needs in .venv: `setup` installs what is not there yet.
 GROUPS ?= serve
 lint format test test-quick k8s-test attack accounting: GROUPS := all
-gate drift: GROUPS := lab releases
+gate drift watch: GROUPS := lab releases
 releases-proof: GROUPS := serve lab releases
 image-check models-report typicality bench tune scale soak: GROUPS := serve lab
 k8s-check: GROUPS := serve lab k8s
@@ -304,6 +304,10 @@ autoscaling: setup $(ENVOY) ## Simulates autoscaling by the shipped rules with r
 .PHONY: gate
 gate: setup ## Measures how often the gate errs, by simulated answers of many canary sets, into docs/gate.md (ten minutes)
 	@$(BIN)/python -m lab.releases.gate --docs docs/gate.md
+
+.PHONY: watch
+watch: setup ## Measures how often a promotion is called worse, by simulation, into docs/releases.md (a few minutes)
+	@$(BIN)/python -m lab.releases.watch --docs docs/releases.md
 
 .PHONY: drift
 drift: setup ## Measures how often drift is called and found, in simulated weeks, into docs/drift.md (a few minutes)

@@ -19,8 +19,13 @@ _OF_OPERATORS = "command"
 _BATCH = "predict/batch"
 _ONE_REQUEST = 1_000_000
 """Microseconds: rows of one request are written together."""
-_OTHERS = {str(Parameter.MEMBER), str(Parameter.THRESHOLD), NAMED_RELEASE}
-"""Who chose these got no answer of the release as it is."""
+_OTHERS = {
+    str(Parameter.MEMBER),
+    str(Parameter.THRESHOLD),
+    str(Parameter.EXPLAIN),
+    NAMED_RELEASE,
+}
+"""Who chose these got no answer of the release as it is, or waited for more than an answer."""
 
 
 class Figure(StrEnum):

@@ -142,6 +142,8 @@ class ReleaseWatch:
         self._undone: dict[str, str] = {}
         """By pipeline, the release that the watch undid lately."""
         self._problem = ""
+        self._said: dict[str, str] = {}
+        """By pipeline, what of its release was logged last."""
         self._unknown: set[str] = set()
         """Names in the settings that were said to be nobody's."""
 
@@ -208,12 +210,9 @@ class ReleaseWatch:
             return
         promotion = watched.promotion
         possible = promotion.state.former == promotion.former
-        log.warning(
-            "release is worse than the former one",
-            pipeline=pipeline.name,
-            release=promotion.release,
-            figures=[each.sentence() for each in watched.worse],
-        )
+        if self._said.get(pipeline.name) != (said := evidence(watched)):
+            log.warning("release", pipeline=pipeline.name, release=promotion.release, found=said)
+        self._said[pipeline.name] = said
         if not (self.rolls_back(pipeline.name) and possible):
             return
         wish = Wish(
@@ -221,7 +220,7 @@ class ReleaseWatch:
             release=promotion.release,
             # Not what somebody changed meanwhile.
             revision=promotion.state.revision,
-            evidence=evidence(watched),
+            evidence=said,
         )
         context = RequestContext(
             "watch", transport="command", route="releases", principal=PRINCIPAL

@@ -47,8 +47,8 @@ _PAUSE_SECONDS = 0.02
 """Between two looks whether the service has time, while copies wait."""
 _WRITE_SECONDS = 5.0
 """Between two writings of the sums."""
-_CHANGE_ANSWERS = {Parameter.MEMBER, Parameter.THRESHOLD}
-"""Who chose these got another answer than the release's."""
+_LEFT_OUT = {Parameter.MEMBER, Parameter.THRESHOLD, Parameter.EXPLAIN}
+"""Who chose these got another answer than the release's, or one that took much longer."""
 _AS_THE_RELEASE = RequestParameters({})
 
 
@@ -115,10 +115,7 @@ class ShadowTraffic:
         """Takes copies of the candidate's share of answered images; never waits."""
         for outcome in outcomes:
             given = outcome.result
-            if (
-                isinstance(given, RefusedError)
-                or _CHANGE_ANSWERS & outcome.parameters.values.keys()
-            ):
+            if isinstance(given, RefusedError) or _LEFT_OUT & outcome.parameters.values.keys():
                 continue
             state = self._states.of(given.pipeline.spec)
             if state is None or state.candidate in {None, given.pipeline.release}:

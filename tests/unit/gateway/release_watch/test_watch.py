@@ -99,6 +99,7 @@ def test_rows_that_say_nothing_of_the_release_are_left_out(engine, history):
     for columns in (
         {"parameters": '{"member":"vgg16"}'},
         {"parameters": '{"threshold":"0.9"}'},
+        {"parameters": '{"explain":"true"}'},
         {"parameters": f'{{"release":"{NEW}"}}'},
         {"transport": "command", "route": "recall"},
         {"pipeline": "mhist"},

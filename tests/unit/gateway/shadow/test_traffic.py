@@ -267,7 +267,7 @@ async def test_a_candidate_that_is_retired_meanwhile_gets_no_copy(client, triton
 
 
 async def test_only_answers_of_the_release_as_it_is_are_compared(client, triton, change):
-    for query in ("?member=vgg16", "?threshold=0.3"):
+    for query in ("?member=vgg16", "?threshold=0.3", "?explain=true"):
         await ask(client, path=f"/api/v1/predict{query}")
     named = await client.post("/api/v1/predict", content=JPEG, headers={**RAW, "X-Release": OLD})
     assert named.json()["release"] == OLD
