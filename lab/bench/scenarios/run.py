@@ -103,9 +103,13 @@ class Run:
             self._failed(self.raw.setup.scenarios[0], 0, contender, workload, reason)
 
     def _bounds(self) -> Iterator[Bound]:
-        """Of the workloads of which it is known."""
+        """Of the workloads of which it is known; once a rate was tried by one, it stays."""
+        tried = {each.workload for each in self.raw.points}
+        yield from (each for each in self.raw.bounds if each.workload in tried)
         for name in self.raw.setup.workloads:
             given = self.raw.setup.bound_ms
+            if name in tried:
+                continue
             if given is not None:
                 yield Bound(workload=name, milliseconds=given, contender=None)
             elif found := figures.bound(self.raw.singles, name):
@@ -207,9 +211,12 @@ class Run:
         return found[0].milliseconds / 1000
 
     def _rates(self, workload: str) -> tuple[float, ...]:
-        """Of the curve."""
+        """Of the curve; the same for all, though a later try may have found another Server rate."""
         if self.raw.setup.rates:
             return self.raw.setup.rates
+        curve = [each for each in self.raw.points if each.scenario is Scenario.CURVE]
+        if tried := {each.rate for each in curve if each.workload == workload}:
+            return tuple(sorted(tried))
         best = figures.reference(self.raw, workload)
         if best is None:
             raise ContenderError(f"{workload}: nobody kept the bound, so there are no rates")

@@ -132,6 +132,35 @@ def test_what_failed_is_told_and_tried_again_by_the_next_run(ran):
     assert not any(each.failed for each in raw.sessions)
 
 
+def test_bound_and_rates_stay_though_who_failed_is_measured_later(ran):
+    """The peer's first try failed everywhere; its second one would have changed both."""
+    raw, _ = ran(made_up.run(**EMPTY))
+    theirs = {"sessions": [], "singles": [], "offlines": [], "points": [], "found": []}
+    for name, facts in theirs.items():
+        facts.extend(each for each in getattr(raw, name) if each.contender == OURS)
+    slower = [each.model_copy(update={"p50_ms": 16.0}) for each in theirs["singles"]]
+    halved = [
+        each.model_copy(update={"rate": each.rate / 2, "bound_ms": 80.0})
+        for each in theirs["points"]
+    ]
+    bound = raw.bounds[0].model_copy(update={"milliseconds": 80.0, "contender": OURS})
+    again, _ = ran(
+        raw.model_copy(
+            update={name: tuple(facts) for name, facts in theirs.items()}
+            | {"singles": tuple(slower), "points": tuple(halved), "bounds": (bound,)}
+        )
+    )
+    assert [each.milliseconds for each in again.bounds] == [80.0]
+    assert {each.bound_ms for each in again.points} == {80.0}
+    curve = [each for each in again.points if each.scenario is Scenario.CURVE]
+    rates = {
+        name: sorted({each.rate for each in curve if each.contender == name})
+        for name in (OURS, PEER)
+    }
+    assert rates[OURS] == rates[PEER]
+    assert len(rates[PEER]) == 6
+
+
 def test_what_fails_in_one_workload_keeps_the_service_s_others(ran, monkeypatch):
     scenarios = (Scenario.SINGLE_STREAM,)
     setup = made_up.setup(scenarios=scenarios, workloads=("heavy", "light"), rounds=1)
