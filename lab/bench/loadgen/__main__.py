@@ -53,7 +53,7 @@ def main(
             log=CACHE / "logs" / "queue-server.log",
         )
         try:
-            found = _compare(port, rate, requests, milliseconds / 1000)
+            found = _compare(port, rate, requests)
         finally:
             server.stop()
     except ContenderError as error:
@@ -77,7 +77,7 @@ def main(
         raise typer.Exit(1)
 
 
-def _compare(port: int, rate: float, requests: int, work: float) -> list[comparison.Compared]:
+def _compare(port: int, rate: float, requests: int) -> list[comparison.Compared]:
     with TemporaryDirectory(prefix="loadgen-") as folder:
         target = _target(port, Path(folder))
         generator = Generator(target, ROOT, CACHE / "logs" / "loadgen-ours.log")
@@ -99,9 +99,6 @@ def _compare(port: int, rate: float, requests: int, work: float) -> list[compari
         *comparison.schedules(issued, gaps(rate, requests, "loadgen")),
         *comparison.percentiles(summary, theirs["seconds"], "LoadGen's requests, by each"),
         *comparison.percentiles(summary, ours["took"], "the same arrivals, sent by each"),
-        *comparison.percentiles(
-            summary, comparison.known(issued, work), "the same arrivals, ours computed"
-        ),
     ]
 
 

@@ -1,6 +1,5 @@
 """Compares two load generators: their schedules, and their percentiles of the same arrivals."""
 
-import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -50,20 +49,6 @@ def schedules(theirs: Sequence[float], ours: Sequence[float]) -> list[Compared]:
             ("correlation of neighbouring gaps", _memory, 1.0),
         )
     ]
-
-
-def known(gaps: Sequence[float], work: float) -> list[float]:
-    """Seconds that each request takes where one after the other is answered, `work` seconds each.
-
-    Args:
-        gaps: seconds between the arrivals.
-        work: seconds.
-    """
-    free, found = 0.0, []
-    for moment in itertools.accumulate(gaps, initial=0.0):
-        free = max(moment, free) + work
-        found.append(free - moment)
-    return found
 
 
 def percentiles(theirs_ms: dict[int, float], ours: Sequence[float], what: str) -> list[Compared]:

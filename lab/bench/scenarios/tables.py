@@ -70,9 +70,9 @@ def _measured(raw: Raw) -> str:
         else ""
     )
     return (
-        f"`{raw.command}` on {raw.started[:10]}: photos of {width} x {height}, {setup.rounds} "
-        f"rounds, requests of a point at least: {requests} (of the curve as many as arrive in "
-        f"{LONGEST_POINT:g} s, where that is less); {raw.minutes:.0f} minutes in all. "
+        f"`{raw.command}` on {raw.started[:10]}: photos of {width} x {height}, rounds: "
+        f"{setup.rounds}, requests of a point at least: {requests} (of the curve as many as arrive "
+        f"in {LONGEST_POINT:g} s, where that is less); {raw.minutes:.0f} minutes in all. "
         f"Machine: {machine.cores} cores of {machine.cpu}, {machine.memory_gib:.0f} GiB, "
         f"{machine.system}, Python {machine.python}; load average before the run "
         f"{machine.load_average:.1f}.{generator}\n"
@@ -87,7 +87,7 @@ def _facts(raw: Raw, workload: str) -> str:
             whose = f"by {titles[bound.contender]}" if bound.contender else "as asked for"
             words.append(f"Bound: {bound.milliseconds:.0f} ms, {whose}.")
     best = figures.reference(raw, workload)
-    if best is not None and not raw.setup.rates:
+    if best is not None and Scenario.CURVE in raw.setup.scenarios and not raw.setup.rates:
         whose = "best peer" if best[0] in raw.peers else "best contender (no peer was asked)"
         words.append(f"100 % of the curve: {best[1]:.1f}/s, of the {whose}, {titles[best[0]]}.")
     return " ".join(words) + "\n"

@@ -49,11 +49,6 @@ def test_percentiles_are_compared_in_milliseconds():
     assert found[2].ours == pytest.approx(20.0)
 
 
-def test_what_a_queue_takes_follows_from_its_arrivals():
-    found = comparison.known([0.0, 0.004, 0.02], 0.005)
-    assert found == pytest.approx([0.005, 0.010, 0.011, 0.005])
-
-
 @pytest.fixture
 def port():
     (port,) = free_ports(1)
