@@ -70,8 +70,8 @@ def main(
 def _machine() -> str:
     machine = describe()
     return (
-        f"Written by `{COMMAND}` on {machine.cores} cores of {machine.cpu}, while other work had a "
-        f"load of {machine.load_average:.0f}."
+        f"Written by `{COMMAND}` on {machine.cores} cores of {machine.cpu}; load average at its "
+        f"end: {machine.load_average:.0f}."
     )
 
 
@@ -93,8 +93,12 @@ def _life(found: Life) -> str:
     failed = str(len(found.failures))
     if found.failures:
         failed += f" (the first: {found.failures[0]})"
-    growth = found.memory_after / found.memory_before - 1
-    memory = f"{found.memory_before:.0f} and {found.memory_after:.0f} MiB ({growth:+.1%})"
+    before, after = sum(found.memory_before.values()), sum(found.memory_after.values())
+    parts = ", ".join(
+        f"{name} {found.memory_before[name]:.0f} and {mebibytes:.0f}"
+        for name, mebibytes in sorted(found.memory_after.items())
+    )
+    memory = f"{before:.0f} and {after:.0f} MiB ({after / before - 1:+.1%}): {parts}"
     rows = [
         ["requests over HTTP and gRPC of two gateways", str(found.requests), ""],
         ["requests that failed", failed, "0"],

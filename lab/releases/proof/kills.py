@@ -12,7 +12,7 @@ from lab.releases.proof.service import Running
 
 GATEWAY, LAUNCHER, COMMAND = "gateway", "launcher", "command"
 VICTIMS = (GATEWAY, COMMAND, LAUNCHER)
-STEPS = ("stage", "split", "promote", "rollback", "retire")
+STEPS = ("stage", "shadow", "split", "promote", "rollback", "retire")
 _SUBJECTS = 40
 _SHARE = "50"
 
@@ -65,6 +65,7 @@ def _words(service: Running, step: str) -> list[str]:
     new = service.world.ids[GOOD]
     more = {
         "stage": [new],
+        "shadow": ["100"],
         "split": [_SHARE],
         "promote": ["--without-gate", "a measurement"],
         "rollback": [],

@@ -1,6 +1,7 @@
 """The life of a candidate under steady load over both doors of two gateways."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,9 +14,10 @@ from database.tables import predictions
 from lab.releases.proof.canaries import CURRENT, GOOD, photo
 from lab.releases.proof.load import Answer, Load
 from lab.releases.proof.service import Running
+from lab.service.service import GATEWAY, LAUNCHER, TRITON
 
 SHARES = (10, 20)
-_WARM, _CALM, _NOTICED = 30.0, 5.0, 3.0
+_WARM, _CALM, _NOTICED = 90.0, 5.0, 3.0
 """Seconds of load before anything is measured, of a phase, and until all gateways know a change."""
 _CONFIDENCE = 0.99
 _AT_ONCE = 500
@@ -56,9 +58,9 @@ class Life:
     """From the start of the command to the last answer of the release that was rolled back."""
     rows_wrong: int = 0
     """Answers whose row is missing, or names another release."""
-    memory_before: float = 0.0
-    memory_after: float = 0.0
-    """MiB, of the whole service."""
+    memory_before: dict[str, float] = field(default_factory=dict)
+    memory_after: dict[str, float] = field(default_factory=dict)
+    """MiB (PSS) of the gateways, Triton, the launcher, and the models' processes."""
 
     @property
     def passed(self) -> bool:
@@ -67,12 +69,12 @@ class Life:
             not self.failures
             and all(each.within for each in self.shares)
             and self.moved_back == self.wrong_releases == self.rows_wrong == 0
-            and self.memory_after <= self.memory_before * (1 + _MEMORY)
+            and sum(self.memory_after.values()) <= sum(self.memory_before.values()) * (1 + _MEMORY)
         )
 
 
 def run(service: Running, subjects: int, on_step: OnStep) -> Life:
-    """Stages, splits, promotes, rolls back and retires a candidate while all doors are asked.
+    """Takes a candidate from its stage to its end while all doors are asked.
 
     Raises:
         LabError: a command fails.
@@ -94,6 +96,11 @@ def run(service: Running, subjects: int, on_step: OnStep) -> Life:
         calm(old)
         found.memory_before = _memory(service)
         service.must("stage", new)
+        calm(old)
+        on_step("copies of all images for the candidate")
+        service.must("shadow", "100")
+        calm(old)
+        service.must("shadow", "0")
         calm(old)
         rounds = []
         for percent in SHARES:
@@ -137,8 +144,12 @@ def _by_subject(answers: list[Answer]) -> dict[int, str]:
     return {each.subject: each.release for each in sorted(answers, key=lambda each: each.at)}
 
 
-def _memory(service: Running) -> float:
-    return service.server.tree.memory().pss + service.second.tree.memory().pss
+def _memory(service: Running) -> dict[str, float]:
+    found = defaultdict(float, {"gateways": service.second.tree.memory().pss})
+    for role, mebibytes in service.server.pss_mib().items():
+        names = {GATEWAY: "gateways", TRITON: "Triton", LAUNCHER: "launcher"}
+        found[names.get(role, "models' processes")] += mebibytes
+    return dict(found)
 
 
 def _rows_wrong(service: Running, answers: list[Answer]) -> int:

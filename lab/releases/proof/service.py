@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -63,13 +64,11 @@ class Running:
         self.second = Gateway(triton, log=folder / "second.log", environment=shared)
 
     def __enter__(self) -> Self:
-        self.server.__enter__()
-        try:
-            self.second.__enter__()
-        except BaseException:
-            self.server.stop()
-            raise
-        self.until(lambda: self.answers() is not None)
+        with ExitStack() as started:
+            started.enter_context(self.server)
+            started.enter_context(self.second)
+            self.until(lambda: self.answers() is not None)
+            self._started = started.pop_all()
         return self
 
     def __exit__(
@@ -78,8 +77,7 @@ class Running:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.second.stop()
-        self.server.stop()
+        self._started.close()
 
     @property
     def doors(self) -> list[tuple[int, int]]:

@@ -29,6 +29,7 @@ EARLIER = {
 }
 STEPS = {
     "stage": ([], ["{new}"]),
+    "shadow": (["stage"], ["100"]),
     "split": (["stage"], ["10"]),
     "promote": (["stage", "split"], ["--without-gate", "a test"]),
     "rollback": (["stage", "promote"], []),
