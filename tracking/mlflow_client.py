@@ -8,6 +8,7 @@ those of its fluent functions, which are not used.
 import json
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,10 +23,13 @@ def main() -> None:
     """Sends the run; ends with 1 and one line where it cannot."""
     said = json.load(sys.stdin)
     try:
-        print(_send(MlflowClient(tracking_uri=sys.argv[1]), said))  # noqa: T201 - its answer
+        # MLflow says on the output where a run is to be seen.
+        with redirect_stdout(sys.stderr):
+            run = _send(MlflowClient(tracking_uri=sys.argv[1]), said)
     except (MlflowException, OSError) as error:
         text = " ".join(str(error).split())
         sys.exit(f"the tracking server was not told: {text[:500]}")
+    print(run)  # noqa: T201 - its answer
 
 
 def _send(client: MlflowClient, said: dict[str, Any]) -> str:

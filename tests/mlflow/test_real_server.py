@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -27,7 +28,7 @@ from tests.unit.server.releases import artefacts
 from tracking.server import ROOT, TrackedRun, TrackingError, TrackingServer
 
 SERVER = ROOT / ".cache" / "mlflow-server" / "bin" / "mlflow"
-_START_SECONDS = 180
+_START_SECONDS = 600
 
 
 class Server:
@@ -38,7 +39,13 @@ class Server:
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self._log = (folder / "log").open("w")
-        environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+        environment = {
+            **os.environ,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+            # A dozen processes that nothing here needs.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
         self._process = subprocess.Popen(
             [
                 SERVER, "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
@@ -48,14 +55,23 @@ class Server:
             env=environment, cwd=folder, stdout=self._log, stderr=self._log,
             start_new_session=True,
         )  # fmt: skip
+        try:
+            self._wait()
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait(self) -> None:
         until = time.monotonic() + _START_SECONDS
         while not self._healthy():
-            assert self._process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < until, (folder / "log").read_text()
+            said = (self.folder / "log").read_text()
+            assert self._process.poll() is None, said
+            assert time.monotonic() < until, said
             time.sleep(0.5)
 
     def close(self) -> None:
-        os.killpg(self._process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
         self._process.wait(30)
         self._log.close()
 
