@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
+from gateway.settings import Settings
 from lab import machine
 from lab.autoscaling import manifests, pipeline
 from lab.autoscaling.control import Control
@@ -64,6 +65,8 @@ async def _simulate(plan: Plan, say: Say) -> Record:
     settings = manifests.gateway_settings(of_keda) | {
         "GATEWAY_MAX_IN_FLIGHT": str(plan.cap),
         "GATEWAY_CALLER_SHARE": "1",
+        # All callers have this machine's address, as behind a proxy.
+        "GATEWAY_CONNECTIONS_PER_ADDRESS": str(Settings.model_fields["connections"].default),
         "GATEWAY_TRITON_HOST": "127.0.0.1",
         "GATEWAY_DEFAULT_PIPELINE": pipeline.PIPELINE,
     }
