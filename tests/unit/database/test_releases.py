@@ -112,6 +112,19 @@ def test_a_change_that_is_interrupted_leaves_the_old_state_or_the_new(engine, st
     again.dispose()
 
 
+def test_a_row_of_the_version_before_has_no_share_of_copies(engine):
+    change(engine, Action.STAGE, changes.stage(NEW))
+    with engine.begin() as connection:
+        # As an older gateway beside this one writes it.
+        connection.exec_driver_sql(
+            "INSERT INTO release_changes "
+            "(pipeline, profile, revision, at, action, release, current, share, by) "
+            "VALUES ('mhist', 'default', 3, 0, 'retire', '2-bbbbbbbb', '1-aaaaaaaa', 0, 'older')"
+        )
+    (state,) = history.states_in(engine)
+    assert (state.revision, state.shadow) == (3, 0)
+
+
 def test_what_is_compared_is_added_up_whoever_does_so_at_the_same_time(engine):
     key = shadow.Key("mhist", OLD, NEW, shadow.IMAGES, shadow.COMPARED)
     other = shadow.Key("mhist", NEW, "3-cccccccc", shadow.IMAGES, shadow.SHED)

@@ -12,7 +12,7 @@ from gateway.core import assignment
 from gateway.settings import Settings
 from gateway.shadow import traffic
 from pipelines import release_changes as changes
-from pipelines.protocol import Output
+from pipelines.protocol import COSTLY, Output
 from tests.unit.gateway.asking import images
 from tests.unit.gateway.samples import JPEG, PNG, RAW
 from tests.unit.gateway.toy_triton import Failure, forever, running
@@ -179,6 +179,17 @@ async def test_a_candidate_that_fails_is_counted_and_nothing_else_notices(client
     assert (await client.get("/readyz")).status_code == 200
     assert 'outcome="ok",pipeline="oral_cancer",route="predict"} 5.0' in text
     assert "gateway_requests_refused_total{" not in text
+
+
+async def test_an_image_that_is_costly_to_decode_is_shed(client, triton):
+    async def costly(*_):
+        raise Failure(grpc.StatusCode.INVALID_ARGUMENT, COSTLY)
+
+    triton.staged_rules.append(costly)
+    await ask(client)
+    await counted(client, shed=1)
+    # It is not asked again where costly ones may be.
+    assert len(triton.copies) == 1
 
 
 async def test_a_candidate_that_hangs_keeps_no_answer_waiting_and_the_rest_is_shed(client, triton):
