@@ -5,7 +5,8 @@ PYTHON ?= python3.11
 # What `make serve` serves and `make demo` exports demo weights of, comma-separated, or `all`.
 PIPELINES ?= oral_cancer
 # How: a profile of the pipelines' YAML, e.g. int8; those that have none of the name by default.
-PROFILE ?= default
+# Left out, `serve` takes the profile that each YAML names for the embedded Triton, and `demo` the default.
+PROFILE ?=
 # What of pyproject.toml's groups a target needs in .venv: `setup` installs what is not there yet.
 GROUPS ?= serve
 lint format test test-quick k8s-test attack accounting: GROUPS := all
@@ -157,13 +158,13 @@ sbom: $(CYCLONEDX) ## Writes a bill of materials of each image's Python packages
 
 .PHONY: demo
 demo: setup ## Exports demo weights of PIPELINES where there are none (they mean nothing clinically)
-	@$(BIN)/python -m demo "$(PIPELINES)" --profile "$(PROFILE)" --if-missing
+	@$(BIN)/python -m demo "$(PIPELINES)" --profile "$(or $(PROFILE),default)" --if-missing
 
 .PHONY: serve
 serve: setup ## Serves PIPELINES on http://127.0.0.1:8080; exports demo weights first where there are none
 	@# What has no weights all the same is named below, and the others are served.
-	-@$(BIN)/python -m demo "$(PIPELINES)" --profile "$(PROFILE)" --if-missing
-	@exec $(BIN)/python -m server --gateway --pipelines "$(PIPELINES)" --profile "$(PROFILE)"
+	-@$(BIN)/python -m demo "$(PIPELINES)" --profile "$(or $(PROFILE),embedded)" --if-missing
+	@exec $(BIN)/python -m server --gateway --pipelines "$(PIPELINES)" --profile "$(or $(PROFILE),embedded)"
 
 .PHONY: configs
 configs: setup ## Writes all configs of model_repository/ anew from pipelines/*.yaml

@@ -19,7 +19,7 @@ from pipelines.calibration import MemberCalibration
 from pipelines.definition import PipelineDefinition
 from pipelines.load import FOLDER, SpecError, require_profile
 from pipelines.manifest import Manifest, ManifestError, sha256_of
-from pipelines.profile import DEFAULT_PROFILE
+from pipelines.profile import DEFAULT_PROFILE, EMBEDDED_PROFILE
 from pipelines.spec import PipelineSpec
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +45,7 @@ class Demo:
         """Exports all; one that fails does not keep the others from theirs, but from True."""
         failed = False
         for whole in pipelines:
-            spec = whole.resolve_or_default(self.profile)
+            spec = self._spec(whole)
             try:
                 console.write_configs(whole, self.target, self.specs)
                 if not self.if_missing or console.members_without_version(spec, self.target):
@@ -55,6 +55,20 @@ class Demo:
                 console.say(error)
                 failed = True
         return not failed
+
+    def _spec(self, whole: PipelineDefinition) -> PipelineSpec:
+        spec = whole.resolve_or_default(self.profile)
+        if self.profile != EMBEDDED_PROFILE or not self.if_missing:
+            return spec
+        if console.members_without_version(spec, self.target) and self._trained(whole):
+            # Trained weights of the default are served as they are, without demo weights beside.
+            return whole.resolve_or_default(DEFAULT_PROFILE)
+        return spec
+
+    def _trained(self, whole: PipelineDefinition) -> list[str]:
+        """The members whose newest version has trained weights."""
+        manifests = {member: _newest(whole, member, self.target) for member in whole.members}
+        return [name for name, found in manifests.items() if found and found.weights == "trained"]
 
     def _publish(self, whole: PipelineDefinition, spec: PipelineSpec) -> None:
         from demo.calibration import committed  # noqa: PLC0415 - torch: keep --help quick
@@ -84,7 +98,7 @@ class Demo:
                 files,
                 self.target,
                 members=members,
-                profile=self.profile,
+                profile=spec.profile,
                 version=None,
                 evidence=evidence(whole) if quantised else None,
                 calibrations=Calibrations(known=known),
@@ -99,16 +113,14 @@ class Demo:
             console.make_releases(whole, self.target, new_references=new)
 
     def _require_no_trained(self, whole: PipelineDefinition, spec: PipelineSpec) -> None:
-        for member in whole.members:
-            manifest = _newest(whole, member, self.target)
-            if manifest is not None and manifest.weights == "trained":
-                missing = console.members_without_version(spec, self.target)
-                given = " ".join(f"--checkpoint {name}=FILE" for name in map(spec.origin, missing))
-                raise TrainedWeightsError(
-                    f"{whole.name}: {member} has trained weights, beside which no demo weights "
-                    f"are exported for {', '.join(missing)}: run python -m export {whole.name} "
-                    f"--profile {self.profile} {given}"
-                )
+        for member in self._trained(whole):
+            missing = console.members_without_version(spec, self.target)
+            given = " ".join(f"--checkpoint {name}=FILE" for name in map(spec.origin, missing))
+            raise TrainedWeightsError(
+                f"{whole.name}: {member} has trained weights, beside which no demo weights "
+                f"are exported for {', '.join(missing)}: run python -m export {whole.name} "
+                f"--profile {spec.profile} {given}"
+            )
 
 
 def _newest(spec: PipelineSpec, member: str, repository: ModelRepository) -> Manifest | None:

@@ -8,7 +8,7 @@ from pipelines.enums import Format
 from pipelines.fact import Facts, Name
 from pipelines.gate import ReleaseGate
 from pipelines.member import Member
-from pipelines.profile import DEFAULT_PROFILE, Profile
+from pipelines.profile import DEFAULT_PROFILE, EMBEDDED_PROFILE, Profile
 from pipelines.spec import PipelineSpec
 
 # What a member has from the one that it is made from.
@@ -51,8 +51,12 @@ class PipelineDefinition(PipelineSpec):
             self._check_origin(name, member)
         if DEFAULT_PROFILE in self.profiles:
             raise ValueError(f"profiles.{DEFAULT_PROFILE}: is reserved: the other keys define it")
+        if EMBEDDED_PROFILE in self.profiles:
+            raise ValueError(f"profiles.{EMBEDDED_PROFILE}: is reserved: a profile says `embedded`")
         for name in self.profiles:
             self.resolve(name)
+        if len(named := [name for name, each in self.profiles.items() if each.embedded]) > 1:
+            raise ValueError(f"profiles.{named[1]}.embedded: {named[0]} has it, and one can")
         return self
 
     def _check_origin(self, name: str, member: Member) -> None:
@@ -102,8 +106,16 @@ class PipelineDefinition(PipelineSpec):
             problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
             raise ValueError(f"profiles.{profile}: {'; '.join(problems)}") from None
 
+    @property
+    def embedded(self) -> str:
+        """The profile that the embedded Triton takes on a CPU where nobody asks for one."""
+        named = (name for name, each in self.profiles.items() if each.embedded)
+        return next(named, DEFAULT_PROFILE)
+
     def resolve_or_default(self, profile: str) -> PipelineSpec:
         """The facts under a profile or, where the pipeline has none of that name, the default."""
+        if profile == EMBEDDED_PROFILE:
+            profile = self.embedded
         return self.resolve(profile if profile in self.profiles else DEFAULT_PROFILE)
 
     def _served(

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pipelines.definition import PipelineDefinition
 from pipelines.fact import Facts
-from pipelines.profile import DEFAULT_PROFILE
+from pipelines.profile import DEFAULT_PROFILE, EMBEDDED_PROFILE
 from pipelines.spec import PipelineSpec
 
 FOLDER = Path(__file__).parent
@@ -77,7 +77,7 @@ def require_profile(profile: str, pipelines: Iterable[PipelineDefinition]) -> No
         SpecError: none has it.
     """
     known = dict.fromkeys(name for whole in pipelines for name in whole.profiles)
-    if profile != DEFAULT_PROFILE and profile not in known:
+    if profile not in {DEFAULT_PROFILE, EMBEDDED_PROFILE, *known}:
         names = ", ".join([DEFAULT_PROFILE, *known])
         raise SpecError(f"no pipeline here has a profile {profile!r}; there are: {names}")
 

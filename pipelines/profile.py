@@ -11,6 +11,10 @@ DEFAULT_PROFILE = "default"
 """The profile of every pipeline: its YAML as it stands."""
 
 
+EMBEDDED_PROFILE = "embedded"
+"""Stands for the profile of each pipeline that the embedded Triton takes on a CPU."""
+
+
 class MemberChange(Facts):
     """What a profile says of one member; what it leaves out stays."""
 
@@ -26,6 +30,9 @@ class MemberChange(Facts):
 class Profile(Facts):
     """Differences from the default profile."""
 
+    embedded: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """That the embedded Triton takes it on a CPU where nobody asks for a profile: what it gains,
+    with figures and where they were measured."""
     instead: dict[Name, Name] = Field(default={})
     """Of a member that the default serves: who takes its place and its weight."""
     members: dict[Name, MemberChange] = Field(default={})

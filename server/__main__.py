@@ -31,7 +31,7 @@ def main(  # noqa: PLR0917 - the command line
             envvar="SERVER_PROFILE",
             metavar="NAME",
             help="Serve the pipelines under this profile of their YAML; those that have none of "
-            "this name under their default.",
+            "this name under their default. `embedded` is the one that each YAML names for CPUs.",
         ),
     ] = DEFAULT_PROFILE,
     gateway: Annotated[

@@ -66,9 +66,9 @@ def launch(options: Options, report: Report) -> None:
     if signatures is not None and signatures.problem is not None:
         report.say(f"SIGNATURES  {signatures.problem}")
     for release in releases:
-        if release.spec.profile != options.profile:
-            name = release.spec.name
-            report.say(f"{name}: has no profile {options.profile}; served under its default")
+        spec = release.spec
+        if reason := discovery.reasons.get(spec.name):
+            report.say(f"{spec.name}: served under the profile {spec.profile}: {reason}")
     if not releases:
         raise UnhealthyError("no pipeline can be served; the remedies are above")
     installation = Installation.find()
@@ -117,7 +117,8 @@ def launch(options: Options, report: Report) -> None:
                 gateway.wait_until_ready(shutdown.requested, report.say)
         if not shutdown.requested():
             addresses = _addresses(options, files, gateway, service.served[0])
-            report.banner(service.served, [*refused, *service.refused.values()], addresses)
+            problems = [*refused, *service.refused.values()]
+            report.banner(service.served, problems, addresses, discovery.reasons)
             supervisor.run()
     report.say("stopped")
 

@@ -1,7 +1,7 @@
 """The launcher's console output: plain lines on stderr, and a spinner on a terminal."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -33,9 +33,20 @@ class Report:
             yield
 
     def banner(
-        self, releases: Sequence[VerifiedRelease], refused: Sequence[str], addresses: Sequence[str]
+        self,
+        releases: Sequence[VerifiedRelease],
+        refused: Sequence[str],
+        addresses: Sequence[str],
+        reasons: Mapping[str, str],
     ) -> None:
-        """Prints what is served and where, what is not, and a warning of demo weights."""
+        """Prints what is served and where, what is not, and a warning of demo weights.
+
+        Args:
+            releases: that are served.
+            refused: the pipelines that are not, and why.
+            addresses: where.
+            reasons: why a pipeline has its profile, by its name.
+        """
         lines = [_RULE, f"Second Opinion is serving {len(releases)} pipeline(s)"]
         for release in releases:
             members = ", ".join(
@@ -46,6 +57,8 @@ class Report:
             lines.append(
                 f"  {spec.name}  profile {spec.profile}  release {release.identity}  {members}"
             )
+            if reason := reasons.get(spec.name):
+                lines.append(f"    {spec.profile}: {reason}")
         lines += [f"  {address}" for address in addresses]
         lines += [f"NOT SERVED  {problem}" for problem in refused]
         if any(release.demo for release in releases):

@@ -5,8 +5,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from pipelines.definition import PipelineDefinition
+from pipelines.embedded import embedded_spec
 from pipelines.load import SpecError, available, load_definition, require_profile
-from pipelines.profile import DEFAULT_PROFILE
+from pipelines.profile import DEFAULT_PROFILE, EMBEDDED_PROFILE
 from pipelines.release import ReleaseError, current_identity
 from pipelines.release_files import ReleaseFiles
 from pipelines.release_state import ReleaseState
@@ -35,14 +37,16 @@ class PipelineDiscovery:
     ) -> None:
         """`names` None: all that have a YAML in `specs`, now or later.
 
-        A pipeline without a profile of that name is served under its default. With `signatures` a
-        release must be signed.
+        A pipeline without a profile of that name is served under its default. `embedded` stands for
+        the one that each YAML names. With `signatures` a release must be signed.
         """
         self._specs = specs
         self._profile = profile
         self._repository = repository
         self._names = names
         self.files = ReleaseFiles(repository, signatures)
+        self.reasons: dict[str, str] = {}
+        """Why a pipeline has its profile, where that is not the one that was asked for by name."""
         self._verified: set[str] = set()
         self._refused: dict[str, _Stamp] = {}
         """The state of a pipeline's files when it was refused."""
@@ -70,13 +74,22 @@ class PipelineDiscovery:
             if name in self._verified or self._refused.get(name) == (stamp := self._stamp(name)):
                 continue
             try:
-                spec = load_definition(name, self._specs).resolve_or_default(self._profile)
+                spec = self._resolve(load_definition(name, self._specs))
                 releases.append(self._verify(spec))
                 self._verified.add(name)
             except (RefusedPipelineError, SpecError) as error:
                 problems.append(str(error))
                 self._refused[name] = stamp
         return releases, problems
+
+    def _resolve(self, whole: PipelineDefinition) -> PipelineSpec:
+        if self._profile != EMBEDDED_PROFILE:
+            spec = whole.resolve_or_default(self._profile)
+            if spec.profile != self._profile:
+                self.reasons[whole.name] = f"it has no profile {self._profile}"
+            return spec
+        spec, self.reasons[whole.name] = embedded_spec(whole, self._repository)
+        return spec
 
     def _verify(self, spec: PipelineSpec) -> VerifiedRelease:
         name, profile = spec.name, spec.profile

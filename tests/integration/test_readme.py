@@ -9,11 +9,13 @@ from pydantic_settings import BaseSettings
 from gateway.identity.oidc_settings import OidcSettings
 from gateway.identity.token_settings import TokenSettings
 from gateway.settings import Settings
+from pipelines.load import load_definition
 from pipelines.ports import Ports
 from pipelines.tls import GatewayTls, TritonTls
 from tests.integration.service import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
+WHOLE = load_definition("oral_cancer")
 
 
 def shape(value):
@@ -34,6 +36,10 @@ def test_the_first_prediction_has_the_shape_that_the_readme_prints(http):
     assert {type(printed.pop(key)) for key in ("set", "coverage")} == {list, float}
     assert printed.pop("input")["typical"] is True
     assert answer.pop("input")["typical"] is None
+    # The README's service has the profile that `make serve` takes, with other forms of members.
+    served = WHOLE.resolve(WHOLE.embedded)
+    assert list(printed["models"]) == list(served.members)
+    printed["models"] = {served.origin(name): each for name, each in printed["models"].items()}
     assert shape(printed) == shape(answer)
 
 

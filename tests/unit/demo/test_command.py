@@ -246,3 +246,19 @@ def test_a_reference_of_another_checkpoint_is_named_and_not_served(demo, reposit
     assert status == 1
     assert "typicality_fp32.npz: is not of the committed checkpoint: run python -m demo" in output
     assert served(repository) is None
+
+
+def test_what_the_embedded_triton_takes_is_exported_for_it(demo, repository):
+    assert demo("--if-missing", "--profile", "embedded")[0] == 0
+    assert versions(repository) == {"vgg16": [1], "regnet_onnx": [1]}
+
+
+def test_trained_weights_of_the_default_are_enough_for_the_embedded_triton(
+    demo, repository, specs, tiny, tmp_path
+):
+    torch.save(tiny.state_dict(), tmp_path / "trained.pt")
+    places = ["--repository", str(repository.root), "--specs", str(specs)]
+    given = [f"--checkpoint={name}={tmp_path / 'trained.pt'}" for name in ("vgg16", "regnet")]
+    assert CliRunner().invoke(export_app, ["oral_cancer", *given, *places]).exit_code == 0
+    assert demo("--if-missing", "--profile", "embedded")[0] == 0
+    assert versions(repository) == {"vgg16": [1], "regnet": [1]}

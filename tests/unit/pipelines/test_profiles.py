@@ -185,6 +185,14 @@ def test_a_wrong_profile_is_refused_with_its_name(tmp_path, profile, complaint):
 
 def test_the_default_is_no_profile_to_be_written(tmp_path):
     refused(tmp_path, FACTS | {"profiles": {"default": {}}}, "profiles.default")
+    refused(tmp_path, FACTS | {"profiles": {"embedded": {}}}, "profiles.embedded")
+
+
+def test_one_profile_at_most_is_the_embedded_tritons():
+    assert whole().embedded == "default"
+    assert whole(a={}, b={"embedded": "twice as fast"}).embedded == "b"
+    with pytest.raises(ValueError, match=r"profiles.b.embedded: a has it"):
+        whole(a={"embedded": "twice as fast"}, b={"embedded": "thrice"})
 
 
 @pytest.mark.parametrize(
