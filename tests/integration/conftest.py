@@ -33,13 +33,16 @@ class Model:
 
 
 def tight_facts() -> dict[str, Any]:
-    """A pipeline with a short queue, and less patience than two passes of its member take."""
+    """A pipeline with a short queue, and less patience than two passes of its member take.
+
+    It keeps images where a request consents.
+    """
     facts = by_default("oral_cancer")
     del facts["members"]["regnet"]
     facts["typicality"]["member"] = None
     facts["members"]["vgg16"]["threads"] = 1
     serving = {"max_batch": 1, "queue_delay_us": 0, "queue_size": 3, "queue_timeout_ms": 100}
-    return facts | {"name": "tight", "serving": serving}
+    return facts | {"name": "tight", "serving": serving, "keep_images": {"days": 1}}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,6 +52,7 @@ def _own_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GATEWAY_DATABASE_URL", f"sqlite:///{folder}/gateway.db")
         patch.setenv("GATEWAY_SECRETS_DIR", str(folder / "secrets"))
+        patch.setenv("GATEWAY_KEPT_IMAGES", str(folder / "images"))
         yield
 
 
