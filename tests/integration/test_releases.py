@@ -4,10 +4,12 @@ A real launcher, tritonserver and gateway, asked over HTTP and gRPC without a pa
 """
 
 import json
+import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
 
@@ -21,8 +23,14 @@ from typer.testing import CliRunner
 from export import releases as exported
 from export.repository import ModelRepository
 from export.versions import export
+from pipelines import protocol
 from pipelines.load import FOLDER, load_definition
+from pipelines.manifest import FILENAME as MANIFEST
+from pipelines.release import Release
+from pipelines.release_state import ReleaseState
+from pipelines.signatures import FOLDER as SIGNATURES
 from releases.__main__ import app
+from releases.signatures.signing import KeyFolder, SignedRepository
 from tests.integration.service import Service, running
 from tests.unit.gateway.asking import images
 
@@ -31,7 +39,10 @@ SUBJECTS = [f"subject-{number}" for number in range(24)]
 
 
 class World:
-    """A service of two releases that differ in their threshold, of which the first serves."""
+    """A service of signed releases that differ in their threshold, of which the first serves.
+
+    The third has files of its own, and is not signed.
+    """
 
     def __init__(self, folder: Path, checkpoint: Path, photo: bytes) -> None:
         self.folder, self.photo = folder, photo
@@ -43,7 +54,7 @@ class World:
         facts["typicality"] = None
         self.facts = facts
         self.ids: list[str] = []
-        for number, threshold in enumerate((0.5, 0.4)):
+        for number, threshold in enumerate((0.5, 0.4, 0.45)):
             facts["threshold"]["default"] = threshold
             self._write_spec()
             whole = load_definition(NAME, self.specs)
@@ -52,6 +63,14 @@ class World:
             published = {"regnet": 1} if number == 0 else {}
             if number == 0:
                 export(whole, {"regnet": checkpoint}, repository)
+            if number == 2:
+                # Files of its own, which a test may damage.
+                versions = self.repository / f"{NAME}_regnet"
+                shutil.copytree(versions / "1", versions / "2")
+                manifest = versions / "2" / MANIFEST
+                moved = json.loads(manifest.read_text()) | {"version": 2}
+                manifest.write_text(json.dumps(moved))
+                published = {"regnet": 2}
             (release,) = exported.make(whole, repository, published).made
             self.ids.append(release.identity)
         # What is served first was made first; the YAML says what the second says.
@@ -61,6 +80,16 @@ class World:
         self._write_spec()
         whole = load_definition(NAME, self.specs)
         ModelRepository(self.repository).write_configs(whole, f"{NAME}.yaml")
+        self.keys = KeyFolder(folder / "keys")
+        shutil.copy(self.signer().initialise(), folder / "root.json")
+        for identity in self.ids[:2]:
+            self.signer().sign(self.release(identity))
+
+    def signer(self, keys: KeyFolder | None = None, **how: Callable) -> SignedRepository:
+        return SignedRepository(self.repository, keys or self.keys, **how)
+
+    def release(self, identity: str) -> Release:
+        return Release.read(NAME, identity, self.repository)
 
     def _write_spec(self) -> None:
         text = yaml.safe_dump(self.facts, sort_keys=False)
@@ -166,6 +195,8 @@ def service(world) -> Iterator[Service]:
         # The load never pauses.
         "GATEWAY_SHADOW_BELOW": "8",
         "GATEWAY_SHADOW_TIME_SHARE": "1",
+        "SERVER_SIGNATURES_ROOT": str(world.folder / "root.json"),
+        "SERVER_SIGNATURES_STATE": str(world.folder / "seen"),
     }
     places = ("--specs", str(world.specs))
     with running(world.repository, world.folder, *places, **settings) as service:
@@ -183,7 +214,7 @@ def backend_processes(service: Service) -> Counter[str]:
 
 
 def test_no_request_fails_from_stage_to_retire_and_back(world, service, record_property):
-    old, new = world.ids
+    old, new, _ = world.ids
     before = backend_processes(service)
     with Load(service, world.photo) as load:
         assert load.settled(lambda _: True) == dict.fromkeys(SUBJECTS, old)
@@ -231,3 +262,99 @@ def test_no_request_fails_from_stage_to_retire_and_back(world, service, record_p
     actions = ["begin", "stage", "shadow", "split", "split", "promote", "rollback", "retire"]
     assert [row["action"] for row in reversed(history)] == actions
     assert history[2]["evidence"] == "without gate: a test"
+
+
+class Attacker:
+    """Writes into the model repository what it likes, its state too, and looks what is loaded."""
+
+    def __init__(self, world: World, service: Service) -> None:
+        self.world, self.service, self.revision = world, service, 1000
+        self.current, _, self.candidate = world.ids
+        self.version = world.repository / protocol.member_model(NAME, "regnet") / "2"
+        self.metadata = world.repository / SIGNATURES / "metadata"
+
+    def tries(self) -> dict[str, list[str] | dict[str, str]]:
+        """Has the candidate loaded; gives what the launcher says once it has decided."""
+        self.revision += 1
+        state = ReleaseState(
+            pipeline=NAME,
+            profile="default",
+            revision=self.revision,
+            current=self.current,
+            candidate=self.candidate,
+        )
+        state.write(self.world.repository)
+        return self.said(lambda page: self.candidate in {*page["loaded"], *page["refused"]})
+
+    def said(self, condition: Callable) -> dict:
+        give_up = time.monotonic() + 60
+        url = f"http://127.0.0.1:{self.service.server_metrics}/releases"
+        while not condition(page := httpx.get(url, timeout=10).json()[NAME]):
+            assert time.monotonic() < give_up, page
+            time.sleep(0.1)
+        return page
+
+    def refused(self) -> str:
+        """The reason why the candidate is not loaded, while the current release answers."""
+        page = self.tries()
+        assert page["loaded"] == [self.current]
+        content, headers = self.world.photo, {"Content-Type": "image/jpeg"}
+        answer = httpx.post(
+            f"{self.service.url}/api/v1/predict", content=content, headers=headers, timeout=60
+        )
+        assert answer.json()["release"] == self.current
+        return page["refused"][self.candidate]
+
+
+def test_every_attack_on_signatures_is_refused_by_name_while_the_current_release_serves(
+    world, service, tmp_path
+):
+    attacker = Attacker(world, service)
+    (model,) = attacker.version.glob("model.*")
+    assert "is not signed, or was withdrawn" in attacker.refused()
+    world.signer().sign(world.release(attacker.candidate), keep=3)
+
+    whole = model.read_bytes()
+    model.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    assert f"{model}: corrupt or replaced" in attacker.refused()
+    model.unlink()
+    assert f"{model}: missing" in attacker.refused()
+    model.write_bytes(whole)
+    (attacker.version / "more.py").write_text("print()")
+    assert "more.py: release" in attacker.refused()
+    (attacker.version / "more.py").unlink()
+
+    # Signed and whole it is loaded; once it is withdrawn it is unloaded.
+    assert attacker.candidate in attacker.tries()["loaded"]
+    shutil.copytree(attacker.metadata, tmp_path / "older")
+    world.signer().withdraw(NAME, attacker.candidate)
+    page = attacker.said(lambda page: attacker.candidate in page["refused"])
+    assert page["loaded"] == [attacker.current]
+    assert "was withdrawn" in page["refused"][attacker.candidate]
+    newer = shutil.copytree(attacker.metadata, tmp_path / "newer")
+    shutil.copytree(tmp_path / "older", attacker.metadata, dirs_exist_ok=True)
+    assert "older signatures than those that were seen" in attacker.refused()
+    shutil.copytree(newer, attacker.metadata, dirs_exist_ok=True)
+
+    # A signer whose key was revoked signs with it, by the root that trusted it.
+    stolen = shutil.copytree(world.keys.folder, tmp_path / "stolen")
+    world.signer().rotate("targets")
+    trusted = (attacker.metadata / "root.json").read_bytes()
+    shutil.copy(attacker.metadata / "1.root.json", attacker.metadata / "root.json")
+    world.signer(KeyFolder(stolen)).sign(world.release(attacker.candidate), keep=3)
+    (attacker.metadata / "root.json").write_bytes(trusted)
+    assert "a key that is not trusted, or was revoked" in attacker.refused()
+
+    long_ago = datetime.now(UTC) - timedelta(days=200)
+    world.signer(now=lambda: long_ago).sign(world.release(attacker.candidate), keep=3)
+    assert "the signatures have expired" in attacker.refused()
+
+    # What served goes on, also after a restart.
+    service.stop()
+    service.start()
+    service.wait_ready()
+    page = attacker.said(lambda page: attacker.candidate in page["refused"])
+    assert page["loaded"] == [attacker.current]
+    assert "the signatures have expired" in page["refused"][attacker.candidate]
+    world.signer().renew()
+    assert attacker.candidate in attacker.tries()["loaded"]
