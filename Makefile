@@ -51,7 +51,8 @@ ENVOY := .cache/envoy/bin/envoy
 # Real photographs: the pictures in a wheel of which nothing is run.
 PICTURES := .cache/scikit-image-0.26/skimage/data
 ALONE := tests/integration/alone
-GATEWAY_TESTS := tests/unit/gateway
+# About half of the time of those that need no service: what exports, trains, decodes or measures.
+MODEL_TESTS := $(addprefix tests/unit/,demo export inference lab loadtest)
 UNIT_TESTS := tests/unit tests/contract client/tests --ignore=tests/unit/k8s
 # What images hold Python packages of: the group of pyproject.toml that each installs.
 SBOM_GROUPS := gateway container loadtest serve
@@ -196,13 +197,13 @@ test: setup browser $(OLDEST_RUNTIME) $(KSERVE_CLIENT) $(OPENAPI_TOOLS) $(MOTO) 
 	@# Tests with a service mostly wait for it: those of $(ALONE) and those that need none fill the time.
 	@beside() { nice -n $$1 $(BIN)/python -m pytest $$3 > .cache/$$2-tests.log 2>&1 & }; \
 	beside 0 alone "$(ALONE)"; alone=$$!; \
-	beside 10 gateway "$(GATEWAY_TESTS)"; gateway=$$!; \
-	beside 10 unit "$(UNIT_TESTS) --ignore=$(GATEWAY_TESTS)"; unit=$$!; \
-	trap 'kill $$unit $$gateway $$alone 2>/dev/null' EXIT; \
+	beside 10 model "$(MODEL_TESTS)"; model=$$!; \
+	beside 10 unit "$(UNIT_TESTS) $(addprefix --ignore=,$(MODEL_TESTS))"; unit=$$!; \
+	trap 'kill $$unit $$model $$alone 2>/dev/null' EXIT; \
 	$(BIN)/python -m pytest tests/integration --ignore=$(ALONE); status=$$?; \
 	ended() { wait $$1 || status=1; echo "$$3, which ran meanwhile:"; cat .cache/$$2-tests.log; }; \
 	ended $$alone alone "the tests of services of their own"; \
-	ended $$gateway gateway "the gateway's tests that need no service"; \
+	ended $$model model "the tests that need models and no service"; \
 	ended $$unit unit "the other tests that need no service"; \
 	exit $$status
 

@@ -318,7 +318,8 @@ async def test_rows_that_wait_are_bounded(engine):
         writes = [asyncio.ensure_future(writer.write(row())) for _ in range(30)]
         results = await asyncio.gather(*writes, return_exceptions=True)
         assert {type(result) for result in results} == {DatabaseUnavailableError}
-        assert writer.waiting == 0
+        # On a busy machine callers give up before the thread does.
+        await until(lambda: writer.waiting == 0)
         outage.on = False
         await until(lambda: writer.available)
 
