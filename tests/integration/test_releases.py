@@ -274,17 +274,25 @@ class Attacker:
         self.metadata = world.repository / SIGNATURES / "metadata"
 
     def tries(self) -> dict[str, list[str] | dict[str, str]]:
-        """Has the candidate loaded; gives what the launcher says once it has decided."""
+        """Has the candidate loaded anew; gives what the launcher says once it has decided."""
+        self._write_state(None)
+        self.said(lambda page: not self.candidate_in(page))
+        self._write_state(self.candidate)
+        return self.said(self.candidate_in)
+
+    def _write_state(self, candidate: str | None) -> None:
         self.revision += 1
         state = ReleaseState(
             pipeline=NAME,
             profile="default",
             revision=self.revision,
             current=self.current,
-            candidate=self.candidate,
+            candidate=candidate,
         )
         state.write(self.world.repository)
-        return self.said(lambda page: self.candidate in {*page["loaded"], *page["refused"]})
+
+    def candidate_in(self, page: dict) -> bool:
+        return self.candidate in {*page["loaded"], *page["refused"]}
 
     def said(self, condition: Callable) -> dict:
         give_up = time.monotonic() + 60
