@@ -118,6 +118,10 @@ class Signatures:
             if served.get(path) == release.sha256:
                 return
             raise SignatureRefusedError(f"{name}: {error}") from None
+        # What is no longer signed is forgotten, so that it cannot come back with older metadata.
+        known = {each: sha256 for each, sha256 in served.items() if signed[each] is not None}
+        if known != served:
+            self._write(known)
         if (info := signed[path]) is None:
             raise SignatureRefusedError(
                 f"{name}: is not signed, or was withdrawn: run `python -m releases sign "
@@ -129,10 +133,8 @@ class Signatures:
             raise SignatureRefusedError(
                 f"{name}: its document differs from what was signed: copy it again"
             ) from None
-        # What is no longer signed is forgotten, so that it cannot come back with older metadata.
-        known = {each: sha256 for each, sha256 in served.items() if signed[each] is not None}
-        if (known := known | {path: release.sha256}) != served:
-            self._write(known)
+        if known.get(path) != release.sha256:
+            self._write(known | {path: release.sha256})
 
     def _signed(self, paths: Iterable[str]) -> dict[str, TargetFile | None]:
         """What the newest metadata says of documents; None: they are not signed."""

@@ -186,6 +186,19 @@ def test_another_roots_signatures_are_refused(site, tmp_path):
         mixed.require(release)
 
 
+def test_a_withdrawn_release_that_is_looked_at_does_not_come_back_with_older_metadata(
+    site, two, tmp_path
+):
+    shutil.copytree(site.metadata(""), tmp_path / "old")
+    site.signer().withdraw("mhist", two[0].identity)
+    with pytest.raises(SignatureRefusedError, match="withdrawn"):
+        site.require(two[0])
+    shutil.copytree(tmp_path / "old", site.metadata(""), dirs_exist_ok=True)
+    with pytest.raises(SignatureRefusedError, match="older signatures than those that were seen"):
+        site.require(two[0])
+    site.require(two[1])
+
+
 def test_a_withdrawn_release_is_refused(site, two):
     site.signer().withdraw("mhist", two[0].identity)
     with pytest.raises(SignatureRefusedError, match="withdrawn"):
