@@ -50,6 +50,8 @@ def publish(text: str, where: str, *, job: str, pipeline: str) -> None:
         with urllib.request.urlopen(request, timeout=_SECONDS):  # noqa: S310 - http and https
             pass
     except urllib.error.HTTPError as error:
+        # It is the answer, and holds its connection.
+        error.close()
         raise ExpositionError(
             f"the Pushgateway at {host} refuses the figures: {error.code} {error.reason}"
         ) from None
