@@ -1,3 +1,5 @@
+"""The figures of the scenarios' tables: medians over the rounds."""
+
 import pytest
 
 from lab.bench.scenarios import figures

@@ -1,3 +1,5 @@
+"""The schedule of arrivals: a Poisson process of exactly its rate."""
+
 import statistics
 
 import pytest
