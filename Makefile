@@ -195,7 +195,8 @@ browser: ## Installs Chromium for the tests of the page where there is no browse
 .PHONY: test
 test: setup browser $(OLDEST_RUNTIME) $(KSERVE_CLIENT) $(OPENAPI_TOOLS) $(MOTO) ## All tests but k8s-test, on a real tritonserver and a real gateway
 	@# Tests with a service mostly wait for it: those of $(ALONE) and those that need none fill the time.
-	@beside() { nice -n $$1 $(BIN)/python -m pytest $$3 > .cache/$$2-tests.log 2>&1 & }; \
+	@# What has not ended after an hour is aborted, and its log says what each thread did.
+	@beside() { timeout --signal=ABRT --kill-after=10 3600 nice -n $$1 $(BIN)/python -m pytest $$3 > .cache/$$2-tests.log 2>&1 & }; \
 	beside 0 alone "$(ALONE)"; alone=$$!; \
 	beside 10 model "$(MODEL_TESTS)"; model=$$!; \
 	beside 10 unit "$(UNIT_TESTS) $(addprefix --ignore=,$(MODEL_TESTS))"; unit=$$!; \

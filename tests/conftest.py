@@ -1,7 +1,30 @@
+from functools import partial
+
 import pytest
 
 from database.engine import open_engine, upgrade
-from tests import databases
+from tests import databases, stalls
+
+_BEGAN = pytest.StashKey[float]()
+
+
+def pytest_collection_modifyitems(items):
+    """A test that fails is run once more if the machine stood still; the summary names it.
+
+    Then Triton may abort, and databases refuse; what a service does about it has tests of its own.
+    """
+    for item in items:
+        stood_still = partial(_stood_still, item)
+        item.add_marker(pytest.mark.flaky(reruns=1, condition=stood_still))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    item.stash[_BEGAN] = stalls.now()
+
+
+def _stood_still(item):
+    return stalls.stood_still_since(item.stash[_BEGAN])
 
 
 @pytest.fixture(scope="session", autouse=True)
