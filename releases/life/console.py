@@ -117,8 +117,8 @@ def stop(message: str, status: int) -> NoReturn:
 
 
 def rfc3339(seconds: float) -> str:
-    """In UTC, as RFC 3339 has it, to the millisecond."""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    """In UTC, as RFC 3339 has it, to the microsecond: `history --at` takes what `history` says."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
     return text.replace("+00:00", "Z")
 
 

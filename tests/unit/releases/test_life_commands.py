@@ -98,7 +98,9 @@ def test_a_release_goes_through_its_life(run, ids, said, repository):
     assert rows[2]["by"] == "chief"
     assert f"beside {old}: 400 photos" in rows[2]["evidence"]
     assert rows[2]["evidence"].endswith("; gate 7")
-    before = datetime.fromisoformat(rows[2]["at"]) - timedelta(milliseconds=1)
+    (served,) = run("history", "--at", rows[2]["at"])
+    assert served["action"] == "promote"
+    before = datetime.fromisoformat(rows[2]["at"]) - timedelta(microseconds=1)
     (served,) = run("history", "--at", before.strftime("%Y-%m-%dT%H:%M:%S.%f"))
     assert served["action"] == "split"
     assert ReleaseState.read("oral_cancer", "default", repository).loaded == (old,)
