@@ -222,6 +222,7 @@ def test_read_first_of_a_detector_shows_no_box_until_the_readers_are_recorded(op
     drag(tab, (10, 10), (60, 40))
     tab.page.click("text=Record and show the answer")
     tab.wait_for_text(".answer .notice", "You said acetowhite 1.")
+    tab.page.wait_for_selector(".chip")  # drawn once the photo's size is known
     assert len(tab.texts(".chip")) == 2
     (body,) = recorded.bodies
     assert body["kind"] == "before"
