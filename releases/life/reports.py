@@ -1,7 +1,7 @@
 """The commands that read: `list`, `show` and `history`."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,8 +25,6 @@ from releases.life.console import (
 
 if TYPE_CHECKING:
     from pipelines.release import Release
-
-_BEGINNING = datetime.fromtimestamp(0, UTC)
 
 
 def list_releases(
@@ -144,11 +142,10 @@ def show_history(
 ) -> None:
     """Says what served when, who changed it and on what evidence; the newest change first."""
     from database import releases as history  # noqa: PLC0415 - as above
+    from database.clock import microseconds  # noqa: PLC0415 - as above
     from pipelines.release_state import BUCKETS  # noqa: PLC0415
 
-    until = None
-    if at is not None:
-        until = (at.replace(tzinfo=at.tzinfo or UTC) - _BEGINNING) // timedelta(microseconds=1)
+    until = None if at is None else microseconds(at)
     with stops_on_errors(), database() as engine, engine.connect() as connection:
         entries = history.entries(connection, pipeline, profile, until=until)
     if at is not None:
