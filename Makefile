@@ -146,8 +146,9 @@ $(CYCLONEDX): $(UV)
 lock: $(UV) ## Writes constraints.txt anew: versions and hashes of all that pyproject.toml's groups need; versions stay where they can
 	@cp constraints.txt .cache/constraints.txt
 	@$(UV) pip compile --quiet --group all --group container --group build --group client --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_36 --no-annotate --no-header --output-file .cache/constraints.txt >/dev/null
-	@sed 's/^torch==.*/&\n    --hash=sha256:$(TORCH_CPU) \\/' .cache/constraints.txt > .cache/constraints.new
-	@mv .cache/constraints.new constraints.txt
+	@# uv keeps the hashes of a version that stays, so this one is there already unless torch is another.
+	@grep -q $(TORCH_CPU) .cache/constraints.txt || sed -i 's/^torch==.*/&\n    --hash=sha256:$(TORCH_CPU) \\/' .cache/constraints.txt
+	@mv .cache/constraints.txt constraints.txt
 
 .PHONY: sbom
 sbom: $(CYCLONEDX) ## Writes a bill of materials of each image's Python packages, and of what `make setup` installs, to sbom/ (CycloneDX, with hashes)
