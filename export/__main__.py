@@ -13,6 +13,7 @@ from export.class_statements import of_class_map
 from export.errors import ExportError
 from export.plan import plan
 from export.read_options import ReadOptions, Weights
+from export.reference_forms import require_source
 from export.repository import ModelRepository
 from export.tracked import tracked_run
 from pipelines.definition import PipelineDefinition
@@ -173,6 +174,11 @@ def main(  # noqa: PLR0917 - the command line
             raise UsageError("give --checkpoint MEMBER=PATH for each member")  # noqa: TRY301
         whole = load_definition(only(pipelines), specs)
         require_profile(profile, [whole])
+        files = checkpoint_paths(checkpoint or [])
+        members = list(whole.resolve(profile).members)
+        planned = plan(whole, files, members)
+        if reference:
+            require_source(whole, target, planned.published)
         found = console.reference_photos(whole, reference, validation) if reference else None
         if not checkpoint:
             console.write_configs(whole, target, specs)
@@ -181,9 +187,6 @@ def main(  # noqa: PLR0917 - the command line
         said = of_class_map(class_map) if class_map else None
         if said:
             require_classes(said, whole)
-        files = checkpoint_paths(checkpoint)
-        members = list(whole.resolve(profile).members)
-        quantised = plan(whole, files, members).quantised
         console.write_configs(whole, target, specs)
         exported, made = console.export(
             whole,
@@ -193,7 +196,7 @@ def main(  # noqa: PLR0917 - the command line
             profile=profile,
             version=version,
             photos=photos,
-            evidence=_evidence(whole, quantised, calibration, validation),
+            evidence=_evidence(whole, planned.quantised, calibration, validation),
             calibrations=_calibrations(
                 whole, calibration_labels, [each for each in (calibration, validation) if each]
             ),

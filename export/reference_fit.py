@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from export import reference_photos, references
 from export.progress import OnProgress
-from export.reference_forms import Form, ReferencePhotosError, forms
+from export.reference_forms import Form, ReferencePhotosError, forms, require_source
 from export.reference_photos import Measured, ReferencePhotos
 from export.repository import ModelRepository
 from inference.reference_view import UnfitReferenceError
@@ -39,19 +39,10 @@ def fit(
         on_progress: told of each photo.
 
     Raises:
-        ReferencePhotosError: the YAML says no `typicality`, its member has no version, or the
-            photos cannot be fitted.
+        ReferencePhotosError: as `require_source`, or the photos cannot be fitted.
     """
-    if whole.typicality is None:
-        raise ReferencePhotosError(
-            f"{whole.name}.yaml says no `typicality`: add it (docs/export.md), then --reference"
-        )
+    require_source(whole, repository)
     found = forms(whole, repository)
-    if whole.typicality.member and not found:
-        raise ReferencePhotosError(
-            f"{whole.name}: {whole.typicality.member} has no version to take features from: give "
-            f"--checkpoint {whole.origin(whole.typicality.member)}=FILE too"
-        )
     measured = reference_photos.measure(given, whole, found, on_progress)
     fitted: list[Form | None] = [*found] or [None]
     made = [make(measured, whole, form) for form in fitted]

@@ -92,6 +92,18 @@ def test_an_int8_member_without_proof_is_refused_before_its_checkpoint_is_read(e
     assert "--validation DIR" in output
 
 
+@pytest.mark.parametrize("checkpoint", [[], ["--checkpoint", "vgg16=absent.pt"]])
+def test_a_reference_without_a_version_of_its_member_is_refused_before_anything_is_written(
+    export, tmp_path, checkpoint
+):
+    status, output = export("oral_cancer", *checkpoint, "--reference", tmp_path)
+    assert status == 1
+    assert "regnet has no version to take features from: give --checkpoint regnet=FILE" in (
+        " ".join(output.split())
+    )
+    assert not (tmp_path / "repository").exists()
+
+
 @pytest.mark.parametrize("command", ["export", "demo"])
 def test_starting_a_command_does_not_import_torch(command):
     code = f"import sys, {command}.__main__; sys.exit('torch' in sys.modules)"
