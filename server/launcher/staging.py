@@ -94,22 +94,27 @@ class Staging:
             UnhealthyError: Triton itself fails.
         """
         signed_at = self._signatures_changed()
-        for state in self._states():
-            self._retire_unwanted(state)
-            if signed_at != self._signed_at:
-                self._unload_withdrawn(state)
-            self._forget_refusals(state)
-            if self._checked is None and (identity := self._missing(state)):
-                verified = self._pool.submit(self._verify, state, identity)
-                self._checked = (state, identity, verified)
+        states = self._states()
+        for name, state in states.items():
+            if state is not None:
+                self._retire_unwanted(state)
+                if signed_at != self._signed_at:
+                    self._unload_withdrawn(state)
+            self._forget_refusals(name, state)
+            if state is not None and self._checked is None and (missing := self._missing(state)):
+                verified = self._pool.submit(self._verify, state, missing)
+                self._checked = (state, missing, verified)
         self._signed_at = signed_at
         if self._checked is not None and self._checked[2].done():
-            state, identity, verified = self._checked
+            asked, identity, verified = self._checked
             self._checked = None
-            self._load(state, identity, verified)
+            now = states.get(asked.pipeline, asked)
+            if now is not None and identity in now.loaded:
+                self._load(now, identity, verified)
 
-    def _states(self) -> list[ReleaseState]:
-        found = []
+    def _states(self) -> dict[str, ReleaseState | None]:
+        """By pipeline; None where it has none. Those that cannot be read are left out."""
+        found = {}
         for name, profile in {(r.spec.name, r.spec.profile) for r in self._service.releases}:
             try:
                 state = ReleaseState.read(name, profile, self._files.repository)
@@ -119,8 +124,7 @@ class Staging:
                 self._said[name] = str(error)
                 continue
             self._said.pop(name, None)
-            if state is not None:
-                found.append(state)
+            found[name] = state
         return found
 
     def _loaded(self, state: ReleaseState) -> list[VerifiedRelease]:
@@ -136,11 +140,11 @@ class Staging:
                 return identity
         return None
 
-    def _forget_refusals(self, state: ReleaseState) -> None:
-        for name, identity in list(self._refused):
-            refusal = self._refused[name, identity]
-            changed = refusal.revision != state.revision or identity not in state.loaded
-            if name == state.pipeline and changed:
+    def _forget_refusals(self, pipeline: str, state: ReleaseState | None) -> None:
+        for (name, identity), refusal in list(self._refused.items()):
+            still = state is not None and identity in state.loaded
+            same = state is not None and refusal.revision == state.revision
+            if name == pipeline and not (still and same):
                 del self._refused[name, identity]
 
     def _verify(self, state: ReleaseState, identity: str) -> VerifiedRelease:

@@ -1,5 +1,6 @@
 """What is loaded and unloaded as the state changes, without Triton."""
 
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -46,6 +47,9 @@ class World:
         self.state: ReleaseState | None = None
         self.broken: dict[str, str] = {}
         self.memory: str | None = None
+        self.checks = Event()
+        """Checks of files end while it is set."""
+        self.checks.set()
         folder = SimpleNamespace(add=lambda _: None, remove=lambda _: None)
         report = SimpleNamespace(say=self.said.append)
         self.repository, self.withdrawn = repository, set()
@@ -62,6 +66,7 @@ class World:
 
     def _verify(self, _name, identity, *_, staged):
         assert staged
+        assert self.checks.wait(timeout=60)
         if problem := self.broken.get(identity):
             raise RefusedPipelineError(problem)
         return release(identity)
@@ -145,6 +150,32 @@ def test_a_refused_release_is_said_once_with_its_reason(world, how):
     assert world.staging.page()["p"]["refused"] == {B: "it needs about 900 MiB"}
     assert world.said == [f"NOT LOADED  p, release {B}: it needs about 900 MiB"]
     world.becomes(3, A)
+    world.follow()
+    assert world.staging.page() == {"p": {"loaded": [A], "refused": {}}}
+
+
+def test_a_candidate_that_is_gone_before_it_was_checked_is_neither_loaded_nor_refused(world):
+    for broken in ({}, {B: "model.onnx: corrupt"}):
+        world.broken = broken
+        world.becomes(2, A, candidate=B)
+        world.checks.clear()
+        world.staging.follow()
+        world.becomes(3, A)
+        world.checks.set()
+        world.staging._checked[2].exception(timeout=10)
+        world.staging.follow()
+        assert world.staging.page() == {"p": {"loaded": [A], "refused": {}}}
+    assert world.said == []
+
+
+def test_a_refusal_goes_with_the_state_that_asked_and_stays_where_none_can_be_read(world):
+    world.broken[B] = "model.onnx: corrupt"
+    world.becomes(2, A, candidate=B)
+    world.follow()
+    world.state = ReleaseError("default.state: no JSON")
+    world.follow()
+    assert world.staging.page()["p"]["refused"] == {B: "model.onnx: corrupt"}
+    world.state = None
     world.follow()
     assert world.staging.page() == {"p": {"loaded": [A], "refused": {}}}
 
