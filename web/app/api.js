@@ -52,7 +52,7 @@ async function ask(path, options, read = asJson) {
 }
 
 /** Asks for JSON. */
-export const get = (path) => ask(path, {});
+export const get = (path, headers = {}) => ask(path, { headers });
 
 /** Asks for text. */
 export const getText = (path) => ask(path, {}, (response) => response.text());

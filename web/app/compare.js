@@ -1,44 +1,15 @@
-// Two members or pipelines on one photo, side by side, and where they differ.
+// Two members, pipelines or releases on one photo, side by side, and where they differ.
 import { html, useEffect, useState } from "./dom.js";
-import { send } from "./api.js";
+import { get } from "./api.js";
 import { Chooser } from "./chooser.js";
+import { ask, choicesOf, firstChoices } from "./compared.js";
 import { differences } from "./differences.js";
-import { freshKey } from "./idempotency.js";
 import { text, textIfKnown } from "./texts.js";
 import { Viewer } from "./viewer.js";
 
 const SIDES = ["left", "right"];
 /** Of a photo that is none of the visit's. */
 const OWN = "compared";
-
-/** All that can be asked: each pipeline as a whole, and each of its members alone. */
-function choicesOf(pipelines) {
-  return pipelines.flatMap((pipeline) => [
-    { id: pipeline.name, pipeline, member: null, label: text("compare.whole", { title: pipeline.title }) },
-    ...Object.entries(pipeline.members).map(([member, { precision }]) => ({
-      id: `${pipeline.name} ${member}`,
-      pipeline,
-      member,
-      label: text("compare.member", { title: pipeline.title, member, precision }),
-    })),
-  ]);
-}
-
-/** What is compared at first: the pipeline as a whole with its first member. */
-function firstChoices(pipeline) {
-  const [member] = Object.keys(pipeline.members);
-  return [pipeline.name, `${pipeline.name} ${member}`];
-}
-
-function ask(file, { pipeline, member }) {
-  const query = new URLSearchParams();
-  if (member) query.set("member", member);
-  if (pipeline.task !== "classification") query.set("visualization", "false");
-  const path = `api/v1/pipelines/${encodeURIComponent(pipeline.name)}/predict/advanced?${query}`;
-  // A comparison is a question of its own, also where the photo was asked about before.
-  const headers = { "Idempotency-Key": freshKey() };
-  return send(path, file, { headers, onProgress: () => {}, signal: new AbortController().signal });
-}
 
 function SideChoice({ side, value, choices, onChange }) {
   return html`<div class="choice">
@@ -112,7 +83,9 @@ function Photos({ photo, results }) {
  * @param shown the photo of this visit that is seen, if any
  */
 export function Compare({ pipelines, pipeline, shown }) {
-  const choices = choicesOf(pipelines);
+  const [states, setStates] = useState([]);
+  const [unlisted, setUnlisted] = useState(null);
+  const choices = choicesOf(pipelines, states);
   const [sides, setSides] = useState(() => firstChoices(pipeline));
   const [photo, setPhoto] = useState(null);
   const [results, setResults] = useState(null);
@@ -122,6 +95,8 @@ export function Compare({ pipelines, pipeline, shown }) {
     setSides(firstChoices(pipeline));
     setResults(null);
   }, [pipeline.name]);
+  const lookAtReleases = () => void get("api/v1/releases").then(({ releases }) => setStates(releases), setUnlisted);
+  useEffect(lookAtReleases, []);
   useEffect(() => () => photo?.id === OWN && URL.revokeObjectURL(photo.url), [photo]);
 
   const chosen = sides.map((side) => choices.find(({ id }) => id === side) ?? choices[0]);
@@ -141,10 +116,11 @@ export function Compare({ pipelines, pipeline, shown }) {
     try {
       // One after the other: each may need all that the caller may have under way.
       const found = [];
-      for (const side of chosen) found.push({ ...side, answer: (await ask(photo.file, side)).answer });
+      for (const side of chosen) found.push({ ...side, ...(await ask(photo.file, side)) });
       setResults(found);
     } catch (error) {
       setFailure(error);
+      if (error.code === "release_unknown") lookAtReleases();
     }
     setAsking(false);
   }
@@ -162,6 +138,7 @@ export function Compare({ pipelines, pipeline, shown }) {
         />`,
       )}
     </div>
+    ${unlisted && html`<p class="note">${text(unlisted.status === 403 ? "compare.forbidden" : "compare.unlisted")}</p>`}
     <${Chooser}
       pipeline=${chosen[0].pipeline}
       onFiles=${([file]) => take({ id: OWN, file, name: file.name || "photo", url: URL.createObjectURL(file) })}

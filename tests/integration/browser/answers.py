@@ -16,6 +16,7 @@ from database.engine import open_engine, upgrade
 from gateway.app import create_app
 from gateway.audit.reading import AuditPage
 from gateway.feedback.shapes import Cases
+from gateway.http.release_routes import LoadedReleasesOfAll
 from gateway.http.served_routes import ServedReleases
 from gateway.http.usage_routes import UsageReport
 from gateway.results.description import PipelineList
@@ -243,6 +244,24 @@ def served(release: str) -> dict[str, Any]:
     past = now | unknown | {"release": "1-00000000", "serves": False, "images": 18230}
     listed = {"releases": [now, past]}
     adapter(ServedReleases).validate_python(listed)
+    return listed
+
+
+def loaded(**changes: Any) -> dict[str, Any]:
+    """Which releases of oral_cancer are loaded: a candidate beside the current one."""
+    state = {
+        "pipeline": "oral_cancer",
+        "profile": "default",
+        "revision": 2,
+        "current": "1-3fa9c2d1",
+        "candidate": "2-9c1e44d0",
+        "share": 0,
+        "shadow": 0,
+        "former": None,
+        "loaded": ["1-3fa9c2d1", "2-9c1e44d0"],
+    } | changes
+    listed = {"releases": [state]}
+    adapter(LoadedReleasesOfAll).validate_python(listed)
     return listed
 
 

@@ -1,4 +1,4 @@
-"""For operators and auditors: what serves, live figures, the audit log, two compared answers."""
+"""For operators and auditors: what serves, live figures, the audit log."""
 
 import json
 import re
@@ -7,11 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests import photos
-from tests.chromium import PREDICT, SESSION, photo
+from tests.chromium import SESSION
 from tests.integration.browser import answers
 
-PHOTO = photos.encoded(photos.photo(3), "JPEG")
 METRICS, SERVED, AUDIT = "**/metrics", "**/api/v1/served", "**/api/v1/audit?*"
 NONE = "\N{EN DASH}"
 ID = "01a22c91-0000-7000-8000-000000000000"
@@ -240,145 +238,3 @@ def test_a_search_on_a_real_gateway_finds_itself(open_tab):
     tab.page.fill("#audit-to", "2026-01-01T00:00")
     search(tab)
     tab.wait_for_text("[role=status]", "0 rows")
-
-
-class Members:
-    """Answers a pipeline or a member by what a test says of it."""
-
-    def __init__(self, tab, by_member) -> None:
-        self.asked: list[tuple[str, str | None]] = []
-        self.by_member = by_member
-        tab.route(PREDICT, self._answer)
-
-    def _answer(self, route) -> None:
-        url = urlsplit(route.request.url)
-        name = url.path.split("/pipelines/")[1].split("/")[0]
-        member = parse_qs(url.query).get("member", [None])[0]
-        self.asked.append((name, member))
-        answer = self.by_member[name, member]
-        if isinstance(answer, int):
-            route.fulfill(status=answer, json=answers.problem(answer, "busy"))
-        else:
-            route.fulfill(json=answer)
-
-
-def compared(tab, left, right):
-    tab.page.click("nav >> text=Compare")
-    tab.page.select_option("#compare-left", left)
-    tab.page.select_option("#compare-right", right)
-    tab.choose(photo(PHOTO, "cheek.jpg"))
-    tab.page.click("text=Compare on cheek.jpg")
-
-
-def rows_of(tab):
-    tab.page.wait_for_selector(".comparison")
-    rows = tab.page.locator(".comparison tbody tr").all_inner_texts()
-    return {row.split("\t")[0]: [cell.strip() for cell in row.split("\t")[1:]] for row in rows}
-
-
-def test_two_members_are_compared_on_one_photo_with_differences_in_words(open_tab):
-    tab = open_tab()
-    other = answers.decision(
-        "high",
-        prediction="healthy",
-        confidence=0.6,
-        probabilities={"healthy": 0.6, "cancer": 0.4},
-        quality=answers.quality(answers.BLURRED),
-    )
-    service = Members(
-        tab, {("oral_cancer", None): answers.decision(), ("oral_cancer", "regnet"): other}
-    )
-    compared(tab, "oral_cancer", "oral_cancer regnet")
-    rows = rows_of(tab)
-    assert service.asked == [("oral_cancer", None), ("oral_cancer", "regnet")]
-    assert rows["Decision"] == ["cancer", "healthy", "≠ different"]
-    assert rows["Confidence"] == ["95%", "60%", "≠ 35.0 percentage points apart"]
-    assert rows["Probability of cancer"] == ["95%", "40%", "≠ 55.0 percentage points apart"]
-    assert rows["Uncertainty"] == ["Low uncertainty", "High uncertainty", "≠ different"]
-    assert rows["Warnings of the photo"] == ["none", "Blurred", "≠ different"]
-    assert rows["Release"][2] == "= the same"
-    marked = tab.texts(".comparison .is-different th")
-    assert marked == [name for name, cells in rows.items() if cells[2].startswith("≠")]
-    assert f"{len(marked)} differences in {len(rows)} rows" in tab.text("[role=status]")
-    # Each is a question of its own: no photo of the visit, and no key twice.
-    keys = [request.headers["idempotency-key"] for request in tab.asked()]
-    assert len(set(keys)) == 2
-
-
-def test_what_reads_the_same_and_is_not_is_no_equality(open_tab):
-    tab = open_tab()
-    near = answers.decision(confidence=0.95004, probabilities={"healthy": 0.05, "cancer": 0.95004})
-    Members(tab, {("oral_cancer", None): answers.decision(), ("oral_cancer", "vgg16"): near})
-    compared(tab, "oral_cancer", "oral_cancer vgg16")
-    rows = rows_of(tab)
-    assert rows["Confidence"] == ["95%", "95%", "≠ <\u00a00.1 percentage points apart"]
-    assert rows["Decision"][2] == "= the same"
-
-
-def test_findings_are_paired_by_class_and_place(open_tab):
-    tab = open_tab(answers.described("cervical_lesions"))
-    same, moved = [10.0, 10.0, 60.0, 60.0], [12.0, 10.0, 62.0, 60.0]
-    left = answers.detections(
-        answers.found(same),
-        answers.found([200.0, 200.0, 240.0, 230.0], "mosaic", 0.7),
-        width=320,
-        height=240,
-    )
-    right = answers.detections(
-        answers.found(moved, score=0.9),
-        answers.found([200.0, 200.0, 240.0, 230.0], score=0.6),
-        width=320,
-        height=240,
-    )
-    name = "cervical_lesions"
-    member = next(iter(answers.described(name)["members"]))
-    Members(tab, {(name, None): left, (name, member): right})
-    compared(tab, name, f"{name} {member}")
-    words = rows_of(tab)["Findings"][2]
-    assert words == (
-        "≠ Both find 1. Only left: mosaic 0.70 (lower right). "
-        "Only right: acetowhite 0.60 (lower right). Scores differ by up to 0.030."
-    )
-    tab.page.wait_for_selector(".pair .chip")
-    chips = [tab.texts(f".pair section:nth-child({at}) .chip") for at in (1, 2)]
-    assert chips == [
-        ["1 acetowhite 0.93", "2 mosaic 0.70"],
-        ["1 acetowhite 0.90", "2 acetowhite 0.60"],
-    ]
-
-
-def test_pipelines_of_other_classes_answer_other_questions(open_tab):
-    tab = open_tab(answers.described(), answers.described("mhist", weights="demo"))
-    Members(
-        tab,
-        {
-            ("oral_cancer", None): answers.decision(),
-            ("mhist", None): answers.decision(pipeline="mhist", weights="demo"),
-        },
-    )
-    compared(tab, "oral_cancer", "mhist")
-    rows = rows_of(tab)
-    assert "different questions" in rows["Answer"][2]
-    assert "Decision" not in rows
-    assert rows["Weights"] == ["trained", "demo", "≠ different"]
-    assert "mean nothing clinically" in tab.text(".demo")
-
-
-def test_a_refused_side_says_so_and_the_photo_of_the_visit_can_be_taken(open_tab):
-    tab = open_tab()
-    service = Members(
-        tab, {("oral_cancer", None): answers.decision(), ("oral_cancer", "vgg16"): 429}
-    )
-    tab.choose(photo(PHOTO, "visit.jpg"))
-    tab.wait_for_text(".progress-words", "1 of 1 answered")
-    tab.page.click("nav >> text=Compare")
-    tab.page.click("text=Take the photo visit.jpg")
-    tab.page.click("text=Compare on visit.jpg")
-    tab.wait_for_text("main [role=alert]", "The service is busy")
-    service.by_member["oral_cancer", "vgg16"] = answers.decision()
-    tab.page.click("text=Compare on visit.jpg")
-    assert rows_of(tab)["Decision"][2] == "= the same"
-    # The photo is still that of the visit.
-    tab.page.click("nav >> text=Photos")
-    tab.page.wait_for_selector(".stage[data-ready=yes]")
-    assert tab.page.locator(".unseen").count() == 0

@@ -104,6 +104,31 @@ def comparing(tab: Tab) -> None:
     tab.page.wait_for_selector(".pair .chip")
 
 
+def comparing_releases(tab: Tab) -> None:
+    tab.answer("**/api/v1/releases", answers.loaded())
+    tab.route(
+        "**/api/v1/pipelines/oral_cancer", lambda route: route.fulfill(json=answers.described())
+    )
+    tab.route(
+        PREDICT,
+        lambda route: route.fulfill(
+            json=answers.decision(release=route.request.headers["x-release"])
+        ),
+    )
+    tab.page.click("nav >> text=Compare")
+    tab.page.select_option("#compare-left", "oral_cancer release 1-3fa9c2d1")
+    tab.page.select_option("#compare-right", "oral_cancer release 2-9c1e44d0")
+    tab.choose(photo(PHOTO, "left cheek.jpg"))
+    tab.page.click("text=Compare on left cheek.jpg")
+    tab.page.wait_for_selector(".comparison .is-different")
+
+
+def not_naming_releases(tab: Tab) -> None:
+    tab.answer("**/api/v1/releases", answers.problem(403, "forbidden"), 403)
+    tab.page.click("nav >> text=Compare")
+    tab.wait_for_text(".note", "your key does not allow to name")
+
+
 def looked(tab: Tab) -> None:
     answered(answers.decision)(tab)
     tab.answer(PREDICT, answers.explained((1, 5), (4, 0), faithful=False))
@@ -166,6 +191,8 @@ STATES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[Tab], None]]] = 
     "operating": (answers.described, operating),
     "looked": (answers.described, looked),
     "comparing": (lesions, comparing),
+    "comparing releases": (answers.described, comparing_releases),
+    "not naming releases": (answers.described, not_naming_releases),
     "keeping": (lambda: answers.described(keep_images={"days": 180}), keeping),
     "session over": (answers.described, session_over),
     "logging in": (answers.described, logging_in),
