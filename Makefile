@@ -197,10 +197,13 @@ browser: ## Installs Chromium for the tests of the page where there is no browse
 test: setup browser $(OLDEST_RUNTIME) $(KSERVE_CLIENT) $(OPENAPI_TOOLS) $(MOTO) ## All tests but k8s-test, on a real tritonserver and a real gateway
 	@# Tests with a service mostly wait for it: those of $(ALONE) and those that need none fill the time.
 	@# What has not ended after an hour is aborted, and its log says what each thread did.
+	@# A second thread of PyTorch has no core to run on, and spins while it waits.
 	@beside() { timeout --signal=ABRT --kill-after=10 3600 nice -n $$1 $(BIN)/python -m pytest $$3 > .cache/$$2-tests.log 2>&1 & }; \
 	beside 0 alone "$(ALONE)"; alone=$$!; \
+	export OMP_NUM_THREADS=1; \
 	beside 10 model "$(MODEL_TESTS)"; model=$$!; \
 	beside 10 unit "$(UNIT_TESTS) $(addprefix --ignore=,$(MODEL_TESTS))"; unit=$$!; \
+	unset OMP_NUM_THREADS; \
 	trap 'kill $$unit $$model $$alone 2>/dev/null' EXIT; \
 	$(BIN)/python -m pytest tests/integration --ignore=$(ALONE); status=$$?; \
 	ended() { wait $$1 || status=1; echo "$$3, which ran meanwhile:"; cat .cache/$$2-tests.log; }; \

@@ -55,9 +55,7 @@ def test_feedback_becomes_figures_and_kept_images_a_labelled_set(
 
     ended = evaluate("export-kept", PIPELINE, "kept")
     assert (ended.returncode, ended.stderr) == (0, "")
-    ended = evaluate(PIPELINE, "kept/labels.csv", "--out", "again", "--concurrency", "1")
-    assert ended.returncode == 0, ended.stderr
-    again = json.loads((tmp_path / "again" / "report.json").read_text("utf-8"))
+    again = _evaluated(evaluate, tmp_path / "again")
     assert (again["photos"], again["scores"]["accuracy"]["count"]) == (PHOTOS, PHOTOS - 1)
 
     with Client(service.url) as client:
@@ -72,6 +70,16 @@ def _answer(client: Client, photo: bytes):
         with suppress(DeadlineError):
             return client.predict_advanced(photo, pipeline=PIPELINE, keep_image=True)
     return client.predict_advanced(photo, pipeline=PIPELINE, keep_image=True)
+
+
+def _evaluated(evaluate, out: Path):
+    """The report; asks again, at most 9 times, for the same reason."""
+    for _ in range(10):
+        ended = evaluate(PIPELINE, "kept/labels.csv", "--out", out, "--concurrency", "1")
+        if "(504 deadline" not in ended.stderr:
+            break
+    assert ended.returncode == 0, ended.stderr
+    return json.loads((out / "report.json").read_text("utf-8"))
 
 
 def _assert_encrypted(photo: bytes, prediction: str) -> None:

@@ -1,5 +1,5 @@
 // How photos come in: dropped, pasted, chosen, as a folder, or from the phone's camera.
-import { html, useEffect, useRef, useState } from "./dom.js";
+import { html, useLayoutEffect, useRef, useState } from "./dom.js";
 import { currentLanguage, fileSize, number, text } from "./texts.js";
 
 /** Files that operating systems leave in folders. */
@@ -43,7 +43,8 @@ export function Chooser({ pipeline, onFiles, small }) {
     if (kept.length) onFiles(kept);
   };
 
-  useEffect(() => {
+  // Before the first paint: nothing that is dropped on what is seen may be lost.
+  useLayoutEffect(() => {
     const carriesFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");
     async function onDrop(event) {
       if (!carriesFiles(event)) return;

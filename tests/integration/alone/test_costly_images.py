@@ -155,7 +155,9 @@ def test_sixteen_empty_canvases_in_one_request_hurt_nobody(triton):
     # How many more are answered first depends on how fast the machine is.
     assert any(overtaking(batch, small))
     for future in batch:
-        assert "transparent" in future.exception(WAIT).message()
+        # A slow machine uses up the budget before it has seen all pixels.
+        refused = future.exception(WAIT).message()
+        assert "transparent" in refused or f"[{Refusal.IMAGE_TOO_COSTLY}] " in refused
 
 
 def bright_at(row: int, column: int) -> bytes:

@@ -263,6 +263,8 @@ def test_photos_come_by_a_drop_a_paste_and_a_folder(open_tab, tmp_path):
             : new ClipboardEvent("paste", { ...data, bubbles: true });
         document.querySelector("main").dispatchEvent(made);
     }"""
+    # Photos can come in once the pipelines are known.
+    tab.page.wait_for_selector("[data-input=files]", state="attached")
     tab.page.evaluate(transfer, ["drop", "dropped.jpg"])
     tab.wait_for_text(".entry-name", "dropped.jpg")
     tab.page.evaluate(transfer, ["paste", "pasted.png"])

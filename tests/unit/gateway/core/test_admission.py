@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.core import admission as module
+from gateway.core import load as module
 from gateway.core.admission import Admission, ResponseTime
 from gateway.errors import CallerGoneError, Code, RefusedError
 
