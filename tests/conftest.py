@@ -9,13 +9,15 @@ _BEGAN = pytest.StashKey[float]()
 
 
 def pytest_collection_modifyitems(items):
-    """A test that fails is run once more if the machine stood still; the summary names it.
+    """A test that fails is run once more if it did not get the machine; the summary names it.
 
-    Then Triton may abort, and databases refuse; what a service does about it has tests of its own.
+    Where that stands still, Triton may abort, and databases refuse; what a service does about it
+    has tests of its own. Where it has far more to do than it can, a browser or a service may miss
+    any deadline.
     """
     for item in items:
-        stood_still = partial(_stood_still, item)
-        item.add_marker(pytest.mark.flaky(reruns=1, condition=stood_still))
+        without_machine = partial(_without_machine, item)
+        item.add_marker(pytest.mark.flaky(reruns=1, condition=without_machine))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -23,8 +25,8 @@ def pytest_runtest_setup(item):
     item.stash[_BEGAN] = stalls.now()
 
 
-def _stood_still(item):
-    return stalls.stood_still_since(item.stash[_BEGAN])
+def _without_machine(item):
+    return stalls.stood_still_since(item.stash[_BEGAN]) or stalls.starved()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
-"""Notices that this process stood still, as on a machine that is shared or moved."""
+"""Notices that a test did not get the machine: it stood still, or had far more to do than it can."""
 
 import time
+from pathlib import Path
 from threading import Thread
 
 _TICK_SECONDS = 0.1
@@ -8,6 +9,10 @@ _LONG_SECONDS = 1.5
 """Between two ticks; a busy machine of two cores stays below."""
 _AFTERMATH_SECONDS = 60
 """In which a service that was hit starts again."""
+_PRESSURE = Path("/proc/pressure/cpu")
+"""Linux's pressure stall information; older kernels have none."""
+_STARVED_PERCENT = 75
+"""Of a minute, in which some process that could run had no core."""
 
 
 def now() -> float:
@@ -35,3 +40,13 @@ _stalls = _Stalls()
 def stood_still_since(began: float) -> bool:
     """Whether it did since `began` (of `now`), or in the minute before."""
     return began < _stalls.ended + _AFTERMATH_SECONDS
+
+
+def starved() -> bool:
+    """Whether processes had to wait for a core most of the last minute."""
+    try:
+        some = _PRESSURE.read_text("ascii").splitlines()[0]
+    except OSError:
+        return False
+    shares = dict(word.split("=") for word in some.split()[1:])
+    return float(shares["avg60"]) > _STARVED_PERCENT
