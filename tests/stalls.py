@@ -1,4 +1,4 @@
-"""Notices that a test did not get the machine: it stood still, or had far more to do than it can."""
+"""Notices that a test did not get the machine: it stood still, or had far too much to do."""
 
 import time
 from pathlib import Path

@@ -1,32 +1,31 @@
 """A rolling update before one gateway, and its roll-back: of two real Tritons one is newer."""
 
 import asyncio
+import shutil
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.integration.service import ROOT, running
+from tests.integration.export_command import export
+from tests.integration.service import running
 from tests.unit.gateway.several_tritons import gateway_before
 
 
 @pytest.fixture(scope="module")
 def newer(oral_cancer, tmp_path_factory):
-    """A service of the same checkpoints under release 2."""
+    """A service of the same artefacts under release 2."""
     folder: Path = tmp_path_factory.mktemp("newer")
     specs, repository = folder / "specs", folder / "model_repository"
     specs.mkdir()
     facts = yaml.safe_load((oral_cancer.specs / "oral_cancer.yaml").read_text("utf-8"))
     facts["release"] = "2"
     (specs / "oral_cancer.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), "utf-8")
-    given = [f"--checkpoint={name}={path}" for name, path in oral_cancer.checkpoints.items()]
-    places = ["--specs", str(specs), "--repository", str(repository)]
-    command = [sys.executable, "-m", "export", "oral_cancer", *given, *places]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
+    for model in oral_cancer.repository.glob("oral_cancer*"):
+        shutil.copytree(model, repository / model.name)
+    export("--configs", "--specs", str(specs), "--repository", str(repository))
     with running(repository, folder, "--specs", str(specs)) as service:
         yield service
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import stalls
-
 ROOT = Path(__file__).parents[2]
 HOOKS = "from tests.conftest import pytest_collection_modifyitems, pytest_runtest_setup\n"
 FAILS_ONCE = """
@@ -56,4 +54,3 @@ def test_a_failure_counts_unless_the_machine_was_elsewhere(tmp_path, first, pres
     assert ended in last, done.stdout + done.stderr
     if "rerun" in ended:
         assert "RERUN test_once.py::test_fails_once" in done.stdout
-

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +18,8 @@ from pipelines.enums import Task
 from pipelines.load import FOLDER, load_spec
 from pipelines.spec import PipelineSpec
 from tests import checkpoints, detector_checkpoints, photos, plain_recipe
-from tests.integration.service import ROOT, Service, running
+from tests.integration.export_command import export
+from tests.integration.service import Service, running
 
 PHOTOS = 30
 ASKED = 20
@@ -90,11 +89,6 @@ def calibration(folder: Path) -> Path:
     return folder
 
 
-def export_cli(*arguments: str) -> None:
-    command = [sys.executable, "-m", "export", *arguments]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=900)
-
-
 @pytest.fixture(scope="package")
 def five(oral_cancer: Any, tmp_path_factory: pytest.TempPathFactory) -> Five:
     folder = tmp_path_factory.mktemp("five")
@@ -125,7 +119,7 @@ def five(oral_cancer: Any, tmp_path_factory: pytest.TempPathFactory) -> Five:
             else:
                 ours[name] = detector_checkpoints.make(spec, home)
             given = [f"--checkpoint={member}={path}" for member, path in ours[name].items()]
-            exports.append(pool.submit(export_cli, name, *given, *extra, *places))
+            exports.append(pool.submit(export, name, *given, *extra, *places))
     for each in exports:
         each.result()
     return Five(

@@ -9,7 +9,8 @@ import yaml
 from pipelines.load import load_spec
 from pipelines.protocol import Detected, Output
 from tests import plain_recipe
-from tests.integration.five.conftest import export_cli, wait_until_served
+from tests.integration.export_command import export
+from tests.integration.five.conftest import wait_until_served
 from tests.integration.triton import infer
 
 SECONDS = 60
@@ -27,7 +28,7 @@ def add(five, name, like, **changes):
     path.write_text(yaml.safe_dump(facts, sort_keys=False), "utf-8")
     checkpoint = five.checkpoints[like][member]
     places = ["--specs", str(five.specs_folder), "--repository", str(five.repository)]
-    export_cli(name, f"--checkpoint=only={checkpoint}", *places)
+    export(name, f"--checkpoint=only={checkpoint}", *places)
     return load_spec(name, five.specs_folder)
 
 
