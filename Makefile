@@ -54,8 +54,9 @@ ALONE := tests/integration/alone
 # About half of the time of those that need no service: what exports, trains, decodes or measures.
 MODEL_TESTS := $(addprefix tests/unit/,demo export inference lab loadtest)
 UNIT_TESTS := tests/unit tests/contract client/tests --ignore=tests/unit/k8s
-# What images hold Python packages of: the group of pyproject.toml that each installs.
-SBOM_GROUPS := gateway container loadtest serve
+# What images hold Python packages of: the group of pyproject.toml that each installs; `releases` has
+# the client, too.
+SBOM_GROUPS := gateway container loadtest releases serve
 CYCLONEDX := .cache/cyclonedx/bin/cyclonedx-py
 
 .PHONY: help
@@ -154,7 +155,8 @@ lock: $(UV) ## Writes constraints.txt anew: versions and hashes of all that pypr
 sbom: $(CYCLONEDX) ## Writes a bill of materials of each image's Python packages, and of what `make setup` installs, to sbom/ (CycloneDX, with hashes)
 	@mkdir -p sbom
 	@set -e; for group in $(SBOM_GROUPS); do \
-	$(UV) pip compile --quiet --group $$group --constraint constraints.txt --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_36 --no-annotate --no-header | \
+	client=; test $$group != releases || client="--group client"; \
+	$(UV) pip compile --quiet --group $$group $$client --constraint constraints.txt --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_36 --no-annotate --no-header | \
 	$(CYCLONEDX) requirements --output-reproducible --output-file sbom/.$$group.json - ; \
 	mv sbom/.$$group.json sbom/$$group.cdx.json; echo "sbom/$$group.cdx.json"; done
 

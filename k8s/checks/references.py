@@ -8,6 +8,7 @@ from k8s.checks.rendering import Object, Overlay, Rendered, name_of
 from k8s.checks.workloads import Workload, workloads
 
 _BESIDE = {
+    "canary-run": "gpu",
     "loadtest": "gpu",
     "models-loader": "models-claim",
     "monitoring": "gpu",

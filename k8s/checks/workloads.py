@@ -6,7 +6,7 @@ from typing import Any
 
 from k8s.checks.rendering import Overlay, name_of
 
-_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Workload:
 def workloads(overlay: Overlay) -> Iterator[Workload]:
     """All that make pods."""
     for item in overlay.of_kind(*_KINDS):
-        template = item["spec"]["template"]
+        spec = item["spec"]
+        template = spec.get("jobTemplate", {"spec": spec})["spec"]["template"]
         labels = template["metadata"].get("labels", {})
         yield Workload(name_of(item), labels, template["spec"])
 

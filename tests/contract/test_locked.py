@@ -1,5 +1,6 @@
 """Whatever is installed is pinned by version and SHA-256, in `.venv` and in images."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCKERFILES = [ROOT / folder / "Dockerfile" for folder in ("gateway", "loadtest", "server")]
+DOCKERFILES = [
+    ROOT / folder / "Dockerfile" for folder in ("gateway", "loadtest", "releases", "server")
+]
 _LOCKED = re.compile(r"^(\S+)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.M)
 
 
@@ -37,5 +40,23 @@ def test_every_dependency_is_locked(group):
 def test_images_install_nothing_but_by_hash(dockerfile):
     commands = dockerfile.read_text("utf-8").replace("\\\n", " ").split("&&")
     installs = [command for command in commands if " install " in command and "apt" not in command]
-    assert len(installs) == 2
-    assert all("--require-hashes" in command for command in installs)
+    assert len(installs) >= 2
+    # The client is built of what lies here, and no index is asked for it.
+    assert all("--require-hashes" in command or "--no-index" in command for command in installs)
+
+
+def test_the_image_that_judges_releases_has_all_packages_of_ours_that_it_imports():
+    recipe = (ROOT / "releases" / "Dockerfile").read_text("utf-8")
+    copied = set(re.findall(r"^COPY (\w+) \1$", recipe, re.MULTILINE)) - {"client"}
+    ours = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    imported = set()
+    for file in (path for folder in copied for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {each.name.partition(".")[0] for each in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add((node.module or "").partition(".")[0])
+    assert {"pipelines", "evaluation", "secondopinion"} <= imported
+    assert imported & ours <= copied
+    kept = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    assert {f"!{folder}" for folder in {*copied, "client"}} <= set(kept)

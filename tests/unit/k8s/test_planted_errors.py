@@ -58,6 +58,8 @@ SPLIT_GATEWAY = "k8s/components/split/gateway.yaml"
 SPLIT = "k8s/overlays/split/kustomization.yaml"
 JUDGEMENTS = "k8s/split/judgements.json"
 STEPS = "k8s/split/kustomization.yaml"
+CANARY_RUN = "k8s/overlays/canary-run/cron-job.yaml"
+CANARY_RUN_POLICY = "k8s/overlays/canary-run/network-policy.yaml"
 
 RENDER = [
     (BASE, "- namespace.yaml", "- namespaces.yaml", "namespaces.yaml"),
@@ -65,6 +67,7 @@ RENDER = [
 ]
 SCHEMAS = [
     (GATEWAY, "replicas: 2", "replica: 2", "'replica' was unexpected"),
+    (CANARY_RUN, "timeZone:", "zone:", "'zone' was unexpected"),
     (GATEWAY, "replicas: 2", 'replicas: "2"', "is not of type"),
     (GATEWAY, "  selector:\n", "  selectors:\n", "'selector' is a required property"),
     (HPA, "autoscaling/v2", "autoscaling/v2beta2", "no HorizontalPodAutoscaler in autoscaling/v2b"),
@@ -127,6 +130,9 @@ REFERENCES = [
     (CLUSTER_POLICY, "5432", "5433", "port 5433: none of"),
     (SITE_PODS, "name: registry", "name: pull", "Secret pull is not there"),
     (SITE_GPU, "value: nvidia", "value: gpu", "RuntimeClass gpu is not there"),
+    (CANARY_RUN, "name: canary-key", "name: key", "Secret key is not there"),
+    (CANARY_RUN, "claimName: canary-photos", "claimName: photos", "PersistentVolumeClaim photos"),
+    (CANARY_RUN_POLICY, "name: canary-run\n  policy", "name: canary\n  policy", "takes no pod"),
 ]
 FACTS = [
     (TRITON, "containerPort: 8002", "containerPort: 8012", "pipelines/ports.py says 8002"),
@@ -411,6 +417,8 @@ SHOWN_BY = {
     SITE_GPU: {"site-example"},
     SITE_PODS: {"site-example"},
     SPARE: {"gpu-cpu-spare"},
+    CANARY_RUN: {"canary-run", "gpu"},
+    CANARY_RUN_POLICY: {"canary-run", "gpu"},
 }
 
 
