@@ -7,8 +7,15 @@ import typer
 
 from releases.exposition import METRICS_HELP, publish
 from releases.gate.command import (
+    CONCURRENCY,
     EXIT_STATUS,
-    ROOT,
+    REPOSITORY,
+    SPECS,
+    Concurrency,
+    Images,
+    Json,
+    Repository,
+    Specs,
     answers_of,
     ends,
     name_unanswered,
@@ -38,10 +45,7 @@ def canary(
         str,
         typer.Option(envvar="SECONDOPINION_URL", metavar="URL", help="The service that is asked."),
     ] = "http://127.0.0.1:8080",
-    images: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of a COCO file's photos, if not beside it."),
-    ] = None,
+    images: Images = None,
     by: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN", help="As in the recording; may be repeated."),
@@ -51,16 +55,10 @@ def canary(
         Path | None,
         typer.Option(metavar="FILE", help="Writes the report (JSON; the page beside it)."),
     ] = None,
-    repository: Annotated[
-        Path, typer.Option(help="Triton's model repository.", file_okay=False)
-    ] = ROOT / "model_repository",
-    specs: Annotated[
-        Path, typer.Option(help="Folder of the pipelines' YAML, with the margins.")
-    ] = ROOT / "pipelines",
-    concurrency: Annotated[
-        int, typer.Option(min=1, max=64, help="Number of photos in flight at the same time.")
-    ] = 4,
-    as_json: Annotated[bool, typer.Option("--json", help="Prints the report as JSON.")] = False,
+    repository: Repository = REPOSITORY,
+    specs: Specs = SPECS,
+    concurrency: Concurrency = CONCURRENCY,
+    as_json: Json = False,
 ) -> None:
     """Says whether what serves still answers a canary set as well as it did: pass, fail, or not
     enough evidence.

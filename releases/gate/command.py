@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from releases.gate.report import GateReport
 
 ROOT = Path(__file__).parents[2]
+Images = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of a COCO file's photos, if not beside it."),
+]
+Repository = Annotated[Path, typer.Option(help="Triton's model repository.", file_okay=False)]
+Specs = Annotated[Path, typer.Option(help="Folder of the pipelines' YAML, with the margins.")]
+Concurrency = Annotated[
+    int, typer.Option(min=1, max=64, help="Number of photos in flight at the same time.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Prints the report as JSON.")]
+REPOSITORY, SPECS, CONCURRENCY = ROOT / "model_repository", ROOT / "pipelines", 4
 _CANNOT = 2
 EXIT_STATUS = {"pass": 0, "fail": 1, "not enough evidence": 3}
 
@@ -54,10 +65,7 @@ def gate(
             help="In place of LABELS: the images that this service kept, with their feedback.",
         ),
     ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of a COCO file's photos, if not beside it."),
-    ] = None,
+    images: Images = None,
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -81,17 +89,11 @@ def gate(
             "in the model repository.",
         ),
     ] = None,
-    repository: Annotated[
-        Path, typer.Option(help="Triton's model repository.", file_okay=False)
-    ] = ROOT / "model_repository",
-    specs: Annotated[
-        Path, typer.Option(help="Folder of the pipelines' YAML, with the margins.")
-    ] = ROOT / "pipelines",
-    concurrency: Annotated[
-        int, typer.Option(min=1, max=64, help="Number of photos in flight at the same time.")
-    ] = 4,
+    repository: Repository = REPOSITORY,
+    specs: Specs = SPECS,
+    concurrency: Concurrency = CONCURRENCY,
     mlflow: Annotated[str | None, typer.Option(metavar="URL", help=MLFLOW_HELP)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Prints the report as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Says whether a candidate may take the place of the current release: pass, fail, or not
     enough evidence.

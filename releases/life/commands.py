@@ -17,6 +17,7 @@ from releases.life.console import (
     By,
     DryRun,
     Evidence,
+    IfCandidate,
     Json,
     Pipeline,
     Profile,
@@ -147,9 +148,7 @@ def split(
     *,
     profile: Profile = DEFAULT_PROFILE,
     repository: Repository = REPOSITORY,
-    release: Annotated[
-        str | None, typer.Option(metavar="RELEASE", help="Only where it is the candidate.")
-    ] = None,
+    release: IfCandidate = None,
     by: By = "",
     evidence: Evidence = None,
     dry_run: DryRun = False,
@@ -182,9 +181,7 @@ def promote(
     *,
     profile: Profile = DEFAULT_PROFILE,
     repository: Repository = REPOSITORY,
-    release: Annotated[
-        str | None, typer.Option(metavar="RELEASE", help="Only where it is the candidate.")
-    ] = None,
+    release: IfCandidate = None,
     without_gate: Annotated[
         str | None,
         typer.Option(

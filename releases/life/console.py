@@ -21,6 +21,9 @@ REPOSITORY = Path(__file__).parents[2] / "model_repository"
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE")]
 ReleaseArgument = Annotated[str, typer.Argument(metavar="RELEASE", help="Its id, as `list` says.")]
+IfCandidate = Annotated[
+    str | None, typer.Option(metavar="RELEASE", help="Only where it is the candidate.")
+]
 Repository = Annotated[
     Path, typer.Option(help="Triton's model repository.", exists=True, file_okay=False)
 ]
