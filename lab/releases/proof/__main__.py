@@ -12,11 +12,8 @@ from lab import markdown
 from lab.errors import LabError
 from lab.machine import describe
 from lab.options import Docs
-from lab.releases.proof import gates, kills, life
+from lab.releases.proof import gates, kills, life, memory, replicas, tables
 from lab.releases.proof.canaries import make_releases
-from lab.releases.proof.gates import Judged
-from lab.releases.proof.kills import Killed
-from lab.releases.proof.life import Life
 from lab.releases.proof.service import Running
 from lab.releases.proof.world import World
 from lab.service.scratch import Scratch
@@ -30,6 +27,8 @@ class Part(StrEnum):
     """What is tried; each has its section of the page."""
 
     LIFE = "life"
+    MEMORY = "memory"
+    REPLICAS = "replicas"
     GATES = "gates"
     KILLS = "kills"
 
@@ -54,7 +53,7 @@ def main(
             for each in part or list(Part):
                 place = Path(folder) / each
                 place.mkdir()
-                with Running(world, place) as service:
+                with Running(world, place, tritons=2 if each is Part.REPLICAS else 1) as service:
                     text, good = _run(each, service, place, subjects)
                 passed &= good
                 typer.echo(text)
@@ -81,79 +80,18 @@ def _run(part: Part, service: Running, place: Path, subjects: int) -> tuple[str,
 
     if part is Part.LIFE:
         found = life.run(service, subjects, step)
-        return _life(found), found.passed
+        return tables.of_life(found), found.passed
+    if part is Part.REPLICAS:
+        of_two = replicas.run(service, subjects, step)
+        return tables.of_replicas(of_two), of_two.passed
+    if part is Part.MEMORY:
+        repeated = memory.run(service, subjects, step)
+        return tables.of_memory(repeated), repeated.passed
     if part is Part.GATES:
         judged = gates.run(service, place, step)
-        return _gates(judged), all(each.passed for each in judged)
+        return tables.of_gates(judged), all(each.passed for each in judged)
     killed = kills.run(service, step)
-    return _kills(killed), all(each.passed for each in killed)
-
-
-def _life(found: Life) -> str:
-    failed = str(len(found.failures))
-    if found.failures:
-        failed += f" (the first: {found.failures[0]})"
-    before, after = sum(found.memory_before.values()), sum(found.memory_after.values())
-    parts = ", ".join(
-        f"{name} {found.memory_before[name]:.0f} and {mebibytes:.0f}"
-        for name, mebibytes in sorted(found.memory_after.items())
-    )
-    memory = f"{before:.0f} and {after:.0f} MiB ({after / before - 1:+.1%}): {parts}"
-    rows = [
-        ["requests over HTTP and gRPC of two gateways", str(found.requests), ""],
-        ["requests that failed", failed, "0"],
-        *(
-            [
-                f"answered by the candidate at {each.percent} %, of {each.subjects} subjects",
-                f"{each.answered / each.subjects:.2%}",
-                f"{each.low:.2%} to {each.high:.2%} holds {each.percent} %",
-            ]
-            for each in found.shares
-        ),
-        ["subjects that moved back from 10 to 20 %, asked at another door", str(found.moved_back),
-         "0"],
-        ["answers of a release that the step does not have", str(found.wrong_releases), "0"],
-        ["answers whose row is missing or names another release", str(found.rows_wrong), "0"],
-        ["rollback: from the command's start to the last answer of the candidate",
-         f"{found.rollback_seconds:.1f} s", "10 s"],
-        ["memory (PSS) before and after", memory, "+5 % at most"],
-    ]  # fmt: skip
-    return markdown.table(["what", "found", "must be"], rows)
-
-
-def _gates(found: list[Judged]) -> str:
-    rows = [
-        [each.candidate.what, f"**{each.result}**", each.said, each.promotion] for each in found
-    ]
-    head = ["candidate", "result", "what `stage` or `gate` printed", "what `promote` printed"]
-    return markdown.table(head, [[cell.replace("|", "\\|") for cell in row] for row in rows])
-
-
-def _kills(found: list[Killed]) -> str:
-    rows = [
-        [
-            each.step,
-            each.victim,
-            f"{each.after:.1f} s",
-            "yes" if each.stands else "no",
-            each.current,
-            each.answered,
-            f"{each.seconds:.0f} s",
-            f"{each.failures['first']} and {each.failures['second']}",
-        ]
-        for each in found
-    ]
-    head = [
-        "step",
-        "killed",
-        "after",
-        "change stands",
-        "current, by the history",
-        "answered",
-        "until both gateways did, as they were asked one by one",
-        "failed requests at the first and second gateway",
-    ]
-    return markdown.table(head, rows)
+    return tables.of_kills(killed), all(each.passed for each in killed)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def _judge(service: Running, candidate: Candidate, labels: Path) -> Judged:
         refused = service.command("promote")
         said, promotion = (_short(each.said, service) for each in (staged, refused))
         return Judged(candidate, "refused", said, promotion)
-    words = [str(labels), "--by", "site", "--service", service.server.url, "--json"]
+    words = [str(labels), "--by", "site", "--service", service.gateways[0].url, "--json"]
     judged = service.command("gate", *words)
     promoted = service.command("promote")
     result = _STATUS.get(judged.status, f"status {judged.status}")

@@ -1,10 +1,9 @@
 """The life of a candidate under steady load over both doors of two gateways."""
 
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from typing import Self
 
 from scipy.stats import binomtest
 from sqlalchemy import select
@@ -13,15 +12,14 @@ from database.engine import open_engine, reading
 from database.tables import predictions
 from lab.releases.proof.canaries import CURRENT, GOOD, photo
 from lab.releases.proof.load import Answer, Load
+from lab.releases.proof.memory import Memory, look, stayed, warm_up
 from lab.releases.proof.service import Running
-from lab.service.service import GATEWAY, LAUNCHER, TRITON
 
 SHARES = (10, 20)
-_WARM, _CALM, _NOTICED = 90.0, 5.0, 3.0
-"""Seconds of load before anything is measured, of a phase, and until all gateways know a change."""
+_CALM, _NOTICED = 5.0, 3.0
+"""Seconds of a phase, and until all gateways know a change."""
 _CONFIDENCE = 0.99
 _AT_ONCE = 500
-_MEMORY = 0.05
 OnStep = Callable[[str], None]
 
 
@@ -42,6 +40,13 @@ class Share:
         """Whether the interval holds the share that was asked for."""
         return self.low <= self.percent / 100 <= self.high
 
+    @classmethod
+    def of(cls, percent: int, given: Mapping[int, str], candidate: str) -> Self:
+        """Counts a round, of which `given` has the release of each subject."""
+        answered = sum(release == candidate for release in given.values())
+        interval = binomtest(answered, len(given)).proportion_ci(_CONFIDENCE, "exact")
+        return cls(percent, len(given), answered, interval.low, interval.high)
+
 
 @dataclass
 class Life:
@@ -58,9 +63,8 @@ class Life:
     """From the start of the command to the last answer of the release that was rolled back."""
     rows_wrong: int = 0
     """Answers whose row is missing, or names another release."""
-    memory_before: dict[str, float] = field(default_factory=dict)
-    memory_after: dict[str, float] = field(default_factory=dict)
-    """MiB (PSS) of the gateways, Triton, the launcher, and the models' processes."""
+    memory_before: Memory = field(default_factory=dict)
+    memory_after: Memory = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -69,7 +73,7 @@ class Life:
             not self.failures
             and all(each.within for each in self.shares)
             and self.moved_back == self.wrong_releases == self.rows_wrong == 0
-            and sum(self.memory_after.values()) <= sum(self.memory_before.values()) * (1 + _MEMORY)
+            and stayed(self.memory_before, self.memory_after)
         )
 
 
@@ -91,10 +95,10 @@ def run(service: Running, subjects: int, on_step: OnStep) -> Life:
             late = [each for each in load.answers if each.at > began]
             found.wrong_releases += sum(each.release not in releases for each in late)
 
-        on_step(f"warming up, {_WARM:.0f} s")
-        time.sleep(_WARM)
+        on_step("warming up")
+        warm_up(load)
         calm(old)
-        found.memory_before = _memory(service)
+        found.memory_before = look(service)
         service.must("stage", new)
         calm(old)
         on_step("copies of all images for the candidate")
@@ -102,23 +106,7 @@ def run(service: Running, subjects: int, on_step: OnStep) -> Life:
         calm(old)
         service.must("shadow", "0")
         calm(old)
-        rounds = []
-        for percent in SHARES:
-            on_step(f"{percent} %: {subjects} subjects")
-            service.must("split", str(percent))
-            # At another door than before.
-            load.rotate()
-            time.sleep(_NOTICED)
-            rounds.append(_by_subject(load.round()))
-            answered = sum(release == new for release in rounds[-1].values())
-            interval = binomtest(answered, subjects).proportion_ci(_CONFIDENCE, "exact")
-            found.shares.append(
-                Share(percent, len(rounds[-1]), answered, interval.low, interval.high)
-            )
-        for before, after in pairwise(rounds):
-            found.moved_back += sum(
-                release == new and after[subject] != new for subject, release in before.items()
-            )
+        found.shares, found.moved_back = split(service, load, new, on_step)
         on_step("promotion, rollback, retirement")
         service.must("promote", "--without-gate", "a measurement")
         calm(new)
@@ -130,13 +118,36 @@ def run(service: Running, subjects: int, on_step: OnStep) -> Life:
         service.must("retire", new)
         service.until(lambda: service.loaded() == [old])
         calm(old)
-        time.sleep(_CALM)
-        found.memory_after = _memory(service)
+        found.memory_after = look(service)
     found.requests = len(load.answers) + len(load.failures)
     found.failures = [each.reason for each in load.failures]
     on_step(f"comparing {len(load.answers)} answers with their rows")
-    found.rows_wrong = _rows_wrong(service, load.answers)
+    found.rows_wrong = rows_wrong(service, load.answers)
     return found
+
+
+def split(service: Running, load: Load, candidate: str, on_step: OnStep) -> tuple[list[Share], int]:
+    """Has the candidate answer 10 and 20 % of the subjects, each asked once at each share.
+
+    Returns:
+        The shares, and how many subjects it answered at 10 % and not at 20 %.
+
+    Raises:
+        LabError: a command fails.
+    """
+    rounds = []
+    for percent in SHARES:
+        on_step(f"{percent} % of the subjects")
+        service.must("split", str(percent))
+        # At another door than before.
+        load.rotate()
+        time.sleep(_NOTICED)
+        rounds.append(_by_subject(load.round()))
+    small, large = rounds
+    moved = sum(each == candidate != large[subject] for subject, each in small.items())
+    return [
+        Share.of(percent, given, candidate) for percent, given in zip(SHARES, rounds, strict=True)
+    ], moved
 
 
 def _by_subject(answers: list[Answer]) -> dict[int, str]:
@@ -144,15 +155,8 @@ def _by_subject(answers: list[Answer]) -> dict[int, str]:
     return {each.subject: each.release for each in sorted(answers, key=lambda each: each.at)}
 
 
-def _memory(service: Running) -> dict[str, float]:
-    found = defaultdict(float, {"gateways": service.second.tree.memory().pss})
-    for role, mebibytes in service.server.pss_mib().items():
-        names = {GATEWAY: "gateways", TRITON: "Triton", LAUNCHER: "launcher"}
-        found[names.get(role, "models' processes")] += mebibytes
-    return dict(found)
-
-
-def _rows_wrong(service: Running, answers: list[Answer]) -> int:
+def rows_wrong(service: Running, answers: list[Answer]) -> int:
+    """Answers whose row is missing, or names another release."""
     engine = reading(open_engine(service.database))
     said = {each.prediction_id: each.release for each in answers}
     rows: dict[str, str | None] = {}

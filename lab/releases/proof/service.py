@@ -1,4 +1,4 @@
-"""The running service: a launcher with its gateway, a second gateway, and the real commands."""
+"""The running service: one launcher or several, two gateways, and the real commands."""
 
 import json
 import os
@@ -20,6 +20,7 @@ from lab.paths import ROOT
 from lab.releases.proof.canaries import photo
 from lab.releases.proof.world import NAME, World
 from lab.service.gateway import Gateway
+from lab.service.program import Program
 from lab.service.service import Service
 
 _SECONDS = 120.0
@@ -42,9 +43,12 @@ class Done:
 
 
 class Running:
-    """Two gateways of one database and one pepper, before one Triton."""
+    """Two gateways of one database and one pepper, before one Triton or several.
 
-    def __init__(self, world: World, folder: Path) -> None:
+    The first gateway is the launcher's own, where there is one launcher.
+    """
+
+    def __init__(self, world: World, folder: Path, *, tritons: int = 1) -> None:
         """`folder` takes the database, secrets and logs."""
         self.world, self.folder = world, folder
         shared = {
@@ -53,20 +57,31 @@ class Running:
             "GATEWAY_CALLER_SHARE": "1",
         }
         self.database = shared["GATEWAY_DATABASE_URL"]
-        self.server = Service(
-            (NAME,),
-            world.place.repository,
-            log=folder / "server.log",
-            specs=world.place.specs,
-            environment=shared,
-        )
-        triton = self.server.ports.triton_grpc_port
-        self.second = Gateway(triton, log=folder / "second.log", environment=shared)
+        self.servers = [
+            Service(
+                (NAME,),
+                world.place.repository,
+                log=folder / f"server-{number}.log",
+                specs=world.place.specs,
+                environment=shared,
+                gateway=tritons == 1,
+            )
+            for number in range(tritons)
+        ]
+        ports = [each.ports.triton_grpc_port for each in self.servers]
+        self.gateways: list[Program] = [
+            Gateway(*ports, log=folder / f"gateway-{number}.log", environment=shared)
+            for number in range(1 if tritons == 1 else 2)
+        ]
+        self.alone = list(self.gateways)
+        """The gateways that no launcher runs."""
+        if tritons == 1:
+            self.gateways.insert(0, self.servers[0])
 
     def __enter__(self) -> Self:
         with ExitStack() as started:
-            started.enter_context(self.server)
-            started.enter_context(self.second)
+            for program in (*self.servers, *self.alone):
+                started.enter_context(program)
             self.until(lambda: self.answers() is not None)
             self._started = started.pop_all()
         return self
@@ -80,9 +95,14 @@ class Running:
         self._started.close()
 
     @property
+    def server(self) -> Service:
+        """The first launcher: the commands run beside it."""
+        return self.servers[0]
+
+    @property
     def doors(self) -> list[tuple[int, int]]:
         """HTTP and gRPC ports of each gateway."""
-        ports = self.server.ports, self.second.ports
+        ports = [each.ports for each in self.gateways]
         return [(each.gateway_port, each.gateway_grpc_port) for each in ports]
 
     def begin(self, *words: str) -> "subprocess.Popen[str]":
@@ -96,7 +116,7 @@ class Running:
         environment = {
             "GATEWAY_DATABASE_URL": self.database,
             "SERVER_METRICS_PORT": str(self.server.ports.server_metrics_port),
-            "SECONDOPINION_URL": self.server.url,
+            "SECONDOPINION_URL": self.gateways[0].url,
             "PYTHONPATH": os.pathsep.join([str(ROOT / "client" / "src"), str(ROOT)]),
         }
         return subprocess.Popen(
@@ -134,9 +154,9 @@ class Running:
         found: list[dict[str, Any]] = json.loads(done.output)
         return found
 
-    def loaded(self) -> list[str]:
-        """The releases that the launcher says are loaded."""
-        url = f"http://127.0.0.1:{self.server.ports.server_metrics_port}/releases"
+    def loaded(self, number: int = 0) -> list[str]:
+        """The releases that a launcher says are loaded."""
+        url = f"http://127.0.0.1:{self.servers[number].ports.server_metrics_port}/releases"
         try:
             page = httpx.get(url, timeout=10, trust_env=False).json()
         except (httpx.HTTPError, ValueError):
