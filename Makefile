@@ -323,7 +323,7 @@ drift: setup ## Measures how often drift is called and found, in simulated weeks
 	@$(BIN)/python -m lab.releases.drift --docs docs/drift.md
 
 .PHONY: releases-proof
-releases-proof: setup ## Takes candidates through their life on a real service, under load and SIGKILL, into docs/releases-proof.md (half an hour)
+releases-proof: setup ## Takes candidates through their life on a real service, under load and SIGKILL, into docs/releases-proof.md (an hour)
 	@$(BIN)/python -m lab.releases.proof --docs docs/releases-proof.md
 
 .PHONY: clean

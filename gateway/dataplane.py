@@ -22,7 +22,7 @@ from gateway.results.task_handlers import Result, handler_of
 from gateway.shadow.traffic import ShadowTraffic
 from gateway.telemetry.recorder import InferenceTelemetry, Outcome, RequestContext
 from gateway.triton.outputs import Outputs
-from gateway.triton.triton_errors import LATE
+from gateway.triton.triton_errors import LATE, NotServingError
 from pipelines.protocol import Output
 
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.05, 1.0
@@ -288,12 +288,15 @@ class Dataplane:
         except RefusedError as refusal:
             if refusal.code is not Code.UNAVAILABLE:
                 raise
+            nobody = isinstance(refusal, NotServingError)
         await asyncio.sleep(_RETRY_SECONDS)
-        if request.context.release is not None:
-            return await self._ask_once(request, trace)
-        # A candidate that was unloaded meanwhile, or not by all Tritons, leaves it to the current.
-        current = await self._catalog.find(request.pipeline.name)
-        return await self._ask_once(replace(request, pipeline=current), trace)
+        again = request.pipeline
+        if request.context.release is None:
+            # A candidate that was unloaded meanwhile leaves it to the current release.
+            again = await self._catalog.find(again.name)
+        if nobody and again.model == request.pipeline.model:
+            again = again.by_its_other_name
+        return await self._ask_once(replace(request, pipeline=again), trace)
 
     async def _ask_once(self, request: InferenceRequest, trace: Mapping[str, str]) -> list[Outputs]:
         pipeline, parameters = request.pipeline, request.parameters

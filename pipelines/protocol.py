@@ -184,8 +184,9 @@ class ConfigOverride(StrEnum):
     # JSON of both, of a release that judges typicality: `ReleasedReference`.
     REFERENCE = "reference"
     SHA256 = "sha256"  # of a member's artefact
-    # Of a decision: the release by which the models of its members are named.
+    # Of a decision and of an ensemble: the release by which their models are named.
     STAGED = "staged"
+    FIRST = "first"  # of an ensemble with a name of its own that the launcher began with
     MEASURED = "measured"  # JSON list of a decision: the members whose backends answer `SPENT`
     GENERATION = "generation"  # changes when a dead backend process is replaced
 

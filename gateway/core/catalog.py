@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import structlog
@@ -82,6 +82,8 @@ class Pipeline:
     """How well its confidence is calibrated; None: it is not known."""
     reference: Reference | None = None
     """None: no image's typicality is judged."""
+    first: bool = False
+    """Whether the launcher began with it: it is the current one where nobody says which is."""
 
     @classmethod
     def from_parameters(cls, model: str, parameters: Mapping[str, str]) -> Self:
@@ -110,12 +112,23 @@ class Pipeline:
             calibration.coverage if calibration else None,
             calibration.figures if calibration else None,
             Reference.model_validate_json(reference) if reference else None,
+            ConfigOverride.FIRST in parameters,
         )
 
     @property
     def name(self) -> str:
         """The pipeline's."""
         return self.spec.name
+
+    @property
+    def by_its_other_name(self) -> Self:
+        """The same release as another Triton may call its ensemble.
+
+        One that was started before the first change of the pipeline's releases has it under the
+        pipeline's name; one that was started since, under the release's.
+        """
+        own = named_for(self.name, self.release)
+        return replace(self, model=own if self.model == self.name else self.name)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -202,6 +215,9 @@ class Catalog:
         ensembles = self._loaded[name]
         for pipeline in ensembles.values():
             if pipeline.release == self._wanted(pipeline.spec):
+                return pipeline
+        for pipeline in ensembles.values():
+            if pipeline.first:
                 return pipeline
         return ensembles.get(name) or next(iter(ensembles.values()))
 

@@ -5,6 +5,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -100,7 +101,7 @@ class TritonClient:
 
     def open(self) -> None:
         """Begins to connect; a channel belongs to the event loop that it is made in."""
-        self._use(self._connected(self.tls))
+        self._channel = self._connected(self.tls)
         if self.spare:
             self.spare.open()
 
@@ -121,7 +122,7 @@ class TritonClient:
         for former in (self._channel, *self._replicas.give_up()):
             self._retire(former)
         self.tls = tls
-        self._use(channel)
+        self._channel = channel
         return True
 
     def _retire(self, channel: grpc.aio.Channel) -> None:
@@ -129,11 +130,6 @@ class TritonClient:
         closing = asyncio.create_task(channel.close(grace=10 * _LEFT_BEHIND_SECONDS))
         self._retired.add(closing)
         closing.add_done_callback(self._retired.discard)
-
-    def _use(self, channel: grpc.aio.Channel) -> None:
-        self._channel = channel
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        self._model_infer = _model_infer(channel)
 
     def _connected(self, tls: MutualTls | None, replica: Replica | None = None) -> grpc.aio.Channel:
         target, options = self._address, list(_CHANNEL_OPTIONS)
@@ -157,17 +153,26 @@ class TritonClient:
             closing.cancel()
 
     async def models(self, seconds: float) -> dict[str, bool]:
-        """The models of the repository, and whether each is ready.
+        """The models of the repository, and whether each is ready: of several Tritons, on one.
 
         Raises:
-            RefusedError: Triton did not answer within `seconds`.
+            RefusedError: no Triton answered within `seconds`.
         """
-        request = service_pb2.RepositoryIndexRequest()
-        index = await self._call(self._stub.RepositoryIndex, request, seconds)
+        channels = [self._replicas.channel(each) for each in await self._replicas.others()]
+        asked = [self._index(channel, seconds) for channel in channels or [self._channel]]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        indexes = [each for each in found if not isinstance(each, BaseException)]
+        if not indexes:
+            raise next(each for each in found if isinstance(each, BaseException))
         states: dict[str, bool] = {}
-        for model in index.models:
-            states[model.name] = states.get(model.name, False) or model.state == "READY"
+        for name, ready in chain.from_iterable(indexes):
+            states[name] = states.get(name, False) or ready
         return states
+
+    async def _index(self, channel: grpc.aio.Channel, seconds: float) -> list[tuple[str, bool]]:
+        method = _method("RepositoryIndex")(channel)
+        index = await self._call(method, service_pb2.RepositoryIndexRequest(), seconds)
+        return [(model.name, model.state == "READY") for model in index.models]
 
     async def ensemble_parameters(self, model: str, seconds: float) -> dict[str, str] | None:
         """The parameters in a model's config; None if it is no ensemble.
@@ -237,15 +242,19 @@ class TritonClient:
         self, request: bytes, seconds: float, metadata: tuple[tuple[str, str], ...]
     ) -> Message:
         try:
-            return await self._infer_somewhere(request, seconds, metadata)
+            return await self._somewhere(_model_infer, request, seconds, metadata)
         except RefusedError as refusal:
             if refusal.code is not Code.OUT_OF_MEMORY or self.spare is None:
                 raise
         log.warning("triton has no memory left; asking the spare one")
         return await self.spare._infer(request, seconds, metadata)
 
-    async def _infer_somewhere(
-        self, request: bytes, seconds: float, metadata: tuple[tuple[str, str], ...]
+    async def _somewhere(
+        self,
+        method_of: Callable[[grpc.aio.Channel], Method],
+        request: Message | bytes,
+        seconds: float,
+        metadata: tuple[tuple[str, str], ...] = (),
     ) -> Message:
         """Asks the next Triton, and where that one serves nothing, each one until one does.
 
@@ -253,11 +262,11 @@ class TritonClient:
         is connected while it ends, and again while it loads its models.
         """
         with suppress(NotServingError):
-            return await self._call(self._model_infer, request, seconds, metadata)
+            return await self._call(method_of(self._channel), request, seconds, metadata)
         for replica in await self._replicas.others():
-            infer = _model_infer(self._replicas.channel(replica))
+            method = method_of(self._replicas.channel(replica))
             with suppress(NotServingError):
-                return await self._call(infer, request, seconds, metadata)
+                return await self._call(method, request, seconds, metadata)
         raise NotServingError
 
     async def metadata(self, model: str, seconds: float) -> Message:
@@ -267,7 +276,7 @@ class TritonClient:
             RefusedError: Triton did not answer within `seconds`, or no longer has the model.
         """
         request = service_pb2.ModelMetadataRequest(name=model)
-        return await self._call(self._stub.ModelMetadata, request, seconds)
+        return await self._somewhere(_method("ModelMetadata"), request, seconds)
 
     async def config(self, model: str, seconds: float) -> Message:
         """A model's ModelConfig.
@@ -276,7 +285,7 @@ class TritonClient:
             RefusedError: Triton did not answer within `seconds`, or no longer has the model.
         """
         request = service_pb2.ModelConfigRequest(name=model)
-        return (await self._call(self._stub.ModelConfig, request, seconds)).config
+        return (await self._somewhere(_method("ModelConfig"), request, seconds)).config
 
     async def statistics(self, model: str, seconds: float) -> Message:
         """The ModelStatisticsResponse of a model, or with "" of all.
@@ -285,7 +294,7 @@ class TritonClient:
             RefusedError: Triton did not answer within `seconds`, or no longer has the model.
         """
         request = service_pb2.ModelStatisticsRequest(name=model)
-        return await self._call(self._stub.ModelStatistics, request, seconds)
+        return await self._somewhere(_method("ModelStatistics"), request, seconds)
 
     async def _call(
         self,
@@ -300,6 +309,16 @@ class TritonClient:
             status, message = error.code().name, error.details() or ""
         # Here, as gRPC's error, its call and its traceback hold each other and the images.
         raise _refusal(status, message)
+
+
+def _method(name: str) -> Callable[[grpc.aio.Channel], Method]:
+    """What calls a method of Triton's on a channel."""
+
+    def of(channel: grpc.aio.Channel) -> Method:
+        method: Method = getattr(service_pb2_grpc.GRPCInferenceServiceStub(channel), name)
+        return method
+
+    return of
 
 
 def _model_infer(channel: grpc.aio.Channel) -> Method:

@@ -21,6 +21,7 @@ from lab.paths import ROOT
 from pipelines.release_state import BUCKETS
 
 _CONNECTIONS = 64
+_COPYING = "gateway_shadow_seconds_sum{"
 _SETTLED_SECONDS = 2.5
 """After a change, until the gateway knows of it."""
 
@@ -32,6 +33,9 @@ class Rounds:
     waits: list[list[float]] = field(default_factory=list)
     """Seconds of each answer, by round."""
     errors: int = 0
+    copying: float = 0.0
+    """Seconds in which a copy was under way."""
+    seconds: float = 0.0
 
     def quantile(self, share: float) -> float:
         """The median of the rounds', in milliseconds."""
@@ -67,7 +71,10 @@ def main(
             for share in (0, BUCKETS) if number % 2 == 0 else (BUCKETS, 0):
                 _set(operator, pipeline, share)
                 time.sleep(_SETTLED_SECONDS)
+                began, before = time.monotonic(), _copying(port, headers)
                 waits, errors = asyncio.run(_round(client, rate, seconds))
+                found[share].copying += _copying(port, headers) - before
+                found[share].seconds += time.monotonic() - began
                 found[share].waits.append(waits)
                 found[share].errors += errors
         _set(operator, pipeline, 0)
@@ -79,11 +86,24 @@ def main(
             f"median of the rounds' p50 {each.quantile(0.5):.1f} ms, p99 {each.quantile(0.99):.1f} "
             f"ms; of all answers p50 {each.pooled(0.5):.1f} ms, p99 {each.pooled(0.99):.1f} ms"
         )
+    under_way = found[BUCKETS].copying / found[BUCKETS].seconds
+    # Requests come at random moments, so that is the share of them that meet one, too.
+    typer.echo(
+        f"a copy was under way {under_way:.2%} of the time: no other request can wait for it"
+    )
     for quantile in (0.5, 0.99):
         ratio = found[BUCKETS].pooled(quantile) / found[0].pooled(quantile)
         typer.echo(f"p{quantile * 100:g} with copies: {ratio:.3f} of that without")
     for each in compared:
         typer.echo(f"compared {each['compared']}, failed {each['failed']}, shed {each['shed']}")
+
+
+def _copying(port: int, headers: dict[str, str]) -> float:
+    """Seconds that copies took so far, as the gateway counts them."""
+    url = f"http://127.0.0.1:{port}/metrics"
+    answer = httpx.get(url, headers=headers, timeout=30, trust_env=False)
+    lines = answer.raise_for_status().text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(_COPYING))
 
 
 def _set(operator: httpx.Client, pipeline: str, share: int) -> None:

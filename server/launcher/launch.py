@@ -95,6 +95,7 @@ def launch(options: Options, report: Report) -> None:
             GatewayProcess(ports, options.host, options.repository) if options.gateway else None
         )
         staging = _staging(service, files, discovery, Memory(installation, triton), report)
+        staging.prepare(releases)
         health.releases = staging.page
         supervisor = Supervisor(
             service,

@@ -1,7 +1,7 @@
 """Loads and unloads releases beside those of the start, as the states in the repository say."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +71,15 @@ class Staging:
         """When the signatures were last changed, in nanoseconds; None where there are none."""
         self._pool = ThreadPoolExecutor(1)
         self._checked: tuple[ReleaseState, str, Future[VerifiedRelease]] | None = None
+
+    def prepare(self, releases: Sequence[VerifiedRelease]) -> None:
+        """Makes the folders of releases with names of their own; Triton refuses one without."""
+        for release in releases:
+            if release.staged:
+                try:
+                    self._folder.add(release)
+                except OSError as error:
+                    self._report.say(f"{release.name}: {error.filename}: {error.strerror}")
 
     def page(self) -> dict[str, dict[str, Any]]:
         """Of each pipeline the ids of the releases that are loaded, and why others are not."""
@@ -149,7 +158,7 @@ class Staging:
 
     def _verify(self, state: ReleaseState, identity: str) -> VerifiedRelease:
         repository = self._files.repository
-        return verify_kept(state.pipeline, identity, repository, self._files, staged=True)
+        return verify_kept(state.pipeline, identity, repository, self._files)
 
     def _load(self, state: ReleaseState, identity: str, verified: Future[VerifiedRelease]) -> None:
         started = time.monotonic()

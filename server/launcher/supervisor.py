@@ -228,6 +228,7 @@ class Supervisor:
         self._looking = None
         for problem in problems:
             self._report.say(f"NOT SERVED  {problem}")
+        self._staging.prepare(releases)
         self._service.admit(releases)
         for release in releases:
             if release in self._service.served:

@@ -3,6 +3,7 @@
 import glob
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pipelines.definition import PipelineDefinition
@@ -100,7 +101,8 @@ class PipelineDiscovery:
             identity = current_identity(name, profile, self._repository)
         except ReleaseError as error:
             raise RefusedPipelineError(f"{name}: {error}") from None
-        return verify_kept(name, identity, self._repository, self.files, staged=False)
+        kept = verify_kept(name, identity, self._repository, self.files)
+        return replace(kept, first=True)
 
     def _asked(self) -> list[str]:
         return available(self._specs) if self._names is None else self._names

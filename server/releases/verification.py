@@ -50,16 +50,17 @@ def verify_release(spec: PipelineSpec, repository: Path, files: ReleaseFiles) ->
 
 
 def verify_kept(
-    pipeline: str, identity: str, repository: Path, files: ReleaseFiles, *, staged: bool
+    pipeline: str, identity: str, repository: Path, files: ReleaseFiles
 ) -> VerifiedRelease:
     """Checks a release by itself, whatever the YAML and the repository's configs say now.
+
+    Its models have names of its own: it may be loaded beside others of the pipeline.
 
     Args:
         pipeline: its name.
         identity: the release's id.
         repository: Triton's.
         files: of the repository, with what was hashed before.
-        staged: whether it is to be loaded beside another release of the pipeline.
 
     Raises:
         RefusedPipelineError: a file of it, or the copy of its configs, is missing, another one or
@@ -81,8 +82,8 @@ def verify_kept(
         for model in spec.models
     }
     _require_steps(spec, configs, repository)
-    found = VerifiedRelease(release, configs, files, staged=staged)
-    return replace(found, configs=_renamed(found)) if staged else found
+    found = VerifiedRelease(release, configs, files, staged=True)
+    return replace(found, configs=_renamed(found))
 
 
 def _renamed(found: VerifiedRelease) -> dict[str, pb.ModelConfig]:

@@ -27,6 +27,8 @@ class VerifiedRelease:
     files: ReleaseFiles
     staged: bool = False
     """Whether its models have names of their own, so that it is loaded beside another release."""
+    first: bool = False
+    """Whether the launcher began with it, although it has names of its own."""
 
     @property
     def name(self) -> str:
@@ -93,6 +95,8 @@ class VerifiedRelease:
                 parameters[ConfigOverride.REFERENCE] = self._reference(release.reference)
         if ensemble:
             parameters[ConfigOverride.RELEASE_SHA256] = release.sha256
+            if self.first:
+                parameters[ConfigOverride.FIRST] = self.identity
         if ensemble or (decision and spec.serving.one_process):
             parameters[ConfigOverride.ARTEFACTS] = json.dumps(self._artefacts())
         config = with_override(self.configs[model], parameters, version)

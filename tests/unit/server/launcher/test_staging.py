@@ -50,7 +50,9 @@ class World:
         self.checks = Event()
         """Checks of files end while it is set."""
         self.checks.set()
-        folder = SimpleNamespace(add=lambda _: None, remove=lambda _: None)
+        self.folders: list[str] = []
+        self.disk_full = False
+        folder = SimpleNamespace(add=self._add_folder, remove=lambda _: None)
         report = SimpleNamespace(say=self.said.append)
         self.repository, self.withdrawn = repository, set()
         files = SimpleNamespace(repository=repository, require_signed=self._require_signed)
@@ -64,12 +66,16 @@ class World:
             raise self.state
         return self.state
 
-    def _verify(self, _name, identity, *_, staged):
-        assert staged
+    def _verify(self, _name, identity, *_):
         assert self.checks.wait(timeout=60)
         if problem := self.broken.get(identity):
             raise RefusedPipelineError(problem)
         return release(identity)
+
+    def _add_folder(self, each):
+        if self.disk_full:
+            raise OSError(28, "No space left on device", "/run/staged")
+        self.folders.append(each.name)
 
     def _require_signed(self, identity):
         if identity in self.withdrawn:
@@ -102,6 +108,14 @@ def world(tmp_path, monkeypatch):
     world = World(tmp_path, monkeypatch)
     yield world
     world.staging.close()
+
+
+def test_what_a_start_loads_under_a_name_of_its_own_gets_its_folders(world):
+    world.staging.prepare([release(A, staged=False), release(B)])
+    assert world.folders == [f"p--{B}"]
+    world.disk_full = True
+    world.staging.prepare([release(B)])
+    assert world.said == [f"p--{B}: /run/staged: No space left on device"]
 
 
 def test_without_a_state_nothing_is_loaded_or_unloaded(world):
