@@ -27,6 +27,8 @@ CAPACITY = 4096
 PATIENCE_SECONDS = 5.0
 """How long a row waits for a database that cannot be written."""
 _RETRY_SECONDS = 0.25
+_INSERT = insert(predictions)
+"""One for all rows: to prepare a new one each time takes a third of the time of writing it."""
 
 
 class Observer:
@@ -217,7 +219,7 @@ class Writer:
                     waiting += made
                     end = job.receipts[-1]
             if waiting:
-                connection.execute(insert(predictions), waiting)
+                connection.execute(_INSERT, waiting)
         self._chain.end = end
         self._observer.committed(len(waiting), time.perf_counter() - started)
 
