@@ -1,10 +1,15 @@
-"""What the service takes of memory under load, and whether a candidate that is gone leaves any."""
+"""What the service takes of memory under load, and whether a candidate that is gone leaves any.
+
+Pages of files are left out: they belong to the page cache, and a process's share of them falls and
+rises with whatever else on the machine has the same libraries open.
+"""
 
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lab.releases.proof.canaries import CURRENT, GOOD, photo
 from lab.releases.proof.load import Load
@@ -21,7 +26,7 @@ _ROLES = {GATEWAY: "gateways", TRITON: "Triton", LAUNCHER: "launcher"}
 _MODELS = "models' processes"
 
 Memory = dict[str, float]
-"""MiB (PSS) of the gateways, Triton, the launcher, and the models' processes."""
+"""MiB of the gateways, Triton, the launcher, and the models' processes."""
 
 
 @dataclass
@@ -94,8 +99,19 @@ def _of_another(role: str) -> bool:
 
 
 def _memory(service: Running) -> Memory:
-    apart = sum(gateway.tree.memory().pss for gateway in service.alone)
-    found = defaultdict(float, {_ROLES[GATEWAY]: apart})
-    for role, mebibytes in service.server.pss_mib().items():
-        found[_ROLES.get(role, _MODELS)] += mebibytes
+    apart = [process.pid for gateway in service.alone for process in gateway.tree.processes()]
+    found: defaultdict[str, float] = defaultdict(float)
+    for role, pid in [*((GATEWAY, pid) for pid in apart), *service.server.pids()]:
+        found[_ROLES.get(role, _MODELS)] += _own(pid)
     return dict(found)
+
+
+def _own(pid: int) -> float:
+    """MiB of a process that no file has: its heap, and its part of shared memory."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8").splitlines()
+    except OSError:
+        # It has ended.
+        return 0.0
+    sizes = dict(line.split(":") for line in lines[1:])
+    return sum(int(sizes[name].split()[0]) for name in ("Pss_Anon", "Pss_Shmem")) / 1024

@@ -23,7 +23,7 @@ def of_life(found: Life) -> str:
         ["answers whose row is missing or names another release", str(found.rows_wrong), "0"],
         ["rollback: from the command's start to the last answer of the candidate",
          f"{found.rollback_seconds:.1f} s", "10 s"],
-        ["memory (PSS) before and after", memory, f"+{ALLOWED:.0%} at most"],
+        ["memory before and after", memory, f"+{ALLOWED:.0%} at most"],
     ]  # fmt: skip
     return markdown.table(["what", "found", "must be"], rows)
 
@@ -111,7 +111,7 @@ def of_memory(found: Repeated) -> str:
     ]
     head = ["candidates that came and went", "requests so far", *parts]
     table = markdown.table([*head, f"all; +{ALLOWED:.0%} at most"], rows)
-    return f"{table}\n\nRequests that failed: {_failed(found.failures)}."
+    return f"{table}\nRequests that failed: {_failed(found.failures)}."
 
 
 def _total(memory: Memory) -> float:
