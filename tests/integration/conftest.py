@@ -46,6 +46,17 @@ def tight_facts() -> dict[str, Any]:
     return facts | {"name": "tight", "serving": serving, "keep_images": {"days": 1}}
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Adds what the services of a test that failed wrote last."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Service) and value.log.exists():
+                report.sections.append((f"log of {name}", value.tail()))
+    return report
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What tests ask is no part of the audit log of whoever serves from this folder."""

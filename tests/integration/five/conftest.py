@@ -143,23 +143,30 @@ def everything(five: Five) -> Iterator[Service]:
 
 def wait_until_served(url: str, name: str) -> None:
     """The service answers as soon as its first pipeline does; others may still be loading."""
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + 300
     while httpx.get(f"{url}/readyz", params={"pipeline": name}, timeout=10).status_code != 200:
         assert time.monotonic() < give_up, f"{name} is not served"
         time.sleep(0.5)
 
 
 @pytest.fixture
-def http(everything: Service) -> Iterator[httpx.Client]:
+def ready(five: Five, everything: Service) -> Service:
+    """The service, which serves all pipelines, also where a test before broke one."""
     everything.wait_ready()
-    with httpx.Client(base_url=everything.url, timeout=120) as client:
+    for name in five.specs:
+        wait_until_served(everything.url, name)
+    return everything
+
+
+@pytest.fixture
+def http(ready: Service) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=ready.url, timeout=120) as client:
         yield client
 
 
 @pytest.fixture
-def triton(everything: Service) -> Iterator[grpcclient.InferenceServerClient]:
-    everything.wait_ready()
-    with grpcclient.InferenceServerClient(everything.grpc) as client:
+def triton(ready: Service) -> Iterator[grpcclient.InferenceServerClient]:
+    with grpcclient.InferenceServerClient(ready.grpc) as client:
         yield client
 
 

@@ -42,8 +42,8 @@ def within(outline, box):
 
 
 @pytest.mark.parametrize("name", ["object_detection", "cervical_lesions"])
-def test_findings_are_those_of_the_api(chromium, everything, five, name):
-    tab = Tab(chromium, everything.url)
+def test_findings_are_those_of_the_api(chromium, ready, five, name):
+    tab = Tab(chromium, ready.url)
     tab.open()
     tab.page.select_option("#pipeline", name)
     files = five.photos[:6]
@@ -54,7 +54,7 @@ def test_findings_are_those_of_the_api(chromium, everything, five, name):
     )
     seen = 0
     for at, data in enumerate(files):
-        path = f"{everything.url}/api/v1/pipelines/{name}/predict"
+        path = f"{ready.url}/api/v1/pipelines/{name}/predict"
         answer = httpx.post(path, files={"file": data}, timeout=60).json()
         tab.page.click(f".entry:nth-child({at + 1}) button")
         tab.wait_for_text("#answer-title", f"{at}.img")
